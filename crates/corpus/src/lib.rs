@@ -1,1 +1,8 @@
-//! strata-corpus
+//! From raw bitext to batches of subword ids: reading, cleaning, subword models, token shards, sampling, batching.
+//!
+//! [`prepare::prepare`] turns a folder of `train.SRC-TGT.SRC` / `train.SRC-TGT.TGT` files into a prepared folder;
+//! [`subword::Subwords`] is the text-to-ids model that training, translation and evaluation share.
+
+pub mod error;
+
+pub use error::{Error, Result};
