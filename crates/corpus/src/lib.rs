@@ -3,6 +3,12 @@
 //! [`prepare::prepare`] turns a folder of `train.SRC-TGT.SRC` / `train.SRC-TGT.TGT` files into a prepared folder;
 //! [`subword::Subwords`] is the text-to-ids model that training, translation and evaluation share.
 
+pub mod bitext;
+pub mod dedup;
 pub mod error;
+pub mod filter;
+pub mod language;
+pub mod leak;
+pub mod normalize;
 
 pub use error::{Error, Result};

@@ -1,0 +1,104 @@
+//! Language tags, and the optional filter that identifies a sentence's language.
+
+use serde::{Deserialize, Serialize};
+use whatlang::{Detector, Lang};
+
+/// ISO 639-1 codes (and macro-languages) of the languages that the identifier knows; 639-3 codes it reads itself.
+#[rustfmt::skip]
+const CODES: &[(&str, Lang)] = &[
+    ("af", Lang::Afr), ("ak", Lang::Aka), ("am", Lang::Amh), ("ar", Lang::Ara), ("az", Lang::Aze), ("azj", Lang::Aze),
+    ("be", Lang::Bel), ("bg", Lang::Bul), ("bn", Lang::Ben), ("ca", Lang::Cat), ("cs", Lang::Ces), ("cy", Lang::Cym),
+    ("da", Lang::Dan), ("de", Lang::Deu), ("el", Lang::Ell), ("en", Lang::Eng), ("eo", Lang::Epo), ("es", Lang::Spa),
+    ("et", Lang::Est), ("fa", Lang::Pes), ("fas", Lang::Pes), ("fi", Lang::Fin), ("fr", Lang::Fra), ("gu", Lang::Guj),
+    ("he", Lang::Heb), ("hi", Lang::Hin), ("hr", Lang::Hrv), ("hu", Lang::Hun), ("hy", Lang::Hye), ("id", Lang::Ind),
+    ("it", Lang::Ita), ("iw", Lang::Heb), ("ja", Lang::Jpn), ("jv", Lang::Jav), ("ka", Lang::Kat), ("km", Lang::Khm),
+    ("kn", Lang::Kan), ("ko", Lang::Kor), ("la", Lang::Lat), ("lt", Lang::Lit), ("lv", Lang::Lav), ("lvs", Lang::Lav),
+    ("mk", Lang::Mkd), ("ml", Lang::Mal), ("mr", Lang::Mar), ("my", Lang::Mya), ("nb", Lang::Nob), ("ne", Lang::Nep),
+    ("nl", Lang::Nld), ("no", Lang::Nob), ("or", Lang::Ori), ("pa", Lang::Pan), ("pl", Lang::Pol), ("pt", Lang::Por),
+    ("ro", Lang::Ron), ("ru", Lang::Rus), ("si", Lang::Sin), ("sk", Lang::Slk), ("sl", Lang::Slv), ("sn", Lang::Sna),
+    ("sr", Lang::Srp), ("sv", Lang::Swe), ("ta", Lang::Tam), ("te", Lang::Tel), ("th", Lang::Tha), ("tk", Lang::Tuk),
+    ("tl", Lang::Tgl), ("tr", Lang::Tur), ("uk", Lang::Ukr), ("ur", Lang::Urd), ("uz", Lang::Uzb), ("vi", Lang::Vie),
+    ("yi", Lang::Yid), ("zh", Lang::Cmn), ("zho", Lang::Cmn), ("zu", Lang::Zul),
+];
+
+/// The identifier's name for a tag like `de`, `deu`, `zh_CN`, `deu_Latn`; `None` if it does not know the language.
+fn identify_tag(tag: &str) -> Option<Lang> {
+    let code = tag.split(['_', '-']).next()?.to_ascii_lowercase();
+    let known = CODES.iter().find(|(c, _)| *c == code).map(|(_, lang)| *lang);
+    known.or_else(|| if code.len() == 3 { Lang::from_code(code) } else { None })
+}
+
+/// Settings of the language filter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LanguageFilter {
+    /// Drop a side only where the identifier is at least this sure of another language, from 0 to 1.
+    pub min_confidence: f64,
+    /// Sentences with fewer letters are kept unseen: too short to tell.
+    pub min_letters: usize,
+}
+
+impl Default for LanguageFilter {
+    fn default() -> Self {
+        Self { min_confidence: 0.9, min_letters: 30 }
+    }
+}
+
+/// Tells sentences in a wrong language, among the languages of the corpus that the identifier (whatlang) knows.
+pub struct LanguageCheck {
+    settings: LanguageFilter,
+    detector: Detector,
+}
+
+impl LanguageCheck {
+    /// A check for a corpus of these languages.
+    pub fn new<'a>(settings: LanguageFilter, tags: impl IntoIterator<Item = &'a str>) -> Self {
+        // Only the corpus's languages compete: Norwegian is not mistaken for Danish where there is no Danish.
+        let mut known: Vec<Lang> = tags.into_iter().filter_map(identify_tag).collect();
+        known.sort_by_key(|lang| lang.code());
+        known.dedup();
+        Self { settings, detector: Detector::with_allowlist(known) }
+    }
+
+    /// Whether the sentence is surely not in the language of the tag. Never for a language that is not known.
+    pub fn is_other(&self, tag: &str, sentence: &str) -> bool {
+        let Some(expected) = identify_tag(tag) else { return false };
+        if sentence.chars().filter(|c| c.is_alphabetic()).nth(self.settings.min_letters.saturating_sub(1)).is_none() {
+            return false;
+        }
+        self.detector
+            .detect(sentence)
+            .is_some_and(|found| found.lang() != expected && found.confidence() >= self.settings.min_confidence)
+    }
+
+    /// Whether the identifier knows the language of a tag.
+    pub fn knows(tag: &str) -> bool {
+        identify_tag(tag).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_of_many_styles_are_known() {
+        for (tag, lang) in
+            [("de", Lang::Deu), ("deu_Latn", Lang::Deu), ("zh_CN", Lang::Cmn), ("fas", Lang::Pes), ("ukr", Lang::Ukr)]
+        {
+            assert_eq!(identify_tag(tag), Some(lang), "{tag}");
+        }
+        assert!(!LanguageCheck::knows("om") && !LanguageCheck::knows("x1") && LanguageCheck::knows("nb"));
+    }
+
+    #[test]
+    fn wrong_languages_are_found_and_doubt_keeps_the_line() {
+        let check = LanguageCheck::new(LanguageFilter::default(), ["en", "de", "el", "om"]);
+        let german = "Der schnelle braune Fuchs springt über den faulen Hund und läuft danach in den Wald.";
+        assert!(check.is_other("en", german));
+        assert!(!check.is_other("de", german));
+        assert!(!check.is_other("om", german)); // the identifier does not know Oromo
+        assert!(!check.is_other("en", "Der Hund")); // too short to tell
+        assert!(check.is_other("de", "Η γρήγορη καφέ αλεπού πηδάει πάνω από τον τεμπέλη σκύλο."));
+    }
+}
