@@ -1,0 +1,377 @@
+//! What a model is made of: the contents of `config.json` in a model folder.
+//!
+//! ```
+//! use strata_recipe::{Kind, ModelConfig};
+//!
+//! let config = ModelConfig { kind: Kind::Smoe, strata: vec![4, 12], ..ModelConfig::default() };
+//! config.validate()?;
+//! assert_eq!(config.name(), "SMoE-4-12");
+//! assert_eq!(config.visible_experts(0), 16); // the first gate sees every expert,
+//! assert_eq!(config.visible_experts(1), 12); // the second only its own stratum
+//! # Ok::<(), strata_recipe::ConfigError>(())
+//! ```
+
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ConfigError, Error};
+
+/// The version of `config.json` that this crate writes; it reads every version up to this one.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What stands in the place of the FFN in every `moe_every`-th layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The FFN itself: a Transformer without experts.
+    Dense,
+    /// One gate over all experts, the `top_k` best for each token (GShard).
+    Moe,
+    /// One gate, the single best expert, weighted by its own probability.
+    Switch,
+    /// Conditional MoE routing: a sigmoid gate per token mixes a shared FFN and a MoE.
+    Cmr,
+    /// Several MoE layers one after another, without a norm or a residual between them.
+    Stacked,
+    /// Stratified MoE: a token moves on to the strata behind that of its first choice.
+    Smoe,
+}
+
+/// Where an SMoE block normalises (`smoe` with two or more strata; the others have one pre-norm either way).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalisation {
+    /// As the paper writes it: a norm in front of each stratum, un-normalised residuals: L norms.
+    Paper,
+    /// As the authors' code computes it: a norm on leaving each stratum, which is also the next residual: L + 1 norms.
+    Reference,
+}
+
+/// How the second expert of a token is chosen in training (inference always takes the arg-max).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecondChoice {
+    /// The second most probable expert.
+    Argmax,
+    /// Sampled: the arg-max, without the first choice, of logits with Gumbel noise.
+    Gumbel,
+}
+
+/// A model's shape and routing. Encoder and decoder share every value but their number of layers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// [`FORMAT_VERSION`] of the file this came from.
+    pub format_version: u32,
+    /// What the expert blocks are.
+    pub kind: Kind,
+    /// Experts in a block. With `strata` it is their sum, or 0 for "not said".
+    #[serde(default)]
+    pub experts: usize,
+    /// Experts of each stratum (`smoe`) or of each MoE layer of the stack (`stacked`); empty otherwise.
+    #[serde(default)]
+    pub strata: Vec<usize>,
+    /// Experts that a token uses at each gate: 1 or 2.
+    pub top_k: usize,
+    /// Every `moe_every`-th layer of the encoder and of the decoder has an expert block; 2 means layers 2, 4, 6, ...
+    pub moe_every: usize,
+    /// Where an SMoE block normalises.
+    pub normalisation: Normalisation,
+    /// Tokens that an expert takes in training, as a multiple of `top_k * ceil(tokens / visible experts)`; none = no limit
+    /// ("dropless"). There is never a limit at inference.
+    #[serde(default)]
+    pub capacity_factor: Option<f64>,
+    /// How the second expert is chosen in training.
+    pub second_choice: SecondChoice,
+    /// Expert output masking: the probability that a token's expert output is zeroed in training; 0 = off.
+    pub eom: f64,
+    /// The probability that the CMR gate of a token is set to 0 (shared FFN only) in training.
+    pub cmr_gate_dropout: f64,
+    /// The share of experts that CMR aims at: its loss is `cmr_weight * |mean gate - cmr_budget|`.
+    pub cmr_budget: f64,
+    /// The weight of CMR's budget loss.
+    pub cmr_weight: f64,
+    /// The weight (alpha) of the balance loss of every gate.
+    pub balance_weight: f64,
+    /// Layers of the encoder.
+    pub encoder_layers: usize,
+    /// Layers of the decoder.
+    pub decoder_layers: usize,
+    /// Width of the hidden states, even.
+    pub d_model: usize,
+    /// Inner width of an FFN and of an expert.
+    pub d_ffn: usize,
+    /// Attention heads; divides `d_model`.
+    pub heads: usize,
+    /// Dropout on embeddings and on the output of every sub-layer.
+    pub dropout: f64,
+    /// Dropout on attention probabilities.
+    pub attention_dropout: f64,
+    /// Dropout behind the ReLU of an FFN or expert.
+    pub activation_dropout: f64,
+    /// Subwords, special tokens and language tags together: rows of the shared embedding.
+    pub vocab_size: usize,
+    /// The longest source or target in subwords, with tag and end mark.
+    pub max_length: usize,
+}
+
+/// Transformer-base without experts, 32k subwords: the `dense` model of the M4 recipe.
+impl Default for ModelConfig {
+    fn default() -> Self {
+        ModelConfig {
+            format_version: FORMAT_VERSION,
+            kind: Kind::Dense,
+            experts: 0,
+            strata: Vec::new(),
+            top_k: 2,
+            moe_every: 2,
+            normalisation: Normalisation::Paper,
+            capacity_factor: None,
+            second_choice: SecondChoice::Argmax,
+            eom: 0.0,
+            cmr_gate_dropout: 0.1,
+            cmr_budget: 0.8,
+            cmr_weight: 0.01,
+            balance_weight: 0.01,
+            encoder_layers: 6,
+            decoder_layers: 6,
+            d_model: 512,
+            d_ffn: 2048,
+            heads: 8,
+            dropout: 0.3,
+            attention_dropout: 0.1,
+            activation_dropout: 0.0,
+            vocab_size: 32_000,
+            max_length: 512,
+        }
+    }
+}
+
+impl ModelConfig {
+    /// Checks every value and every pair of values that must agree.
+    ///
+    /// # Errors
+    /// The first fault found, with the key at fault and what to do about it.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        crate::validate::validate(self)
+    }
+
+    /// Experts per stratum of one expert block: `strata` for SMoE and stacked MoE, one stratum of all experts for MoE,
+    /// Switch and CMR, none for a dense model.
+    pub fn strata_of_block(&self) -> Vec<usize> {
+        match self.kind {
+            Kind::Dense => Vec::new(),
+            Kind::Moe | Kind::Switch | Kind::Cmr => vec![self.experts],
+            Kind::Stacked | Kind::Smoe => self.strata.clone(),
+        }
+    }
+
+    /// Experts in one expert block.
+    pub fn experts_of_block(&self) -> usize {
+        self.strata_of_block().iter().sum()
+    }
+
+    /// The experts that gate `i` (from 0) chooses among: those of its stratum and of all later ones; in a stacked MoE only
+    /// those of its own layer. 0 for a gate that does not exist.
+    pub fn visible_experts(&self, gate: usize) -> usize {
+        let strata = self.strata_of_block();
+        match self.kind {
+            Kind::Stacked => strata.get(gate).copied().unwrap_or(0),
+            _ => strata.iter().skip(gate).sum(),
+        }
+    }
+
+    /// Whether layer `layer` (from 0) has an expert block instead of an FFN; the same for encoder and decoder.
+    pub fn is_expert_layer(&self, layer: usize) -> bool {
+        self.kind != Kind::Dense && self.moe_every > 0 && (layer + 1).is_multiple_of(self.moe_every)
+    }
+
+    /// Expert blocks of the encoder and of the decoder.
+    pub fn expert_blocks(&self) -> (usize, usize) {
+        let blocks = |layers| if self.kind == Kind::Dense || self.moe_every == 0 { 0 } else { layers / self.moe_every };
+        (blocks(self.encoder_layers), blocks(self.decoder_layers))
+    }
+
+    /// Layer norms of one expert block, the pre-norm of its layer included.
+    pub fn norms_of_block(&self) -> usize {
+        match (self.kind, self.normalisation, self.strata.len()) {
+            (Kind::Smoe, Normalisation::Paper, strata) => strata.max(1),
+            (Kind::Smoe, Normalisation::Reference, strata) if strata > 1 => strata + 1,
+            _ => 1,
+        }
+    }
+
+    /// The tokens that an expert takes in training when `tokens` are at a gate that sees `visible` experts:
+    /// `ceil(capacity_factor * top_k * ceil(tokens / visible))`; none when there is no limit.
+    pub fn capacity(&self, tokens: usize, visible: usize) -> Option<usize> {
+        let factor = self.capacity_factor?;
+        let even_share = self.top_k * tokens.div_ceil(visible.max(1));
+        Some((factor * even_share as f64).ceil() as usize)
+    }
+
+    /// What people call this model: `dense`, `MoE-8`, `Switch-8`, `CMR-8`, `stacked 2x4`, `SMoE-4-12`, with `, top-1` and
+    /// `+ EOM` where they apply.
+    pub fn name(&self) -> String {
+        let mut name = match self.kind {
+            Kind::Dense => "dense".to_owned(),
+            Kind::Moe => format!("MoE-{}", self.experts),
+            Kind::Switch => format!("Switch-{}", self.experts),
+            Kind::Cmr => format!("CMR-{}", self.experts),
+            Kind::Stacked => {
+                format!("stacked {}x{}", self.strata.len(), self.strata.first().copied().unwrap_or(0))
+            }
+            Kind::Smoe => self.strata.iter().fold("SMoE".to_owned(), |name, experts| format!("{name}-{experts}")),
+        };
+        if self.top_k == 1 && !matches!(self.kind, Kind::Dense | Kind::Switch) {
+            name.push_str(", top-1");
+        }
+        if self.eom > 0.0 {
+            name.push_str(" + EOM");
+        }
+        name
+    }
+
+    /// Reads and checks a `config.json`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read, otherwise as [`ModelConfig::from_json`].
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
+            action: "read",
+            path: path.display().to_string(),
+            source,
+        })?;
+        Self::from_json(&text, &path.display().to_string())
+    }
+
+    /// Parses and checks the text of a `config.json`; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::FormatVersion`] for a file of a later version, [`Error::Json`] for text that is not a configuration,
+    /// [`Error::Config`] for values that cannot be.
+    pub fn from_json(text: &str, origin: &str) -> Result<Self, Error> {
+        /// Only the version, so that a later format is named as such before its unknown fields are.
+        #[derive(Deserialize)]
+        struct Version {
+            format_version: u32,
+        }
+        let json = |source| Error::Json { origin: origin.to_owned(), source };
+        let version: Version = serde_json::from_str(text).map_err(json)?;
+        if version.format_version == 0 || version.format_version > FORMAT_VERSION {
+            return Err(Error::FormatVersion {
+                origin: origin.to_owned(),
+                found: version.format_version,
+                known: FORMAT_VERSION,
+            });
+        }
+        let config: ModelConfig = serde_json::from_str(text).map_err(json)?;
+        config.validate().map_err(|source| Error::Config { origin: origin.to_owned(), source })?;
+        Ok(config)
+    }
+
+    /// The text of `config.json`, indented, with a final newline.
+    pub fn to_json(&self) -> String {
+        // A struct of plain fields always serialises; non-finite numbers become null and are refused when read.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Dense => "dense",
+            Kind::Moe => "moe",
+            Kind::Switch => "switch",
+            Kind::Cmr => "cmr",
+            Kind::Stacked => "stacked",
+            Kind::Smoe => "smoe",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn smoe(strata: &[usize]) -> ModelConfig {
+        ModelConfig { kind: Kind::Smoe, strata: strata.to_vec(), ..ModelConfig::default() }
+    }
+
+    fn moe(kind: Kind, experts: usize) -> ModelConfig {
+        ModelConfig { kind, experts, ..ModelConfig::default() }
+    }
+
+    #[test]
+    fn names_are_those_of_the_field() {
+        assert_eq!(ModelConfig::default().name(), "dense");
+        assert_eq!(moe(Kind::Moe, 8).name(), "MoE-8");
+        assert_eq!(ModelConfig { eom: 0.1, ..moe(Kind::Moe, 8) }.name(), "MoE-8 + EOM");
+        assert_eq!(ModelConfig { top_k: 1, ..moe(Kind::Switch, 8) }.name(), "Switch-8");
+        assert_eq!(moe(Kind::Cmr, 8).name(), "CMR-8");
+        assert_eq!(ModelConfig { kind: Kind::Stacked, ..smoe(&[4, 4]) }.name(), "stacked 2x4");
+        assert_eq!(ModelConfig { kind: Kind::Stacked, ..smoe(&[2, 2, 2, 2]) }.name(), "stacked 4x2");
+        assert_eq!(smoe(&[4, 12]).name(), "SMoE-4-12");
+        assert_eq!(ModelConfig { top_k: 1, eom: 0.1, ..smoe(&[4, 4]) }.name(), "SMoE-4-4, top-1 + EOM");
+    }
+
+    #[test]
+    fn expert_layers_are_2_4_6() {
+        let config = smoe(&[4, 4]);
+        let layers: Vec<usize> = (0..6).filter(|&layer| config.is_expert_layer(layer)).map(|layer| layer + 1).collect();
+        assert_eq!(layers, [2, 4, 6]);
+        assert_eq!(config.expert_blocks(), (3, 3));
+        assert!(!ModelConfig::default().is_expert_layer(1));
+        assert_eq!(ModelConfig { encoder_layers: 3, decoder_layers: 1, ..config }.expert_blocks(), (1, 0));
+    }
+
+    #[test]
+    fn gates_see_their_own_and_later_strata() {
+        let config = smoe(&[8, 4, 2]);
+        assert_eq!([0, 1, 2, 3].map(|gate| config.visible_experts(gate)), [14, 6, 2, 0]);
+        let stacked = ModelConfig { kind: Kind::Stacked, ..smoe(&[4, 4]) };
+        assert_eq!([0, 1, 2].map(|gate| stacked.visible_experts(gate)), [4, 4, 0]);
+        assert_eq!(moe(Kind::Cmr, 8).visible_experts(0), 8);
+    }
+
+    #[test]
+    fn norms_of_a_block_by_variant() {
+        let reference = |config| ModelConfig { normalisation: Normalisation::Reference, ..config };
+        assert_eq!(smoe(&[2, 2, 2]).norms_of_block(), 3);
+        assert_eq!(reference(smoe(&[2, 2, 2])).norms_of_block(), 4);
+        assert_eq!(reference(smoe(&[8])).norms_of_block(), 1);
+        assert_eq!(reference(moe(Kind::Moe, 8)).norms_of_block(), 1);
+        assert_eq!(ModelConfig { kind: Kind::Stacked, ..smoe(&[4, 4]) }.norms_of_block(), 1);
+    }
+
+    #[test]
+    fn capacity_is_that_of_the_paper_at_factor_one() {
+        let config = ModelConfig { capacity_factor: Some(1.0), ..smoe(&[4, 4]) };
+        assert_eq!(config.capacity(17, 8), Some(2 * 3));
+        assert_eq!(ModelConfig { capacity_factor: Some(1.25), ..config.clone() }.capacity(17, 8), Some(8));
+        assert_eq!(config.capacity(0, 8), Some(0));
+        assert_eq!(smoe(&[4, 4]).capacity(17, 8), None);
+    }
+
+    #[test]
+    fn json_round_trip() {
+        let config = ModelConfig { capacity_factor: Some(1.0), eom: 0.1, ..smoe(&[4, 12]) };
+        assert_eq!(ModelConfig::from_json(&config.to_json(), "config.json").unwrap(), config);
+    }
+
+    #[test]
+    fn a_later_format_an_unknown_field_and_a_bad_value_are_named() {
+        let text = smoe(&[4, 4]).to_json();
+        let message = |text: String| ModelConfig::from_json(&text, "m/config.json").unwrap_err().to_string();
+        let later = message(text.replace("\"format_version\": 1", "\"format_version\": 7, \"new\": 3"));
+        assert!(later.contains("m/config.json") && later.contains('7') && later.contains("newer"), "{later}");
+        let unknown = message(text.replace("\"heads\"", "\"hedas\""));
+        assert!(unknown.contains("hedas") && unknown.contains("line"), "{unknown}");
+        let heads = message(text.replace("\"heads\": 8", "\"heads\": 7"));
+        assert!(heads.contains("m/config.json") && heads.contains("heads = 7") && heads.contains("512"), "{heads}");
+        assert!(message("{".into()).contains("m/config.json"));
+    }
+}

@@ -1,0 +1,101 @@
+//! One test a fault; the message must name the key and the value and say what to do.
+
+use super::*;
+use crate::{Normalisation, SecondChoice};
+
+fn smoe(strata: &[usize]) -> ModelConfig {
+    ModelConfig { kind: Kind::Smoe, strata: strata.to_vec(), ..ModelConfig::default() }
+}
+
+fn moe(kind: Kind, experts: usize) -> ModelConfig {
+    ModelConfig { kind, experts, ..ModelConfig::default() }
+}
+
+#[track_caller]
+fn refused(config: ModelConfig, key: &str, words: &[&str]) {
+    let error = config.validate().expect_err("should be refused");
+    assert_eq!(error.key, key, "{error}");
+    for word in words {
+        assert!(error.message.contains(word), "`{word}` is not in: {error}");
+    }
+}
+
+#[test]
+fn every_kind_has_a_configuration_that_passes() {
+    let switch = ModelConfig { top_k: 1, ..moe(Kind::Switch, 8) };
+    let stacked = ModelConfig { kind: Kind::Stacked, ..smoe(&[4, 4]) };
+    let top_1 = ModelConfig { top_k: 1, ..smoe(&[4, 1]) };
+    let reference = ModelConfig {
+        normalisation: Normalisation::Reference,
+        second_choice: SecondChoice::Gumbel,
+        experts: 16,
+        eom: 0.1,
+        capacity_factor: Some(1.0),
+        ..smoe(&[4, 12])
+    };
+    for config in [ModelConfig::default(), moe(Kind::Moe, 8), moe(Kind::Cmr, 8), switch, stacked, top_1, reference] {
+        config.validate().unwrap();
+    }
+}
+
+#[test]
+fn an_empty_list_of_strata() {
+    refused(smoe(&[]), "strata", &["empty", "[4, 4]"]);
+    refused(ModelConfig { kind: Kind::Stacked, experts: 8, ..smoe(&[]) }, "strata", &["empty", "stacked"]);
+}
+
+#[test]
+fn zero_experts() {
+    refused(smoe(&[4, 0, 4]), "strata", &["[4, 0, 4]", "stratum 2"]);
+    refused(moe(Kind::Moe, 0), "experts", &["experts = 0", "moe"]);
+}
+
+#[test]
+fn top_k_larger_than_the_last_stratum() {
+    refused(smoe(&[4, 1]), "top_k", &["top_k = 2", "last stratum", "[4, 1]"]);
+    refused(ModelConfig { top_k: 5, ..smoe(&[4, 4]) }, "top_k", &["top_k = 5", "last stratum", "(4)"]);
+    refused(moe(Kind::Moe, 1), "top_k", &["top_k = 2", "experts = 1"]);
+    refused(ModelConfig { top_k: 0, ..smoe(&[4, 4]) }, "top_k", &["top_k = 0", "1 or 2"]);
+    refused(ModelConfig { top_k: 3, ..smoe(&[4, 4]) }, "top_k", &["top_k = 3", "1 or 2"]);
+}
+
+#[test]
+fn kinds_that_contradict_other_keys() {
+    refused(ModelConfig { kind: Kind::Cmr, experts: 8, ..smoe(&[4, 4]) }, "strata", &["cmr", "strata = []"]);
+    refused(ModelConfig { kind: Kind::Dense, ..smoe(&[4, 4]) }, "strata", &["dense", "[4, 4]"]);
+    refused(moe(Kind::Switch, 8), "top_k", &["switch", "top_k = 1"]);
+    refused(ModelConfig { eom: 0.1, ..ModelConfig::default() }, "eom", &["dense", "set it to 0"]);
+    refused(moe(Kind::Dense, 8), "experts", &["dense"]);
+    refused(ModelConfig { experts: 8, ..smoe(&[4, 12]) }, "experts", &["experts = 8", "16"]);
+    refused(ModelConfig { kind: Kind::Stacked, ..smoe(&[4, 12]) }, "strata", &["same number"]);
+    refused(ModelConfig { moe_every: 7, ..smoe(&[4, 4]) }, "moe_every", &["moe_every = 7", "no expert block"]);
+}
+
+#[test]
+fn sizes() {
+    let base = ModelConfig::default;
+    refused(ModelConfig { heads: 7, ..base() }, "heads", &["heads = 7", "d_model = 512"]);
+    refused(ModelConfig { d_model: 513, heads: 3, ..base() }, "d_model", &["513", "even"]);
+    refused(ModelConfig { encoder_layers: 0, ..base() }, "encoder_layers", &["between 1 and"]);
+    refused(ModelConfig { moe_every: 0, ..smoe(&[4, 4]) }, "moe_every", &["between 1 and"]);
+    refused(ModelConfig { vocab_size: usize::MAX, ..base() }, "vocab_size", &["between 1 and"]);
+    refused(ModelConfig { d_ffn: 1 << 40, ..base() }, "d_ffn", &["between 1 and"]);
+    refused(moe(Kind::Moe, usize::MAX), "experts", &["limit"]);
+    refused(smoe(&[usize::MAX, usize::MAX]), "strata", &["limit"]);
+    refused(smoe(&[65_536, 65_536]), "strata", &["131072"]);
+    refused(ModelConfig { d_model: 65_536, d_ffn: 1 << 20, ..smoe(&[65_536]) }, "d_model", &["parameters", "limit"]);
+}
+
+#[test]
+fn probabilities_and_weights() {
+    let base = ModelConfig::default;
+    refused(ModelConfig { dropout: 1.0, ..base() }, "dropout", &["dropout = 1", "below 1"]);
+    refused(ModelConfig { attention_dropout: -0.1, ..base() }, "attention_dropout", &["-0.1"]);
+    refused(ModelConfig { activation_dropout: f64::NAN, ..base() }, "activation_dropout", &["NaN"]);
+    refused(ModelConfig { eom: 1.5, ..smoe(&[4, 4]) }, "eom", &["1.5"]);
+    refused(ModelConfig { cmr_gate_dropout: 2.0, ..base() }, "cmr_gate_dropout", &["2"]);
+    refused(ModelConfig { cmr_budget: 1.2, ..base() }, "cmr_budget", &["between 0 and 1"]);
+    refused(ModelConfig { balance_weight: -1.0, ..base() }, "balance_weight", &["-1"]);
+    refused(ModelConfig { cmr_weight: f64::INFINITY, ..base() }, "cmr_weight", &["inf"]);
+    refused(ModelConfig { capacity_factor: Some(0.0), ..base() }, "capacity_factor", &["no limit"]);
+}
