@@ -1,1 +1,32 @@
-//! strata-kernels
+//! The differentiable operations that a Mixture-of-Experts Transformer spends its time in.
+//!
+//! Each file is one operation in two forms: composed of ordinary Burn operations, which runs on every device, and a
+//! fast one with a handwritten backward for Burn's CPU backend. Which one runs is decided by the tensor's device; the
+//! tests hold the second against the first, values and gradients. Everything works on packed, ragged batches: the
+//! tokens of all sentences one after another, no padding.
+
+mod adam;
+mod attention;
+mod buffer;
+mod cross_entropy;
+mod dropout;
+mod experts;
+mod flex;
+mod gemm;
+mod layer_norm;
+mod linear;
+mod math;
+mod parallel;
+mod rows;
+#[cfg(test)]
+mod testing;
+
+pub use adam::{AdamStep, Moments, adam};
+pub use attention::{AttentionShape, Offsets, attention};
+pub use cross_entropy::{CrossEntropy, cross_entropy};
+pub use dropout::{add_dropout, dropout};
+pub use experts::{Dispatch, ExpertWeights, mask_dropped};
+pub use flex::on_flex;
+pub use layer_norm::layer_norm;
+pub use linear::{Activation, linear};
+pub use rows::{Rows, embed, gather_rows, replace_rows};

@@ -1,0 +1,115 @@
+//! Inverted dropout (Srivastava et al., 2014) with counter-based randomness: the mask is computed again where it is
+//! needed instead of being kept, and the same seed gives the same mask on any number of threads.
+
+use burn::tensor::{Distribution, Tensor};
+
+use crate::buffer::{Shared, filled};
+use crate::flex::{Operand, Values, on_flex, record, tensor};
+use crate::math::{dropout_constants, dropout_factor};
+use crate::parallel::for_rows;
+
+/// `residual + dropout(x)`: both `[n, d]`; each value of `x` is zeroed with probability `rate`, the rest scaled by
+/// `1 / (1 - rate)`. `rate` 0 is a plain sum.
+pub fn add_dropout(residual: Tensor<2>, x: Tensor<2>, rate: f32, seed: u64) -> Tensor<2> {
+    if !on_flex(&x.device()) {
+        return residual + composed(x, rate);
+    }
+    let [n, d] = x.dims();
+    let (residual, x) = (Operand::new(residual), Operand::new(x));
+    let (rs, xs) = (residual.values(), x.values());
+    let y = masked(&xs, Some(&rs), d, rate, seed);
+    record([residual, x], tensor(y, [n, d]), move |grad: Values, [residual, x]| {
+        let dx = x.then(|| tensor(masked(&grad, None, d, rate, seed), [n, d]));
+        [residual.then(|| grad.share()), dx]
+    })
+}
+
+/// `dropout(x)` for `x` `[n, d]`.
+pub fn dropout(x: Tensor<2>, rate: f32, seed: u64) -> Tensor<2> {
+    if rate == 0.0 {
+        return x;
+    }
+    if !on_flex(&x.device()) {
+        return composed(x, rate);
+    }
+    let [n, d] = x.dims();
+    let x = Operand::new(x);
+    let xs = x.values();
+    record([x], tensor(masked(&xs, None, d, rate, seed), [n, d]), move |grad: Values, _| {
+        [Some(tensor(masked(&grad, None, d, rate, seed), [n, d]))]
+    })
+}
+
+fn composed(x: Tensor<2>, rate: f32) -> Tensor<2> {
+    if rate == 0.0 {
+        return x;
+    }
+    let keep = x.random_like(Distribution::Bernoulli(f64::from(1.0 - rate)));
+    x * keep / (1.0 - rate)
+}
+
+/// `add + mask * x` (or `mask * x`), values in rows of `width`.
+fn masked(x: &[f32], add: Option<&[f32]>, width: usize, rate: f32, seed: u64) -> Vec<f32> {
+    let (threshold, scale) = dropout_constants(rate);
+    let fill = |out: *mut f32| {
+        let out = Shared::new(out);
+        for_rows(x.len() / width.max(1), width, |_, first, count| {
+            let (start, len) = (first * width, count * width);
+            // SAFETY: each piece has rows of its own.
+            let out = unsafe { out.slice(start, len) };
+            let x = &x[start..start + len];
+            match (add, rate > 0.0) {
+                (Some(add), true) => {
+                    for (i, ((o, v), a)) in out.iter_mut().zip(x).zip(&add[start..start + len]).enumerate() {
+                        *o = a + v * dropout_factor(seed, (start + i) as u32, threshold, scale);
+                    }
+                }
+                (Some(add), false) => {
+                    for ((o, v), a) in out.iter_mut().zip(x).zip(&add[start..start + len]) {
+                        *o = a + v;
+                    }
+                }
+                (None, _) => {
+                    for (i, (o, v)) in out.iter_mut().zip(x).enumerate() {
+                        *o = v * dropout_factor(seed, (start + i) as u32, threshold, scale);
+                    }
+                }
+            }
+        });
+    };
+    // SAFETY: every value is written.
+    unsafe { filled(x.len(), fill) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_same, random};
+
+    #[test]
+    fn without_rate_it_is_a_sum() {
+        for n in [0, 1, 77] {
+            let inputs = || (random([n, 19], 1), random([n, 19], 2));
+            assert_same(
+                || {
+                    let (r, x) = inputs();
+                    (add_dropout(r.clone(), x.clone(), 0.0, 5), vec![r.into(), x.into()])
+                },
+                || {
+                    let (r, x) = inputs();
+                    (r.clone() + x.clone(), vec![r.into(), x.into()])
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn gradient_takes_the_same_mask() {
+        let x = random([50, 31], 1);
+        let y = dropout(x.clone(), 0.4, 11);
+        let grad = x.grad(&y.clone().sum().backward()).expect("a gradient");
+        // y = x * mask and dy/dx = mask.
+        let difference = (y.inner() - x.inner() * grad).abs().max().into_scalar::<f32>();
+        assert!(difference < 1e-6, "mask of the backward pass differs by {difference}");
+    }
+}

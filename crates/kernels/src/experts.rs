@@ -1,0 +1,443 @@
+//! The expert FFNs of one visit over ragged groups: `y[t] = sum over choices of weight * FFN_e(x[t])` (spec steps 4, 5).
+//!
+//! Tokens are grouped by expert without padding, both products of a group run over contiguous rows, and the combine
+//! weights are applied on the way back to the tokens.
+
+use std::sync::{Arc, Mutex};
+
+use burn::tensor::{IndexingUpdateOp, Tensor, TensorData, activation::relu};
+use rayon::prelude::*;
+
+use crate::buffer::{Shared, filled};
+use crate::flex::{FlexTensor, Operand, Values, on_flex, record, tensor};
+use crate::gemm::{Matrix, Threads, multiply, multiply_to};
+use crate::linear::{Activation, column_sums, finish, relu_gradient};
+use crate::math::sum;
+use crate::parallel::for_rows;
+use crate::rows::{gather, index};
+
+/// Which tokens go to which expert: slots sorted by expert, each the choice of one token.
+#[derive(Clone, Debug, Default)]
+pub struct Dispatch {
+    /// Slots of expert `e` are `offsets[e]..offsets[e + 1]`; one more entry than experts.
+    pub offsets: Vec<usize>,
+    /// The token (row of `x`) of each slot.
+    pub tokens: Vec<u32>,
+    /// Which of the token's `k` choices the slot is.
+    pub choices: Vec<u32>,
+    /// Choices per token, the columns of the combine weights.
+    pub k: usize,
+}
+
+impl Dispatch {
+    /// Groups `chosen[t * k + c] = Some(expert)` (the choice `c` of token `t`, `None` where it was dropped) by expert.
+    ///
+    /// # Panics
+    /// If an expert is not below `experts`.
+    pub fn new(experts: usize, k: usize, chosen: &[Option<u32>]) -> Self {
+        let mut offsets = vec![0; experts + 1];
+        for expert in chosen.iter().flatten() {
+            offsets[*expert as usize + 1] += 1;
+        }
+        for e in 0..experts {
+            offsets[e + 1] += offsets[e];
+        }
+        let mut next = offsets.clone();
+        let slots = offsets[experts];
+        let (mut tokens, mut choices) = (vec![0; slots], vec![0; slots]);
+        for (place, expert) in chosen.iter().enumerate() {
+            if let Some(expert) = expert {
+                let slot = &mut next[*expert as usize];
+                tokens[*slot] = (place / k) as u32;
+                choices[*slot] = (place % k) as u32;
+                *slot += 1;
+            }
+        }
+        Self { offsets, tokens, choices, k }
+    }
+
+    fn experts(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// The place of a slot's combine weight in `[tokens, k]`.
+    fn weight_place(&self, slot: usize) -> usize {
+        self.tokens[slot] as usize * self.k + self.choices[slot] as usize
+    }
+}
+
+/// The experts of one block, all strata together, experts stacked along the first dimension.
+///
+/// A block calls [`ExpertWeights::apply`] once for each stratum that tokens visit. On the CPU the weight gradients of
+/// those visits are added up in one shared buffer: the backward pass comes to the first visit last, and only that one
+/// hands the sum to the parameters.
+pub struct ExpertWeights {
+    /// `[experts, d_ffn, d]`
+    fc1: Tensor<3>,
+    /// `[experts, d_ffn]`
+    bias1: Tensor<2>,
+    /// `[experts, d, d_ffn]`
+    fc2: Tensor<3>,
+    /// `[experts, d]`
+    bias2: Tensor<2>,
+    pending: Arc<Mutex<Option<WeightGradients>>>,
+    visits: usize,
+}
+
+struct WeightGradients {
+    fc1: Vec<f32>,
+    bias1: Vec<f32>,
+    fc2: Vec<f32>,
+    bias2: Vec<f32>,
+}
+
+impl ExpertWeights {
+    /// Experts for one forward pass: `fc1` `[experts, d_ffn, d]`, `bias1` `[experts, d_ffn]`, `fc2` `[experts, d, d_ffn]`,
+    /// `bias2` `[experts, d]`.
+    pub fn new(fc1: Tensor<3>, bias1: Tensor<2>, fc2: Tensor<3>, bias2: Tensor<2>) -> Self {
+        Self { fc1, bias1, fc2, bias2, pending: Arc::default(), visits: 0 }
+    }
+
+    /// The experts' weighted outputs, without residual: `x` `[tokens, d]`, `weights` `[tokens, k]` -> `[tokens, d]`.
+    ///
+    /// Tokens without a slot get zero. A later call's `x` must depend on the earlier calls' results wherever gradients
+    /// are recorded, as it does for strata.
+    pub fn apply(&mut self, x: Tensor<2>, weights: Tensor<2>, dispatch: Arc<Dispatch>) -> Tensor<2> {
+        if !on_flex(&x.device()) {
+            return self.composed(x, weights, &dispatch);
+        }
+        let [n, d] = x.dims();
+        let [experts, d_ffn, _] = self.fc1.dims();
+        assert_eq!(dispatch.experts(), experts, "dispatch and weights have the same experts");
+        let first = self.visits == 0;
+        self.visits += 1;
+        let (x, weights) = (Operand::new(x), Operand::new(weights));
+        let parameters = [
+            Operand::new(self.fc1.clone()),
+            Operand::new(self.bias1.clone()),
+            Operand::new(self.fc2.clone()),
+            Operand::new(self.bias2.clone()),
+        ];
+        let trained = parameters.iter().any(Operand::tracked);
+        let groups = Groups {
+            d,
+            d_ffn,
+            fc1: parameters[0].values(),
+            bias1: parameters[1].values(),
+            fc2: parameters[2].values(),
+            bias2: parameters[3].values(),
+            dispatch,
+        };
+        let (xs, ws) = (x.values(), weights.values());
+        let forward = groups.forward(&xs);
+        let out = groups.combine(&forward.y, &ws, n);
+        let out = tensor(out, [n, d]);
+        let pending = self.pending.clone();
+        let backward = move |grad: Values| {
+            let mut pending = pending.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let total = trained.then(|| pending.get_or_insert_with(|| groups.no_gradients()));
+            let (dx, dweights) = groups.backward(&xs, &ws, &forward, &grad, total);
+            let k = groups.dispatch.k;
+            let done = if first { pending.take() } else { None };
+            (tensor(dx, [n, d]), tensor(dweights, [n, k]), done)
+        };
+        if first {
+            let [fc1, bias1, fc2, bias2] = parameters;
+            record([x, weights, fc1, bias1, fc2, bias2], out, move |grad, _| {
+                let (dx, dweights, done) = backward(grad);
+                let [g1, g2, g3, g4] = match done {
+                    Some(g) => {
+                        let part = |v: Vec<f32>, shape: &[usize]| -> Option<FlexTensor> {
+                            Some(tensor(v, burn::tensor::Shape::from(shape.to_vec())))
+                        };
+                        [
+                            part(g.fc1, &[experts, d_ffn, d]),
+                            part(g.bias1, &[experts, d_ffn]),
+                            part(g.fc2, &[experts, d, d_ffn]),
+                            part(g.bias2, &[experts, d]),
+                        ]
+                    }
+                    None => [None, None, None, None],
+                };
+                [Some(dx), Some(dweights), g1, g2, g3, g4]
+            })
+        } else {
+            record([x, weights], out, move |grad, _| {
+                let (dx, dweights, _) = backward(grad);
+                [Some(dx), Some(dweights)]
+            })
+        }
+    }
+
+    fn composed(&self, x: Tensor<2>, weights: Tensor<2>, dispatch: &Dispatch) -> Tensor<2> {
+        let [n, d] = x.dims();
+        let [_, d_ffn, _] = self.fc1.dims();
+        let mut out = Vec::new();
+        for e in 0..dispatch.experts() {
+            let slots = dispatch.offsets[e]..dispatch.offsets[e + 1];
+            if slots.is_empty() {
+                continue;
+            }
+            let tokens = index(&dispatch.tokens[slots], &x);
+            let fc1 = self.fc1.clone().narrow(0, e, 1).reshape([d_ffn, d]);
+            let fc2 = self.fc2.clone().narrow(0, e, 1).reshape([d, d_ffn]);
+            let hidden = relu(x.clone().select(0, tokens).matmul(fc1.transpose()) + self.bias1.clone().narrow(0, e, 1));
+            out.push(hidden.matmul(fc2.transpose()) + self.bias2.clone().narrow(0, e, 1));
+        }
+        let zeros = Tensor::zeros([n, d], &x.device());
+        if out.is_empty() {
+            return zeros;
+        }
+        let places: Vec<u32> = (0..dispatch.tokens.len()).map(|slot| dispatch.weight_place(slot) as u32).collect();
+        let weights = weights.reshape([n * dispatch.k, 1]);
+        let places = index(&places, &weights);
+        let y = Tensor::cat(out, 0) * weights.select(0, places);
+        let tokens = index(&dispatch.tokens, &y);
+        zeros.select_assign(0, tokens, y, IndexingUpdateOp::Add)
+    }
+}
+
+/// The parts of one visit.
+struct Groups {
+    d: usize,
+    d_ffn: usize,
+    fc1: Values,
+    bias1: Values,
+    fc2: Values,
+    bias2: Values,
+    dispatch: Arc<Dispatch>,
+}
+
+/// What the backward pass needs of the forward pass, rows sorted by expert.
+struct Forward {
+    /// Hidden values after ReLU, `[slots, d_ffn]`.
+    hidden: Vec<f32>,
+    /// Expert outputs before weighting, `[slots, d]`.
+    y: Vec<f32>,
+}
+
+/// Groups at least this large use all threads inside their products; smaller ones are spread over the threads.
+const LARGE_GROUP: usize = 192;
+
+impl Groups {
+    fn slots(&self) -> usize {
+        self.dispatch.tokens.len()
+    }
+
+    /// Calls `work(expert, slots, threads)` for every expert that has tokens.
+    fn for_groups(&self, work: impl Fn(usize, std::ops::Range<usize>, Threads) + Sync) {
+        let offsets = &self.dispatch.offsets;
+        let busy: Vec<usize> = (0..self.dispatch.experts()).filter(|e| offsets[*e] < offsets[e + 1]).collect();
+        if self.slots() >= busy.len() * LARGE_GROUP || busy.len() < 2 {
+            busy.into_iter().for_each(|e| work(e, offsets[e]..offsets[e + 1], Threads::All));
+        } else {
+            busy.into_par_iter().for_each(|e| work(e, offsets[e]..offsets[e + 1], Threads::One));
+        }
+    }
+
+    fn forward(&self, x: &[f32]) -> Forward {
+        let (d, f, slots) = (self.d, self.d_ffn, self.slots());
+        let sorted = gather(x, &self.dispatch.tokens, d);
+        // SAFETY: every slot belongs to one group, and each group writes all of its rows.
+        let hidden = unsafe {
+            filled(slots * f, |out| {
+                let out = Shared::new(out);
+                self.for_groups(|e, rows, threads| {
+                    let x = Matrix::rows(&sorted[rows.start * d..rows.end * d], d);
+                    let w = Matrix::rows(&self.fc1[e * f * d..][..f * d], d).transposed();
+                    multiply_to(out.at(rows.start * f), f, false, (rows.len(), f, d), x, w, 1.0, threads);
+                    let group = out.slice(rows.start * f, rows.len() * f);
+                    finish(group, Some(&self.bias1[e * f..][..f]), f, Activation::Relu);
+                });
+            })
+        };
+        // SAFETY: as above.
+        let y = unsafe {
+            filled(slots * d, |out| {
+                let out = Shared::new(out);
+                self.for_groups(|e, rows, threads| {
+                    let h = Matrix::rows(&hidden[rows.start * f..rows.end * f], f);
+                    let w = Matrix::rows(&self.fc2[e * f * d..][..f * d], f).transposed();
+                    multiply_to(out.at(rows.start * d), d, false, (rows.len(), d, f), h, w, 1.0, threads);
+                    let group = out.slice(rows.start * d, rows.len() * d);
+                    finish(group, Some(&self.bias2[e * d..][..d]), d, Activation::None);
+                });
+            })
+        };
+        Forward { hidden, y }
+    }
+
+    /// Slots of each token, in slot order: `(starts, slots)`, slots of token `t` at `starts[t]..starts[t + 1]`.
+    fn slots_of_tokens(&self, n: usize) -> (Vec<u32>, Vec<u32>) {
+        let mut starts = vec![0u32; n + 1];
+        self.dispatch.tokens.iter().for_each(|t| starts[*t as usize + 1] += 1);
+        for t in 0..n {
+            starts[t + 1] += starts[t];
+        }
+        let mut next = starts.clone();
+        let mut slots = vec![0u32; self.slots()];
+        for (slot, t) in self.dispatch.tokens.iter().enumerate() {
+            slots[next[*t as usize] as usize] = slot as u32;
+            next[*t as usize] += 1;
+        }
+        (starts, slots)
+    }
+
+    /// Adds rows of slots up per token, each times `factor(slot)`: `[slots, d]` -> `[n, d]`.
+    fn sum_per_token(&self, rows: &[f32], n: usize, factor: impl Fn(usize) -> f32 + Sync) -> Vec<f32> {
+        let d = self.d;
+        let (starts, slots) = self.slots_of_tokens(n);
+        let mut out = vec![0.0f32; n * d];
+        let shared = Shared::new(out.as_mut_ptr());
+        for_rows(n, d, |_, first, count| {
+            for t in first..first + count {
+                // SAFETY: each piece has rows of its own.
+                let out = unsafe { shared.slice(t * d, d) };
+                for slot in &slots[starts[t] as usize..starts[t + 1] as usize] {
+                    let slot = *slot as usize;
+                    let factor = factor(slot);
+                    for (o, v) in out.iter_mut().zip(&rows[slot * d..][..d]) {
+                        *o += factor * v;
+                    }
+                }
+            }
+        });
+        out
+    }
+
+    fn combine(&self, y: &[f32], weights: &[f32], n: usize) -> Vec<f32> {
+        self.sum_per_token(y, n, |slot| weights[self.dispatch.weight_place(slot)])
+    }
+
+    fn no_gradients(&self) -> WeightGradients {
+        WeightGradients {
+            fc1: vec![0.0; self.fc1.len()],
+            bias1: vec![0.0; self.bias1.len()],
+            fc2: vec![0.0; self.fc2.len()],
+            bias2: vec![0.0; self.bias2.len()],
+        }
+    }
+
+    /// Gradients of `x` and of the combine weights; those of the experts are added to `total`.
+    fn backward(
+        &self,
+        x: &[f32],
+        weights: &[f32],
+        forward: &Forward,
+        grad: &[f32],
+        total: Option<&mut WeightGradients>,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let (d, f, slots) = (self.d, self.d_ffn, self.slots());
+        let n = x.len() / d.max(1);
+        let mut dweights = vec![0.0f32; weights.len()];
+        let dweights_out = Shared::new(dweights.as_mut_ptr());
+        // dy[slot] = weight * grad[token], and dweight = <grad[token], y[slot]>.
+        let fill = |out: *mut f32| {
+            let out = Shared::new(out);
+            for_rows(slots, d, |_, first, count| {
+                for slot in first..first + count {
+                    let place = self.dispatch.weight_place(slot);
+                    let (g, y) = (&grad[self.dispatch.tokens[slot] as usize * d..][..d], &forward.y[slot * d..][..d]);
+                    // SAFETY: each slot has a row and a weight of its own.
+                    let (dy, dweight) = unsafe { (out.slice(slot * d, d), dweights_out.slice(place, 1)) };
+                    dweight[0] = sum(d, |i| g[i] * y[i]);
+                    for (o, g) in dy.iter_mut().zip(g) {
+                        *o = weights[place] * g;
+                    }
+                }
+            });
+        };
+        // SAFETY: every slot's row is written.
+        let dy = unsafe { filled(slots * d, fill) };
+        let sorted = gather(x, &self.dispatch.tokens, d);
+        let outs = total.map(|g| {
+            [&mut g.fc1, &mut g.bias1, &mut g.fc2, &mut g.bias2].map(|values| Shared::new(values.as_mut_ptr()))
+        });
+        // SAFETY: every slot belongs to one group, and each group writes all of its rows.
+        let dsorted = unsafe {
+            filled(slots * d, |out| {
+                let out = Shared::new(out);
+                self.for_groups(|e, rows, threads| {
+                    let m = rows.len();
+                    let dy = &dy[rows.start * d..rows.end * d];
+                    let hidden = &forward.hidden[rows.start * f..rows.end * f];
+                    let fc2 = Matrix::rows(&self.fc2[e * f * d..][..f * d], f);
+                    let dhidden = multiply((m, f, d), Matrix::rows(dy, d), fc2, threads);
+                    let dhidden = relu_gradient(&dhidden, hidden, f);
+                    if let Some([fc1, bias1, fc2, bias2]) = outs {
+                        // The places of expert e in the sums are this group's alone.
+                        let dy_t = Matrix::rows(dy, d).transposed();
+                        let h = Matrix::rows(hidden, f);
+                        multiply_to(fc2.at(e * f * d), f, true, (d, f, m), dy_t, h, 1.0, threads);
+                        let dh_t = Matrix::rows(&dhidden, f).transposed();
+                        let x = Matrix::rows(&sorted[rows.start * d..rows.end * d], d);
+                        multiply_to(fc1.at(e * f * d), d, true, (f, d, m), dh_t, x, 1.0, threads);
+                        crate::rows::add_to(bias1.slice(e * f, f), &column_sums(&dhidden, f));
+                        crate::rows::add_to(bias2.slice(e * d, d), &column_sums(dy, d));
+                    }
+                    let fc1 = Matrix::rows(&self.fc1[e * f * d..][..f * d], d);
+                    multiply_to(
+                        out.at(rows.start * d),
+                        d,
+                        false,
+                        (m, d, f),
+                        Matrix::rows(&dhidden, f),
+                        fc1,
+                        1.0,
+                        threads,
+                    );
+                });
+            })
+        };
+        (self.sum_per_token(&dsorted, n, |_| 1.0), dweights)
+    }
+}
+
+/// Combine weights `[tokens, k]` with those of dropped choices set to zero.
+pub fn mask_dropped(weights: Tensor<2>, chosen: &[Option<u32>]) -> Tensor<2> {
+    let kept: Vec<f32> = chosen.iter().map(|c| if c.is_some() { 1.0 } else { 0.0 }).collect();
+    let kept = Tensor::from_data(TensorData::new(kept, weights.dims()), &weights.device());
+    weights * kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_same, random};
+
+    /// Two visits in a row, as two strata make them, over groups of many sizes, some empty, some choices dropped.
+    #[test]
+    fn equals_its_composition_over_two_visits() {
+        for (n, experts, seed) in [(0, 3, 1), (1, 3, 2), (9, 4, 3), (700, 3, 4), (40, 16, 5)] {
+            let (d, f, k) = (6, 10, 2);
+            let chosen = |seed: u64| -> Vec<Option<u32>> {
+                (0..n * k)
+                    .map(|i| crate::math::random_bits(seed, i as u32) % (experts as u32 + 1))
+                    .map(|e| (e < experts as u32 && e != 1).then_some(e))
+                    .collect()
+            };
+            let visits = [chosen(seed), chosen(seed + 100)].map(|c| Arc::new(Dispatch::new(experts, k, &c)));
+            let inputs = || {
+                let weights = [random([experts, f, d], 1), random([experts, d, f], 2)];
+                let biases = [random([experts, f], 3), random([experts, d], 4)];
+                (random([n, d], 5), [random([n, k], 6), random([n, k], 7)], weights, biases)
+            };
+            let run = |fast: bool| {
+                let (x, [w1, w2], [fc1, fc2], [b1, b2]) = inputs();
+                let mut experts = ExpertWeights::new(fc1.clone(), b1.clone(), fc2.clone(), b2.clone());
+                let mut visit = |x: Tensor<2>, w: Tensor<2>, dispatch: &Arc<Dispatch>| {
+                    let y = if fast {
+                        experts.apply(x.clone(), w, dispatch.clone())
+                    } else {
+                        experts.composed(x.clone(), w, dispatch)
+                    };
+                    x + y
+                };
+                let y = visit(x.clone(), w1.clone(), &visits[0]);
+                let y = visit(y, w2.clone(), &visits[1]);
+                (y, vec![x.into(), w1.into(), w2.into(), fc1.into(), b1.into(), fc2.into(), b2.into()])
+            };
+            assert_same(|| run(true), || run(false));
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `y = activation(x W^T + b)`, the affine map with its bias and ReLU in one pass over the output.
+
+use burn::tensor::{Tensor, activation::relu};
+
+use crate::buffer::Shared;
+use crate::flex::{Operand, Values, on_flex, record, tensor};
+use crate::gemm::{Matrix, Threads, multiply};
+use crate::parallel::{add_up, for_rows, pieces};
+
+/// What follows the affine map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    None,
+    /// `max(0, y)`.
+    Relu,
+}
+
+/// `activation(x W^T + b)`: `x` `[n, inputs]`, `weight` `[outputs, inputs]`, `bias` `[outputs]` -> `[n, outputs]`.
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, activation: Activation) -> Tensor<2> {
+    if !on_flex(&x.device()) {
+        return composed(x, weight, bias, activation);
+    }
+    let ([n, inputs], [outputs, _]) = (x.dims(), weight.dims());
+    let (x, weight, bias) = (Operand::new(x), Operand::new(weight), bias.map(Operand::new));
+    let (xs, ws) = (x.values(), weight.values());
+    let mut y =
+        multiply((n, outputs, inputs), Matrix::rows(&xs, inputs), Matrix::rows(&ws, inputs).transposed(), Threads::All);
+    if bias.is_some() || activation == Activation::Relu {
+        finish(&mut y, bias.as_ref().map(Operand::values).as_deref(), outputs, activation);
+    }
+    let out = tensor(y, [n, outputs]);
+    let relu_output = (activation == Activation::Relu).then(|| out.clone());
+    let backward = move |grad: Values, wanted: [bool; 3]| {
+        let masked = relu_output.map(|y| relu_gradient(&grad, y.storage::<f32>(), outputs));
+        let grad: &[f32] = masked.as_deref().unwrap_or(&grad);
+        let dx = wanted[0].then(|| {
+            let dx =
+                multiply((n, inputs, outputs), Matrix::rows(grad, outputs), Matrix::rows(&ws, inputs), Threads::All);
+            tensor(dx, [n, inputs])
+        });
+        let dw = wanted[1].then(|| {
+            let dw = multiply(
+                (outputs, inputs, n),
+                Matrix::rows(grad, outputs).transposed(),
+                Matrix::rows(&xs, inputs),
+                Threads::All,
+            );
+            tensor(dw, [outputs, inputs])
+        });
+        let db = wanted[2].then(|| tensor(column_sums(grad, outputs), [outputs]));
+        [dx, dw, db]
+    };
+    match bias {
+        Some(bias) => record([x, weight, bias], out, backward),
+        None => record([x, weight], out, move |grad, [x, w]| {
+            let [dx, dw, _] = backward(grad, [x, w, false]);
+            [dx, dw]
+        }),
+    }
+}
+
+fn composed(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, activation: Activation) -> Tensor<2> {
+    let y = x.matmul(weight.transpose());
+    let y = match bias {
+        Some(bias) => y + bias.unsqueeze(),
+        None => y,
+    };
+    match activation {
+        Activation::None => y,
+        Activation::Relu => relu(y),
+    }
+}
+
+/// Adds `bias` (if any) to every row of `width` values and applies the activation.
+pub(crate) fn finish(values: &mut [f32], bias: Option<&[f32]>, width: usize, activation: Activation) {
+    let rows = values.len() / width.max(1);
+    let out = Shared::new(values.as_mut_ptr());
+    for_rows(rows, width, |_, first, count| {
+        for row in first..first + count {
+            // SAFETY: each piece has rows of its own.
+            let row = unsafe { out.slice(row * width, width) };
+            if let Some(bias) = bias {
+                for (v, b) in row.iter_mut().zip(bias) {
+                    *v += b;
+                }
+            }
+            if activation == Activation::Relu {
+                for v in row.iter_mut() {
+                    *v = v.max(0.0);
+                }
+            }
+        }
+    });
+}
+
+/// The gradient before a ReLU: `grad` where the output is positive, else zero.
+pub(crate) fn relu_gradient(grad: &[f32], output: &[f32], width: usize) -> Vec<f32> {
+    let rows = grad.len() / width.max(1);
+    let fill = |out: *mut f32| {
+        let out = Shared::new(out);
+        for_rows(rows, width, |_, first, count| {
+            let (start, len) = (first * width, count * width);
+            // SAFETY: each piece has rows of its own.
+            let out = unsafe { out.slice(start, len) };
+            for ((o, g), y) in out.iter_mut().zip(&grad[start..start + len]).zip(&output[start..start + len]) {
+                *o = if *y > 0.0 { *g } else { 0.0 };
+            }
+        });
+    };
+    // SAFETY: the pieces together write every value.
+    unsafe { crate::buffer::filled(grad.len(), fill) }
+}
+
+/// Sums over the rows of a row-major matrix with rows of `width` values.
+pub(crate) fn column_sums(values: &[f32], width: usize) -> Vec<f32> {
+    let rows = values.len() / width.max(1);
+    let mut partial = vec![0.0; pieces(rows, width) * width];
+    let out = Shared::new(partial.as_mut_ptr());
+    for_rows(rows, width, |piece, first, count| {
+        // SAFETY: each piece has a row of partial sums of its own.
+        let sums = unsafe { out.slice(piece * width, width) };
+        for row in values[first * width..(first + count) * width].chunks_exact(width) {
+            for (s, v) in sums.iter_mut().zip(row) {
+                *s += v;
+            }
+        }
+    });
+    add_up(&partial, width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_same, random};
+
+    #[test]
+    fn equals_its_composition_over_odd_shapes() {
+        for [n, i, o] in [[0, 3, 2], [1, 1, 1], [3, 17, 5], [130, 33, 67]] {
+            for activation in [Activation::None, Activation::Relu] {
+                let inputs = || (random([n, i], 1), random([o, i], 2), random([o], 3));
+                assert_same(
+                    || {
+                        let (x, w, b) = inputs();
+                        (linear(x.clone(), w.clone(), Some(b.clone()), activation), vec![x.into(), w.into(), b.into()])
+                    },
+                    || {
+                        let (x, w, b) = inputs();
+                        (
+                            composed(x.clone(), w.clone(), Some(b.clone()), activation),
+                            vec![x.into(), w.into(), b.into()],
+                        )
+                    },
+                );
+                assert_same(
+                    || {
+                        let (x, w, _) = inputs();
+                        (linear(x.clone(), w.clone(), None, activation), vec![x.into(), w.into()])
+                    },
+                    || {
+                        let (x, w, _) = inputs();
+                        (composed(x.clone(), w.clone(), None, activation), vec![x.into(), w.into()])
+                    },
+                );
+            }
+        }
+    }
+}
