@@ -1,0 +1,207 @@
+//! A run folder as the training process sees it: locked, and written to.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use crate::checkpoint::{BEST_LINK, CHECKPOINTS_DIR, CheckpointParts, LAST_LINK, RECIPE_FILE, RunFolder, step_name};
+use crate::durable::{
+    Existing, FolderWriter, clean_leftovers, create_dirs, is_there, remove_folder, sync_dir, write_file, write_link,
+};
+use crate::error::Error;
+
+const LOCK_FILE: &str = ".lock";
+
+/// A run folder held by this process. Everything of [`RunFolder`] can be read through it. The kernel gives the lock
+/// back when the value is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub struct Run {
+    folder: RunFolder,
+    lock: Lock,
+    /// Steps that this process saved or checked, and therefore knows to be intact.
+    intact: BTreeSet<u64>,
+    cleaned: Vec<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Lock {
+    _file: File,
+    held: bool,
+}
+
+impl Deref for Run {
+    type Target = RunFolder;
+
+    fn deref(&self) -> &RunFolder {
+        &self.folder
+    }
+}
+
+impl Run {
+    /// Starts a run in a new folder, an empty one, or one whose run has no checkpoint yet; its `recipe.toml` gets the
+    /// given text. A folder that holds anything else is [`Error::Occupied`].
+    pub fn create(path: impl AsRef<Path>, recipe: &str) -> Result<Run, Error> {
+        let path = path.as_ref();
+        create_dirs(path)?;
+        let occupied = |what: String, advice| Error::Occupied { path: path.to_path_buf(), what, advice };
+        if !path.join(RECIPE_FILE).exists() {
+            let mut others = fs::read_dir(path).map_err(|e| Error::io("list", path, e))?.flatten();
+            // Files with a dot in front are ours (the lock, a torn recipe) or the system's (.DS_Store).
+            if let Some(other) = others.find(|e| !e.file_name().as_encoded_bytes().starts_with(b".")) {
+                let what = format!("{:?}, but no {RECIPE_FILE}", other.file_name());
+                return Err(occupied(what, "choose a new folder"));
+            }
+        }
+        let lock = Lock::take(path)?;
+        let folder = RunFolder { path: path.to_path_buf() };
+        if let Some(step) = folder.steps()?.pop() {
+            let what = format!("a run with checkpoints up to {}", step_name(step));
+            return Err(occupied(what, "resume that run, or choose a new folder"));
+        }
+        write_file(path.join(RECIPE_FILE), recipe.as_bytes())?;
+        create_dirs(&path.join(CHECKPOINTS_DIR))?;
+        Run::locked(folder, lock)
+    }
+
+    /// Opens a run to go on with it: takes the lock, and clears away what a killed process left half-written.
+    pub fn open(path: impl AsRef<Path>) -> Result<Run, Error> {
+        let folder = RunFolder::at(path)?;
+        let lock = Lock::take(folder.path())?;
+        Run::locked(folder, lock)
+    }
+
+    fn locked(folder: RunFolder, lock: Lock) -> Result<Run, Error> {
+        let mut cleaned = clean_leftovers(folder.path())?;
+        cleaned.extend(clean_leftovers(folder.path().join(CHECKPOINTS_DIR))?);
+        Ok(Run { folder, lock, intact: BTreeSet::new(), cleaned })
+    }
+
+    /// What opening cleared away or put back.
+    pub fn cleaned(&self) -> &[PathBuf] {
+        &self.cleaned
+    }
+
+    /// Whether the lock protects this run. False only on file systems without locks, where nothing keeps two processes
+    /// from training in one folder.
+    pub fn is_locked(&self) -> bool {
+        self.lock.held
+    }
+
+    /// Writes the checkpoint of `step`, replacing an earlier one of the same step, and points `last` to it. When this
+    /// returns, the checkpoint is on the disk. If it fails or the process dies, all earlier checkpoints are as before.
+    /// Returns the checkpoint's folder.
+    pub fn save_checkpoint(&mut self, step: u64, parts: &CheckpointParts<'_>) -> Result<PathBuf, Error> {
+        let mut folder = FolderWriter::new(self.checkpoint_path(step))?;
+        parts.write_into(&mut folder)?;
+        let path = folder.commit(Existing::Replace)?;
+        self.intact.insert(step);
+        self.link(LAST_LINK, step)?;
+        Ok(path)
+    }
+
+    /// Points `best` to the checkpoint of `step`.
+    pub fn set_best(&mut self, step: u64) -> Result<(), Error> {
+        self.require(step)?;
+        self.link(BEST_LINK, step)
+    }
+
+    /// Removes all but the newest `keep_last` checkpoints (at least one). The best one is kept as well, and so many
+    /// more as it takes for one of the kept to be intact. Returns the steps removed.
+    pub fn prune(&mut self, keep_last: usize) -> Result<Vec<u64>, Error> {
+        let steps = self.steps()?;
+        let best = self.best()?;
+        let mut kept = 0;
+        let mut safe = false;
+        let mut removed = Vec::new();
+        for &step in steps.iter().rev() {
+            if kept < keep_last.max(1) || !safe {
+                kept += 1;
+                safe = safe || self.is_intact(step);
+            } else if best != Some(step) {
+                removed.push(step);
+            }
+        }
+        removed.reverse();
+        for &step in &removed {
+            remove_folder(&self.checkpoint_path(step))?;
+            self.intact.remove(&step);
+        }
+        Ok(removed)
+    }
+
+    /// For going back to `step`: renames every newer checkpoint to `step-NNNNNN.set-aside`, so that the run goes on
+    /// from `step` and nothing is lost. `last` follows; `best` is removed if it named one of them. Returns the new
+    /// paths.
+    pub fn set_aside_after(&mut self, step: u64) -> Result<Vec<PathBuf>, Error> {
+        self.require(step)?;
+        let newer: Vec<u64> = self.steps()?.into_iter().filter(|&s| s > step).collect();
+        if newer.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.link(LAST_LINK, step)?;
+        if self.best()?.is_some_and(|best| best > step) {
+            let best = self.path().join(BEST_LINK);
+            fs::remove_file(&best).map_err(|e| Error::io("remove", &best, e))?;
+        }
+        let dir = self.path().join(CHECKPOINTS_DIR);
+        let mut moved = Vec::new();
+        for &step in newer.iter().rev() {
+            let base = format!("{}.set-aside", step_name(step));
+            let names = std::iter::once(base.clone()).chain((2u32..).map(|n| format!("{base}-{n}")));
+            let aside = names.map(|name| dir.join(name)).find(|p| !is_there(p));
+            let aside = aside.ok_or_else(|| Error::Exists { path: dir.join(base) })?;
+            let path = self.checkpoint_path(step);
+            fs::rename(&path, &aside).map_err(|e| Error::io("rename", &path, e))?;
+            self.intact.remove(&step);
+            moved.push(aside);
+        }
+        sync_dir(&dir)?;
+        sync_dir(self.path())?;
+        Ok(moved)
+    }
+
+    fn is_intact(&mut self, step: u64) -> bool {
+        self.intact.contains(&step) || (self.load(step).is_ok() && self.intact.insert(step))
+    }
+
+    fn require(&self, step: u64) -> Result<(), Error> {
+        if self.checkpoint_path(step).is_dir() {
+            return Ok(());
+        }
+        Err(Error::NoCheckpoint { run: self.path().to_path_buf(), step, have: self.steps()? })
+    }
+
+    fn link(&self, name: &str, step: u64) -> Result<(), Error> {
+        let target = Path::new(CHECKPOINTS_DIR).join(step_name(step));
+        write_link(&self.path().join(name), &target)
+    }
+}
+
+impl Lock {
+    fn take(run: &Path) -> Result<Lock, Error> {
+        let path = run.join(LOCK_FILE);
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = file.map_err(|e| Error::io("write", &path, e))?;
+        let held = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let _ = file.read_to_string(&mut pid);
+                return Err(Error::Locked { path: run.to_path_buf(), pid: pid.trim().parse().ok() });
+            }
+            Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => false,
+            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, e)),
+        };
+        // Only to tell a second process whom to look for; the lock is the kernel's.
+        let note = format!("{}\n", process::id());
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(note.as_bytes()));
+        Ok(Lock { _file: file, held })
+    }
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -1,0 +1,299 @@
+//! Tensors by name in [safetensors](https://github.com/huggingface/safetensors) files: memory-mapped reading without a
+//! copy, and writing one tensor at a time, so that a model on a GPU never lies in memory whole.
+//!
+//! A file is a little-endian `u64` header length, a JSON header (name to dtype, shape, byte range), then the bytes,
+//! row-major and little-endian. Names, not positions, identify tensors.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+pub use safetensors::Dtype;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Metadata, TensorInfo};
+
+use crate::durable::{FileWriter, FolderWriter};
+use crate::error::Error;
+
+#[cfg(target_endian = "big")]
+compile_error!("safetensors files are little-endian and are mapped as they are; this needs a little-endian machine");
+
+/// Bytes of the length field in front of the header.
+const LENGTH_FIELD: usize = 8;
+
+/// The largest header that readers of the format accept, in bytes.
+const MAX_HEADER: usize = 100_000_000;
+
+/// An open safetensors file; its tensors are views of the memory map.
+#[derive(Debug)]
+pub struct TensorFile {
+    path: PathBuf,
+    map: Mmap,
+    data_start: usize,
+    metadata: Metadata,
+    names: Vec<String>,
+}
+
+/// One tensor of a [`TensorFile`].
+#[derive(Clone, Copy, Debug)]
+pub struct TensorView<'a> {
+    /// Its element type.
+    pub dtype: Dtype,
+    /// Its shape, outermost dimension first.
+    pub shape: &'a [usize],
+    /// Its elements, row-major and little-endian.
+    pub bytes: &'a [u8],
+}
+
+impl TensorFile {
+    /// Maps the file and checks its header against its length; the content is not read.
+    pub fn open(path: impl AsRef<Path>) -> Result<TensorFile, Error> {
+        let path = path.as_ref().to_path_buf();
+        let file = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
+        if !file.metadata().map_err(|e| Error::io("read", &path, e))?.is_file() {
+            return Err(Error::Damaged { path, what: "not a regular file".to_string() });
+        }
+        // SAFETY: the map is only read. Files of this crate are never changed in place: they are written beside and
+        // renamed, and a removed file stays mapped. A foreign process that overwrites or truncates the file while it
+        // is mapped could change values or raise SIGBUS, as for every memory-mapped model format.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("map", &path, e))?;
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| header_error(&path, &map, &e))?;
+        let names = metadata.offset_keys();
+        Ok(TensorFile { path, map, data_start: LENGTH_FIELD + header, metadata, names })
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The tensors' names in the order of the file.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// How many tensors there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no tensor.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The tensor `name`, of whatever type and shape.
+    pub fn view(&self, name: &str) -> Result<TensorView<'_>, Error> {
+        let info = self.metadata.info(name);
+        let info = info.ok_or_else(|| Error::NoTensor { path: self.path.clone(), name: name.to_string() })?;
+        let (start, end) = info.data_offsets; // checked against the file's length on opening
+        let bytes = &self.map[self.data_start + start..self.data_start + end];
+        Ok(TensorView { dtype: info.dtype, shape: &info.shape, bytes })
+    }
+
+    /// The tensor `name` if it has that type and shape, else [`Error::TensorMismatch`].
+    pub fn expect(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<TensorView<'_>, Error> {
+        let view = self.view(name)?;
+        if view.dtype != dtype || view.shape != shape {
+            return Err(Error::TensorMismatch {
+                path: self.path.clone(),
+                name: name.to_string(),
+                found: describe(view.dtype, view.shape),
+                expected: describe(dtype, shape),
+            });
+        }
+        Ok(view)
+    }
+
+    /// The elements of the f32 tensor `name` of that shape. Borrowed from the map, except from files of other
+    /// programs that do not align their data.
+    pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, Error> {
+        Ok(self.expect(name, Dtype::F32, shape)?.elements())
+    }
+
+    /// Checks that every F32, F64, F16 and BF16 element is finite; the first that is not is [`Error::NotFinite`].
+    pub fn check_finite(&self) -> Result<(), Error> {
+        for name in &self.names {
+            let view = self.view(name)?;
+            let bad = match view.dtype {
+                Dtype::F32 => first_non_finite(&view.elements::<f32>()),
+                Dtype::F64 => view.elements::<f64>().iter().position(|x| !x.is_finite()),
+                // An exponent of ones is NaN or infinity.
+                Dtype::F16 => view.elements::<u16>().iter().position(|x| x & 0x7c00 == 0x7c00),
+                Dtype::BF16 => view.elements::<u16>().iter().position(|x| x & 0x7f80 == 0x7f80),
+                _ => None,
+            };
+            if let Some(index) = bad {
+                return Err(Error::NotFinite { path: self.path.clone(), name: name.clone(), index });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> TensorView<'a> {
+    /// The bytes as numbers, borrowed where they are aligned.
+    fn elements<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(&self) -> Cow<'a, [T]> {
+        bytemuck::try_cast_slice(self.bytes)
+            .map_or_else(|_| Cow::Owned(bytemuck::pod_collect_to_vec(self.bytes)), Cow::Borrowed)
+    }
+}
+
+/// The position of the first NaN or infinity.
+pub fn first_non_finite(values: &[f32]) -> Option<usize> {
+    // By blocks: the inner loop has no early exit and runs at the speed of memory.
+    values.chunks(1024).enumerate().find_map(|(block, values)| {
+        let finite = values.iter().fold(true, |finite, x| finite & x.is_finite());
+        if finite { None } else { values.iter().position(|x| !x.is_finite()).map(|i| block * 1024 + i) }
+    })
+}
+
+/// Name, type and shape of a tensor to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Its name, unique in the file.
+    pub name: String,
+    /// Its element type.
+    pub dtype: Dtype,
+    /// Its shape, outermost dimension first.
+    pub shape: Vec<usize>,
+}
+
+/// Tensors that can be written one after the other, such as a model's parameters on whatever device they are.
+pub trait TensorSource {
+    /// What there is to write. The order does not matter; the file is sorted by alignment, then name.
+    fn specs(&self) -> Vec<TensorSpec>;
+
+    /// The elements of the tensor at `index` of [`TensorSource::specs`], row-major and little-endian. Called once per
+    /// tensor, in the order of the file.
+    fn bytes(&self, index: usize) -> Result<Cow<'_, [u8]>, Error>;
+}
+
+/// Tensors in memory, owned or borrowed.
+#[derive(Clone, Debug, Default)]
+pub struct TensorList<'a> {
+    tensors: Vec<(TensorSpec, Data<'a>)>,
+}
+
+#[derive(Clone, Debug)]
+enum Data<'a> {
+    F32(Cow<'a, [f32]>),
+    Bytes(Cow<'a, [u8]>),
+}
+
+impl<'a> TensorList<'a> {
+    /// An empty list.
+    pub fn new() -> TensorList<'a> {
+        TensorList::default()
+    }
+
+    /// Adds an f32 tensor. That `data` fits `shape` is checked on writing.
+    pub fn push_f32(&mut self, name: impl Into<String>, shape: &[usize], data: impl Into<Cow<'a, [f32]>>) {
+        self.add(name.into(), Dtype::F32, shape, Data::F32(data.into()));
+    }
+
+    /// Adds a tensor of any type by its little-endian bytes.
+    pub fn push(&mut self, name: impl Into<String>, dtype: Dtype, shape: &[usize], bytes: impl Into<Cow<'a, [u8]>>) {
+        self.add(name.into(), dtype, shape, Data::Bytes(bytes.into()));
+    }
+
+    fn add(&mut self, name: String, dtype: Dtype, shape: &[usize], data: Data<'a>) {
+        self.tensors.push((TensorSpec { name, dtype, shape: shape.to_vec() }, data));
+    }
+}
+
+impl TensorSource for TensorList<'_> {
+    fn specs(&self) -> Vec<TensorSpec> {
+        self.tensors.iter().map(|(spec, _)| spec.clone()).collect()
+    }
+
+    fn bytes(&self, index: usize) -> Result<Cow<'_, [u8]>, Error> {
+        Ok(Cow::Borrowed(match &self.tensors[index].1 {
+            Data::F32(data) => bytemuck::cast_slice(data),
+            Data::Bytes(data) => data,
+        }))
+    }
+}
+
+/// Writes `source` as a safetensors file into a folder in the making.
+pub fn write_tensors(folder: &mut FolderWriter, name: &str, source: &dyn TensorSource) -> Result<(), Error> {
+    folder.file(name, |file| stream(file, source))
+}
+
+fn stream(file: &mut FileWriter, source: &dyn TensorSource) -> Result<(), Error> {
+    let specs = source.specs();
+    let path = file.path().to_path_buf();
+    let bad = |name: &str, what: String| Error::BadTensor { path: path.clone(), name: name.to_string(), what };
+    let mut order: Vec<usize> = (0..specs.len()).collect();
+    // Wider types first keeps every tensor aligned; then by name, so that equal models give equal files.
+    order.sort_by(|&a, &b| specs[b].dtype.cmp(&specs[a].dtype).then_with(|| specs[a].name.cmp(&specs[b].name)));
+    let (mut offset, mut infos, mut seen) = (0, Vec::with_capacity(specs.len()), HashSet::new());
+    for &i in &order {
+        let TensorSpec { name, dtype, shape } = &specs[i];
+        if !seen.insert(name.as_str()) || name == "__metadata__" {
+            return Err(bad(name, "the name is taken".to_string()));
+        }
+        let end = byte_len(*dtype, shape).and_then(|n| n.checked_add(offset));
+        let end = end.ok_or_else(|| bad(name, format!("{} is no possible size", describe(*dtype, shape))))?;
+        infos.push((name.clone(), TensorInfo { dtype: *dtype, shape: shape.clone(), data_offsets: (offset, end) }));
+        offset = end;
+    }
+    let invalid = |what: String| Error::Invalid(format!("cannot write {}: {what}", path.display()));
+    let metadata = Metadata::new(None, infos).map_err(|e| invalid(e.to_string()))?;
+    let mut header = serde_json::to_vec(&metadata).map_err(|e| invalid(e.to_string()))?;
+    header.resize(header.len().next_multiple_of(LENGTH_FIELD), b' ');
+    if header.len() > MAX_HEADER {
+        return Err(invalid(format!("{} tensors are too many for one file", specs.len())));
+    }
+    file.write_all(&(header.len() as u64).to_le_bytes())?;
+    file.write_all(&header)?;
+    for &i in &order {
+        let TensorSpec { name, dtype, shape } = &specs[i];
+        let bytes = source.bytes(i)?;
+        if byte_len(*dtype, shape) != Some(bytes.len()) {
+            return Err(bad(name, format!("{} bytes were given for {}", bytes.len(), describe(*dtype, shape))));
+        }
+        file.write_all(&bytes)?;
+    }
+    Ok(())
+}
+
+/// Bytes of a tensor, or `None` where they are not a whole number or overflow.
+fn byte_len(dtype: Dtype, shape: &[usize]) -> Option<usize> {
+    let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+    let bits = elements.checked_mul(dtype.bitsize())?;
+    bits.is_multiple_of(8).then_some(bits / 8)
+}
+
+/// `F32 [8, 4]`.
+fn describe(dtype: Dtype, shape: &[usize]) -> String {
+    format!("{dtype} {shape:?}")
+}
+
+/// Says of a file that the safetensors crate refused whether it is cut short.
+fn header_error(path: &Path, map: &[u8], error: &safetensors::SafeTensorError) -> Error {
+    let found = map.len() as u64;
+    let cut = |expected: u64| Error::CutShort { path: path.to_path_buf(), found, expected };
+    let damaged = |what: String| Error::Damaged { path: path.to_path_buf(), what };
+    let Some(header) = map.get(..LENGTH_FIELD).and_then(|n| n.try_into().ok()).map(u64::from_le_bytes) else {
+        return cut(LENGTH_FIELD as u64);
+    };
+    if header > MAX_HEADER as u64 {
+        return damaged("its first bytes are not those of a safetensors file".to_string());
+    }
+    let start = LENGTH_FIELD as u64 + header;
+    let Some(json) = map.get(LENGTH_FIELD..start as usize) else {
+        return cut(start);
+    };
+    match serde_json::from_slice::<Metadata>(json) {
+        Ok(metadata) if found < start + metadata.data_len() as u64 => cut(start + metadata.data_len() as u64),
+        _ => damaged(format!("no valid safetensors file: {error}")),
+    }
+}
+
+#[cfg(test)]
+#[path = "tensors_tests.rs"]
+mod tests;
