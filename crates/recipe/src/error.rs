@@ -51,4 +51,32 @@ pub enum Error {
         /// The key and the fault.
         source: ConfigError,
     },
+    /// A recipe that is not TOML, has an unknown key, or a value that cannot be.
+    #[error("{place}: {message}")]
+    Recipe {
+        /// File and line, or the option of the command line.
+        place: String,
+        /// The key, the value, and what is expected.
+        message: String,
+    },
+    /// A variant that the recipe does not have.
+    #[error("{}", unknown_variant(origin, name, nearest.as_deref(), known))]
+    UnknownVariant {
+        /// The file.
+        origin: String,
+        /// What was asked for.
+        name: String,
+        /// The nearest that exists.
+        nearest: Option<String>,
+        /// All that exist.
+        known: Vec<String>,
+    },
+}
+
+fn unknown_variant(origin: &str, name: &str, nearest: Option<&str>, known: &[String]) -> String {
+    if known.is_empty() {
+        return format!("{origin} has no variant `{name}`, nor any other; leave out --variant");
+    }
+    let suggestion = nearest.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    format!("{origin} has no variant `{name}`{suggestion} (variants: {})", known.join(", "))
 }

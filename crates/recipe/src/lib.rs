@@ -2,12 +2,23 @@
 //!
 //! Knows nothing of tensors: training and the CPU runtime share it.
 
+mod agreement;
 mod cost;
 mod cost_table;
 mod error;
+mod keys;
 mod model_config;
+mod recipe;
+mod recipe_file;
+mod suggest;
 mod validate;
+mod wording;
+mod write;
 
 pub use cost::{Cost, Part, Parts, Uncounted, render};
 pub use error::{ConfigError, Error};
+pub use keys::{Key, SECTIONS, Values, key, keys, render_keys};
 pub use model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalisation, SecondChoice};
+pub use recipe::{DataSection, ModelSection, Precision, Recipe, Schedule, Subwords, TrainSection, TranslateSection};
+pub use recipe_file::RecipeFile;
+pub use suggest::nearest;
