@@ -1,1 +1,24 @@
-//! strata-model
+//! The models: an encoder-decoder Transformer whose FFNs may be dense or expert blocks of any kind, their weights on disk,
+//! and a plain beam search. Written once for every device that Burn has.
+
+mod beam;
+mod device;
+mod error;
+mod expert_block;
+mod forward;
+mod gate;
+mod layers;
+mod parameter;
+mod trace;
+mod transformer;
+mod weights;
+
+pub use beam::{BeamOptions, Hypothesis, beam_search};
+pub use device::parse_device;
+pub use error::Error;
+pub use expert_block::ExpertBlock;
+pub use forward::{Forward, mix};
+pub use parameter::{Initialiser, Visitor};
+pub use trace::{BlockTrace, GateTrace};
+pub use transformer::{DecoderState, Packed, Transformer};
+pub use weights::{InnerIfAutodiff, push_weight, read_weight};

@@ -1,0 +1,214 @@
+//! Plain beam search on the model itself: the reference for faster decoders, and the one for GPUs.
+
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use crate::error::Error;
+use crate::expert_block::host;
+use crate::forward::Forward;
+use crate::transformer::{Packed, Transformer};
+
+/// How to search.
+#[derive(Clone, Debug)]
+pub struct BeamOptions {
+    /// Hypotheses kept for each sentence; 1 is greedy.
+    pub beam: usize,
+    /// Scores are divided by `length ^ length_penalty`, length in subwords with the end mark.
+    pub length_penalty: f32,
+    /// Translations given back for each sentence, at most `beam`.
+    pub nbest: usize,
+    /// Longest translation in subwords with the end mark: `max_ratio * source + max_extra`, and at most the model's.
+    pub max_ratio: f32,
+    /// See `max_ratio`.
+    pub max_extra: usize,
+    /// Id of the end mark.
+    pub end: u32,
+    /// Ids that a translation never has: padding, unknown, language tags.
+    pub suppressed: Vec<u32>,
+}
+
+/// One translation of a sentence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hypothesis {
+    /// Subword ids without the first tag and the end mark.
+    pub ids: Vec<u32>,
+    /// Sum of the log-probabilities over `length ^ length_penalty`.
+    pub score: f32,
+}
+
+/// One hypothesis under way: its ids, and the sum of its log-probabilities.
+#[derive(Clone)]
+struct Open {
+    ids: Vec<u32>,
+    sum: f32,
+}
+
+/// One sentence under way.
+struct Search {
+    /// Place among the sentences asked for.
+    sentence: usize,
+    longest: usize,
+    open: Vec<Open>,
+    done: Vec<Hypothesis>,
+}
+
+/// A continuation of an open hypothesis.
+#[derive(Clone, Copy)]
+struct Candidate {
+    hypothesis: usize,
+    id: u32,
+    sum: f32,
+}
+
+/// Translates `source` (each sentence with its tag and end mark); `first[i]` is the decoder's first token of sentence `i`.
+/// Gives up to `nbest` hypotheses for each sentence, best first.
+///
+/// # Errors
+/// [`Error::Input`] for sentences that do not fit the model.
+pub fn beam_search(
+    model: &Transformer,
+    source: &Packed,
+    first: &[u32],
+    options: &BeamOptions,
+) -> Result<Vec<Vec<Hypothesis>>, Error> {
+    model.check(source)?;
+    let sentences = first.len();
+    let mut forward = Forward::inference();
+    let memory = model.encode(source, &mut forward);
+    let mut state = model.start(memory, source);
+    let mut results = vec![Vec::new(); sentences];
+    let longest = |i: usize| {
+        let length = (source.offsets[i + 1] - source.offsets[i]) as f32;
+        ((length * options.max_ratio) as usize + options.max_extra).clamp(1, model.config().max_length)
+    };
+    let mut searches: Vec<Search> = (0..sentences)
+        .map(|sentence| Search {
+            sentence,
+            longest: longest(sentence),
+            open: vec![Open { ids: vec![first[sentence]], sum: 0.0 }],
+            done: Vec::new(),
+        })
+        .collect();
+    while !searches.is_empty() {
+        let last: Vec<u32> =
+            searches.iter().flat_map(|s| s.open.iter()).filter_map(|open| open.ids.last().copied()).collect();
+        let mut forward = Forward::inference();
+        let logits = model.step(&mut state, &last, &mut forward);
+        let best = best_continuations(logits, 2 * options.beam, options);
+        let mut row = 0;
+        let (mut kept_hypotheses, mut kept_sentences, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        let mut going_on = Vec::with_capacity(searches.len());
+        for (place, mut search) in searches.into_iter().enumerate() {
+            let rows = row..row + search.open.len();
+            row = rows.end;
+            let parents = search.advance(&best[rows.clone()], options);
+            if parents.is_empty() {
+                let sentence = search.sentence;
+                results[sentence] = search.finish(options);
+            } else {
+                kept_hypotheses.extend(parents.iter().map(|parent| (rows.start + parent) as u32));
+                kept_sentences.push(place);
+                counts.push(parents.len());
+                going_on.push(search);
+            }
+        }
+        searches = going_on;
+        state.select(&kept_hypotheses, &kept_sentences, &counts);
+    }
+    Ok(results)
+}
+
+impl Search {
+    /// Takes the next step given each open hypothesis' best continuations `(id, log-probability)`, best first.
+    /// Gives the parents of the new open hypotheses; none when the search is over.
+    fn advance(&mut self, best: &[Vec<(u32, f32)>], options: &BeamOptions) -> Vec<usize> {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for (hypothesis, (open, continuations)) in self.open.iter().zip(best).enumerate() {
+            candidates.extend(continuations.iter().map(|(id, log_p)| Candidate {
+                hypothesis,
+                id: *id,
+                sum: open.sum + log_p,
+            }));
+        }
+        // A stable sort: equal scores keep the order of hypotheses and ids, so results do not depend on chance.
+        candidates.sort_by(|a, b| b.sum.total_cmp(&a.sum));
+        let length = self.open.first().map_or(0, |open| open.ids.len()); // with the new token, without the first tag
+        let at_limit = length >= self.longest;
+        let (mut open, mut parents) = (Vec::new(), Vec::new());
+        for (rank, candidate) in candidates.iter().enumerate() {
+            if open.len() == options.beam || self.done.len() >= options.beam {
+                break;
+            }
+            let from = &self.open[candidate.hypothesis].ids;
+            if candidate.id == options.end || at_limit {
+                // An end mark counts only among the best `beam` candidates (Ott et al., 2019, fairseq).
+                if rank < options.beam {
+                    let mut ids = from[1..].to_vec();
+                    if candidate.id != options.end {
+                        ids.push(candidate.id);
+                    }
+                    let score = candidate.sum / (length as f32).powf(options.length_penalty);
+                    self.done.push(Hypothesis { ids, score });
+                }
+            } else {
+                let mut ids = from.clone();
+                ids.push(candidate.id);
+                open.push(Open { ids, sum: candidate.sum });
+                parents.push(candidate.hypothesis);
+            }
+        }
+        if self.done.len() >= options.beam || at_limit {
+            parents.clear();
+        }
+        self.open = open;
+        parents
+    }
+
+    fn finish(mut self, options: &BeamOptions) -> Vec<Hypothesis> {
+        self.done.sort_by(|a, b| b.score.total_cmp(&a.score));
+        self.done.truncate(options.nbest.clamp(1, options.beam));
+        self.done
+    }
+}
+
+/// For each row of `logits` `[n, vocabulary]` the `count` largest log-probabilities with their ids, largest first.
+fn best_continuations(logits: Tensor<2>, count: usize, options: &BeamOptions) -> Vec<Vec<(u32, f32)>> {
+    let [_, vocabulary] = logits.dims();
+    let mut values = host(logits);
+    values
+        .par_chunks_exact_mut(vocabulary)
+        .map(|row| {
+            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let total: f32 = row.iter().map(|v| (v - top).exp()).sum();
+            let log_total = top + total.ln();
+            options.suppressed.iter().for_each(|id| row[*id as usize] = f32::NEG_INFINITY);
+            largest(row, count).into_iter().map(|id| (id, row[id as usize] - log_total)).collect()
+        })
+        .collect()
+}
+
+/// The places of the `count` largest values, largest first, the lower place first among equals.
+fn largest(row: &[f32], count: usize) -> Vec<u32> {
+    let mut best: Vec<u32> = Vec::with_capacity(count + 1);
+    for (id, value) in row.iter().enumerate() {
+        let full = best.len() == count;
+        if full && best.last().is_some_and(|last| *value <= row[*last as usize]) {
+            continue;
+        }
+        let at = best.partition_point(|other| row[*other as usize] >= *value);
+        best.insert(at, id as u32);
+        best.truncate(count);
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_come_first_and_ties_keep_their_order() {
+        assert_eq!(largest(&[1.0, 5.0, 3.0, 5.0, 2.0], 3), [1, 3, 2]);
+        assert_eq!(largest(&[1.0, 2.0], 5), [1, 0]);
+    }
+}

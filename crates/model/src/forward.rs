@@ -1,0 +1,94 @@
+//! What one forward pass carries besides the hidden states: randomness, the routing trace and the auxiliary losses.
+
+use burn::tensor::Tensor;
+use strata_kernels::{add_dropout, dropout};
+
+use crate::trace::BlockTrace;
+
+/// The state of one forward pass.
+pub struct Forward {
+    /// Seed and count of the random decisions so far; `None` at inference, which decides nothing at random.
+    randomness: Option<(u64, u64)>,
+    /// Whether the trace keeps every token's experts and probabilities, not only counts.
+    pub(crate) detailed: bool,
+    /// What the expert blocks did, in the order the pass came to them.
+    pub blocks: Vec<BlockTrace>,
+    /// Balance loss of each expert block, unweighted; `[1]` each.
+    pub(crate) balance: Vec<Tensor<1>>,
+    /// Mean CMR gate of each block; `[1]` each.
+    pub(crate) cmr_used: Vec<Tensor<1>>,
+}
+
+impl Forward {
+    /// A training pass: dropout, masks and Gumbel noise follow from `seed` alone.
+    pub fn training(seed: u64) -> Self {
+        Self { randomness: Some((seed, 0)), detailed: false, blocks: vec![], balance: vec![], cmr_used: vec![] }
+    }
+
+    /// An inference pass: no randomness, no capacity limit.
+    pub fn inference() -> Self {
+        Self { randomness: None, detailed: false, blocks: vec![], balance: vec![], cmr_used: vec![] }
+    }
+
+    /// The same pass, keeping each token's experts and probabilities in the trace.
+    pub fn with_details(mut self) -> Self {
+        self.detailed = true;
+        self
+    }
+
+    /// Whether this is a training pass.
+    pub fn is_training(&self) -> bool {
+        self.randomness.is_some()
+    }
+
+    /// A dropout rate as it applies in this pass.
+    pub(crate) fn rate(&self, rate: f64) -> f32 {
+        if self.is_training() { rate as f32 } else { 0.0 }
+    }
+
+    /// A new seed for each random decision of the pass.
+    pub(crate) fn next_seed(&mut self) -> u64 {
+        match &mut self.randomness {
+            Some((seed, count)) => {
+                *count += 1;
+                mix(*seed, *count)
+            }
+            None => 0,
+        }
+    }
+
+    pub(crate) fn dropout(&mut self, x: Tensor<2>, rate: f64) -> Tensor<2> {
+        let (rate, seed) = (self.rate(rate), self.next_seed());
+        dropout(x, rate, seed)
+    }
+
+    /// `residual + dropout(x)`
+    pub(crate) fn add_dropout(&mut self, residual: Tensor<2>, x: Tensor<2>, rate: f64) -> Tensor<2> {
+        let (rate, seed) = (self.rate(rate), self.next_seed());
+        add_dropout(residual, x, rate, seed)
+    }
+
+    /// Mean over the blocks of the balance loss (spec "Balance loss"), before its weight; `None` without experts.
+    pub fn balance_loss(&self) -> Option<Tensor<1>> {
+        mean(&self.balance)
+    }
+
+    /// Mean over the blocks of `|mean gate - budget|`; `None` without CMR.
+    pub fn cmr_loss(&self, budget: f64) -> Option<Tensor<1>> {
+        let distances: Vec<Tensor<1>> = self.cmr_used.iter().map(|used| (used.clone() - budget).abs()).collect();
+        mean(&distances)
+    }
+}
+
+fn mean(values: &[Tensor<1>]) -> Option<Tensor<1>> {
+    let sum = values.iter().cloned().reduce(|a, b| a + b)?;
+    Some(sum / values.len() as f32)
+}
+
+/// SplitMix64 (Steele et al., 2014) of two numbers: independent-looking seeds from a seed and a count.
+pub fn mix(seed: u64, count: u64) -> u64 {
+    let mut z = seed ^ count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,157 @@
+//! The sub-layers that every Transformer has: affine maps, layer norms, attention, FFN.
+
+use burn::tensor::Tensor;
+use strata_kernels::{Activation, AttentionShape, Offsets, attention, layer_norm, linear};
+use strata_recipe::ModelConfig;
+
+use crate::forward::Forward;
+use crate::parameter::{Initialiser, Visitor, join};
+
+/// `x W^T + b`.
+pub(crate) struct Linear {
+    /// `[outputs, inputs]`
+    weight: Tensor<2>,
+    /// `[outputs]`
+    bias: Tensor<1>,
+}
+
+impl Linear {
+    pub fn new(init: &Initialiser, path: &str, [outputs, inputs]: [usize; 2]) -> Self {
+        Self { weight: init.matrix(&join(path, "weight"), [outputs, inputs]), bias: init.constant(0.0, [outputs]) }
+    }
+
+    /// `x` `[n, inputs]` -> `[n, outputs]`
+    pub fn apply(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+        linear(x, self.weight.clone(), Some(self.bias.clone()), activation)
+    }
+
+    pub fn visit(&mut self, path: &str, visitor: &mut impl Visitor) {
+        visitor.visit(&join(path, "weight"), &mut self.weight);
+        visitor.visit(&join(path, "bias"), &mut self.bias);
+    }
+}
+
+/// Layer norm with weight and bias.
+pub(crate) struct Norm {
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+}
+
+/// Added to the variance, as in PyTorch and fairseq.
+const EPSILON: f32 = 1e-5;
+
+impl Norm {
+    pub fn new(init: &Initialiser, d: usize) -> Self {
+        Self { weight: init.constant(1.0, [d]), bias: init.constant(0.0, [d]) }
+    }
+
+    pub fn apply(&self, x: Tensor<2>) -> Tensor<2> {
+        layer_norm(x, self.weight.clone(), self.bias.clone(), EPSILON)
+    }
+
+    pub fn visit(&mut self, path: &str, visitor: &mut impl Visitor) {
+        visitor.visit(&join(path, "weight"), &mut self.weight);
+        visitor.visit(&join(path, "bias"), &mut self.bias);
+    }
+}
+
+/// The two-layer ReLU FFN.
+pub(crate) struct Ffn {
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl Ffn {
+    pub fn new(init: &Initialiser, path: &str, config: &ModelConfig) -> Self {
+        let (d, f) = (config.d_model, config.d_ffn);
+        Self { fc1: Linear::new(init, &join(path, "fc1"), [f, d]), fc2: Linear::new(init, &join(path, "fc2"), [d, f]) }
+    }
+
+    /// `[n, d]` -> `[n, d]`
+    pub fn apply(&self, x: Tensor<2>, forward: &mut Forward, activation_dropout: f64) -> Tensor<2> {
+        let hidden = self.fc1.apply(x, Activation::Relu);
+        self.fc2.apply(forward.dropout(hidden, activation_dropout), Activation::None)
+    }
+
+    pub fn visit(&mut self, path: &str, visitor: &mut impl Visitor) {
+        self.fc1.visit(&join(path, "fc1"), visitor);
+        self.fc2.visit(&join(path, "fc2"), visitor);
+    }
+}
+
+/// Multi-head attention with its pre-norm; the residual is the caller's.
+pub(crate) struct Attention {
+    norm: Norm,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    heads: usize,
+}
+
+/// Keys and values `[rows, d]` with the offsets of their sentences.
+#[derive(Clone)]
+pub(crate) struct KeysValues {
+    pub keys: Tensor<2>,
+    pub values: Tensor<2>,
+    pub offsets: Offsets,
+}
+
+impl Attention {
+    pub fn new(init: &Initialiser, path: &str, config: &ModelConfig) -> Self {
+        let d = config.d_model;
+        let map = |name: &str| Linear::new(init, &join(path, name), [d, d]);
+        Self {
+            norm: Norm::new(init, d),
+            query: map("query"),
+            key: map("key"),
+            value: map("value"),
+            output: map("output"),
+            heads: config.heads,
+        }
+    }
+
+    /// The pre-norm of this sub-layer.
+    pub fn normed(&self, x: Tensor<2>) -> Tensor<2> {
+        self.norm.apply(x)
+    }
+
+    /// Keys and values of already normed (or memory) rows.
+    pub fn keys_values(&self, x: Tensor<2>, offsets: Offsets) -> KeysValues {
+        KeysValues {
+            keys: self.key.apply(x.clone(), Activation::None),
+            values: self.value.apply(x, Activation::None),
+            offsets,
+        }
+    }
+
+    /// Attention of normed rows `x` `[n, d]` with sentence offsets `queries` over `over`.
+    pub fn attend(
+        &self,
+        x: Tensor<2>,
+        queries: Offsets,
+        over: KeysValues,
+        causal: bool,
+        forward: &mut Forward,
+        dropout: f64,
+    ) -> Tensor<2> {
+        let shape = AttentionShape {
+            queries,
+            keys: over.offsets,
+            heads: self.heads,
+            causal,
+            dropout: forward.rate(dropout),
+            seed: forward.next_seed(),
+        };
+        let query = self.query.apply(x, Activation::None);
+        self.output.apply(attention(query, over.keys, over.values, &shape), Activation::None)
+    }
+
+    pub fn visit(&mut self, path: &str, visitor: &mut impl Visitor) {
+        self.norm.visit(&join(path, "norm"), visitor);
+        self.query.visit(&join(path, "query"), visitor);
+        self.key.visit(&join(path, "key"), visitor);
+        self.value.visit(&join(path, "value"), visitor);
+        self.output.visit(&join(path, "output"), visitor);
+    }
+}

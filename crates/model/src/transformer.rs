@@ -1,0 +1,375 @@
+//! The encoder-decoder Transformer (Vaswani et al., 2017), pre-norm, with one embedding shared by source, target and output.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use strata_kernels::{CrossEntropy, Offsets, Rows, cross_entropy, embed};
+use strata_recipe::ModelConfig;
+
+use crate::error::Error;
+use crate::expert_block::ExpertBlock;
+use crate::forward::Forward;
+use crate::layers::{Attention, Ffn, KeysValues, Norm};
+use crate::parameter::{Initialiser, Visitor, join};
+use crate::trace::BlockTrace;
+
+/// Sentences one after another: ids and where each sentence starts.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// Subword ids of all sentences.
+    pub ids: Rows,
+    /// Sentence `i` is `offsets[i]..offsets[i + 1]`; starts with 0.
+    pub offsets: Offsets,
+}
+
+impl Packed {
+    /// Packs ids with their offsets.
+    pub fn new(ids: impl Into<Rows>, offsets: impl Into<Offsets>) -> Self {
+        Self { ids: ids.into(), offsets: offsets.into() }
+    }
+
+    /// Packs sentences.
+    pub fn from_sentences<S: AsRef<[u32]>>(sentences: &[S]) -> Self {
+        let mut offsets = vec![0];
+        let mut ids = Vec::new();
+        for sentence in sentences {
+            ids.extend_from_slice(sentence.as_ref());
+            offsets.push(ids.len());
+        }
+        Self::new(ids, offsets)
+    }
+
+    /// Each id's place in its sentence.
+    fn places(&self) -> Rows {
+        self.offsets.windows(2).flat_map(|w| 0..(w[1] - w[0]) as u32).collect::<Vec<u32>>().into()
+    }
+
+    fn longest(&self) -> usize {
+        self.offsets.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0)
+    }
+}
+
+/// An encoder-decoder Transformer of any kind.
+pub struct Transformer {
+    config: ModelConfig,
+    /// `[vocabulary, d]`
+    embedding: Tensor<2>,
+    /// Sinusoidal positions `[max_length, d]`, sines in the first half and cosines in the second.
+    positions: Tensor<2>,
+    encoder: Vec<Layer>,
+    decoder: Vec<Layer>,
+    encoder_norm: Norm,
+    decoder_norm: Norm,
+}
+
+struct Layer {
+    self_attention: Attention,
+    /// Of decoder layers.
+    cross_attention: Option<Attention>,
+    ffn: FfnSublayer,
+}
+
+enum FfnSublayer {
+    Dense { norm: Norm, ffn: Ffn },
+    Experts(Box<ExpertBlock>),
+}
+
+/// What the decoder keeps between steps, for [`Transformer::step`].
+pub struct DecoderState {
+    /// Keys and values of the tokens so far, of each layer: rows of hypothesis `h` are `h * length..(h + 1) * length`.
+    own: Vec<Option<KeysValues>>,
+    /// Keys and values of the source, of each layer.
+    source: Vec<KeysValues>,
+    /// Hypotheses of each sentence, as offsets: those of sentence `i` are `hypotheses[i]..hypotheses[i + 1]`.
+    hypotheses: Offsets,
+    /// Tokens so far.
+    length: usize,
+}
+
+impl Transformer {
+    /// A model with initial weights on `device`; an autodiff device for training.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a configuration that no model can have.
+    pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, Error> {
+        config.validate()?;
+        let init = Initialiser { seed, device: device.clone() };
+        let d = config.d_model;
+        let layers = |side: &str, count: usize| -> Vec<Layer> {
+            (0..count).map(|i| Layer::new(&init, &format!("{side}.layers.{i}"), config, i, side == "decoder")).collect()
+        };
+        Ok(Self {
+            embedding: init.embedding("embedding.weight", [config.vocab_size, d]),
+            positions: positions(config.max_length + 1, d, device),
+            encoder: layers("encoder", config.encoder_layers),
+            decoder: layers("decoder", config.decoder_layers),
+            encoder_norm: Norm::new(&init, d),
+            decoder_norm: Norm::new(&init, d),
+            config: config.clone(),
+        })
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Where the weights live.
+    pub fn device(&self) -> Device {
+        self.embedding.device()
+    }
+
+    /// Visits every weight under its name, in a fixed order; the experts of a block are stacked under `experts.*`.
+    pub fn visit_weights(&mut self, visitor: &mut impl Visitor) {
+        visitor.visit("embedding.weight", &mut self.embedding);
+        for (side, layers) in [("encoder", &mut self.encoder), ("decoder", &mut self.decoder)] {
+            for (i, layer) in layers.iter_mut().enumerate() {
+                layer.visit(&format!("{side}.layers.{i}"), visitor);
+            }
+        }
+        self.encoder_norm.visit("encoder.norm", visitor);
+        self.decoder_norm.visit("decoder.norm", visitor);
+    }
+
+    /// Checks that sentences fit the model.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a sentence over the model's maximum length or an id outside its vocabulary.
+    pub fn check(&self, sentences: &Packed) -> Result<(), Error> {
+        let (longest, most) = (sentences.longest(), self.config.max_length);
+        if longest > most {
+            return Err(Error::Input(format!("a sentence of {longest} subwords; this model takes at most {most}")));
+        }
+        match sentences.ids.iter().find(|id| **id as usize >= self.config.vocab_size) {
+            Some(id) => Err(Error::Input(format!(
+                "subword id {id} is outside the model's vocabulary of {}; text and model use different subword models",
+                self.config.vocab_size
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn embed(&self, ids: Rows, places: Rows, forward: &mut Forward) -> Tensor<2> {
+        let scale = (self.config.d_model as f32).sqrt();
+        let x = embed(self.embedding.clone(), ids, scale, &self.positions, places);
+        forward.dropout(x, self.config.dropout)
+    }
+
+    /// The encoder's output `[tokens, d]` for source sentences that passed [`Transformer::check`].
+    pub fn encode(&self, source: &Packed, forward: &mut Forward) -> Tensor<2> {
+        let mut x = self.embed(source.ids.clone(), source.places(), forward);
+        for (i, layer) in self.encoder.iter().enumerate() {
+            let h = layer.self_attention.normed(x.clone());
+            let over = layer.self_attention.keys_values(h.clone(), source.offsets.clone());
+            x = layer.attend_self(x, h, source.offsets.clone(), over, false, forward, &self.config);
+            x = layer.feed_forward(x, forward, &self.config, BlockTrace { layer: i, ..BlockTrace::default() });
+        }
+        self.encoder_norm.apply(x)
+    }
+
+    /// The decoder's output `[tokens, d]` for whole target prefixes `target`, one for each sentence of the source.
+    pub fn decode(&self, memory: Tensor<2>, source: &Packed, target: &Packed, forward: &mut Forward) -> Tensor<2> {
+        let mut x = self.embed(target.ids.clone(), target.places(), forward);
+        for (i, layer) in self.decoder.iter().enumerate() {
+            let h = layer.self_attention.normed(x.clone());
+            let over = layer.self_attention.keys_values(h.clone(), target.offsets.clone());
+            x = layer.attend_self(x, h, target.offsets.clone(), over, true, forward, &self.config);
+            if let Some(cross) = &layer.cross_attention {
+                let over = cross.keys_values(memory.clone(), source.offsets.clone());
+                x = layer.attend_source(x, cross, target.offsets.clone(), over, forward, &self.config);
+            }
+            x = layer.feed_forward(x, forward, &self.config, decoder_trace(i));
+        }
+        self.decoder_norm.apply(x)
+    }
+
+    /// Label-smoothed loss of `targets` after `target` prefixes, times `scale`; see [`cross_entropy`].
+    pub fn loss(
+        &self,
+        source: &Packed,
+        target: &Packed,
+        targets: Rows,
+        smoothing: f32,
+        scale: f32,
+        forward: &mut Forward,
+    ) -> CrossEntropy {
+        let memory = self.encode(source, forward);
+        let hidden = self.decode(memory, source, target, forward);
+        cross_entropy(hidden, self.embedding.clone(), targets, smoothing, scale)
+    }
+
+    /// Starts decoding step by step: no tokens yet, one hypothesis for each source sentence.
+    pub fn start(&self, memory: Tensor<2>, source: &Packed) -> DecoderState {
+        let sentences = source.offsets.len() - 1;
+        DecoderState {
+            own: self.decoder.iter().map(|_| None).collect(),
+            source: self
+                .decoder
+                .iter()
+                .filter_map(|layer| layer.cross_attention.as_ref())
+                .map(|cross| cross.keys_values(memory.clone(), source.offsets.clone()))
+                .collect(),
+            hypotheses: (0..=sentences).collect::<Vec<_>>().into(),
+            length: 0,
+        }
+    }
+
+    /// Feeds one more token to every hypothesis -> logits `[hypotheses, vocabulary]` of the next one.
+    pub fn step(&self, state: &mut DecoderState, tokens: &[u32], forward: &mut Forward) -> Tensor<2> {
+        let n = tokens.len();
+        let place = state.length as u32;
+        let mut x = self.embed(tokens.into(), vec![place; n].into(), forward);
+        state.length += 1;
+        let own_queries: Offsets = (0..=n).collect::<Vec<_>>().into();
+        let own_offsets: Offsets = (0..=n).map(|h| h * state.length).collect::<Vec<_>>().into();
+        for (i, layer) in self.decoder.iter().enumerate() {
+            let h = layer.self_attention.normed(x.clone());
+            let new = layer.self_attention.keys_values(h.clone(), own_offsets.clone());
+            let over = match state.own[i].take() {
+                None => new,
+                Some(past) => KeysValues {
+                    keys: append(past.keys, new.keys),
+                    values: append(past.values, new.values),
+                    offsets: own_offsets.clone(),
+                },
+            };
+            state.own[i] = Some(over.clone());
+            x = layer.attend_self(x, h, own_queries.clone(), over, false, forward, &self.config);
+            if let Some(cross) = &layer.cross_attention {
+                let over = state.source[i].clone();
+                x = layer.attend_source(x, cross, state.hypotheses.clone(), over, forward, &self.config);
+            }
+            x = layer.feed_forward(x, forward, &self.config, decoder_trace(i));
+        }
+        let hidden = self.decoder_norm.apply(x);
+        strata_kernels::linear(hidden, self.embedding.clone(), None, strata_kernels::Activation::None)
+    }
+}
+
+fn decoder_trace(layer: usize) -> BlockTrace {
+    BlockTrace { decoder: true, layer, ..BlockTrace::default() }
+}
+
+/// `[n, d]` rows put behind the `length` rows that each of `n` hypotheses has in `past`.
+fn append(past: Tensor<2>, new: Tensor<2>) -> Tensor<2> {
+    let [n, d] = new.dims();
+    let length = past.dims()[0] / n;
+    let both = Tensor::cat(vec![past.reshape([n, length, d]), new.reshape([n, 1, d])], 1);
+    both.reshape([n * (length + 1), d])
+}
+
+impl DecoderState {
+    /// Keeps `hypotheses` (places before), `counts[i]` of them for the sentence that was at `sentences[i]`; sentences not
+    /// named leave the batch.
+    pub fn select(&mut self, hypotheses: &[u32], sentences: &[usize], counts: &[usize]) {
+        let length = self.length as u32;
+        let rows: Rows = hypotheses.iter().flat_map(|h| h * length..(h + 1) * length).collect::<Vec<u32>>().into();
+        for own in self.own.iter_mut().flatten() {
+            own.keys = strata_kernels::gather_rows(own.keys.clone(), rows.clone());
+            own.values = strata_kernels::gather_rows(own.values.clone(), rows.clone());
+        }
+        let everyone = sentences.len() + 1 == self.hypotheses.len();
+        if !everyone {
+            for source in &mut self.source {
+                let kept = sentences.iter().map(|s| source.offsets[*s]..source.offsets[*s + 1]);
+                let offsets: Offsets = cumulative(kept.clone().map(|range| range.len())).into();
+                let rows: Rows = kept.flatten().map(|row| row as u32).collect::<Vec<u32>>().into();
+                source.keys = strata_kernels::gather_rows(source.keys.clone(), rows.clone());
+                source.values = strata_kernels::gather_rows(source.values.clone(), rows);
+                source.offsets = offsets;
+            }
+        }
+        self.hypotheses = cumulative(counts.iter().copied()).into();
+    }
+}
+
+fn cumulative(lengths: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut offsets = vec![0];
+    offsets.extend(lengths.scan(0, |total, length| {
+        *total += length;
+        Some(*total)
+    }));
+    offsets
+}
+
+impl Layer {
+    fn new(init: &Initialiser, path: &str, config: &ModelConfig, index: usize, decoder: bool) -> Self {
+        let ffn = if config.is_expert_layer(index) {
+            FfnSublayer::Experts(Box::new(ExpertBlock::new(init, &join(path, "block"), config)))
+        } else {
+            FfnSublayer::Dense {
+                norm: Norm::new(init, config.d_model),
+                ffn: Ffn::new(init, &join(path, "ffn"), config),
+            }
+        };
+        Self {
+            self_attention: Attention::new(init, &join(path, "self_attention"), config),
+            cross_attention: decoder.then(|| Attention::new(init, &join(path, "cross_attention"), config)),
+            ffn,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn attend_self(
+        &self,
+        x: Tensor<2>,
+        normed: Tensor<2>,
+        queries: Offsets,
+        over: KeysValues,
+        causal: bool,
+        forward: &mut Forward,
+        config: &ModelConfig,
+    ) -> Tensor<2> {
+        let y = self.self_attention.attend(normed, queries, over, causal, forward, config.attention_dropout);
+        forward.add_dropout(x, y, config.dropout)
+    }
+
+    fn attend_source(
+        &self,
+        x: Tensor<2>,
+        cross: &Attention,
+        queries: Offsets,
+        over: KeysValues,
+        forward: &mut Forward,
+        config: &ModelConfig,
+    ) -> Tensor<2> {
+        let y = cross.attend(cross.normed(x.clone()), queries, over, false, forward, config.attention_dropout);
+        forward.add_dropout(x, y, config.dropout)
+    }
+
+    fn feed_forward(&self, x: Tensor<2>, forward: &mut Forward, config: &ModelConfig, trace: BlockTrace) -> Tensor<2> {
+        match &self.ffn {
+            FfnSublayer::Experts(block) => block.apply(x, forward, trace),
+            FfnSublayer::Dense { norm, ffn } => {
+                let y = ffn.apply(norm.apply(x.clone()), forward, config.activation_dropout);
+                forward.add_dropout(x, y, config.dropout)
+            }
+        }
+    }
+
+    fn visit(&mut self, path: &str, visitor: &mut impl Visitor) {
+        self.self_attention.visit(&join(path, "self_attention"), visitor);
+        if let Some(cross) = &mut self.cross_attention {
+            cross.visit(&join(path, "cross_attention"), visitor);
+        }
+        match &mut self.ffn {
+            FfnSublayer::Experts(block) => block.visit_weights(&join(path, "block"), visitor),
+            FfnSublayer::Dense { norm, ffn } => {
+                norm.visit(&join(path, "ffn.norm"), visitor);
+                ffn.visit(&join(path, "ffn"), visitor);
+            }
+        }
+    }
+}
+
+/// Sinusoidal positions (Vaswani et al., 2017, section 3.5), sines in the first half of a row and cosines in the second.
+fn positions(count: usize, d: usize, device: &Device) -> Tensor<2> {
+    let half = d / 2;
+    let mut values = vec![0.0f32; count * d];
+    for (place, row) in values.chunks_exact_mut(d).enumerate() {
+        for i in 0..half {
+            let angle = place as f64 / 10_000f64.powf(2.0 * i as f64 / d as f64);
+            row[i] = angle.sin() as f32;
+            row[half + i] = angle.cos() as f32;
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [count, d]), device)
+}

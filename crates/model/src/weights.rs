@@ -1,0 +1,113 @@
+//! A model's weights as named tensors of a file. Experts lie stacked in memory and one by one, by their global index, in
+//! the file, so that a checkpoint does not depend on how a run held them.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use burn::tensor::{Tensor, TensorData};
+use strata_store::{TensorFile, TensorList};
+
+use crate::error::Error;
+use crate::expert_block::host;
+use crate::parameter::Visitor;
+use crate::transformer::Transformer;
+
+/// The name in a file of weight `name` (which may be stacked: `experts.*`) and the shape of each of its tensors.
+fn in_file(name: &str, shape: &[usize]) -> Vec<(String, Vec<usize>)> {
+    if name.contains(".*.") {
+        (0..shape[0]).map(|e| (name.replace(".*.", &format!(".{e}.")), shape[1..].to_vec())).collect()
+    } else {
+        vec![(name.to_string(), shape.to_vec())]
+    }
+}
+
+/// Appends weight `name` with `values` to `list`, stacked experts one by one, each name behind `prefix`.
+pub fn push_weight(list: &mut TensorList<'static>, prefix: &str, name: &str, shape: &[usize], values: Vec<f32>) {
+    let parts = in_file(name, shape);
+    let each = values.len() / parts.len().max(1);
+    for (i, (name, shape)) in parts.into_iter().enumerate() {
+        let values = values[i * each..(i + 1) * each].to_vec();
+        list.push_f32(format!("{prefix}{name}"), &shape, Cow::Owned(values));
+    }
+}
+
+/// The values of weight `name` of `shape` from a file, the opposite of [`push_weight`].
+///
+/// # Errors
+/// [`Error::Store`] naming the tensor that is missing or has another shape.
+pub fn read_weight(file: &TensorFile, prefix: &str, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
+    let mut values = Vec::with_capacity(shape.iter().product());
+    for (name, shape) in in_file(name, shape) {
+        values.extend_from_slice(&file.f32(&format!("{prefix}{name}"), &shape)?);
+    }
+    Ok(values)
+}
+
+impl Transformer {
+    /// Copies of all weights, by name.
+    pub fn weights(&mut self) -> TensorList<'static> {
+        struct Collect(TensorList<'static>);
+        impl Visitor for Collect {
+            fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+                push_weight(&mut self.0, "", name, &weight.dims(), host(weight.clone().inner_if_autodiff()));
+            }
+        }
+        let mut collect = Collect(TensorList::new());
+        self.visit_weights(&mut collect);
+        collect.0
+    }
+
+    /// Replaces all weights by those of `file`.
+    ///
+    /// # Errors
+    /// [`Error::Store`] naming a tensor that is missing or has another shape; [`Error::Input`] naming one that the model
+    /// has no place for.
+    pub fn load_weights(&mut self, file: &TensorFile) -> Result<(), Error> {
+        struct Load<'a> {
+            file: &'a TensorFile,
+            used: HashSet<String>,
+            failed: Option<Error>,
+        }
+        impl Visitor for Load<'_> {
+            fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+                if self.failed.is_some() {
+                    return;
+                }
+                let shape = weight.dims();
+                self.used.extend(in_file(name, &shape).into_iter().map(|(name, _)| name));
+                match read_weight(self.file, "", name, &shape) {
+                    Ok(values) => {
+                        let device = weight.device();
+                        let new = Tensor::from_data(TensorData::new(values, shape), &device);
+                        *weight = if device.is_autodiff() { new.require_grad() } else { new };
+                    }
+                    Err(error) => self.failed = Some(error),
+                }
+            }
+        }
+        let mut load = Load { file, used: HashSet::new(), failed: None };
+        self.visit_weights(&mut load);
+        if let Some(error) = load.failed {
+            return Err(error);
+        }
+        match file.names().find(|name| !load.used.contains(*name)) {
+            Some(name) => Err(Error::Input(format!(
+                "{}: tensor `{name}` belongs to no weight of this model; config.json and the weights do not fit together",
+                file.path().display()
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A tensor without its autodiff graph, whether or not it has one.
+pub trait InnerIfAutodiff {
+    /// The plain tensor.
+    fn inner_if_autodiff(self) -> Self;
+}
+
+impl<const D: usize> InnerIfAutodiff for Tensor<D> {
+    fn inner_if_autodiff(self) -> Self {
+        if self.is_autodiff() { self.inner() } else { self }
+    }
+}
