@@ -4,11 +4,20 @@
 //! [`subword::Subwords`] is the text-to-ids model that training, translation and evaluation share.
 
 pub mod bitext;
+mod charsmap;
 pub mod dedup;
 pub mod error;
 pub mod filter;
+mod foreign;
 pub mod language;
 pub mod leak;
 pub mod normalize;
+mod pieces;
+pub mod sample;
+pub mod sentencepiece;
+pub mod subword;
+mod tokenizer_json;
+pub mod trainer;
+mod viterbi;
 
 pub use error::{Error, Result};

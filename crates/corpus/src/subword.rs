@@ -1,0 +1,257 @@
+//! The subword model: text to ids and back, the same for training, translation and evaluation.
+//!
+//! Whatever the model was made from (trained here, a SentencePiece file, any `tokenizer.json`), the first ids are the
+//! same: [`PAD`], [`EOS`], [`UNKNOWN`], then one target-language tag `<2xx>` per language in sorted order. They are
+//! never found in text: a sentence with a literal `<2de>` or `</s>` is cut into ordinary pieces.
+//!
+//! A model trained here or read from SentencePiece decodes exactly what was encoded, for normalised text.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::foreign::Foreign;
+use crate::pieces::{Normalizer, PieceModel, PieceSpec, byte_name};
+use crate::tokenizer_json;
+
+/// Id of the padding token `<pad>`.
+pub const PAD: u32 = 0;
+/// Id of the end mark `</s>`.
+pub const EOS: u32 = 1;
+/// Id of the unknown token `<unk>`; models with byte fallback never emit it.
+pub const UNKNOWN: u32 = 2;
+/// Names of the special tokens before the language tags, by id.
+pub const SPECIALS: [&str; 3] = ["<pad>", "</s>", "<unk>"];
+
+/// What stands for [`UNKNOWN`] in decoded text (U+2047, as in SentencePiece).
+const UNKNOWN_SURFACE: &str = "\u{2047}";
+
+/// A subword model with its special tokens. `Send + Sync`: share one between threads.
+pub struct Subwords {
+    languages: Vec<String>,
+    tags: HashMap<String, u32>,
+    inner: Inner,
+}
+
+enum Inner {
+    Pieces(Box<PieceModel>),
+    Foreign(Box<Foreign>),
+}
+
+impl std::fmt::Debug for Subwords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Subwords({} subwords, languages {:?})", self.vocab_size(), self.languages)
+    }
+}
+
+/// The names of all special tokens for these languages, by id.
+pub(crate) fn special_names(languages: &[String]) -> Vec<String> {
+    let tags = languages.iter().map(|language| format!("<2{language}>"));
+    SPECIALS.iter().map(|s| s.to_string()).chain(tags).collect()
+}
+
+/// Sorted, without repetition.
+pub(crate) fn sorted_languages<S: AsRef<str>>(languages: &[S]) -> Vec<String> {
+    languages.iter().map(|l| l.as_ref().to_string()).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+impl Subwords {
+    fn new(languages: Vec<String>, inner: Inner) -> Self {
+        let tags = languages.iter().cloned().zip(SPECIALS.len() as u32..).collect();
+        Self { languages, tags, inner }
+    }
+
+    pub(crate) fn from_pieces<S: AsRef<str>>(spec: PieceSpec, languages: &[S]) -> Result<Self> {
+        let languages = sorted_languages(languages);
+        if let Some((piece, _)) = spec.pieces.iter().find(|(p, _)| special_names(&languages).contains(p)) {
+            let reason = format!("the ordinary piece {piece:?} has the name of a special token");
+            return Err(Error::subwords(reason));
+        }
+        Ok(Self::new(languages, Inner::Pieces(Box::new(PieceModel::new(spec)?))))
+    }
+
+    /// Loads a model that [`Subwords::save`] wrote: the `tokenizer.json` of a prepared or model folder.
+    ///
+    /// # Errors
+    /// A missing or damaged file, or a `tokenizer.json` of other origin ([`Subwords::import`] takes those).
+    pub fn load(path: &Path) -> Result<Self> {
+        let json = read_json(path)?;
+        if !tokenizer_json::is_ours(&json) {
+            let reason = "it was not written by strata, so its ids are not those that models expect; \
+                          give it to `strata prepare --subwords`";
+            return Err(Error::damaged(path, reason));
+        }
+        Self::from_json(&json).map_err(|e| Error::damaged(path, e.to_string()))
+    }
+
+    /// Takes a subword model of any origin for these languages: a SentencePiece `.model`, or a `tokenizer.json`
+    /// (this project's or any of Hugging Face's), its ids moved behind this project's special tokens.
+    ///
+    /// # Errors
+    /// A missing or damaged file, or a model of a kind that is not supported.
+    pub fn import<S: AsRef<str>>(path: &Path, languages: &[S]) -> Result<Self> {
+        if path.extension().is_some_and(|e| e == "model") {
+            return crate::sentencepiece::load(path)?.with_languages(languages);
+        }
+        let json = read_json(path)?;
+        let model = if tokenizer_json::is_ours(&json) {
+            Self::from_json(&json).and_then(|model| model.with_languages(languages))
+        } else {
+            let languages = sorted_languages(languages);
+            Foreign::import(json, &languages).map(|foreign| Self::new(languages, Inner::Foreign(Box::new(foreign))))
+        };
+        model.map_err(|e| Error::damaged(path, e.to_string()))
+    }
+
+    fn from_json(json: &Value) -> Result<Self> {
+        let languages = tokenizer_json::languages(json)?;
+        if tokenizer_json::is_foreign(json) {
+            let foreign = Foreign::from_json(json.clone(), &languages)?;
+            return Ok(Self::new(languages, Inner::Foreign(Box::new(foreign))));
+        }
+        Self::from_pieces(tokenizer_json::read(json, &languages)?, &languages)
+    }
+
+    /// The same model with tags for these languages instead; the ids of the pieces move accordingly.
+    pub fn with_languages<S: AsRef<str>>(self, languages: &[S]) -> Result<Self> {
+        let wanted = sorted_languages(languages);
+        match self.inner {
+            Inner::Pieces(model) => Self::from_pieces(model.spec().clone(), &wanted),
+            Inner::Foreign(_) if wanted == self.languages => Ok(self),
+            Inner::Foreign(foreign) => {
+                let foreign = foreign.with_languages(&self.languages, &wanted)?;
+                Ok(Self::new(wanted, Inner::Foreign(Box::new(foreign))))
+            }
+        }
+    }
+
+    /// The model as the text of a `tokenizer.json`, byte for byte the same for the same model. Hugging Face's
+    /// libraries read it too and segment alike, but for corner cases (literal `<0x41>` or special tokens in text).
+    pub fn to_json(&self) -> String {
+        let json = match &self.inner {
+            Inner::Pieces(model) => tokenizer_json::write(model.spec(), &self.languages),
+            Inner::Foreign(foreign) => foreign.json().clone(),
+        };
+        format!("{json:#}\n")
+    }
+
+    /// Writes [`Subwords::to_json`] to a file.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        std::fs::write(path, self.to_json()).map_err(|e| Error::io("write", path, e))
+    }
+
+    /// The ids of a sentence, without tag and end mark. Normalises first.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        let mut ids = Vec::with_capacity(text.len() / 3 + 1);
+        match &self.inner {
+            Inner::Pieces(model) => model.encode(text, UNKNOWN, self.byte_base(), self.piece_base(), &mut ids),
+            Inner::Foreign(foreign) => foreign.encode(text, &mut ids),
+        }
+        ids
+    }
+
+    /// The ids of many sentences, on all threads; in order.
+    pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Vec<Vec<u32>> {
+        texts.par_iter().with_min_len(16).map(|text| self.encode(text.as_ref())).collect()
+    }
+
+    /// The pieces of a sentence as strings, as SentencePiece prints them: spaces as U+2581, bytes as `<0xE4>`, text
+    /// without a piece as it is.
+    pub fn pieces(&self, text: &str) -> Vec<String> {
+        match &self.inner {
+            Inner::Pieces(model) => model.pieces(text),
+            Inner::Foreign(_) => self.encode(text).into_iter().map(|id| self.piece(id)).collect(),
+        }
+    }
+
+    /// The text of ids. Special tokens are left out, unknown ones become U+2047, bytes that form no UTF-8 U+FFFD.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        let model = match &self.inner {
+            Inner::Pieces(model) => model,
+            Inner::Foreign(foreign) => return foreign.decode(ids, self.special_count()),
+        };
+        let spec = model.spec();
+        let mut bytes: Vec<u8> = Vec::with_capacity(ids.len() * 4);
+        for &id in ids {
+            if id == UNKNOWN {
+                bytes.extend(UNKNOWN_SURFACE.bytes());
+            } else if let Some(piece) = id.checked_sub(self.piece_base()) {
+                if let Some((piece, _)) = spec.pieces.get(piece as usize) {
+                    bytes.extend(piece.replace(crate::normalize::SPACE_MARK, " ").bytes());
+                }
+            } else if spec.byte_fallback && id >= self.byte_base() {
+                bytes.push((id - self.byte_base()) as u8);
+            }
+        }
+        let text = String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
+        match (&spec.normalizer, text.strip_prefix(' ')) {
+            (Normalizer::Charsmap { remove_extra_whitespaces: true, .. }, _) => {
+                text.trim_start_matches(' ').to_string()
+            }
+            (_, Some(rest)) if spec.dummy_prefix => rest.to_string(),
+            _ => text,
+        }
+    }
+
+    /// The name of an id: a special token, a byte such as `<0xE4>`, or a piece; `<unk>` beyond the vocabulary.
+    pub fn piece(&self, id: u32) -> String {
+        if let Some(language) = id.checked_sub(SPECIALS.len() as u32).and_then(|i| self.languages.get(i as usize)) {
+            return format!("<2{language}>");
+        }
+        if let Some(name) = SPECIALS.get(id as usize) {
+            return name.to_string();
+        }
+        let found = match &self.inner {
+            Inner::Foreign(foreign) => foreign.piece(id),
+            Inner::Pieces(model) => match id.checked_sub(self.piece_base()) {
+                Some(piece) => model.spec().pieces.get(piece as usize).map(|(piece, _)| piece.clone()),
+                None => Some(byte_name((id - self.byte_base()) as u8)),
+            },
+        };
+        found.unwrap_or_else(|| SPECIALS[UNKNOWN as usize].to_string())
+    }
+
+    /// The id of the tag that asks for a translation into a language.
+    pub fn tag(&self, language: &str) -> Option<u32> {
+        self.tags.get(language).copied()
+    }
+
+    /// The number of ids, special tokens included.
+    pub fn vocab_size(&self) -> usize {
+        match &self.inner {
+            Inner::Pieces(model) => self.piece_base() as usize + model.spec().pieces.len(),
+            Inner::Foreign(foreign) => foreign.vocab_size(),
+        }
+    }
+
+    /// The languages with a tag, sorted.
+    pub fn languages(&self) -> &[String] {
+        &self.languages
+    }
+
+    fn special_count(&self) -> u32 {
+        (SPECIALS.len() + self.languages.len()) as u32
+    }
+
+    /// Id of byte 0 with byte fallback.
+    fn byte_base(&self) -> u32 {
+        self.special_count()
+    }
+
+    /// Id of the first ordinary piece.
+    fn piece_base(&self) -> u32 {
+        let bytes = match &self.inner {
+            Inner::Pieces(model) if model.spec().byte_fallback => 256,
+            _ => 0,
+        };
+        self.special_count() + bytes
+    }
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    let text = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    serde_json::from_slice(&text).map_err(|e| Error::damaged(path, format!("not JSON: {e}")))
+}
