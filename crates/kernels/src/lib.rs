@@ -16,6 +16,7 @@ mod gemm;
 mod layer_norm;
 mod linear;
 mod math;
+mod norm;
 mod parallel;
 mod rows;
 #[cfg(test)]
@@ -29,4 +30,5 @@ pub use experts::{Dispatch, ExpertWeights, mask_dropped};
 pub use flex::on_flex;
 pub use layer_norm::layer_norm;
 pub use linear::{Activation, linear};
+pub use norm::sum_of_squares;
 pub use rows::{Rows, embed, gather_rows, replace_rows};

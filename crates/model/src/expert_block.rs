@@ -14,6 +14,7 @@ use crate::parameter::{Initialiser, Visitor, join};
 use crate::trace::{BlockTrace, GateTrace};
 
 /// An expert block with its norms and residual: it takes the place of a layer's whole FFN sub-layer.
+#[derive(Clone)]
 pub struct ExpertBlock {
     config: ModelConfig,
     /// Experts of each stratum.
@@ -26,6 +27,7 @@ pub struct ExpertBlock {
 }
 
 /// All experts of a block, stacked.
+#[derive(Clone)]
 struct Experts {
     /// `[experts, d_ffn, d]`
     fc1: Tensor<3>,
@@ -38,6 +40,7 @@ struct Experts {
 }
 
 /// The shared FFN of conditional MoE routing and the gate that mixes it in.
+#[derive(Clone)]
 struct Cmr {
     /// `[1, d]`
     weight: Tensor<2>,

@@ -8,6 +8,7 @@ use crate::forward::Forward;
 use crate::parameter::{Initialiser, Visitor, join};
 
 /// `x W^T + b`.
+#[derive(Clone)]
 pub(crate) struct Linear {
     /// `[outputs, inputs]`
     weight: Tensor<2>,
@@ -32,6 +33,7 @@ impl Linear {
 }
 
 /// Layer norm with weight and bias.
+#[derive(Clone)]
 pub(crate) struct Norm {
     weight: Tensor<1>,
     bias: Tensor<1>,
@@ -56,6 +58,7 @@ impl Norm {
 }
 
 /// The two-layer ReLU FFN.
+#[derive(Clone)]
 pub(crate) struct Ffn {
     fc1: Linear,
     fc2: Linear,
@@ -80,6 +83,7 @@ impl Ffn {
 }
 
 /// Multi-head attention with its pre-norm; the residual is the caller's.
+#[derive(Clone)]
 pub(crate) struct Attention {
     norm: Norm,
     query: Linear,

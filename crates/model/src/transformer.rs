@@ -10,6 +10,7 @@ use crate::forward::Forward;
 use crate::layers::{Attention, Ffn, KeysValues, Norm};
 use crate::parameter::{Initialiser, Visitor, join};
 use crate::trace::BlockTrace;
+use crate::weights::InnerIfAutodiff;
 
 /// Sentences one after another: ids and where each sentence starts.
 #[derive(Clone, Debug)]
@@ -48,6 +49,7 @@ impl Packed {
 }
 
 /// An encoder-decoder Transformer of any kind.
+#[derive(Clone)]
 pub struct Transformer {
     config: ModelConfig,
     /// `[vocabulary, d]`
@@ -60,6 +62,7 @@ pub struct Transformer {
     decoder_norm: Norm,
 }
 
+#[derive(Clone)]
 struct Layer {
     self_attention: Attention,
     /// Of decoder layers.
@@ -67,6 +70,7 @@ struct Layer {
     ffn: FfnSublayer,
 }
 
+#[derive(Clone)]
 enum FfnSublayer {
     Dense { norm: Norm, ffn: Ffn },
     Experts(Box<ExpertBlock>),
@@ -105,6 +109,21 @@ impl Transformer {
             decoder_norm: Norm::new(&init, d),
             config: config.clone(),
         })
+    }
+
+    /// The same weights without gradients, for validation and decoding during training. It shares their memory, so drop it
+    /// before the next update.
+    pub fn without_gradients(&self) -> Self {
+        struct Detach;
+        impl Visitor for Detach {
+            fn visit<const D: usize>(&mut self, _: &str, weight: &mut Tensor<D>) {
+                *weight = weight.clone().inner_if_autodiff();
+            }
+        }
+        let mut plain = self.clone();
+        plain.visit_weights(&mut Detach);
+        plain.positions = plain.positions.inner_if_autodiff();
+        plain
     }
 
     /// The model's configuration.

@@ -1,0 +1,258 @@
+//! Whole models of every kind: size, gradients, decoding step by step, independence of batch neighbours, learning, files.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use strata_model::{BeamOptions, Forward, Hypothesis, Packed, Transformer, Visitor, beam_search};
+use strata_recipe::{Cost, Kind, ModelConfig, Normalisation};
+use strata_store::{Existing, ModelFolder, ModelParts};
+
+fn device() -> Device {
+    let name = std::env::var("STRATA_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
+    strata_model::parse_device(&name).expect("STRATA_TEST_DEVICE names a device of this build")
+}
+
+fn small() -> ModelConfig {
+    ModelConfig {
+        encoder_layers: 2,
+        decoder_layers: 2,
+        d_model: 16,
+        d_ffn: 24,
+        heads: 2,
+        vocab_size: 29,
+        max_length: 24,
+        dropout: 0.0,
+        attention_dropout: 0.0,
+        ..ModelConfig::default()
+    }
+}
+
+/// One small model of each kind.
+fn kinds() -> Vec<ModelConfig> {
+    let smoe = |strata: &[usize]| ModelConfig { kind: Kind::Smoe, strata: strata.to_vec(), ..small() };
+    vec![
+        small(),
+        ModelConfig { kind: Kind::Moe, experts: 4, ..small() },
+        ModelConfig { kind: Kind::Switch, experts: 4, top_k: 1, ..small() },
+        ModelConfig { kind: Kind::Cmr, experts: 4, cmr_gate_dropout: 0.0, ..small() },
+        ModelConfig { kind: Kind::Stacked, strata: vec![2, 2], ..small() },
+        smoe(&[2, 2]),
+        ModelConfig { normalisation: Normalisation::Reference, ..smoe(&[2, 2, 2]) },
+    ]
+}
+
+/// Three pairs of different lengths: source, target prefix, targets.
+fn batch() -> (Packed, Packed, Vec<u32>) {
+    let source = Packed::from_sentences(&[vec![3, 7, 9, 1], vec![4, 20, 1], vec![3, 8, 8, 12, 28, 11, 1]]);
+    let target = Packed::from_sentences(&[vec![3, 11, 12, 5], vec![4, 6], vec![3, 9, 10, 22, 17]]);
+    (source, target, vec![11, 12, 5, 1, 6, 1, 9, 10, 22, 17, 1])
+}
+
+fn loss(model: &Transformer, training: bool) -> Tensor<1> {
+    let (source, target, targets) = batch();
+    let mut forward = if training { Forward::training(5) } else { Forward::inference() };
+    let scale = 1.0 / targets.len() as f32;
+    let mut loss = model.loss(&source, &target, targets.into(), 0.1, scale, &mut forward).loss;
+    if let Some(balance) = forward.balance_loss() {
+        loss = loss + balance * 0.01;
+    }
+    if let Some(used) = forward.cmr_loss(0.8) {
+        loss = loss + used * 0.01;
+    }
+    loss
+}
+
+fn number(x: Tensor<1>) -> f64 {
+    f64::from(x.into_scalar::<f32>())
+}
+
+fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    x.into_data().iter::<f32>().collect()
+}
+
+#[test]
+fn models_have_exactly_the_parameters_that_the_cost_says() {
+    struct Count(u64);
+    impl Visitor for Count {
+        fn visit<const D: usize>(&mut self, _: &str, weight: &mut Tensor<D>) {
+            self.0 += weight.dims().iter().product::<usize>() as u64;
+        }
+    }
+    for config in kinds() {
+        let mut count = Count(0);
+        Transformer::new(&config, 1, &device()).expect("a model").visit_weights(&mut count);
+        let cost = Cost::of(&config, None).expect("a cost");
+        assert_eq!(count.0, cost.parameters, "{}", config.name());
+    }
+}
+
+#[test]
+fn gradients_agree_with_finite_differences() {
+    /// Moves one value of one weight.
+    struct Move<'a>(&'a str, usize, f32);
+    impl Visitor for Move<'_> {
+        fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+            if name == self.0 {
+                let mut values = values(weight.clone().inner());
+                values[self.1] += self.2;
+                let moved = Tensor::from_data(TensorData::new(values, weight.dims()), &weight.device());
+                *weight = moved.require_grad();
+            }
+        }
+    }
+    struct Gradients(burn::tensor::Gradients, Vec<(String, Vec<f32>)>);
+    impl Visitor for Gradients {
+        fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+            if let Some(grad) = weight.grad(&self.0) {
+                self.1.push((name.to_string(), values(grad)));
+            }
+        }
+    }
+    for config in kinds() {
+        let mut model = Transformer::new(&config, 3, &device().autodiff()).expect("a model");
+        let mut gradients = Gradients(loss(&model, true).backward(), Vec::new());
+        model.visit_weights(&mut gradients);
+        assert!(gradients.1.len() > 30, "{}: {} weights have gradients", config.name(), gradients.1.len());
+        let step = 4e-3;
+        let mut checked = 0;
+        for (name, grad) in gradients.1 {
+            // The largest gradient of each weight: small ones drown in rounding.
+            let at = (0..grad.len()).max_by(|a, b| grad[*a].abs().total_cmp(&grad[*b].abs())).expect("a value");
+            let mut moved = |by: f32| {
+                model.visit_weights(&mut Move(&name, at, by));
+                let loss = number(loss(&model, true));
+                model.visit_weights(&mut Move(&name, at, -by));
+                loss
+            };
+            let numeric = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
+            let (ours, scale) = (f64::from(grad[at]), f64::from(grad[at].abs()).max(0.02));
+            // A ReLU's or a gate's choice may flip within the step: allow a few such places.
+            if (numeric - ours).abs() < 0.05 * scale {
+                checked += 1;
+            } else {
+                println!("{} {name}[{at}]: {ours} by backward, {numeric} by differences", config.name());
+            }
+        }
+        assert!(checked > 30, "{}: only {checked} weights agree", config.name());
+    }
+}
+
+#[test]
+fn decoding_step_by_step_equals_decoding_whole() {
+    for config in kinds() {
+        let model = Transformer::new(&config, 1, &device()).expect("a model");
+        let source = Packed::from_sentences(&[vec![3, 7, 9, 1], vec![4, 20, 5, 6, 1]]);
+        let prefixes = [[3u32, 11, 12, 5], [4, 6, 7, 19]];
+        let mut forward = Forward::inference();
+        let memory = model.encode(&source, &mut forward);
+        let mut state = model.start(memory, &source);
+        for length in 1..=4 {
+            let newest: Vec<u32> = prefixes.iter().map(|p| p[length - 1]).collect();
+            let logits = values(model.step(&mut state, &newest, &mut forward));
+            for (sentence, prefix) in prefixes.iter().enumerate() {
+                // The negative log-likelihood of some next token, from the whole prefix.
+                let alone = Packed::from_sentences(&[&source.ids[source.offsets[sentence]..source.offsets[sentence + 1]]]);
+                let target = Packed::from_sentences(&[&prefix[..length]]);
+                let nll = |next: u32| {
+                    let mut targets = prefix[1..length].to_vec();
+                    targets.push(next);
+                    model.loss(&alone, &target, targets.into(), 0.0, 1.0, &mut Forward::inference()).nll
+                };
+                let row = &logits[sentence * config.vocab_size..][..config.vocab_size];
+                // Differences of log-likelihoods are differences of logits.
+                let (whole, stepwise) = (nll(8) - nll(17), f64::from(row[17] - row[8]));
+                assert!((whole - stepwise).abs() < 1e-3, "{}: {whole} against {stepwise}", config.name());
+            }
+        }
+    }
+}
+
+fn options(beam: usize) -> BeamOptions {
+    BeamOptions {
+        beam,
+        length_penalty: 1.0,
+        nbest: beam,
+        max_ratio: 1.0,
+        max_extra: 5,
+        end: 1,
+        suppressed: vec![0, 2, 3, 4],
+    }
+}
+
+#[test]
+fn translations_do_not_depend_on_their_neighbours() {
+    let close = |a: &Hypothesis, b: &Hypothesis| a.ids == b.ids && (a.score - b.score).abs() < 1e-4;
+    for config in kinds() {
+        let model = Transformer::new(&config, 1, &device()).expect("a model");
+        let sentences: Vec<Vec<u32>> =
+            (0..6u32).map(|i| (0..2 + i).map(|j| 5 + (i * 7 + j * 5) % 24).chain([1]).collect()).collect();
+        let first = [3u32; 6];
+        let together = beam_search(&model, &Packed::from_sentences(&sentences), &first, &options(3)).expect("translations");
+        for (sentence, together) in sentences.iter().zip(&together) {
+            let alone = beam_search(&model, &Packed::from_sentences(&[sentence]), &[3], &options(3)).expect("a translation");
+            assert_eq!(alone[0].len(), together.len());
+            assert!(alone[0].iter().zip(together).all(|(a, b)| close(a, b)), "{}: {alone:?} {together:?}", config.name());
+            assert!(together.windows(2).all(|w| w[0].score >= w[1].score), "best first");
+            assert!(together.iter().all(|h| h.ids.iter().all(|id| !options(3).suppressed.contains(id))));
+        }
+    }
+}
+
+/// A wider beam finds what exhaustive search finds where there is little to search.
+#[test]
+fn a_wide_beam_finds_the_best_translation() {
+    let config = ModelConfig { vocab_size: 8, ..small() };
+    let model = Transformer::new(&config, 4, &device()).expect("a model");
+    let source = Packed::from_sentences(&[vec![3, 5, 6, 1]]);
+    let wide = BeamOptions { max_ratio: 0.0, max_extra: 3, nbest: 1, suppressed: vec![0, 2, 3, 4], ..options(64) };
+    let found = beam_search(&model, &source, &[3], &wide).expect("a translation")[0][0].clone();
+    // Every translation of up to two subwords and an end mark.
+    let score = |ids: &[u32]| {
+        let target = Packed::from_sentences(&[[&[3], ids].concat()]);
+        let targets = [ids, &[1]].concat();
+        let length = targets.len() as f64;
+        -model.loss(&source, &target, targets.into(), 0.0, 1.0, &mut Forward::inference()).nll / length
+    };
+    let words = [5u32, 6, 7];
+    let mut all: Vec<Vec<u32>> = vec![vec![]];
+    all.extend(words.iter().map(|a| vec![*a]));
+    all.extend(words.iter().flat_map(|a| words.iter().map(|b| vec![*a, *b])));
+    let best = all.iter().max_by(|a, b| score(a).total_cmp(&score(b))).expect("a best");
+    if found.ids.len() < 3 {
+        assert_eq!(&found.ids, best);
+        assert!((f64::from(found.score) - score(best)).abs() < 1e-4);
+    } else {
+        assert!(f64::from(found.score) >= score(best) - 1e-4); // cut at the longest length without an end mark
+    }
+}
+
+#[test]
+fn sentences_that_do_not_fit_are_refused() {
+    let model = Transformer::new(&small(), 1, &device()).expect("a model");
+    let refused = |sentence: Vec<u32>| {
+        beam_search(&model, &Packed::from_sentences(&[sentence]), &[3], &options(2)).expect_err("an error").to_string()
+    };
+    assert_eq!(refused(vec![5; 25]), "a sentence of 25 subwords; this model takes at most 24");
+    assert!(refused(vec![29, 1]).contains("subword id 29 is outside the model's vocabulary of 29"));
+}
+
+#[test]
+fn weights_survive_a_file_and_misfits_are_named() {
+    let folder = std::env::temp_dir().join(format!("strata-model-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let config = ModelConfig { kind: Kind::Smoe, strata: vec![2, 2], ..small() };
+    let mut model = Transformer::new(&config, 1, &device()).expect("a model");
+    let weights = model.weights();
+    let parts =
+        ModelParts { config: b"{}", tokenizer: b"{}", languages: b"{}", weights: &weights, extra: &[] };
+    let file = ModelFolder::write(&folder, &parts, Existing::Refuse).and_then(|f| f.weights()).expect("a file");
+    assert!(file.names().any(|name| name == "encoder.layers.1.block.experts.3.fc1.weight"));
+    let mut other = Transformer::new(&config, 2, &device()).expect("a model");
+    assert_ne!(number(loss(&other, false)), number(loss(&model, false)));
+    other.load_weights(&file).expect("loading");
+    assert_eq!(number(loss(&other, false)), number(loss(&model, false)));
+    let larger = ModelConfig { strata: vec![2, 3], ..config.clone() };
+    let error = Transformer::new(&larger, 1, &device()).expect("a model").load_weights(&file).expect_err("a misfit");
+    assert!(error.to_string().contains("block.gate.0.weight"), "{error}");
+    let error = Transformer::new(&small(), 1, &device()).expect("a model").load_weights(&file).expect_err("a misfit");
+    assert!(error.to_string().contains("ffn"), "{error}");
+    std::fs::remove_dir_all(&folder).expect("cleaning up");
+}

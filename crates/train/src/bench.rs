@@ -1,0 +1,143 @@
+//! The speed of one training step on random tokens of fixed lengths, for comparison with other programs at the same shape.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use strata_kernels::AdamStep;
+use strata_model::{Forward, Packed, Transformer, parse_device};
+use strata_recipe::{Kind, ModelConfig};
+
+use crate::error::Error;
+use crate::optimizer::{Adam, GradientSum};
+
+/// The shape of a step.
+#[derive(Clone, Debug)]
+pub struct StepOptions {
+    /// Layers of the encoder and of the decoder.
+    pub layers: usize,
+    /// Width.
+    pub d_model: usize,
+    /// Inner width of FFNs and experts.
+    pub d_ffn: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Vocabulary.
+    pub vocab: usize,
+    /// Every n-th layer has an expert block.
+    pub moe_every: usize,
+    /// Experts per token and gate.
+    pub top_k: usize,
+    /// Sentence pairs of a step.
+    pub batch: usize,
+    /// Subwords of every sentence.
+    pub length: usize,
+    /// Timed steps, after two that are not.
+    pub steps: usize,
+    /// Experts per stratum; one stratum is a vanilla MoE, none is dense.
+    pub strata: Vec<usize>,
+    /// Dropout.
+    pub dropout: f64,
+    /// Dropout of attention probabilities.
+    pub attention_dropout: f64,
+    /// Where to compute, as `strata_model::parse_device` takes it.
+    pub device: String,
+}
+
+/// What a run of [`train_step`] found.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepReport {
+    /// Source and target tokens per second of the fastest step.
+    pub tokens_per_second_best: f64,
+    /// The same of the median step.
+    pub tokens_per_second_median: f64,
+    /// Loss of the first step, with label smoothing 0.1 and the balance loss, per target token.
+    pub first_loss: f64,
+    /// Loss of the last step, on the same batch.
+    pub last_loss: f64,
+    /// Weights of the model.
+    pub parameters: u64,
+    /// This program and its version.
+    pub strata: String,
+}
+
+/// Trains a fresh model on one random batch again and again: forward, label-smoothed cross-entropy, balance loss, backward, Adam.
+///
+/// # Errors
+/// [`Error::Config`] for an impossible shape, [`Error::Model`] for an unknown device.
+pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
+    let mut config = ModelConfig {
+        encoder_layers: options.layers,
+        decoder_layers: options.layers,
+        d_model: options.d_model,
+        d_ffn: options.d_ffn,
+        heads: options.heads,
+        vocab_size: options.vocab,
+        moe_every: options.moe_every,
+        top_k: options.top_k,
+        dropout: options.dropout,
+        attention_dropout: options.attention_dropout,
+        max_length: options.length.max(3),
+        ..ModelConfig::default()
+    };
+    match options.strata.as_slice() {
+        [] => config.kind = Kind::Dense,
+        [experts] => {
+            config.kind = if options.top_k == 1 { Kind::Switch } else { Kind::Moe };
+            config.experts = *experts;
+        }
+        strata => (config.kind, config.strata) = (Kind::Smoe, strata.to_vec()),
+    }
+    let device = parse_device(&options.device)?.autodiff();
+    let mut model = Transformer::new(&config, 1, &device)?;
+    let parameters = strata_recipe::Cost::of(&config, None)?.parameters;
+    let tokens = options.batch * options.length;
+    // Any ids will do; these come from a linear congruential generator.
+    let mut state = 1u64;
+    let mut random = |count: usize| -> Vec<u32> {
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            4 + ((state >> 33) % (options.vocab as u64 - 4)) as u32
+        };
+        (0..count).map(|_| next()).collect()
+    };
+    let offsets: Vec<usize> = (0..=options.batch).map(|i| i * options.length).collect();
+    let source = Packed::new(random(tokens), offsets.clone());
+    let target = Packed::new(random(tokens), offsets);
+    let targets: strata_kernels::Rows = random(tokens).into();
+    let mut adam = Adam::default();
+    let (mut seconds, mut losses) = (Vec::new(), Vec::new());
+    for update in 1..=options.steps + 2 {
+        let start = Instant::now();
+        let mut forward = Forward::training(update as u64);
+        let scale = 1.0 / tokens as f32;
+        let mut loss = model.loss(&source, &target, targets.clone(), 0.1, scale, &mut forward).loss;
+        if let Some(balance) = forward.balance_loss() {
+            loss = loss + balance * config.balance_weight as f32;
+        }
+        let mut gradients = GradientSum::default();
+        gradients.add(&mut model, loss.backward());
+        let step = AdamStep {
+            learning_rate: 5e-4,
+            betas: (0.9, 0.98),
+            epsilon: 1e-6,
+            weight_decay: 0.0,
+            update: update as u64,
+            gradient_scale: 1.0,
+        };
+        adam.step(&mut model, gradients, &step);
+        losses.push(f64::from(loss.into_scalar::<f32>()));
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    let mut timed = seconds.split_off(2);
+    timed.sort_by(f64::total_cmp);
+    let middle = |i: usize| timed.get(i).copied().unwrap_or(f64::NAN);
+    let median = (middle((timed.len().saturating_sub(1)) / 2) + middle(timed.len() / 2)) / 2.0;
+    Ok(StepReport {
+        tokens_per_second_best: 2.0 * tokens as f64 / middle(0),
+        tokens_per_second_median: 2.0 * tokens as f64 / median,
+        first_loss: losses.first().copied().unwrap_or(f64::NAN),
+        last_loss: losses.last().copied().unwrap_or(f64::NAN),
+        parameters,
+        strata: env!("CARGO_PKG_VERSION").to_string(),
+    })
+}

@@ -1,0 +1,128 @@
+//! What the expert blocks did over several passes: requested capacity, shares of the experts, entropy, dropped tokens.
+
+use serde::{Deserialize, Serialize};
+use strata_model::BlockTrace;
+
+/// Counts of one expert block, added up over passes.
+#[derive(Clone, Debug, Default)]
+struct BlockCounts {
+    decoder: bool,
+    layer: usize,
+    tokens: u64,
+    visits: u64,
+    chosen: Vec<u64>,
+    dropped: u64,
+    gate_tokens: u64,
+    entropy: f64,
+}
+
+/// The routing of all expert blocks of a model, encoder blocks first.
+#[derive(Clone, Debug, Default)]
+pub struct RoutingStats {
+    blocks: Vec<BlockCounts>,
+}
+
+/// One block's routing, as the logs show it.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct BlockRouting {
+    /// `encoder` or `decoder`.
+    pub side: String,
+    /// The block's layer, from 0.
+    pub layer: usize,
+    /// Mean requested capacity: strata visited by a token.
+    pub requested_capacity: f64,
+    /// Share of all choices that fell on each expert.
+    pub expert_share: Vec<f64>,
+    /// Mean entropy of the gates' probabilities, in nats.
+    pub entropy: f64,
+    /// Choices that found their expert full.
+    pub dropped: u64,
+}
+
+impl RoutingStats {
+    /// Adds the traces of one pass.
+    pub fn add(&mut self, traces: &[BlockTrace]) {
+        for trace in traces {
+            let at = self.blocks.iter().position(|b| b.decoder == trace.decoder && b.layer == trace.layer);
+            let at = at.unwrap_or_else(|| {
+                let (decoder, layer) = (trace.decoder, trace.layer);
+                self.blocks.push(BlockCounts { decoder, layer, ..BlockCounts::default() });
+                self.blocks.len() - 1
+            });
+            let block = &mut self.blocks[at];
+            block.tokens += trace.strata_visited.len() as u64;
+            block.visits += trace.strata_visited.iter().map(|v| u64::from(*v)).sum::<u64>();
+            for gate in &trace.gates {
+                block.gate_tokens += gate.tokens as u64;
+                block.entropy += gate.entropy;
+                block.dropped += gate.dropped as u64;
+                block.chosen.resize(gate.chosen.len(), 0);
+                block.chosen.iter_mut().zip(&gate.chosen).for_each(|(sum, n)| *sum += u64::from(*n));
+            }
+        }
+        self.blocks.sort_by_key(|b| (b.decoder, b.layer));
+    }
+
+    /// Each block's routing, encoder blocks first.
+    pub fn blocks(&self) -> Vec<BlockRouting> {
+        self.blocks
+            .iter()
+            .map(|b| {
+                let all = b.chosen.iter().sum::<u64>().max(1) as f64;
+                BlockRouting {
+                    side: if b.decoder { "decoder" } else { "encoder" }.to_string(),
+                    layer: b.layer,
+                    requested_capacity: b.visits as f64 / b.tokens.max(1) as f64,
+                    expert_share: b.chosen.iter().map(|n| *n as f64 / all).collect(),
+                    entropy: b.entropy / b.gate_tokens.max(1) as f64,
+                    dropped: b.dropped,
+                }
+            })
+            .collect()
+    }
+
+    /// Mean requested capacity over the blocks of one side; `None` without expert blocks there.
+    pub fn mean_rc(&self, decoder: bool) -> Option<f64> {
+        let blocks: Vec<&BlockCounts> = self.blocks.iter().filter(|b| b.decoder == decoder).collect();
+        let sum: f64 = blocks.iter().map(|b| b.visits as f64 / b.tokens.max(1) as f64).sum();
+        (!blocks.is_empty()).then(|| sum / blocks.len() as f64)
+    }
+
+    /// Choices that found their expert full, all blocks together.
+    pub fn dropped(&self) -> u64 {
+        self.blocks.iter().map(|b| b.dropped).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strata_model::GateTrace;
+
+    use super::*;
+
+    #[test]
+    fn passes_add_up_by_block() {
+        let gate = |chosen: &[u32]| GateTrace {
+            tokens: 2,
+            chosen: chosen.to_vec(),
+            dropped: 1,
+            entropy: 1.0,
+            ..GateTrace::default()
+        };
+        let trace = |decoder, visited: &[u8], gates| BlockTrace {
+            decoder,
+            layer: 1,
+            strata_visited: visited.to_vec(),
+            gates,
+        };
+        let mut stats = RoutingStats::default();
+        stats.add(&[trace(true, &[1, 1], vec![gate(&[2, 0])]), trace(false, &[2, 1], vec![gate(&[3, 1])])]);
+        stats.add(&[trace(false, &[2, 2], vec![gate(&[0, 4])])]);
+        let blocks = stats.blocks();
+        assert_eq!((blocks[0].side.as_str(), blocks[0].requested_capacity), ("encoder", 1.75));
+        assert_eq!(blocks[0].expert_share, [0.375, 0.625]);
+        assert_eq!((blocks[0].entropy, blocks[0].dropped, stats.dropped()), (0.5, 2, 3));
+        assert_eq!((stats.mean_rc(false), stats.mean_rc(true)), (Some(1.75), Some(1.0)));
+        assert_eq!(RoutingStats::default().mean_rc(false), None);
+    }
+}

@@ -1,0 +1,399 @@
+//! The loop: batches, updates, validation, checkpoints, and going on exactly where a run stopped.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use strata_corpus::{HeldOut, StreamOptions, TrainStream};
+use strata_kernels::AdamStep;
+use strata_model::{Forward, Transformer, mix, parse_device};
+use strata_recipe::{Cost, Precision, Recipe};
+use strata_store::{CheckpointParts, Existing, ModelParts, Run, average_last};
+
+use crate::batch::Tensors;
+use crate::error::Error;
+use crate::event::{Event, Progress, Stopped, Summary};
+use crate::logs::Logs;
+use crate::optimizer::{Adam, GradientSum};
+use crate::schedule::learning_rate;
+use crate::state::{Best, TrainState};
+use crate::stats::RoutingStats;
+use crate::validate::{Validation, validate};
+
+/// Where training starts from.
+pub enum Start<'a> {
+    /// A fresh model.
+    New {
+        /// What to train; its `train.output` is the run's folder.
+        recipe: &'a Recipe,
+        /// Whether an earlier run in that folder is removed.
+        overwrite: bool,
+    },
+    /// A run's checkpoint.
+    Resume {
+        /// The run's folder.
+        run: &'a Path,
+        /// The step to go on from; the newest by default. Newer checkpoints are set aside.
+        from: Option<u64>,
+    },
+}
+
+/// Trains until all updates are made, `stop` is set, or patience ends; tells `observe` what happens.
+///
+/// After a stop, a kill or a crash, [`Start::Resume`] goes on to bit-identical weights on the same machine with the same
+/// number of threads.
+///
+/// # Errors
+/// See [`Error`]. Whatever goes wrong, earlier checkpoints stay as they are.
+pub fn train(start: Start, stop: &AtomicBool, observe: &mut (dyn FnMut(&Event) + Send)) -> Result<Summary, Error> {
+    let (run, recipe, checkpoint) = match start {
+        Start::New { recipe, overwrite } => {
+            let output = Path::new(&recipe.train.output);
+            if overwrite && output.join("recipe.toml").exists() {
+                std::fs::remove_dir_all(output).map_err(|e| Error::Recipe(format!("cannot remove {}: {e}", output.display())))?;
+            }
+            let text = recipe.to_toml("The recipe of this run, every key with its value.");
+            (Run::create(output, &text)?, recipe.clone(), None)
+        }
+        Start::Resume { run: path, from } => {
+            let mut run = Run::open(path)?;
+            let recipe = Recipe::load(&path.join("recipe.toml"), None, &[])?;
+            let checkpoint = match from {
+                Some(step) => {
+                    let checkpoint = run.load(step)?;
+                    run.set_aside_after(step)?;
+                    Some(checkpoint)
+                }
+                None => run.latest_good()?,
+            };
+            (run, recipe, checkpoint)
+        }
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(recipe.train.threads)
+        .build()
+        .map_err(|e| Error::Recipe(format!("train.threads = {}: {e}", recipe.train.threads)))?;
+    pool.install(|| {
+        let mut session = Session::open(run, recipe)?;
+        if let Some(checkpoint) = checkpoint {
+            session.load(&checkpoint)?;
+        }
+        session.run(stop, observe)
+    })
+}
+
+/// A run being trained.
+struct Session {
+    run: Run,
+    recipe: Recipe,
+    model: Transformer,
+    adam: Adam,
+    stream: TrainStream,
+    held_out: HeldOut,
+    state: TrainState,
+    /// The newest checkpoint's update, for the message of a run that broke.
+    last_saved: Option<u64>,
+    /// Contents of the model folder's other files.
+    config: Vec<u8>,
+    tokenizer: Vec<u8>,
+    languages: Vec<u8>,
+}
+
+/// Sums over the updates since the last progress.
+#[derive(Default)]
+struct Window {
+    updates: u64,
+    loss: f64,
+    nll: f64,
+    targets: u64,
+    tokens: u64,
+    balance: f64,
+    gradient_norm: f64,
+    routing: RoutingStats,
+}
+
+impl Session {
+    fn open(run: Run, recipe: Recipe) -> Result<Self, Error> {
+        let train = &recipe.train;
+        if train.precision == Precision::Bf16 {
+            return Err(Error::Recipe(format!(
+                "train.precision = \"bf16\" is not available on device `{}` in this version; use \"f32\"",
+                train.device
+            )));
+        }
+        let prepared = PathBuf::from(&recipe.data.prepared);
+        let read = |name: &str| {
+            let path = prepared.join(name);
+            std::fs::read(&path).map_err(|e| {
+                Error::Recipe(format!(
+                    "cannot read {}: {e}; data.prepared must name a folder that `strata prepare` wrote",
+                    path.display()
+                ))
+            })
+        };
+        let (tokenizer, languages) = (read("tokenizer.json")?, read("languages.json")?);
+        let vocabulary = strata_corpus::Subwords::load(&prepared.join("tokenizer.json"))?.vocab_size();
+        let config = recipe.model_config(vocabulary)?;
+        let device = parse_device(&train.device)?.autodiff();
+        let options = StreamOptions {
+            seed: train.seed,
+            temperature: recipe.data.temperature,
+            tokens_per_batch: recipe.data.tokens_per_batch,
+            max_length: recipe.data.max_length.min(config.max_length),
+            rank: 0,
+            ranks: 1,
+        };
+        let directions = &recipe.data.directions;
+        let stream = TrainStream::open(&prepared, directions, options.clone())?;
+        let held_out = HeldOut::open(
+            &prepared,
+            "valid",
+            directions,
+            options.tokens_per_batch,
+            options.max_length,
+            train.validate_sentences,
+        )?;
+        Ok(Self {
+            model: Transformer::new(&config, train.seed, &device)?,
+            adam: Adam::default(),
+            stream,
+            held_out,
+            state: TrainState::default(),
+            last_saved: None,
+            config: config.to_json().into_bytes(),
+            tokenizer,
+            languages,
+            run,
+            recipe,
+        })
+    }
+
+    fn load(&mut self, checkpoint: &strata_store::Checkpoint) -> Result<(), Error> {
+        self.state = TrainState::read(checkpoint)?;
+        self.model.load_weights(&checkpoint.model().weights()?)?;
+        self.adam = Adam::load(&mut self.model, &checkpoint.optimizer()?)?;
+        self.stream.seek(&self.state.position)?;
+        self.last_saved = Some(checkpoint.step());
+        Ok(())
+    }
+
+    fn run(mut self, stop: &AtomicBool, observe: &mut (dyn FnMut(&Event) + Send)) -> Result<Summary, Error> {
+        let train = self.recipe.train.clone();
+        let cost = Cost::of(self.model.config(), None)?;
+        observe(&Event::Started {
+            run: self.run.path().to_path_buf(),
+            model: cost.name.clone(),
+            parameters: cost.parameters,
+            flops_per_token: cost.flops_per_token,
+            update: self.state.update,
+            updates: train.updates,
+        });
+        let mut logs = Logs::open(self.run.path(), self.state.update)?;
+        let (session_start, seconds_before) = (Instant::now(), self.state.seconds);
+        let (mut window, mut window_start) = (Window::default(), Instant::now());
+        let (mut session_tokens, mut session_seconds) = (0u64, 0.0);
+        let mut stopped = Stopped::Finished;
+        while self.state.update < train.updates {
+            let started = Instant::now();
+            let tokens_before = window.tokens;
+            self.update(&mut window)?;
+            session_tokens += window.tokens - tokens_before;
+            session_seconds += started.elapsed().as_secs_f64();
+            let update = self.state.update;
+            self.state.seconds = seconds_before + session_start.elapsed().as_secs_f64();
+            let last = update == train.updates;
+            if update.is_multiple_of(train.log_every) || last {
+                let progress = window.progress(&self.recipe, update, window_start.elapsed().as_secs_f64());
+                logs.progress(&progress)?;
+                observe(&Event::Progress(progress));
+                (window, window_start) = (Window::default(), Instant::now());
+            }
+            let mut best = false;
+            if (update.is_multiple_of(train.validate_every) || last) && !self.held_out.is_empty() {
+                let pause = Instant::now();
+                best = self.validate(&mut logs, observe)?;
+                window_start += pause.elapsed(); // speed is the speed of training
+            }
+            let early = train.patience > 0 && self.state.validations_since_best >= train.patience;
+            let interrupted = stop.load(Ordering::Relaxed);
+            if update.is_multiple_of(train.checkpoint_every) || last || best || early || interrupted {
+                let pause = Instant::now();
+                logs.sync()?;
+                let path = self.save(best)?;
+                observe(&Event::Saved { update, path });
+                window_start += pause.elapsed();
+            }
+            if interrupted && !last {
+                stopped = Stopped::Interrupted;
+                break;
+            }
+            if early && !last {
+                stopped = Stopped::EarlyStop;
+                break;
+            }
+        }
+        let averaged = if train.average_last > 0 && stopped != Stopped::Interrupted {
+            let folder = self.run.path().join("averaged");
+            average_last(&self.run, train.average_last, &folder, Existing::Replace)?;
+            Some(folder)
+        } else {
+            None
+        };
+        Ok(Summary {
+            run: self.run.path().to_path_buf(),
+            update: self.state.update,
+            updates: train.updates,
+            stopped,
+            best_loss: self.state.best.map(|best| best.loss),
+            best_update: self.state.best.map(|best| best.update),
+            seconds: self.state.seconds,
+            tokens_per_second: session_tokens as f64 / session_seconds.max(1e-9),
+            averaged,
+        })
+    }
+
+    /// Makes one update from `train.accumulate` batches.
+    fn update(&mut self, window: &mut Window) -> Result<(), Error> {
+        let (train, update) = (&self.recipe.train, self.state.update + 1);
+        let mut batches = Vec::with_capacity(train.accumulate);
+        let mut places = Vec::with_capacity(train.accumulate);
+        for _ in 0..train.accumulate {
+            places.push(self.stream.position());
+            batches.push(Tensors::new(self.stream.next_batch()?));
+        }
+        let targets: usize = batches.iter().map(|batch| batch.targets.len()).sum();
+        let config = self.model.config();
+        let (balance_weight, cmr) = (config.balance_weight as f32, (config.cmr_budget, config.cmr_weight as f32));
+        let mut gradients = GradientSum::default();
+        for (i, batch) in batches.into_iter().enumerate() {
+            // All randomness of an update follows from the seed and its number: there is no state to save.
+            let seed = mix(mix(train.seed, update), i as u64);
+            self.model.device().seed(seed);
+            let mut forward = Forward::training(seed);
+            // The auxiliary losses weigh as much as the batch's share of the target tokens (spec "Balance loss").
+            let share = batch.targets.len() as f32 / targets as f32;
+            let (smoothing, scale) = (train.label_smoothing as f32, 1.0 / targets as f32);
+            let tokens = batch.tokens() as u64;
+            let result =
+                self.model.loss(&batch.source, &batch.target, batch.targets, smoothing, scale, &mut forward);
+            let task = f64::from(result.loss.clone().into_scalar::<f32>());
+            let mut loss = result.loss;
+            if let Some(balance) = forward.balance_loss() {
+                window.balance += f64::from(balance.clone().into_scalar::<f32>() * share);
+                loss = loss + balance * (balance_weight * share);
+            }
+            if let Some(used) = forward.cmr_loss(cmr.0) {
+                loss = loss + used * (cmr.1 * share);
+            }
+            if !task.is_finite() {
+                return Err(self.not_finite(update, "loss", &places[i]));
+            }
+            gradients.add(&mut self.model, loss.backward());
+            window.loss += task * targets as f64;
+            window.nll += result.nll;
+            window.tokens += tokens;
+            window.routing.add(&forward.blocks);
+        }
+        let norm = gradients.norm();
+        if !norm.is_finite() {
+            return Err(self.not_finite(update, "gradient", &places[0]));
+        }
+        let clip = if train.clip_norm > 0.0 && norm > train.clip_norm { train.clip_norm / norm } else { 1.0 };
+        let step = AdamStep {
+            learning_rate: learning_rate(train, update),
+            betas: (train.adam_beta1, train.adam_beta2),
+            epsilon: train.adam_eps,
+            weight_decay: train.weight_decay,
+            update,
+            gradient_scale: clip,
+        };
+        self.adam.step(&mut self.model, gradients, &step);
+        window.gradient_norm += norm;
+        window.targets += targets as u64;
+        window.updates += 1;
+        self.state.update = update;
+        self.state.target_tokens += targets as u64;
+        self.state.position = self.stream.position();
+        Ok(())
+    }
+
+    fn not_finite(&self, update: u64, what: &'static str, place: &strata_corpus::StreamPosition) -> Error {
+        Error::NotFinite {
+            update,
+            what,
+            batch: format!("number {} of round {}", place.batch, place.round),
+            last: self.last_saved.map_or(String::new(), |step| format!(" (step {step})")),
+        }
+    }
+
+    /// Measures the validation loss; says whether it is the best so far.
+    fn validate(&mut self, logs: &mut Logs, observe: &mut (dyn FnMut(&Event) + Send)) -> Result<bool, Error> {
+        let train = &self.recipe.train;
+        let update = self.state.update;
+        let model = self.model.without_gradients();
+        let validation: Validation = validate(&model, &self.held_out, train.label_smoothing as f32)?;
+        drop(model);
+        let best = self.state.best.is_none_or(|best| validation.loss < best.loss);
+        if best {
+            self.state.best = Some(Best { loss: validation.loss, update });
+            self.state.validations_since_best = 0;
+        } else {
+            self.state.validations_since_best += 1;
+        }
+        let capacities: Vec<f64> = validation.routing.blocks().iter().map(|b| b.requested_capacity).collect();
+        self.state.requested_capacity = (!capacities.is_empty()).then_some(capacities);
+        logs.validation(update, &validation, None)?;
+        observe(&Event::Validated { update, loss: validation.loss, nll: validation.nll, bleu: None, best });
+        Ok(best)
+    }
+
+    /// Writes a checkpoint and removes those that are not kept.
+    fn save(&mut self, best: bool) -> Result<PathBuf, Error> {
+        let step = self.state.update;
+        let recipe = self.run.recipe()?;
+        let (weights, moments) = (self.model.weights(), self.adam.tensors(&mut self.model));
+        let state = serde_json::to_value(&self.state)
+            .map_err(|e| Error::State { path: self.run.path().display().to_string(), what: e.to_string() })?;
+        let parts = CheckpointParts {
+            model: ModelParts {
+                config: &self.config,
+                tokenizer: &self.tokenizer,
+                languages: &self.languages,
+                weights: &weights,
+                extra: &[("recipe.toml", recipe.as_bytes())],
+            },
+            optimizer: &moments,
+            state: &state,
+        };
+        let path = self.run.save_checkpoint(step, &parts)?;
+        if best {
+            self.run.set_best(step)?;
+        }
+        self.run.prune(self.recipe.train.keep_last)?;
+        self.last_saved = Some(step);
+        Ok(path)
+    }
+}
+
+impl Window {
+    fn progress(&self, recipe: &Recipe, update: u64, seconds: f64) -> Progress {
+        let (updates, targets) = (self.updates.max(1) as f64, self.targets.max(1) as f64);
+        let left = recipe.train.updates - update;
+        let blocks = self.routing.blocks();
+        Progress {
+            update,
+            updates: recipe.train.updates,
+            loss: self.loss / targets,
+            nll: self.nll / targets,
+            tokens_per_second: self.tokens as f64 / seconds.max(1e-9),
+            seconds_left: left as f64 * seconds / updates,
+            learning_rate: learning_rate(&recipe.train, update),
+            gradient_norm: self.gradient_norm / updates,
+            balance: (!blocks.is_empty()).then_some(self.balance / updates),
+            rc_encoder: self.routing.mean_rc(false),
+            rc_decoder: self.routing.mean_rc(true),
+            dropped: self.routing.dropped(),
+            blocks,
+        }
+    }
+}
