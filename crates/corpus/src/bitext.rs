@@ -65,6 +65,11 @@ impl Pair {
         (is_tag(first) && is_tag(second) && first != second)
             .then(|| Pair { first: first.to_string(), second: second.to_string() })
     }
+
+    /// The pair the other way round.
+    pub fn mirrored(&self) -> Self {
+        Pair { first: self.second.clone(), second: self.first.clone() }
+    }
 }
 
 /// Where the text of one split of one pair lies.
@@ -117,7 +122,7 @@ pub fn discover(folder: &Path) -> Result<Bitext> {
             (None, None, Some(found)) => return Err(missing_side(folder, found, split, &pair, &pair.first)),
             (None, None, None) => continue,
         };
-        let mirrored = Pair { first: pair.second.clone(), second: pair.first.clone() };
+        let mirrored = pair.mirrored();
         if let Some(other) = bitext.get(&mirrored).and_then(|splits: &BTreeMap<Split, Source>| splits.values().next()) {
             let (first, second) = (other.path().to_path_buf(), source.path().to_path_buf());
             return Err(Error::Ambiguous { first, second, split: split.name(), pair: pair.to_string() });

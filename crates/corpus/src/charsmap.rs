@@ -26,7 +26,7 @@ impl Charsmap {
         let damaged = || Error::subwords("the normalisation rules of this SentencePiece model are damaged");
         let (size, rest) = blob.split_first_chunk::<4>().ok_or_else(damaged)?;
         let size = u32::from_le_bytes(*size) as usize;
-        if size > rest.len() || size % 4 != 0 {
+        if size > rest.len() || !size.is_multiple_of(4) {
             return Err(damaged());
         }
         let (trie, replacements) = rest.split_at(size);

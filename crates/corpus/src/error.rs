@@ -120,6 +120,9 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A folder could not be written whole.
+    #[error(transparent)]
+    Store(#[from] strata_store::Error),
     /// A subword model could not be trained or used.
     #[error("subword model: {reason}")]
     Subwords {

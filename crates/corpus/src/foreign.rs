@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
 use crate::error::{Error, Result};
+use crate::pieces::byte_name;
 use crate::subword::{SPECIALS, UNKNOWN, special_names};
 use crate::tokenizer_json::{added_token, foreign_section};
 
@@ -22,6 +23,8 @@ pub(crate) struct Foreign {
     /// The file, special tokens under their real names.
     json: Value,
     tokenizer: Tokenizer,
+    /// Ids of `<0x00>`..`<0xFF>`, where the model falls back to them.
+    bytes: HashSet<u32>,
 }
 
 /// The pieces of a `model.vocab`, by id.
@@ -114,7 +117,10 @@ impl Foreign {
         }
         let tokenizer = Tokenizer::from_str(&inside.to_string())
             .map_err(|e| Error::subwords(format!("not a tokenizer.json that is understood: {e}")))?;
-        Ok(Self { json, tokenizer })
+        let fallback = json["model"]["byte_fallback"] == true;
+        let ids = (0..=255).filter(|_| fallback).filter_map(|byte| tokenizer.token_to_id(&byte_name(byte)));
+        let bytes = ids.collect();
+        Ok(Self { json, tokenizer, bytes })
     }
 
     /// The same tokenizer with tags for other languages.
@@ -150,6 +156,10 @@ impl Foreign {
 
     pub(crate) fn piece(&self, id: u32) -> Option<String> {
         self.tokenizer.id_to_token(id)
+    }
+
+    pub(crate) fn is_byte(&self, id: u32) -> bool {
+        self.bytes.contains(&id)
     }
 
     pub(crate) fn vocab_size(&self) -> usize {

@@ -81,7 +81,7 @@ impl Selection {
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         let random = z ^ (z >> 31);
-        let take = (u128::from(random) * u128::from(self.remaining) >> 64) < u128::from(self.wanted);
+        let take = ((u128::from(random) * u128::from(self.remaining)) >> 64) < u128::from(self.wanted);
         self.remaining -= 1;
         self.wanted -= u64::from(take);
         take

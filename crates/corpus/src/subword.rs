@@ -232,6 +232,14 @@ impl Subwords {
         &self.languages
     }
 
+    /// Whether the id stands for one byte of a character that no piece covers.
+    pub fn is_byte(&self, id: u32) -> bool {
+        match &self.inner {
+            Inner::Pieces(_) => (self.byte_base()..self.piece_base()).contains(&id),
+            Inner::Foreign(foreign) => foreign.is_byte(id),
+        }
+    }
+
     fn special_count(&self) -> u32 {
         (SPECIALS.len() + self.languages.len()) as u32
     }

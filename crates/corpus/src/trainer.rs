@@ -25,6 +25,15 @@ pub enum Kind {
     Bpe,
 }
 
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Kind::Unigram => "unigram",
+            Kind::Bpe => "bpe",
+        })
+    }
+}
+
 /// Threads of the unigram trainer. Fixed, as the order of its sums follows from it.
 const THREADS: usize = 4;
 /// Largest total of word counts handed to the trainers, which count in 32 bits.
@@ -108,7 +117,7 @@ fn unigram(mut words: Vec<(String, u32)>, alphabet: &HashSet<char>, budget: usiz
     // parts, in equal number to the threads and a power of two, make the same sums on every machine.
     let surplus = if words.len() >= 64 * THREADS { words.len() % THREADS } else { 0 };
     words.truncate(words.len() - surplus);
-    let threads = if words.len() % THREADS == 0 { THREADS } else { 1 };
+    let threads = if words.len().is_multiple_of(THREADS) { THREADS } else { 1 };
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()

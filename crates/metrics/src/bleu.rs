@@ -339,6 +339,15 @@ mod tests {
     }
 
     #[test]
+    fn fractions_added_to_whole_numbers_are_cut_off() {
+        let with = |k| Bleu::new(BleuOptions { smoothing: Smoothing::AddK(k), ..Default::default() }).unwrap();
+        let totals = [9.0, 9.0, 5.0, 3.0, 2.0, 1.0, 9.0, 8.0, 7.0, 6.0];
+        let score = |k, arithmetic| with(k).value(&totals, arithmetic).score;
+        assert_eq!(score(1.5, Arithmetic::Integer), score(1.0, Arithmetic::Exact));
+        assert_ne!(score(1.5, Arithmetic::Exact), score(1.0, Arithmetic::Exact));
+    }
+
+    #[test]
     fn closest_reference_length_prefers_the_shorter() {
         assert_eq!(closest_length(5, [9, 7, 3].into_iter()), 3);
         assert_eq!(closest_length(5, [6, 3].into_iter()), 6);

@@ -149,7 +149,8 @@ fn decoding_step_by_step_equals_decoding_whole() {
             let logits = values(model.step(&mut state, &newest, &mut forward));
             for (sentence, prefix) in prefixes.iter().enumerate() {
                 // The negative log-likelihood of some next token, from the whole prefix.
-                let alone = Packed::from_sentences(&[&source.ids[source.offsets[sentence]..source.offsets[sentence + 1]]]);
+                let alone =
+                    Packed::from_sentences(&[&source.ids[source.offsets[sentence]..source.offsets[sentence + 1]]]);
                 let target = Packed::from_sentences(&[&prefix[..length]]);
                 let nll = |next: u32| {
                     let mut targets = prefix[1..length].to_vec();
@@ -185,11 +186,17 @@ fn translations_do_not_depend_on_their_neighbours() {
         let sentences: Vec<Vec<u32>> =
             (0..6u32).map(|i| (0..2 + i).map(|j| 5 + (i * 7 + j * 5) % 24).chain([1]).collect()).collect();
         let first = [3u32; 6];
-        let together = beam_search(&model, &Packed::from_sentences(&sentences), &first, &options(3)).expect("translations");
+        let together =
+            beam_search(&model, &Packed::from_sentences(&sentences), &first, &options(3)).expect("translations");
         for (sentence, together) in sentences.iter().zip(&together) {
-            let alone = beam_search(&model, &Packed::from_sentences(&[sentence]), &[3], &options(3)).expect("a translation");
+            let alone =
+                beam_search(&model, &Packed::from_sentences(&[sentence]), &[3], &options(3)).expect("a translation");
             assert_eq!(alone[0].len(), together.len());
-            assert!(alone[0].iter().zip(together).all(|(a, b)| close(a, b)), "{}: {alone:?} {together:?}", config.name());
+            assert!(
+                alone[0].iter().zip(together).all(|(a, b)| close(a, b)),
+                "{}: {alone:?} {together:?}",
+                config.name()
+            );
             assert!(together.windows(2).all(|w| w[0].score >= w[1].score), "best first");
             assert!(together.iter().all(|h| h.ids.iter().all(|id| !options(3).suppressed.contains(id))));
         }
@@ -241,8 +248,7 @@ fn weights_survive_a_file_and_misfits_are_named() {
     let config = ModelConfig { kind: Kind::Smoe, strata: vec![2, 2], ..small() };
     let mut model = Transformer::new(&config, 1, &device()).expect("a model");
     let weights = model.weights();
-    let parts =
-        ModelParts { config: b"{}", tokenizer: b"{}", languages: b"{}", weights: &weights, extra: &[] };
+    let parts = ModelParts { config: b"{}", tokenizer: b"{}", languages: b"{}", weights: &weights, extra: &[] };
     let file = ModelFolder::write(&folder, &parts, Existing::Refuse).and_then(|f| f.weights()).expect("a file");
     assert!(file.names().any(|name| name == "encoder.layers.1.block.experts.3.fc1.weight"));
     let mut other = Transformer::new(&config, 2, &device()).expect("a model");

@@ -91,7 +91,7 @@ impl FolderWriter {
     pub fn file(&mut self, name: &str, fill: impl FnOnce(&mut FileWriter) -> Result<(), Error>) -> Result<(), Error> {
         Checksums::check_name(name)?;
         let (temp, shown) = (self.temp.join(name), self.target.join(name));
-        if let Some(parent) = temp.parent() {
+        if let Some(parent) = temp.parent().filter(|parent| *parent != self.temp) {
             fs::create_dir_all(parent).map_err(|e| Error::io("make the folder of", &shown, e))?;
         }
         let file = File::create_new(&temp).map_err(|e| Error::io("write", &shown, e))?;

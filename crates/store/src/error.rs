@@ -173,6 +173,9 @@ pub enum Error {
         /// Position in the flattened tensor.
         index: usize,
     },
+    /// A `config.json` that this program cannot use.
+    #[error(transparent)]
+    Config(#[from] strata_recipe::Error),
     /// A caller's mistake about file names or numbers, such as averaging zero checkpoints.
     #[error("{0}")]
     Invalid(String),
@@ -185,8 +188,9 @@ impl Error {
         matches!(self, Error::Missing { .. } | Error::CutShort { .. } | Error::Damaged { .. } | Error::NotAModel { .. })
     }
 
-    /// Names a system error; `action` is a verb such as `write`.
-    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Error {
+    /// Names a system error by what it means for the user: [`Error::NoSpace`], [`Error::Permission`],
+    /// [`Error::Missing`] or [`Error::Io`]. `action` is a verb such as `write`.
+    pub fn io(action: &'static str, path: &Path, source: io::Error) -> Error {
         use io::ErrorKind as K;
         let path = path.to_path_buf();
         match source.kind() {

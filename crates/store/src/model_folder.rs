@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use strata_recipe::ModelConfig;
+
 use crate::checksums::{Checksums, SUMS_FILE};
 use crate::durable::{Existing, FolderWriter};
 use crate::error::Error;
@@ -107,6 +109,11 @@ impl ModelFolder {
         self.read(CONFIG_FILE)
     }
 
+    /// The parsed and checked `config.json`.
+    pub fn model_config(&self) -> Result<ModelConfig, Error> {
+        Ok(ModelConfig::read(&self.file(CONFIG_FILE))?)
+    }
+
     /// Content of `tokenizer.json`.
     pub fn tokenizer(&self) -> Result<Vec<u8>, Error> {
         self.read(TOKENIZER_FILE)
@@ -192,6 +199,20 @@ mod tests {
             assert_eq!(*model.weights().unwrap().f32("w", &[4]).unwrap(), [1.0, 2.0, 3.0, 4.0]);
             assert_eq!(model.checksums().names().count(), 5);
         }
+    }
+
+    #[test]
+    fn the_configuration_is_parsed_or_refused_by_file_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = ModelConfig { d_model: 32, heads: 2, ..ModelConfig::default() };
+        let weights = TensorList::new();
+        let text = config.to_json();
+        let parts = |config| ModelParts { config, tokenizer: b"", languages: b"", weights: &weights, extra: &[] };
+        let good = ModelFolder::write(dir.path().join("good"), &parts(text.as_bytes()), Existing::Refuse).unwrap();
+        assert_eq!(good.model_config().unwrap(), config);
+        let bad = ModelFolder::write(dir.path().join("bad"), &parts(b"{}"), Existing::Refuse).unwrap();
+        let error = bad.model_config().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{} is not a model configuration", bad.file(CONFIG_FILE).display())));
     }
 
     #[test]

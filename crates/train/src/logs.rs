@@ -57,8 +57,7 @@ impl Logs {
             "bleu": bleu,
         });
         self.events.write(update, "valid", &fields)?;
-        let mut points =
-            vec![("valid/loss".to_string(), validation.loss), ("valid/nll".to_string(), validation.nll)];
+        let mut points = vec![("valid/loss".to_string(), validation.loss), ("valid/nll".to_string(), validation.nll)];
         points.extend(bleu.map(|bleu| ("valid/bleu".to_string(), bleu)));
         points.extend(validation.nll_by_direction.iter().map(|(d, nll)| (format!("valid_nll/{d}"), *nll)));
         self.scalars(update, &points)

@@ -109,12 +109,8 @@ mod tests {
             entropy: 1.0,
             ..GateTrace::default()
         };
-        let trace = |decoder, visited: &[u8], gates| BlockTrace {
-            decoder,
-            layer: 1,
-            strata_visited: visited.to_vec(),
-            gates,
-        };
+        let trace =
+            |decoder, visited: &[u8], gates| BlockTrace { decoder, layer: 1, strata_visited: visited.to_vec(), gates };
         let mut stats = RoutingStats::default();
         stats.add(&[trace(true, &[1, 1], vec![gate(&[2, 0])]), trace(false, &[2, 1], vec![gate(&[3, 1])])]);
         stats.add(&[trace(false, &[2, 2], vec![gate(&[0, 4])])]);

@@ -50,7 +50,8 @@ pub fn train(start: Start, stop: &AtomicBool, observe: &mut (dyn FnMut(&Event) +
         Start::New { recipe, overwrite } => {
             let output = Path::new(&recipe.train.output);
             if overwrite && output.join("recipe.toml").exists() {
-                std::fs::remove_dir_all(output).map_err(|e| Error::Recipe(format!("cannot remove {}: {e}", output.display())))?;
+                std::fs::remove_dir_all(output)
+                    .map_err(|e| Error::Recipe(format!("cannot remove {}: {e}", output.display())))?;
             }
             let text = recipe.to_toml("The recipe of this run, every key with its value.");
             (Run::create(output, &text)?, recipe.clone(), None)
@@ -274,8 +275,7 @@ impl Session {
             let share = batch.targets.len() as f32 / targets as f32;
             let (smoothing, scale) = (train.label_smoothing as f32, 1.0 / targets as f32);
             let tokens = batch.tokens() as u64;
-            let result =
-                self.model.loss(&batch.source, &batch.target, batch.targets, smoothing, scale, &mut forward);
+            let result = self.model.loss(&batch.source, &batch.target, batch.targets, smoothing, scale, &mut forward);
             let task = f64::from(result.loss.clone().into_scalar::<f32>());
             let mut loss = result.loss;
             if let Some(balance) = forward.balance_loss() {

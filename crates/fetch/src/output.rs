@@ -1,0 +1,230 @@
+//! The corpus on disk, with its manifest: checked when it is there, written so that it is never half there unnoticed.
+//!
+//! A new corpus is written into a folder beside and renamed. Over an older one the new manifest goes first, then the
+//! files one by one: since the manifest has every file's digest, a run that dies in between leaves a folder that the
+//! next run finds wrong and builds again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{sha256, sha256_file};
+use crate::durable;
+use crate::error::Error;
+use crate::languages::Language;
+use crate::options::Options;
+use crate::split::Part;
+use crate::summary::Corpus;
+
+const MANIFEST: &str = "MANIFEST.json";
+/// Version of what this program extracts; a corpus of another version is built again.
+const EXTRACTOR: u32 = 1;
+
+/// What a corpus folder says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// What made it; tells our manifests from others of that name.
+    pub strata_documentation_corpus: u32,
+    pub requested: Requested,
+    pub files: BTreeMap<String, FileEntry>,
+    pub corpus: Corpus,
+}
+
+/// The options the content depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Requested {
+    pub languages: Vec<String>,
+    pub held: bool,
+    pub low: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FileEntry {
+    pub lines: usize,
+    pub sha256: String,
+}
+
+impl Requested {
+    pub(crate) fn new(options: &Options, languages: &[&Language]) -> Requested {
+        let languages = languages.iter().map(|l| l.tag.to_owned()).collect();
+        Requested { languages, held: options.held, low: options.low }
+    }
+}
+
+/// The manifest of a folder, if it is ours. Refuses a folder with files in the corpus's way that are not ours.
+pub(crate) fn read(output: &Path) -> Result<Option<Manifest>, Error> {
+    let path = output.join(MANIFEST);
+    let manifest = match fs::read(&path) {
+        Ok(text) => {
+            Some(serde_json::from_slice::<Manifest>(&text).map_err(|_| Error::Occupied { path: path.clone() })?)
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(e) => return Err(Error::io("read", &path)(e)),
+    };
+    let entries = match fs::read_dir(output) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io("read", output)(e)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(Error::io("read", output))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let ours = manifest.as_ref().is_some_and(|m| m.files.contains_key(&name));
+        if is_bitext(&name) && !ours {
+            return Err(Error::Occupied { path: entry.path() });
+        }
+    }
+    Ok(manifest)
+}
+
+/// Whether a folder holds what its manifest says, by the requested options.
+pub(crate) fn verify(output: &Path, manifest: &Manifest, requested: &Requested) -> bool {
+    let whole = |(name, entry): (&String, &FileEntry)| {
+        sha256_file(&output.join(name)).is_ok_and(|digest| digest == entry.sha256)
+    };
+    manifest.strata_documentation_corpus == EXTRACTOR
+        && manifest.requested == *requested
+        && manifest.files.par_iter().all(whole)
+}
+
+/// Writes a corpus, in place of the one that `earlier` describes.
+pub(crate) fn write(
+    output: &Path,
+    earlier: Option<&Manifest>,
+    requested: Requested,
+    corpus: Corpus,
+    content: &BTreeMap<String, Vec<u8>>,
+) -> Result<Manifest, Error> {
+    let entry = |(name, bytes): (&String, &Vec<u8>)| {
+        let lines = bytes.iter().filter(|&&b| b == b'\n').count();
+        (name.clone(), FileEntry { lines, sha256: sha256(bytes) })
+    };
+    let files = content.par_iter().map(entry).collect();
+    let manifest = Manifest { strata_documentation_corpus: EXTRACTOR, requested, files, corpus };
+    let staging = staging_folder(output);
+    let written = stage(&staging, content, &manifest).and_then(|()| publish(&staging, output, earlier, &manifest));
+    if staging.exists() {
+        let _ = fs::remove_dir_all(&staging); // what is left of it only takes room
+    }
+    written.map(|()| manifest)
+}
+
+/// Inside the output folder where there is one (its parent may not be ours to write), else beside.
+fn staging_folder(output: &Path) -> PathBuf {
+    match output.file_name() {
+        Some(name) if !output.exists() => output.with_file_name(format!(".{}.partial", name.to_string_lossy())),
+        _ => output.join(".partial"),
+    }
+}
+
+fn stage(staging: &Path, content: &BTreeMap<String, Vec<u8>>, manifest: &Manifest) -> Result<(), Error> {
+    if staging.exists() {
+        fs::remove_dir_all(staging).map_err(Error::io("remove", staging))?; // an earlier run died here
+    }
+    fs::create_dir_all(staging).map_err(Error::io("create", staging))?;
+    for (name, bytes) in content {
+        durable::write(&staging.join(name), bytes)?;
+    }
+    durable::write_json(&staging.join(MANIFEST), manifest)
+}
+
+fn publish(staging: &Path, output: &Path, earlier: Option<&Manifest>, manifest: &Manifest) -> Result<(), Error> {
+    if !output.exists() {
+        return durable::rename(staging, output);
+    }
+    for name in earlier.iter().flat_map(|m| m.files.keys()).filter(|name| !manifest.files.contains_key(*name)) {
+        let path = output.join(name);
+        // The manifest is a file anybody can write: only names a corpus can have are removed.
+        if is_bitext(name) && path.exists() {
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    durable::rename(&staging.join(MANIFEST), &output.join(MANIFEST))?;
+    for name in manifest.files.keys() {
+        durable::rename(&staging.join(name), &output.join(name))?;
+    }
+    Ok(())
+}
+
+/// Whether a name is that of a file of bitext: `train.en-de.de`.
+fn is_bitext(name: &str) -> bool {
+    let mut fields = name.split('.');
+    let part = fields.next().is_some_and(|f| Part::ALL.iter().any(|p| p.name() == f));
+    part && fields.next().is_some_and(|f| f.contains('-')) && fields.next().is_some() && !name.contains('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn corpus() -> Corpus {
+        Corpus {
+            languages: Vec::new(),
+            without_text: Vec::new(),
+            packages: Vec::new(),
+            missing: Vec::new(),
+            english_sentences: 1,
+            corpus_sha256: String::new(),
+            licences: BTreeMap::new(),
+        }
+    }
+
+    fn requested() -> Requested {
+        Requested { languages: vec!["de".into()], held: false, low: 1 }
+    }
+
+    fn content(names: &[&str]) -> BTreeMap<String, Vec<u8>> {
+        names.iter().map(|n| ((*n).to_owned(), format!("{n}\n").into_bytes())).collect()
+    }
+
+    #[test]
+    fn written_verified_and_replaced() {
+        let parent = tempfile::tempdir().unwrap();
+        let output = parent.path().join("corpus");
+        assert_eq!(read(&output).unwrap(), None);
+        let first =
+            write(&output, None, requested(), corpus(), &content(&["train.en-de.en", "held.en-de.en"])).unwrap();
+        assert_eq!(read(&output).unwrap().as_ref(), Some(&first));
+        assert!(verify(&output, &first, &requested()));
+        assert!(!verify(&output, &first, &Requested { held: true, ..requested() }));
+
+        let second = write(&output, Some(&first), requested(), corpus(), &content(&["train.en-de.en"])).unwrap();
+        assert!(!output.join("held.en-de.en").exists(), "stale files go");
+        assert!(verify(&output, &second, &requested()));
+        fs::write(output.join("train.en-de.en"), "changed\n").unwrap();
+        assert!(!verify(&output, &second, &requested()));
+        let left: Vec<_> = fs::read_dir(parent.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["corpus"], "nothing is left beside");
+    }
+
+    #[test]
+    fn a_replacement_that_dies_half_way_is_noticed() {
+        let parent = tempfile::tempdir().unwrap();
+        let output = parent.path().join("corpus");
+        let old = write(&output, None, requested(), corpus(), &content(&["train.en-de.en"])).unwrap();
+        // As if the process had died after the new manifest was in place and before the files were.
+        let mut new = old.clone();
+        new.files.insert("train.en-de.de".into(), FileEntry { lines: 1, sha256: sha256(b"x\n") });
+        durable::write_json(&output.join(MANIFEST), &new).unwrap();
+        let found = read(&output).unwrap().unwrap();
+        assert!(!verify(&output, &found, &requested()));
+    }
+
+    #[test]
+    fn other_peoples_files_are_not_touched() {
+        let output = tempfile::tempdir().unwrap();
+        fs::write(output.path().join("notes.txt"), "mine").unwrap();
+        assert_eq!(read(output.path()).unwrap(), None);
+        write(output.path(), None, requested(), corpus(), &content(&["train.en-de.en"])).unwrap();
+        assert_eq!(fs::read_to_string(output.path().join("notes.txt")).unwrap(), "mine");
+        fs::write(output.path().join("train.en-fr.en"), "mine").unwrap();
+        assert!(matches!(read(output.path()), Err(Error::Occupied { path }) if path.ends_with("train.en-fr.en")));
+
+        let foreign = tempfile::tempdir().unwrap();
+        fs::write(foreign.path().join(MANIFEST), "{}").unwrap();
+        assert!(matches!(read(foreign.path()), Err(Error::Occupied { path }) if path.ends_with(MANIFEST)));
+    }
+}
