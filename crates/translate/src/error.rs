@@ -1,0 +1,73 @@
+//! The errors of translation and evaluation.
+
+use std::path::{Path, PathBuf};
+
+/// What can go wrong with a model, its input or its scores.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A language that the model was not trained to translate into or from.
+    #[error("this model does not translate {way} `{language}`; it knows: {known}{hint}")]
+    Language {
+        /// `into` or `from`.
+        way: &'static str,
+        /// The language asked for.
+        language: String,
+        /// The known ones.
+        known: String,
+        /// ` (did you mean ...?)`, or nothing.
+        hint: String,
+    },
+    /// A direction that the corpus does not have.
+    #[error("the corpus has no direction `{direction}`; it has: {known}")]
+    Direction {
+        /// The direction asked for.
+        direction: String,
+        /// Those there are.
+        known: String,
+    },
+    /// The corpus has no text to score against.
+    #[error("{}: the split `{split}` has no sentences in the directions asked for", path.display())]
+    NoText {
+        /// The prepared folder.
+        path: PathBuf,
+        /// The split.
+        split: String,
+    },
+    /// Files of one direction that do not belong together.
+    #[error("{}: {what}", path.display())]
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        what: String,
+    },
+    /// The operating system refused to read or write.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The model folder's fault.
+    #[error(transparent)]
+    Store(#[from] strata_store::Error),
+    /// The model's, or its device's.
+    #[error(transparent)]
+    Model(#[from] strata_model::Error),
+    /// The subword model's, or the corpus's.
+    #[error(transparent)]
+    Corpus(#[from] strata_corpus::Error),
+    /// The metric's.
+    #[error(transparent)]
+    Metric(#[from] strata_metrics::MetricError),
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Error::Io { action, path: path.to_path_buf(), source }
+    }
+}

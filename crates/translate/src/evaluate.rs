@@ -1,0 +1,280 @@
+//! A prepared corpus through a model: hypotheses and scores of each direction, and their averages.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::Serialize;
+use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages, Level};
+
+use crate::error::Error;
+use crate::options::Options;
+use crate::scores::{Metrics, Scores, Signatures};
+use crate::translator::Translator;
+
+/// What to evaluate.
+#[derive(Clone, Debug)]
+pub struct EvaluateOptions {
+    /// `valid` or `test`.
+    pub split: String,
+    /// Directions such as `en-de`; all if empty.
+    pub directions: Vec<String>,
+    /// Sentences of each direction at most, the first ones; 0 for all.
+    pub limit: usize,
+    /// How to translate.
+    pub translate: Options,
+    /// Where sources, hypotheses and references are kept, as `SPLIT.en-de.hyp` and so on.
+    pub keep: Option<PathBuf>,
+}
+
+/// How far an evaluation is.
+#[derive(Clone, Debug)]
+pub struct Progress<'a> {
+    /// The direction that is done.
+    pub score: &'a DirectionScore,
+    /// Directions done.
+    pub done: usize,
+    /// Directions in all.
+    pub of: usize,
+}
+
+/// The text of one direction.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// The direction.
+    pub direction: Direction,
+    /// Lines to translate.
+    pub sources: Vec<String>,
+    /// Their translations by people.
+    pub references: Vec<String>,
+}
+
+/// The scores of one direction.
+#[derive(Clone, Debug, Serialize)]
+pub struct DirectionScore {
+    /// `en-de`.
+    pub direction: String,
+    /// Language translated from.
+    pub source: String,
+    /// Language translated into.
+    pub target: String,
+    /// Resource level of the direction.
+    pub level: Level,
+    /// Its training pairs.
+    pub train_pairs: u64,
+    /// Sentences scored.
+    pub sentences: usize,
+    /// The model's scores.
+    #[serde(flatten)]
+    pub scores: Scores,
+    /// The scores of the sources, untranslated: what a model must beat to have learnt anything.
+    pub copy: Scores,
+    /// Time spent translating, in seconds.
+    pub seconds: f64,
+}
+
+/// Means over directions.
+#[derive(Clone, Debug, Serialize)]
+pub struct Average {
+    /// `from en`, `into en`, `other`, each resource level of those, `all`.
+    pub name: String,
+    /// Directions in it.
+    pub directions: usize,
+    /// Mean scores.
+    #[serde(flatten)]
+    pub scores: Scores,
+    /// Mean scores of the sources.
+    pub copy: Scores,
+}
+
+/// Everything that an evaluation found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evaluation {
+    /// The split.
+    pub split: String,
+    /// How scores were computed.
+    pub signatures: Signatures,
+    /// Each direction, in the order of the corpus.
+    pub directions: Vec<DirectionScore>,
+    /// Averages, see [`Average::name`].
+    pub averages: Vec<Average>,
+    /// Sources, references and hypotheses of the directions, in the same order.
+    #[serde(skip)]
+    pub texts: Vec<(Text, Vec<String>)>,
+}
+
+/// Reads the text of a prepared corpus's split.
+///
+/// # Errors
+/// Unknown directions, missing or damaged files, no text at all.
+pub fn read_texts(prepared: &Path, split: &str, directions: &[String], limit: usize) -> Result<Vec<Text>, Error> {
+    let languages = Languages::load(&prepared.join(LANGUAGES_FILE))?;
+    let named = |direction: &Direction, name: &String| *name == direction.name() || *name == direction.to_string();
+    for name in directions {
+        if !languages.directions.iter().any(|direction| named(direction, name)) {
+            let known: Vec<String> = languages.directions.iter().map(Direction::name).collect();
+            return Err(Error::Direction { direction: name.clone(), known: known.join(", ") });
+        }
+    }
+    let mut texts = Vec::new();
+    for direction in languages.directions {
+        if !directions.is_empty() && !directions.iter().any(|name| named(&direction, name)) {
+            continue;
+        }
+        let read = |language: &str| -> Result<(PathBuf, Vec<String>), Error> {
+            let path = prepared.join("text").join(format!("{split}.{}.{language}", direction.pair));
+            if !path.exists() {
+                return Ok((path, Vec::new()));
+            }
+            let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+            Ok((path, text.lines().map(ToString::to_string).collect()))
+        };
+        let ((path, mut sources), (_, mut references)) = (read(&direction.source)?, read(&direction.target)?);
+        if sources.len() != references.len() {
+            let what = format!(
+                "it has {} lines but its other side {}; run `strata prepare` again",
+                sources.len(),
+                references.len()
+            );
+            return Err(Error::Text { path, what });
+        }
+        if limit > 0 {
+            sources.truncate(limit);
+            references.truncate(limit);
+        }
+        if !sources.is_empty() {
+            texts.push(Text { direction, sources, references });
+        }
+    }
+    if texts.is_empty() {
+        return Err(Error::NoText { path: prepared.to_path_buf(), split: split.to_string() });
+    }
+    Ok(texts)
+}
+
+/// Translates and scores a split of a prepared corpus.
+///
+/// # Errors
+/// What [`read_texts`] and [`Translator::translate`] report; files that cannot be written.
+pub fn evaluate(
+    translator: &Translator,
+    prepared: &Path,
+    options: &EvaluateOptions,
+    metrics: &Metrics,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Evaluation, Error> {
+    let texts = read_texts(prepared, &options.split, &options.directions, options.limit)?;
+    // All languages are checked before the first takes its time.
+    for text in &texts {
+        translator.check_direction(Some(&text.direction.source), &text.direction.target)?;
+    }
+    if let Some(folder) = &options.keep {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("make the folder", folder, e))?;
+    }
+    let (mut directions, mut kept) = (Vec::new(), Vec::new());
+    let of = texts.len();
+    for text in texts {
+        let started = Instant::now();
+        let candidates = translator.translate(&text.sources, &text.direction.target, &options.translate)?;
+        let seconds = started.elapsed().as_secs_f64();
+        let hypotheses: Vec<String> =
+            candidates.into_iter().map(|best| best.into_iter().next().map_or(String::new(), |c| c.text)).collect();
+        let direction = &text.direction;
+        directions.push(DirectionScore {
+            direction: direction.name(),
+            source: direction.source.clone(),
+            target: direction.target.clone(),
+            level: direction.level,
+            train_pairs: direction.train,
+            sentences: text.sources.len(),
+            scores: metrics.score(&hypotheses, &text.references)?,
+            copy: metrics.score(&text.sources, &text.references)?,
+            seconds,
+        });
+        if let Some(folder) = &options.keep {
+            for (name, lines) in [("src", &text.sources), ("hyp", &hypotheses), ("ref", &text.references)] {
+                let path = folder.join(format!("{}.{}.{name}", options.split, direction.name()));
+                let content: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+                std::fs::write(&path, content).map_err(|e| Error::io("write", &path, e))?;
+            }
+        }
+        progress(Progress { score: &directions[directions.len() - 1], done: directions.len(), of });
+        kept.push((text, hypotheses));
+    }
+    let averages = averages(&directions);
+    Ok(Evaluation { split: options.split.clone(), signatures: metrics.signatures(), directions, averages, texts: kept })
+}
+
+/// Averages out of and into English and between others, each as a whole and per resource level, and over all.
+fn averages(directions: &[DirectionScore]) -> Vec<Average> {
+    type Group = (&'static str, fn(&DirectionScore) -> bool);
+    let groups: [Group; 3] = [
+        ("from en", |d| d.source == "en"),
+        ("into en", |d| d.target == "en"),
+        ("other", |d| d.source != "en" && d.target != "en"),
+    ];
+    let mut averages = Vec::new();
+    for (name, belongs) in groups {
+        let group: Vec<&DirectionScore> = directions.iter().filter(|d| belongs(d)).collect();
+        averages.extend(average(name.to_string(), &group));
+        for level in [Level::High, Level::Low, Level::VeryLow] {
+            let of_level: Vec<&DirectionScore> = group.iter().filter(|d| d.level == level).copied().collect();
+            if of_level.len() < group.len() {
+                averages.extend(average(format!("{name}, {level}"), &of_level));
+            }
+        }
+    }
+    averages.extend(average("all".to_string(), &directions.iter().collect::<Vec<_>>()));
+    averages
+}
+
+fn average(name: String, group: &[&DirectionScore]) -> Option<Average> {
+    let mean = |score: fn(&DirectionScore) -> f64| group.iter().map(|d| score(d)).sum::<f64>() / group.len() as f64;
+    (!group.is_empty()).then(|| Average {
+        name,
+        directions: group.len(),
+        scores: Scores {
+            bleu: mean(|d| d.scores.bleu),
+            chrf2: mean(|d| d.scores.chrf2),
+            chrf2pp: mean(|d| d.scores.chrf2pp),
+        },
+        copy: Scores { bleu: mean(|d| d.copy.bleu), chrf2: mean(|d| d.copy.chrf2), chrf2pp: mean(|d| d.copy.chrf2pp) },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn averages_go_by_english_and_level() {
+        let score = |source: &str, target: &str, level, bleu| DirectionScore {
+            direction: format!("{source}-{target}"),
+            source: source.to_string(),
+            target: target.to_string(),
+            level,
+            train_pairs: 1,
+            sentences: 1,
+            scores: Scores { bleu, ..Scores::default() },
+            copy: Scores::default(),
+            seconds: 0.0,
+        };
+        let found = averages(&[
+            score("en", "de", Level::High, 30.0),
+            score("en", "om", Level::VeryLow, 10.0),
+            score("de", "en", Level::High, 40.0),
+        ]);
+        let found: Vec<(&str, usize, f64)> =
+            found.iter().map(|a| (a.name.as_str(), a.directions, a.scores.bleu)).collect();
+        let mean = 80.0 / 3.0;
+        assert_eq!(
+            found,
+            [
+                ("from en", 2, 20.0),
+                ("from en, high", 1, 30.0),
+                ("from en, very low", 1, 10.0),
+                ("into en", 1, 40.0),
+                ("all", 3, mean)
+            ]
+        );
+    }
+}

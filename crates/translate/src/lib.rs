@@ -1,0 +1,16 @@
+//! Translation of text with a trained model, and the scores of it: sentences in, sentences out.
+//!
+//! [`Translator`] reads a model folder and translates lines of any length in batches; [`evaluate`] translates a prepared
+//! corpus direction by direction and scores it as sacreBLEU does; [`compare`] tests two systems against each other.
+
+pub mod compare;
+mod error;
+pub mod evaluate;
+mod options;
+pub mod scores;
+mod split;
+mod translator;
+
+pub use error::Error;
+pub use options::Options;
+pub use translator::{Candidate, Translator};

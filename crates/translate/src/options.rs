@@ -1,0 +1,55 @@
+//! How to translate.
+
+use strata_recipe::TranslateSection;
+
+/// Settings of the search and the batches; the defaults are those of a recipe's `[translate]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Hypotheses kept by beam search; 1 is greedy.
+    pub beam: usize,
+    /// Scores are divided by `length ^ length_penalty`.
+    pub length_penalty: f32,
+    /// Translations of each sentence that are given back, at most `beam`.
+    pub nbest: usize,
+    /// Source subwords translated together.
+    pub tokens_per_batch: usize,
+    /// Longest translation in subwords: `max_ratio * source + max_extra`.
+    pub max_ratio: f32,
+    /// See `max_ratio`.
+    pub max_extra: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { beam: 5, length_penalty: 1.0, nbest: 1, tokens_per_batch: 4096, max_ratio: 2.0, max_extra: 20 }
+    }
+}
+
+impl From<&TranslateSection> for Options {
+    fn from(section: &TranslateSection) -> Self {
+        Self {
+            beam: section.beam,
+            length_penalty: section.length_penalty as f32,
+            nbest: 1,
+            tokens_per_batch: section.tokens_per_batch,
+            max_ratio: section.max_length_factor as f32,
+            max_extra: section.max_length_extra,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_recipes() {
+        let shown = |name: &str| strata_recipe::key(name).map(|key| key.default);
+        let Options { beam, length_penalty, tokens_per_batch, max_ratio, max_extra, .. } = Options::default();
+        assert_eq!(shown("translate.beam"), Some(beam.to_string().as_str()));
+        assert_eq!(shown("translate.length_penalty"), Some(format!("{length_penalty:?}").as_str()));
+        assert_eq!(shown("translate.tokens_per_batch"), Some(tokens_per_batch.to_string().as_str()));
+        assert_eq!(shown("translate.max_length_factor"), Some(format!("{max_ratio:?}").as_str()));
+        assert_eq!(shown("translate.max_length_extra"), Some(max_extra.to_string().as_str()));
+    }
+}

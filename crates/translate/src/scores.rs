@@ -1,0 +1,119 @@
+//! BLEU and chrF of one direction, with the signatures that make them comparable.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Tokenizer};
+
+use crate::error::Error;
+
+/// The metrics of an evaluation.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    bleu: Bleu,
+    chrf2: Chrf,
+    chrf2pp: Chrf,
+}
+
+/// Corpus scores from 0 to 100.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Scores {
+    /// BLEU.
+    pub bleu: f64,
+    /// chrF2.
+    pub chrf2: f64,
+    /// chrF2++.
+    pub chrf2pp: f64,
+}
+
+/// How the scores were computed, as sacreBLEU writes it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Signatures {
+    /// Of BLEU.
+    pub bleu: String,
+    /// Of chrF2.
+    pub chrf2: String,
+    /// Of chrF2++.
+    pub chrf2pp: String,
+}
+
+impl Metrics {
+    /// BLEU with this tokeniser, chrF2 and chrF2++.
+    ///
+    /// # Errors
+    /// None with the options used here.
+    pub fn new(tokenizer: Tokenizer) -> Result<Self, Error> {
+        Ok(Self {
+            bleu: Bleu::new(BleuOptions { tokenizer, ..BleuOptions::default() })?,
+            chrf2: Chrf::new(ChrfOptions::chrf2())?,
+            chrf2pp: Chrf::new(ChrfOptions::chrf2_plus_plus())?,
+        })
+    }
+
+    /// Scores hypotheses against references, line by line.
+    ///
+    /// # Errors
+    /// No lines, or sides of different length.
+    pub fn score<H: AsRef<str>, R: AsRef<str>>(&self, hypotheses: &[H], references: &[R]) -> Result<Scores, Error> {
+        Ok(Scores {
+            bleu: self.bleu.corpus(hypotheses, &[references])?.score,
+            chrf2: self.chrf2.corpus(hypotheses, &[references])?.score,
+            chrf2pp: self.chrf2pp.corpus(hypotheses, &[references])?.score,
+        })
+    }
+
+    /// The signatures of [`Metrics::score`].
+    pub fn signatures(&self) -> Signatures {
+        Signatures {
+            bleu: self.bleu.signature(1).to_string(),
+            chrf2: self.chrf2.signature(1).to_string(),
+            chrf2pp: self.chrf2pp.signature(1).to_string(),
+        }
+    }
+
+    /// BLEU and chrF2, for tests of significance.
+    pub(crate) fn tested(&self) -> [&dyn Metric; 2] {
+        [&self.bleu, &self.chrf2]
+    }
+}
+
+/// The tokeniser of BLEU that a user names: `13a`, `intl`, `zh`, `char`, `none`, `flores200`, or `spm:FILE` for any
+/// SentencePiece model. `flores200` is the model that sacreBLEU keeps in `~/.sacrebleu/models`; give it as
+/// `flores200:FILE` where it lies elsewhere.
+///
+/// # Errors
+/// An unknown name, or a model that cannot be read.
+pub fn tokenizer(name: &str) -> Result<Tokenizer, Error> {
+    let (kind, file) = match name.split_once(':') {
+        Some((kind, file)) => (kind, PathBuf::from(file)),
+        None => (name, kept_by_sacrebleu()),
+    };
+    match kind {
+        "flores200" => sentencepiece("flores200", &file),
+        "spm" if name.contains(':') => {
+            let stem = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+            sentencepiece(&format!("spm-{stem}"), &file)
+        }
+        _ => Ok(name.parse()?),
+    }
+}
+
+fn kept_by_sacrebleu() -> PathBuf {
+    let home = std::env::var_os("SACREBLEU").map(PathBuf::from);
+    let home = home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".sacrebleu")));
+    home.unwrap_or_default().join("models").join("flores200sacrebleuspm")
+}
+
+fn sentencepiece(name: &str, file: &Path) -> Result<Tokenizer, Error> {
+    if !file.is_file() {
+        return Err(Error::Text {
+            path: file.to_path_buf(),
+            what: format!(
+                "there is no SentencePiece model; give one as {}:FILE",
+                if name == "flores200" { name } else { "spm" }
+            ),
+        });
+    }
+    let model = strata_corpus::sentencepiece::load(file)?;
+    Ok(Tokenizer::custom(name, move |segment| Ok(model.pieces(segment).join(" "))))
+}
