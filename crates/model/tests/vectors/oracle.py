@@ -13,7 +13,8 @@ import random
 import struct
 from pathlib import Path
 
-D, D_FFN, BATCH, TOKENS, STEP, LN_EPS = 8, 12, 2, 6, 1e-5, 1e-5
+D, D_FFN, BATCH, TOKENS, LN_EPS = 8, 12, 2, 6, 1e-5
+STEP = 1e-7  # so small that hardly ever a ReLU changes sides; double precision leaves 8 digits
 
 CASES = {  # kind, experts of each stratum or layer, top-k, capacity limit, normalisation
     "moe-4": ("moe", [4], 2, False, "paper"),
