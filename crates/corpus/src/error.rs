@@ -137,6 +137,22 @@ pub enum Error {
         /// The known ones, comma-separated.
         known: String,
     },
+    /// A direction that the prepared folder does not have.
+    #[error("unknown direction `{direction}`; the corpus has: {known}")]
+    UnknownDirection {
+        /// As given.
+        direction: String,
+        /// The known ones, comma-separated.
+        known: String,
+    },
+    /// A prepared folder without a pair to learn from.
+    #[error("{}: no training pairs in the directions asked for{longer}", path.display())]
+    NoTraining {
+        /// The prepared folder.
+        path: PathBuf,
+        /// How many were too long, or nothing.
+        longer: String,
+    },
 }
 
 impl Error {

@@ -3,6 +3,7 @@
 //! [`prepare::prepare`] turns a folder of `train.SRC-TGT.SRC` / `train.SRC-TGT.TGT` files into a prepared folder;
 //! [`subword::Subwords`] is the text-to-ids model that training, translation and evaluation share.
 
+pub mod batches;
 pub mod bitext;
 mod charsmap;
 pub mod dedup;
@@ -17,6 +18,7 @@ mod pieces;
 pub mod prepare;
 pub mod report;
 pub mod sample;
+pub mod sampling;
 pub mod sentencepiece;
 pub mod shards;
 pub mod subword;
@@ -24,4 +26,6 @@ mod tokenizer_json;
 pub mod trainer;
 mod viterbi;
 
+pub use batches::{Batch, ExampleId, HeldOut, Ragged, StreamOptions, StreamPosition, TrainStream};
 pub use error::{Error, Result};
+pub use subword::Subwords;

@@ -51,6 +51,7 @@ pub mod checkpoint;
 pub mod checksums;
 pub mod durable;
 mod error;
+mod mapped;
 pub mod model_folder;
 mod run;
 pub mod tensors;
@@ -60,6 +61,7 @@ pub use checkpoint::{Checkpoint, CheckpointParts, RunFolder, parse_step, resolve
 pub use checksums::Checksums;
 pub use durable::{Existing, FileWriter, FolderWriter, clean_leftovers, write_file};
 pub use error::Error;
+pub use mapped::MappedFile;
 pub use model_folder::{Check, ModelFolder, ModelParts};
 pub use run::Run;
 pub use tensors::{Dtype, TensorFile, TensorList, TensorSource, TensorSpec, TensorView, first_non_finite};

@@ -6,16 +6,15 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use memmap2::Mmap;
 pub use safetensors::Dtype;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::durable::{FileWriter, FolderWriter};
 use crate::error::Error;
+use crate::mapped::MappedFile;
 
 #[cfg(target_endian = "big")]
 compile_error!("safetensors files are little-endian and are mapped as they are; this needs a little-endian machine");
@@ -29,8 +28,7 @@ const MAX_HEADER: usize = 100_000_000;
 /// An open safetensors file; its tensors are views of the memory map.
 #[derive(Debug)]
 pub struct TensorFile {
-    path: PathBuf,
-    map: Mmap,
+    map: MappedFile,
     data_start: usize,
     metadata: Metadata,
     names: Vec<String>,
@@ -50,24 +48,15 @@ pub struct TensorView<'a> {
 impl TensorFile {
     /// Maps the file and checks its header against its length; the content is not read.
     pub fn open(path: impl AsRef<Path>) -> Result<TensorFile, Error> {
-        let path = path.as_ref().to_path_buf();
-        let file = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
-        if !file.metadata().map_err(|e| Error::io("read", &path, e))?.is_file() {
-            return Err(Error::Damaged { path, what: "not a regular file".to_string() });
-        }
-        // SAFETY: the map is only read. Files of this crate are never changed in place: they are written beside and
-        // renamed, and a removed file stays mapped. A foreign process that overwrites or truncates the file while it
-        // is mapped could change values or raise SIGBUS, as for every memory-mapped model format.
-        #[allow(unsafe_code)]
-        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("map", &path, e))?;
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| header_error(&path, &map, &e))?;
+        let map = MappedFile::open(path)?;
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| header_error(map.path(), &map, &e))?;
         let names = metadata.offset_keys();
-        Ok(TensorFile { path, map, data_start: LENGTH_FIELD + header, metadata, names })
+        Ok(TensorFile { map, data_start: LENGTH_FIELD + header, metadata, names })
     }
 
     /// The file's path.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.map.path()
     }
 
     /// The tensors' names in the order of the file.
@@ -88,7 +77,7 @@ impl TensorFile {
     /// The tensor `name`, of whatever type and shape.
     pub fn view(&self, name: &str) -> Result<TensorView<'_>, Error> {
         let info = self.metadata.info(name);
-        let info = info.ok_or_else(|| Error::NoTensor { path: self.path.clone(), name: name.to_string() })?;
+        let info = info.ok_or_else(|| Error::NoTensor { path: self.path().to_path_buf(), name: name.to_string() })?;
         let (start, end) = info.data_offsets; // checked against the file's length on opening
         let bytes = &self.map[self.data_start + start..self.data_start + end];
         Ok(TensorView { dtype: info.dtype, shape: &info.shape, bytes })
@@ -99,7 +88,7 @@ impl TensorFile {
         let view = self.view(name)?;
         if view.dtype != dtype || view.shape != shape {
             return Err(Error::TensorMismatch {
-                path: self.path.clone(),
+                path: self.path().to_path_buf(),
                 name: name.to_string(),
                 found: describe(view.dtype, view.shape),
                 expected: describe(dtype, shape),
@@ -127,7 +116,7 @@ impl TensorFile {
                 _ => None,
             };
             if let Some(index) = bad {
-                return Err(Error::NotFinite { path: self.path.clone(), name: name.clone(), index });
+                return Err(Error::NotFinite { path: self.path().to_path_buf(), name: name.clone(), index });
             }
         }
         Ok(())

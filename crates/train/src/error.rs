@@ -18,6 +18,9 @@ pub enum Error {
     /// The model cannot be made or loaded.
     #[error(transparent)]
     Model(#[from] strata_model::Error),
+    /// The validation sentences cannot be translated or scored.
+    #[error(transparent)]
+    Translate(#[from] strata_translate::Error),
     /// A checkpoint, log or run folder cannot be read or written.
     #[error(transparent)]
     Store(#[from] strata_store::Error),

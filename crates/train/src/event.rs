@@ -18,7 +18,7 @@ pub enum Event {
         /// Weights of the model.
         parameters: u64,
         /// Forward FLOPs per token under uniform routing.
-        flops_per_token: f64,
+        flops_per_token: u64,
         /// Updates already made.
         update: u64,
         /// Updates in all.

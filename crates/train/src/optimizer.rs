@@ -111,7 +111,7 @@ impl Adam {
                     return;
                 }
                 let device = weight.clone().inner_if_autodiff().device();
-                let mut read = |prefix: &str| {
+                let read = |prefix: &str| {
                     let values = read_weight(self.file, prefix, name, &weight.dims())?;
                     let count = values.len();
                     Ok(Tensor::<1>::from_data(TensorData::new(values, [count]), &device))

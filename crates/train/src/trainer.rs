@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use strata_corpus::{HeldOut, StreamOptions, TrainStream};
+use strata_corpus::{ExampleId, HeldOut, StreamOptions, StreamPosition, TrainStream};
 use strata_kernels::AdamStep;
 use strata_model::{Forward, Transformer, mix, parse_device};
 use strata_recipe::{Cost, Precision, Recipe};
@@ -18,7 +18,7 @@ use crate::optimizer::{Adam, GradientSum};
 use crate::schedule::learning_rate;
 use crate::state::{Best, TrainState};
 use crate::stats::RoutingStats;
-use crate::validate::{Validation, validate};
+use crate::validate::{Validation, validate, validation_bleu};
 
 /// Where training starts from.
 pub enum Start<'a> {
@@ -210,9 +210,10 @@ impl Session {
                 (window, window_start) = (Window::default(), Instant::now());
             }
             let mut best = false;
-            if (update.is_multiple_of(train.validate_every) || last) && !self.held_out.is_empty() {
+            let bleu_due = train.validate_bleu_every > 0 && (update.is_multiple_of(train.validate_bleu_every) || last);
+            if (update.is_multiple_of(train.validate_every) || bleu_due || last) && !self.held_out.is_empty() {
                 let pause = Instant::now();
-                best = self.validate(&mut logs, observe)?;
+                best = self.validate(bleu_due, &mut logs, observe)?;
                 window_start += pause.elapsed(); // speed is the speed of training
             }
             let early = train.patience > 0 && self.state.validations_since_best >= train.patience;
@@ -258,9 +259,12 @@ impl Session {
         let (train, update) = (&self.recipe.train, self.state.update + 1);
         let mut batches = Vec::with_capacity(train.accumulate);
         let mut places = Vec::with_capacity(train.accumulate);
+        let mut named = Vec::with_capacity(train.accumulate);
         for _ in 0..train.accumulate {
             places.push(self.stream.position());
-            batches.push(Tensors::new(self.stream.next_batch()?));
+            let batch = self.stream.next_batch()?;
+            named.push(self.name_examples(&batch.examples));
+            batches.push(Tensors::new(batch));
         }
         let targets: usize = batches.iter().map(|batch| batch.targets.len()).sum();
         let config = self.model.config();
@@ -286,7 +290,7 @@ impl Session {
                 loss = loss + used * (cmr.1 * share);
             }
             if !task.is_finite() {
-                return Err(self.not_finite(update, "loss", &places[i]));
+                return Err(self.not_finite(update, "loss", &places[i], &named[i]));
             }
             gradients.add(&mut self.model, loss.backward());
             window.loss += task * targets as f64;
@@ -296,7 +300,7 @@ impl Session {
         }
         let norm = gradients.norm();
         if !norm.is_finite() {
-            return Err(self.not_finite(update, "gradient", &places[0]));
+            return Err(self.not_finite(update, "gradient", &places[0], &named[0]));
         }
         let clip = if train.clip_norm > 0.0 && norm > train.clip_norm { train.clip_norm / norm } else { 1.0 };
         let step = AdamStep {
@@ -317,22 +321,35 @@ impl Session {
         Ok(())
     }
 
-    fn not_finite(&self, update: u64, what: &'static str, place: &strata_corpus::StreamPosition) -> Error {
+    /// The first pairs of a batch, by direction and place in the training shard, for the message of a run that broke.
+    fn name_examples(&self, examples: &[ExampleId]) -> String {
+        let directions = self.stream.directions();
+        let first: Vec<String> =
+            examples.iter().take(3).map(|e| format!("{} {}", directions[e.direction], e.index)).collect();
+        format!("{} pairs from {}", examples.len(), first.join(", "))
+    }
+
+    fn not_finite(&self, update: u64, what: &'static str, place: &StreamPosition, examples: &str) -> Error {
         Error::NotFinite {
             update,
             what,
-            batch: format!("number {} of round {}", place.batch, place.round),
+            batch: format!("number {} of round {} ({examples})", place.batch, place.round),
             last: self.last_saved.map_or(String::new(), |step| format!(" (step {step})")),
         }
     }
 
-    /// Measures the validation loss; says whether it is the best so far.
-    fn validate(&mut self, logs: &mut Logs, observe: &mut (dyn FnMut(&Event) + Send)) -> Result<bool, Error> {
+    /// Measures the validation loss, and BLEU where it is due; says whether the loss is the best so far.
+    fn validate(
+        &mut self,
+        bleu_due: bool,
+        logs: &mut Logs,
+        observe: &mut (dyn FnMut(&Event) + Send),
+    ) -> Result<bool, Error> {
         let train = &self.recipe.train;
         let update = self.state.update;
         let model = self.model.without_gradients();
         let validation: Validation = validate(&model, &self.held_out, train.label_smoothing as f32)?;
-        drop(model);
+        let bleu = if bleu_due { Some(validation_bleu(&self.recipe, model)?) } else { None };
         let best = self.state.best.is_none_or(|best| validation.loss < best.loss);
         if best {
             self.state.best = Some(Best { loss: validation.loss, update });
@@ -342,8 +359,8 @@ impl Session {
         }
         let capacities: Vec<f64> = validation.routing.blocks().iter().map(|b| b.requested_capacity).collect();
         self.state.requested_capacity = (!capacities.is_empty()).then_some(capacities);
-        logs.validation(update, &validation, None)?;
-        observe(&Event::Validated { update, loss: validation.loss, nll: validation.nll, bleu: None, best });
+        logs.validation(update, &validation, bleu)?;
+        observe(&Event::Validated { update, loss: validation.loss, nll: validation.nll, bleu, best });
         Ok(best)
     }
 

@@ -1,10 +1,17 @@
-//! The validation loss: all held-out pairs, direction by direction, without dropout.
+//! The validation loss over all held-out pairs, direction by direction, without dropout; and BLEU over a sample of them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
-use strata_corpus::HeldOut;
+use strata_corpus::languages::{LANGUAGES_FILE, Languages};
+use strata_corpus::prepare::TOKENIZER_FILE;
+use strata_corpus::{HeldOut, Subwords};
 use strata_model::{Forward, Transformer};
+use strata_recipe::Recipe;
+use strata_translate::evaluate::{EvaluateOptions, evaluate};
+use strata_translate::scores::Metrics;
+use strata_translate::{Options, Translator};
 
 use crate::batch::Tensors;
 use crate::error::Error;
@@ -57,4 +64,26 @@ pub fn validate(model: &Transformer, held_out: &HeldOut, smoothing: f32) -> Resu
             .collect(),
         routing,
     })
+}
+
+/// Mean BLEU over the directions of the validation set, `train.validate_bleu_sentences` sentences each, searched as the
+/// recipe's `[translate]` says.
+///
+/// # Errors
+/// A prepared folder that lost its text; what translation reports.
+pub fn validation_bleu(recipe: &Recipe, model: Transformer) -> Result<f64, Error> {
+    let prepared = Path::new(&recipe.data.prepared);
+    let subwords = Subwords::load(&prepared.join(TOKENIZER_FILE))?;
+    let languages = Languages::load(&prepared.join(LANGUAGES_FILE))?;
+    let options = EvaluateOptions {
+        split: "valid".to_string(),
+        directions: recipe.data.directions.clone(),
+        limit: recipe.train.validate_bleu_sentences,
+        translate: Options::from(&recipe.translate),
+        keep: None,
+    };
+    let metrics = Metrics::new(strata_translate::scores::tokenizer("13a")?)?;
+    let translator = Translator::from_parts(model, subwords, languages);
+    let found = evaluate(&translator, prepared, &options, &metrics, &mut |_| {})?;
+    Ok(found.averages.last().map_or(0.0, |all| all.scores.bleu))
 }

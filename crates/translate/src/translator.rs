@@ -140,7 +140,9 @@ impl Translator {
             max_ratio: options.max_ratio,
             max_extra: options.max_extra,
             end: EOS,
-            suppressed: (0..(SPECIALS.len() + self.subwords.languages().len()) as u32).filter(|id| *id != EOS).collect(),
+            suppressed: (0..(SPECIALS.len() + self.subwords.languages().len()) as u32)
+                .filter(|id| *id != EOS)
+                .collect(),
         };
         // Sentences of like length together: they end at about the same step.
         let mut order: Vec<usize> = (0..parts.len()).collect();
