@@ -22,6 +22,7 @@ pub mod sampling;
 pub mod sentencepiece;
 pub mod shards;
 pub mod subword;
+pub mod synthetic;
 mod tokenizer_json;
 pub mod trainer;
 mod viterbi;
