@@ -1,0 +1,246 @@
+//! `strata evaluate`: scores of a model on a prepared corpus, or of a file of translations.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+use strata_translate::Translator;
+use strata_translate::compare::{Comparison, compare};
+use strata_translate::evaluate::{EvaluateOptions, Evaluation, evaluate};
+use strata_translate::scores::{Metrics, Scores, Signatures, tokenizer};
+
+use crate::terminal::{Terminal, duration, labelled};
+use crate::translate::Search;
+use crate::{Outcome, print, print_json, score_table};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Scores equal sacreBLEU's. Examples:\n  \
+                        strata evaluate runs/docs-smoe-4-4 data/docs-prepared --output scores\n  \
+                        strata evaluate runs/docs-smoe-4-4 data/docs-prepared --baseline runs/docs-moe\n  \
+                        strata evaluate --hypotheses out.de --references ref.de --bleu-tokenizer intl")]
+pub struct Arguments {
+    /// Model folder, checkpoint, or run (its best checkpoint)
+    #[arg(required_unless_present = "hypotheses", requires = "data")]
+    model: Option<PathBuf>,
+    /// Prepared folder
+    data: Option<PathBuf>,
+    /// test or valid
+    #[arg(long, default_value = "test")]
+    split: String,
+    /// Only these directions, comma-separated, such as en-de,de-en
+    #[arg(long, value_delimiter = ',', value_name = "DIRECTIONS")]
+    directions: Vec<String>,
+    /// Sentences of each direction, the first ones; 0 for all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    limit: usize,
+    /// Another model, whose difference is tested for significance
+    #[arg(long, value_name = "MODEL", requires = "model")]
+    baseline: Option<PathBuf>,
+    /// Score this file, line by line, in place of a model
+    #[arg(long, value_name = "FILE", requires = "references", conflicts_with = "model")]
+    hypotheses: Option<PathBuf>,
+    /// The references of --hypotheses
+    #[arg(long, value_name = "FILE", requires = "hypotheses")]
+    references: Option<PathBuf>,
+    /// Another system's translations of the same lines, whose difference is tested for significance
+    #[arg(long, value_name = "FILE", requires = "hypotheses")]
+    baseline_hypotheses: Option<PathBuf>,
+    /// 13a, intl, zh, char, none, flores200, flores200:FILE, or spm:FILE for a SentencePiece model
+    #[arg(long, default_value = "13a", value_name = "NAME")]
+    bleu_tokenizer: String,
+    #[command(flatten)]
+    search: Search,
+    /// Folder for sources, hypotheses, references and scores.json
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The scores of a file.
+#[derive(Serialize)]
+struct FileScores {
+    sentences: usize,
+    #[serde(flatten)]
+    scores: Scores,
+    signatures: Signatures,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    comparison: Vec<Comparison>,
+}
+
+/// The scores of a model.
+#[derive(Serialize)]
+struct ModelScores<'a> {
+    #[serde(flatten)]
+    evaluation: &'a Evaluation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline: Option<&'a Evaluation>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    comparisons: Vec<DirectionComparison>,
+}
+
+#[derive(Serialize)]
+struct DirectionComparison {
+    direction: String,
+    #[serde(flatten)]
+    comparison: Comparison,
+}
+
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    let metrics = Metrics::new(tokenizer(&arguments.bleu_tokenizer)?)?;
+    match (&arguments.hypotheses, &arguments.references, &arguments.model, &arguments.data) {
+        (Some(hypotheses), Some(references), ..) => of_file(hypotheses, references, &metrics, arguments),
+        (_, _, Some(model), Some(data)) => of_model(model, data, &metrics, arguments, terminal),
+        _ => anyhow::bail!("name a model and a prepared folder, or --hypotheses and --references"),
+    }
+}
+
+fn of_file(hypotheses: &Path, references: &Path, metrics: &Metrics, arguments: &Arguments) -> anyhow::Result<Outcome> {
+    let (hyps, refs) = (lines(hypotheses)?, lines(references)?);
+    same_length((hypotheses, &hyps), (references, &refs))?;
+    let comparison = match &arguments.baseline_hypotheses {
+        Some(path) => {
+            let baseline = lines(path)?;
+            same_length((path, &baseline), (references, &refs))?;
+            compare(metrics, &baseline, &hyps, &refs)?
+        }
+        None => Vec::new(),
+    };
+    let signatures = metrics.signatures();
+    let found = FileScores { sentences: hyps.len(), scores: metrics.score(&hyps, &refs)?, signatures, comparison };
+    if arguments.json {
+        print_json(&found)?;
+    } else {
+        let Scores { bleu, chrf2, chrf2pp } = found.scores;
+        let Signatures { bleu: of_bleu, chrf2: of_chrf2, chrf2pp: of_chrf2pp } = &found.signatures;
+        print(&format!(
+            "BLEU     {bleu:6.2}  {of_bleu}\nchrF2    {chrf2:6.2}  {of_chrf2}\nchrF2++  {chrf2pp:6.2}  {of_chrf2pp}\n"
+        ))?;
+        print(&found.comparison.iter().map(|c| compared("", c)).collect::<String>())?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = String::from_utf8(text).map_err(|e| {
+        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        anyhow::anyhow!(
+            "{}, line {line}: not valid UTF-8; convert it with `iconv -f ENCODING -t UTF-8`",
+            path.display()
+        )
+    })?;
+    let mut lines: Vec<String> = text.split('\n').map(|line| line.trim_end_matches('\r').to_string()).collect();
+    if lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    Ok(lines)
+}
+
+fn same_length(hypotheses: (&Path, &[String]), references: (&Path, &[String])) -> anyhow::Result<()> {
+    let ((path, lines), (other, others)) = (hypotheses, references);
+    anyhow::ensure!(
+        lines.len() == others.len(),
+        "{} has {} lines but {} has {}: line n of one must translate line n of the other",
+        path.display(),
+        lines.len(),
+        other.display(),
+        others.len()
+    );
+    Ok(())
+}
+
+fn of_model(
+    model: &Path,
+    data: &Path,
+    metrics: &Metrics,
+    arguments: &Arguments,
+    terminal: &Terminal,
+) -> anyhow::Result<Outcome> {
+    let options = EvaluateOptions {
+        split: arguments.split.clone(),
+        directions: arguments.directions.clone(),
+        limit: arguments.limit,
+        translate: arguments.search.options()?,
+        keep: arguments.output.clone(),
+    };
+    let device = &arguments.search.device;
+    let evaluation = evaluate_shown(&Translator::open(model, device)?, data, &options, metrics, terminal)?;
+    let mut comparisons = Vec::new();
+    let baseline = match &arguments.baseline {
+        Some(path) => {
+            terminal.say(&labelled("baseline", &path.display().to_string()));
+            let options = EvaluateOptions { keep: None, ..options };
+            let baseline = evaluate_shown(&Translator::open(path, device)?, data, &options, metrics, terminal)?;
+            for ((text, system), (_, base)) in evaluation.texts.iter().zip(&baseline.texts) {
+                let found = compare(metrics, base, system, &text.references)?;
+                let of = |comparison| DirectionComparison { direction: text.direction.name(), comparison };
+                comparisons.extend(found.into_iter().map(of));
+            }
+            Some(baseline)
+        }
+        None => None,
+    };
+    let found = ModelScores { evaluation: &evaluation, baseline: baseline.as_ref(), comparisons };
+    if let Some(folder) = &arguments.output {
+        let path = folder.join("scores.json");
+        let json = serde_json::to_string_pretty(&found)? + "\n";
+        std::fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if arguments.json {
+        print_json(&found)?;
+    } else {
+        print(&score_table::render(&evaluation))?;
+        if let Some(baseline) = &baseline {
+            print(&format!("\nbaseline\n{}", score_table::render(baseline)))?;
+        }
+        if !found.comparisons.is_empty() {
+            print(
+                "\ndifferences (95 % interval of the system; p by paired bootstrap and approximate randomisation)\n",
+            )?;
+            print(&found.comparisons.iter().map(|c| compared(&c.direction, &c.comparison)).collect::<String>())?;
+        }
+    }
+    if let Some(folder) = &arguments.output {
+        terminal.say(&format!("written: {}", folder.display()));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Evaluates, telling how far it is.
+pub fn evaluate_shown(
+    translator: &Translator,
+    data: &Path,
+    options: &EvaluateOptions,
+    metrics: &Metrics,
+    terminal: &Terminal,
+) -> anyhow::Result<Evaluation> {
+    terminal.progress(&labelled("evaluating", ""));
+    let mut seconds = 0.0;
+    let evaluation = evaluate(translator, data, options, metrics, &mut |progress| {
+        let score = progress.score;
+        seconds += score.seconds;
+        terminal.progress(&labelled("evaluating", &format!("{} of {} directions", progress.done, progress.of)));
+        let what = format!("{} {} sentences in {}", score.direction, score.sentences, duration(score.seconds));
+        terminal.detail(&labelled("evaluating", &what));
+    })?;
+    let sentences: usize = evaluation.directions.iter().map(|d| d.sentences).sum();
+    let what = format!("{} directions, {sentences} sentences in {}", evaluation.directions.len(), duration(seconds));
+    terminal.say(&labelled("evaluating", &what));
+    Ok(evaluation)
+}
+
+fn compared(direction: &str, c: &Comparison) -> String {
+    format!(
+        "{direction:<10} {:<6} {:6.2} -> {:6.2} (+/- {:.2})  {:+.2}  p = {:.4} / {:.4}\n",
+        c.metric,
+        c.baseline,
+        c.system,
+        c.half_width,
+        c.system - c.baseline,
+        c.p_bootstrap,
+        c.p_randomization
+    )
+}

@@ -1,0 +1,152 @@
+//! `strata fetch`: a parallel corpus to learn from.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use strata_fetch::{Event, Options, Stage, Summary, fetch_docs};
+
+use crate::terminal::{Terminal, bar, duration, labelled, short, thousands};
+use crate::{Outcome, print, print_json};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    corpus: Corpus,
+}
+
+#[derive(Debug, Subcommand)]
+enum Corpus {
+    /// Real text, English with up to 46 languages, from the documentation packages of Debian and Ubuntu
+    #[command(after_help = "Downloads about 100 MB with `apt-get download`; no root needed. Example:\n  \
+                            strata fetch docs --languages de,fr,uk --output data/docs")]
+    Docs(Docs),
+    /// Sentences of a small grammar in up to four invented languages; nothing is downloaded
+    #[command(after_help = "Example:\n  strata fetch synthetic --languages 2 --pairs 5000 --output data/synthetic")]
+    Synthetic(Synthetic),
+}
+
+#[derive(Debug, Args)]
+struct Docs {
+    /// Languages to pair with English, comma-separated; fifteen by default
+    #[arg(long, value_delimiter = ',', value_name = "LANGS")]
+    languages: Vec<String>,
+    /// Folder for the corpus
+    #[arg(short, long, default_value = "data/docs")]
+    output: PathBuf,
+    /// Folder where packages are kept [default: ~/.cache/strata/docs]
+    #[arg(long)]
+    cache: Option<PathBuf>,
+    /// Take .deb files from this folder instead of downloading
+    #[arg(long, value_name = "DIR")]
+    packages: Option<PathBuf>,
+    /// Look for newer packages even if everything is there
+    #[arg(long)]
+    refresh: bool,
+    /// Also write the held-back part (held.*), for a last test that nobody has tuned on
+    #[arg(long)]
+    held: bool,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Synthetic {
+    /// Invented languages, 1 to 4
+    #[arg(long, default_value_t = 4)]
+    languages: usize,
+    /// Training pairs of the largest
+    #[arg(long, default_value_t = 20_000)]
+    pairs: u64,
+    /// Chooses the sentences
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Folder for the corpus
+    #[arg(short, long, default_value = "data/synthetic")]
+    output: PathBuf,
+}
+
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    match &arguments.corpus {
+        Corpus::Docs(docs) => {
+            let cache = docs.cache.clone().or_else(strata_fetch::default_cache);
+            let mut options =
+                Options::new(&docs.output, cache.context("there is no home folder: name one with --cache")?);
+            if !docs.languages.is_empty() {
+                options.languages.clone_from(&docs.languages);
+            }
+            options.packages.clone_from(&docs.packages);
+            (options.refresh, options.held) = (docs.refresh, docs.held);
+            let summary = fetch(&options, terminal)?;
+            if docs.json {
+                print_json(&summary)?;
+            } else {
+                print(&table(&summary))?;
+                terminal.say(&format!("next: strata prepare {} --output DIR", docs.output.display()));
+            }
+        }
+        Corpus::Synthetic(synthetic) => {
+            let Synthetic { languages, pairs, seed, output } = synthetic;
+            generate(*languages, *pairs, *seed, output, terminal)?;
+            terminal.say(&format!("next: strata prepare {} --output DIR", output.display()));
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Writes the synthetic corpus.
+pub fn generate(languages: usize, pairs: u64, seed: u64, output: &Path, terminal: &Terminal) -> anyhow::Result<()> {
+    let options = strata_corpus::synthetic::Options { languages, pairs, seed };
+    let summary = strata_corpus::synthetic::generate(&options, output)?;
+    let of = |(tag, pairs): &(String, u64)| format!("{tag} {}", thousands(*pairs));
+    let languages: Vec<String> = summary.languages.iter().map(of).collect();
+    terminal.say(&labelled(
+        "generated",
+        &format!("{} pairs; valid and test {} each: {}", languages.join(", "), summary.held_out, output.display()),
+    ));
+    Ok(())
+}
+
+/// Fetches the documentation corpus, telling how far it is.
+pub fn fetch(options: &Options, terminal: &Terminal) -> anyhow::Result<Summary> {
+    let mut downloaded = false;
+    let summary = fetch_docs(options, &mut |event| match event {
+        Event::Stage { stage: Stage::Lists } => terminal.say(&labelled("fetching", "asking apt for the packages")),
+        Event::Stage { stage: Stage::Extract } => terminal.progress(&labelled("extracting", "")),
+        Event::Download { packages_done, packages, bytes_done, bytes } => {
+            let what = format!("{packages} packages, {}", short(bytes as f64, "B"));
+            terminal.progress(&labelled("fetching", &format!("{what}  {}", bar(bytes_done, bytes))));
+            if packages_done == packages && !downloaded {
+                downloaded = true;
+                terminal.say(&labelled("fetching", &format!("{what} (kept in {})", options.cache.display())));
+            }
+        }
+        Event::Retry { attempt, reason } => terminal.warn(&format!("attempt {attempt} at the download: {reason}")),
+        Event::Missing { package, languages, .. } => {
+            terminal.warn(&format!("this release has no package {package}: less text for {}", languages.join(", ")));
+        }
+        Event::Extracted { language, pairs, languages_done, languages } => {
+            terminal.progress(&labelled("extracting", &format!("{languages_done} of {languages} languages")));
+            terminal.detail(&labelled("", &format!("{language}: {} pairs", thousands(pairs as u64))));
+        }
+        Event::NoText { language } => terminal.warn(&format!("there is no text in {language}")),
+        Event::Stage { .. } => {}
+    })?;
+    let corpus = &summary.corpus;
+    let pairs: usize = corpus.languages.iter().map(|l| l.train).sum();
+    let done =
+        if summary.up_to_date { "is there already and whole".to_string() } else { duration(summary.corpus_seconds) };
+    let what = format!("{} languages, {} training pairs; {done}", corpus.languages.len(), thousands(pairs as u64));
+    terminal.say(&labelled("extracting", &what));
+    Ok(summary)
+}
+
+fn table(summary: &Summary) -> String {
+    let mut text = format!("{:<8} {:>9} {:>7} {:>7} {:>9}\n", "language", "train", "valid", "test", "words/en");
+    for language in &summary.corpus.languages {
+        let [train, valid, test] = [language.train, language.valid, language.test].map(|n| thousands(n as u64));
+        text += &format!("{:<8} {train:>9} {valid:>7} {test:>7} {:>9.1}\n", language.language, language.english_words);
+    }
+    text + &format!("{}  (MANIFEST.json there names packages, versions, digests, licences)\n", summary.output.display())
+}

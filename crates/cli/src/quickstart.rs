@@ -1,0 +1,182 @@
+//! `strata quickstart`: the main job in one go.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use strata_corpus::prepare::Options as PrepareOptions;
+use strata_recipe::{Recipe, RecipeFile};
+use strata_train::Stopped;
+use strata_translate::evaluate::{EvaluateOptions, Evaluation};
+use strata_translate::scores::{Metrics, tokenizer};
+use strata_translate::{Options, Translator};
+
+use crate::evaluate::evaluate_shown;
+use crate::terminal::{Terminal, labelled};
+use crate::train::key_value;
+use crate::{Outcome, fetch, prepare, print, score_table, train};
+
+/// The recipe that is trained; the same file that ships in `recipes/`.
+const RECIPE: &str = include_str!("../../../recipes/quickstart.toml");
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Fetches text from Debian's or Ubuntu's documentation packages (about 100 MB, no root needed), prepares \
+                        it, trains a small SMoE-4-4 on the CPU, and scores it. Stopped with Ctrl-C, the same command goes \
+                        on. Examples:\n  \
+                        strata quickstart\n  \
+                        strata quickstart --languages uk,vi --set train.updates=2000 --output runs/mine\n  \
+                        strata quickstart --synthetic     (no download)"
+)]
+pub struct Arguments {
+    /// Folder of the run; text goes to a folder beside it, with -data behind the name
+    #[arg(short, long, default_value = "runs/quickstart")]
+    output: PathBuf,
+    /// Languages to learn with English, comma-separated [default: those of recipes/quickstart.toml]
+    #[arg(long, value_delimiter = ',', value_name = "LANGS")]
+    languages: Vec<String>,
+    /// Use a small generated corpus of invented languages; nothing is downloaded
+    #[arg(long, conflicts_with = "languages")]
+    synthetic: bool,
+    /// The recipe's variant to train, such as dense
+    #[arg(long)]
+    variant: Option<String>,
+    /// Change a key of the recipe; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// Start anew where an earlier quickstart left something
+    #[arg(long)]
+    overwrite: bool,
+}
+
+pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    let output = &arguments.output;
+    let mut name = output.file_name().unwrap_or_default().to_os_string();
+    name.push("-data");
+    let data = output.with_file_name(name);
+    let (bitext, prepared) = (data.join("bitext"), data.join("prepared"));
+    let mut overrides = vec![
+        ("data.prepared".to_string(), format!("'{}'", prepared.display())),
+        ("train.output".to_string(), format!("'{}'", output.display())),
+    ];
+    if threads > 0 {
+        overrides.push(("train.threads".to_string(), threads.to_string()));
+    }
+    overrides.extend(arguments.set.iter().cloned());
+    let mut recipe =
+        RecipeFile::parse(RECIPE, "recipes/quickstart.toml")?.resolve(arguments.variant.as_deref(), &overrides)?;
+    if !arguments.languages.is_empty() {
+        recipe.data.languages.clone_from(&arguments.languages);
+    }
+
+    let begun = output.join("recipe.toml").exists() && !arguments.overwrite;
+    let trained = if begun && strata_store::resolve_model(output).is_ok() {
+        let goes_on = "a run is there already: going on with it (--overwrite starts anew)";
+        terminal.say(&labelled("quickstart", &format!("{}: {goes_on}", output.display())));
+        train::resume(output, None, terminal)?
+    } else {
+        get_bitext(arguments, &mut recipe, &bitext, terminal)?;
+        prepare_bitext(&recipe, &bitext, &prepared, terminal)?;
+        train::start(&recipe, arguments.overwrite, terminal)?
+    };
+    if trained.stopped == Stopped::Interrupted {
+        return Ok(Outcome::Done);
+    }
+    let model = trained.averaged.clone().unwrap_or_else(|| output.clone());
+    let translator = Translator::open(&model, &recipe.train.device)?;
+    let options = EvaluateOptions {
+        split: "test".to_string(),
+        directions: Vec::new(),
+        limit: TEST_SENTENCES,
+        translate: Options::from(&recipe.translate),
+        keep: Some(output.join("translations")),
+    };
+    let metrics = Metrics::new(tokenizer("13a")?)?;
+    let evaluation = evaluate_shown(&translator, &prepared, &options, &metrics, terminal)?;
+    let report = score_table::render(&evaluation) + &examples(&evaluation);
+    std::fs::write(output.join("report.txt"), &report)?;
+    print(&format!("\n{report}\n{}", next(&model, output, &prepared, &evaluation)))?;
+    Ok(Outcome::Done)
+}
+
+/// Test sentences of each direction: enough for a table that means something, few enough for minutes.
+const TEST_SENTENCES: usize = 200;
+
+/// Fetches real text, or generates some where that cannot be.
+fn get_bitext(arguments: &Arguments, recipe: &mut Recipe, bitext: &Path, terminal: &Terminal) -> anyhow::Result<()> {
+    let fetched = if arguments.synthetic {
+        false
+    } else {
+        match strata_fetch::default_cache() {
+            Some(cache) => {
+                let mut options = strata_fetch::Options::new(bitext, cache);
+                options.languages.clone_from(&recipe.data.languages);
+                match fetch::fetch(&options, terminal) {
+                    Ok(_) => true,
+                    // A language that does not exist is the user's to correct; anything else is the machine's.
+                    Err(error) if is_users_fault(&error) => return Err(error),
+                    Err(error) => {
+                        terminal.warn(&format!("cannot fetch real text: {error}"));
+                        terminal.warn("going on with a small generated corpus of invented languages instead");
+                        false
+                    }
+                }
+            }
+            None => false,
+        }
+    };
+    if !fetched {
+        recipe.data.languages = Vec::new();
+        recipe.data.vocabulary = recipe.data.vocabulary.min(2000);
+        fetch::generate(4, 20_000, 1, bitext, terminal)?;
+    }
+    Ok(())
+}
+
+fn is_users_fault(error: &anyhow::Error) -> bool {
+    use strata_fetch::Error::{NoLanguages, UnknownLanguage};
+    matches!(error.downcast_ref(), Some(UnknownLanguage { .. } | NoLanguages))
+}
+
+fn prepare_bitext(recipe: &Recipe, bitext: &Path, prepared: &Path, terminal: &Terminal) -> anyhow::Result<()> {
+    let mut options = PrepareOptions::new(bitext, prepared);
+    options.force = true;
+    options.languages.clone_from(&recipe.data.languages);
+    if !options.languages.is_empty() {
+        options.languages.push("en".to_string());
+    }
+    options.subwords.vocab_size = recipe.data.vocabulary;
+    options.subwords.kind = match recipe.data.subwords {
+        strata_recipe::Subwords::Unigram => strata_corpus::trainer::Kind::Unigram,
+        strata_recipe::Subwords::Bpe => strata_corpus::trainer::Kind::Bpe,
+    };
+    prepare::prepare_shown(&options, terminal)?;
+    Ok(())
+}
+
+/// For some directions a test sentence, its translation, and the reference.
+fn examples(evaluation: &Evaluation) -> String {
+    let mut text = String::new();
+    for (of, hypotheses) in evaluation.texts.iter().take(8) {
+        // A sentence of middling length says more than the first one.
+        let good = |i: &usize| (20..90).contains(&of.sources[*i].chars().count());
+        let Some(i) = (0..of.sources.len()).filter(good).nth(3).or((!of.sources.is_empty()).then_some(0)) else {
+            continue;
+        };
+        let (from, to) = (&of.direction.source, &of.direction.target);
+        text +=
+            &format!("\n{from:<6} {}\n{to:<6} {}\n{:<6} {}\n", of.sources[i], hypotheses[i], "ref", of.references[i]);
+    }
+    text
+}
+
+fn next(model: &Path, output: &Path, prepared: &Path, evaluation: &Evaluation) -> String {
+    let to = evaluation.directions.iter().find(|d| d.source == "en").map_or("en", |d| d.target.as_str());
+    let (model, output, prepared) = (model.display(), output.display(), prepared.display());
+    format!(
+        "model   {model}\nreport  {output}/report.txt, translations in {output}/translations, curves in {output}/tensorboard\n\
+         next    echo 'Click the icon to open the file.' | strata translate {model} --to {to}\n        \
+         strata evaluate {model} {prepared}\n        \
+         strata quickstart --variant dense --output runs/quickstart-dense\n        \
+         strata train recipes/docs.toml --variant smoe-4-4     (after: strata fetch docs; strata prepare data/docs ...)\n"
+    )
+}

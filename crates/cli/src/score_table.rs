@@ -1,0 +1,80 @@
+//! The table of an evaluation.
+
+use strata_translate::evaluate::{Average, DirectionScore, Evaluation};
+
+/// Scores by direction and averages. Where every direction has English on a side, a language is one row: out of English
+/// left, into English right.
+pub fn render(evaluation: &Evaluation) -> String {
+    let directions = &evaluation.directions;
+    let table = if directions.iter().all(|d| d.source == "en" || d.target == "en") && directions.len() > 1 {
+        around_english(directions)
+    } else {
+        by_direction(directions)
+    };
+    let averages: String = evaluation.averages.iter().map(average).collect();
+    let header =
+        format!("{:<24} {:>6} {:>6} {:>7}   {:>16}\n", "averages", "BLEU", "chrF2", "chrF2++", "copied: BLEU/chrF2");
+    format!("{table}\n{header}{averages}\n{}\n{}\n", evaluation.signatures.bleu, evaluation.signatures.chrf2)
+}
+
+fn average(average: &Average) -> String {
+    let name = format!("{} ({})", average.name, average.directions);
+    let (scores, copy) = (average.scores, average.copy);
+    format!(
+        "{name:<24} {:>6.1} {:>6.1} {:>7.1}   {:>9.1} / {:<5.1}\n",
+        scores.bleu, scores.chrf2, scores.chrf2pp, copy.bleu, copy.chrf2
+    )
+}
+
+fn by_direction(directions: &[DirectionScore]) -> String {
+    let header = format!(
+        "{:<14} {:<9} {:>9} {:>6} {:>6} {:>7}\n",
+        "direction", "level", "sentences", "BLEU", "chrF2", "chrF2++"
+    );
+    let row = |d: &DirectionScore| {
+        let name = format!("{}->{}", d.source, d.target);
+        let scores = d.scores;
+        format!(
+            "{name:<14} {:<9} {:>9} {:>6.1} {:>6.1} {:>7.1}\n",
+            d.level, d.sentences, scores.bleu, scores.chrf2, scores.chrf2pp
+        )
+    };
+    header + &directions.iter().map(row).collect::<String>()
+}
+
+fn around_english(directions: &[DirectionScore]) -> String {
+    let mut languages: Vec<&str> =
+        directions.iter().flat_map(|d| [d.source.as_str(), d.target.as_str()]).filter(|tag| *tag != "en").collect();
+    languages.sort_unstable();
+    languages.dedup();
+    let mut text = format!(
+        "{:<8} {:<9} {:>9}   {:^22}   {:^22}\n{:<8} {:<9} {:>9}   {:>6} {:>6} {:>8}   {:>6} {:>6} {:>8}\n",
+        "",
+        "",
+        "",
+        "en->xx",
+        "xx->en",
+        "language",
+        "level",
+        "pairs",
+        "BLEU",
+        "chrF2",
+        "chrF2++",
+        "BLEU",
+        "chrF2",
+        "chrF2++"
+    );
+    for language in languages {
+        let out = directions.iter().find(|d| d.target == language);
+        let into = directions.iter().find(|d| d.source == language);
+        let cells = |d: Option<&DirectionScore>| match d {
+            Some(d) => format!("{:>6.1} {:>6.1} {:>8.1}", d.scores.bleu, d.scores.chrf2, d.scores.chrf2pp),
+            None => format!("{:>6} {:>6} {:>8}", "-", "-", "-"),
+        };
+        if let Some(any) = out.or(into) {
+            let pairs = crate::terminal::thousands(any.train_pairs);
+            text += &format!("{language:<8} {:<9} {pairs:>9}   {}   {}\n", any.level, cells(out), cells(into));
+        }
+    }
+    text
+}

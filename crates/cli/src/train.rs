@@ -1,0 +1,209 @@
+//! `strata train`: a recipe to a run, with its progress on the terminal.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use strata_recipe::Recipe;
+use strata_train::{Event, Progress, Start, Stopped, Summary};
+
+use crate::terminal::{Terminal, duration, labelled, short, thousands};
+use crate::{Outcome, print, print_json};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Ctrl-C saves a checkpoint and stops; --resume goes on to the same weights. Examples:\n  \
+                        strata train recipes/docs.toml --variant smoe-4-4\n  \
+                        strata train recipes/docs.toml --variant dense --set train.updates=500\n  \
+                        strata train --resume runs/docs-smoe-4-4")]
+pub struct Arguments {
+    /// Recipe file
+    #[arg(required_unless_present_any = ["resume", "keys"])]
+    recipe: Option<PathBuf>,
+    /// The recipe's variant to train
+    #[arg(long)]
+    variant: Option<String>,
+    /// Change a key of the recipe; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// Folder of the run, in place of train.output
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    /// cpu, wgpu, cuda:0, ..., in place of train.device
+    #[arg(long)]
+    device: Option<String>,
+    /// Remove an earlier run in that folder
+    #[arg(long)]
+    overwrite: bool,
+    /// Go on with the run in this folder
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "variant", "set", "output", "device", "overwrite", "keys"])]
+    resume: Option<PathBuf>,
+    /// Go on from this checkpoint (step-500, or 500) in place of the newest; later ones are set aside
+    #[arg(long, value_name = "STEP", requires = "resume")]
+    from: Option<String>,
+    /// Print every key that a recipe can have, with its default and meaning
+    #[arg(long, conflicts_with_all = ["recipe", "variant", "set"])]
+    keys: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Parses `KEY=VALUE`.
+pub fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
+    Ok((key.trim().to_string(), value.trim().to_string()))
+}
+
+pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    if arguments.keys {
+        print(&strata_recipe::render_keys())?;
+        return Ok(Outcome::Done);
+    }
+    let summary = match &arguments.resume {
+        Some(run) => {
+            if threads > 0 {
+                terminal
+                    .warn("--threads is ignored: a run goes on with its recipe's train.threads, for the same weights");
+            }
+            resume(run, arguments.from.as_deref(), terminal)?
+        }
+        None => {
+            let mut overrides = arguments.set.clone();
+            // TOML's literal strings take a path as it is, backslashes and all.
+            let quoted = |text: &str| format!("'{text}'");
+            overrides.extend(arguments.output.iter().map(|o| ("train.output".into(), quoted(&o.to_string_lossy()))));
+            overrides.extend(arguments.device.iter().map(|d| ("train.device".into(), quoted(d))));
+            if threads > 0 {
+                overrides.push(("train.threads".into(), threads.to_string()));
+            }
+            let path = arguments.recipe.as_deref().context("name a recipe")?;
+            let recipe = Recipe::load(path, arguments.variant.as_deref(), &overrides)?;
+            start(&recipe, arguments.overwrite, terminal)?
+        }
+    };
+    if arguments.json {
+        print_json(&summary)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Trains a recipe from the start.
+pub fn start(recipe: &Recipe, overwrite: bool, terminal: &Terminal) -> anyhow::Result<Summary> {
+    watch(Start::New { recipe, overwrite }, terminal)
+}
+
+/// Goes on with a run; `from` names a checkpoint.
+pub fn resume(run: &Path, from: Option<&str>, terminal: &Terminal) -> anyhow::Result<Summary> {
+    let from = from.map(strata_store::parse_step).transpose()?;
+    if !run.exists() {
+        bail!("{}: there is no such run", run.display());
+    }
+    watch(Start::Resume { run, from }, terminal)
+}
+
+fn watch(start: Start, terminal: &Terminal) -> anyhow::Result<Summary> {
+    let stop = stop_flag()?;
+    let mut shown = Shown { valid: None };
+    let summary = strata_train::train(start, &stop, &mut |event| shown.event(event, terminal))?;
+    let run = summary.run.display();
+    let (update, of) = (thousands(summary.update), thousands(summary.updates));
+    match summary.stopped {
+        Stopped::Interrupted => {
+            terminal.say(&format!("stopped at update {update}; resume with: strata train --resume {run}"));
+        }
+        Stopped::Finished | Stopped::EarlyStop => {
+            let early =
+                if summary.stopped == Stopped::EarlyStop { " (no better validation loss any more)" } else { "" };
+            let speed = thousands(summary.tokens_per_second as u64);
+            let took = duration(summary.seconds);
+            terminal.say(&labelled("trained", &format!("{update} of {of} updates{early} in {took}, {speed} tok/s")));
+            if let (Some(loss), Some(update)) = (summary.best_loss, summary.best_update) {
+                let best = format!("update {}, validation loss {loss:.3}", thousands(update));
+                terminal.say(&labelled("best", &best));
+            }
+            let averaged = summary
+                .averaged
+                .as_ref()
+                .map_or(String::new(), |path| format!("; averaged weights: {}", path.display()));
+            terminal.say(&labelled("run", &format!("{run}{averaged}")));
+            terminal.say(&format!("next: strata translate {run} --to LANG < FILE"));
+        }
+    }
+    Ok(summary)
+}
+
+/// Set by Ctrl-C or SIGTERM; a second one ends the program at once.
+fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nstopping after this update; once more to stop at once");
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(stop)
+}
+
+/// What the progress line remembers.
+struct Shown {
+    valid: Option<f64>,
+}
+
+impl Shown {
+    fn event(&mut self, event: &Event, terminal: &Terminal) {
+        match event {
+            Event::Started { run, model, parameters, flops_per_token, update, updates } => {
+                let cost = format!(
+                    "{model}: {} parameters, {} per token (uniform routing)",
+                    short(*parameters as f64, ""),
+                    short(*flops_per_token as f64, "FLOP")
+                );
+                terminal.say(&labelled("model", &cost));
+                let from = if *update > 0 { format!(", going on after {}", thousands(*update)) } else { String::new() };
+                let what =
+                    format!("{} updates{from}; log, curves, checkpoints in {}", thousands(*updates), run.display());
+                terminal.say(&labelled("training", &what));
+            }
+            Event::Progress(progress) => {
+                let line = self.line(progress);
+                terminal.progress(&labelled("training", &line));
+                if !terminal.rewrites() {
+                    terminal.say(&line);
+                }
+            }
+            Event::Validated { update, loss, nll, bleu, best } => {
+                self.valid = Some(*loss);
+                let bleu = bleu.map_or(String::new(), |bleu| format!("  BLEU {bleu:.1}"));
+                let best = if *best { "  best so far" } else { "" };
+                let perplexity = nll.exp();
+                let what =
+                    format!("update {}  loss {loss:.3}  perplexity {perplexity:.1}{bleu}{best}", thousands(*update));
+                terminal.say(&labelled("validation", &what));
+            }
+            Event::Saved { path, .. } => terminal.detail(&labelled("saved", &path.display().to_string())),
+        }
+    }
+
+    fn line(&self, p: &Progress) -> String {
+        let valid = self.valid.map_or(String::new(), |valid| format!("  valid {valid:.2}"));
+        let rc = match (p.rc_encoder, p.rc_decoder) {
+            (Some(encoder), Some(decoder)) => format!("  RC enc {encoder:.2} dec {decoder:.2}"),
+            (Some(rc), None) | (None, Some(rc)) => format!("  RC {rc:.2}"),
+            (None, None) => String::new(),
+        };
+        let balance = p.balance.map_or(String::new(), |balance| format!("  balance {balance:.2}"));
+        let dropped = if p.dropped > 0 { format!("  dropped {}", thousands(p.dropped)) } else { String::new() };
+        format!(
+            "update {}/{}  loss {:.2}{valid}  {} tok/s{rc}{balance}{dropped}  ETA {}",
+            thousands(p.update),
+            thousands(p.updates),
+            p.loss,
+            thousands(p.tokens_per_second as u64),
+            duration(p.seconds_left)
+        )
+    }
+}

@@ -1,0 +1,246 @@
+//! `strata translate`: one line in, one line out, in order.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+use strata_translate::{Candidate, Options, Translator};
+
+use crate::Outcome;
+use crate::terminal::{Terminal, labelled, thousands};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A line is a sentence; empty lines stay empty; a line that is too long for the model is translated in \
+                        parts, cut at sentence ends. Examples:\n  \
+                        echo 'Click the icon.' | strata translate runs/quickstart --to de\n  \
+                        strata translate runs/quickstart --to de --output out.de in.en\n  \
+                        strata translate runs/quickstart --to de --nbest 5 in.en     (line ||| translation ||| score)"
+)]
+pub struct Arguments {
+    /// Model folder, checkpoint, or run (its best checkpoint)
+    model: PathBuf,
+    /// Files to translate; standard input by default
+    files: Vec<PathBuf>,
+    /// Language to translate into
+    #[arg(long, value_name = "LANG")]
+    to: String,
+    /// Language of the text; only checked, as the model sees the target language alone
+    #[arg(long, value_name = "LANG")]
+    from: Option<String>,
+    /// File for the translations; standard output by default
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    search: Search,
+    /// Print this many translations of each line, as `LINE ||| TRANSLATION ||| SCORE`
+    #[arg(long, value_name = "N")]
+    nbest: Option<usize>,
+    /// Print each translation's score before it, with a tab between
+    #[arg(long)]
+    scores: bool,
+    /// Print a JSON object for each line
+    #[arg(long)]
+    json: bool,
+}
+
+/// How to search; of `translate`, `evaluate` and `quickstart`.
+#[derive(Clone, Debug, Args)]
+pub struct Search {
+    /// Hypotheses kept by beam search; 1 is greedy
+    #[arg(long, default_value_t = 5)]
+    pub beam: usize,
+    /// Scores are divided by length^this
+    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    pub length_penalty: f32,
+    /// Source subwords translated together
+    #[arg(long, default_value_t = 4096, value_name = "N")]
+    pub tokens_per_batch: usize,
+    /// cpu, wgpu, cuda:0, ...
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+}
+
+impl Search {
+    /// As the library takes it.
+    pub fn options(&self) -> anyhow::Result<Options> {
+        anyhow::ensure!((1..=1024).contains(&self.beam), "--beam {}: choose 1 to 1024", self.beam);
+        anyhow::ensure!(self.length_penalty.is_finite(), "--length-penalty must be a number");
+        Ok(Options {
+            beam: self.beam,
+            length_penalty: self.length_penalty,
+            tokens_per_batch: self.tokens_per_batch,
+            ..Options::default()
+        })
+    }
+}
+
+/// Lines that are translated together at most; their lengths are sorted, so more lines make evener batches.
+const WINDOW: usize = 2048;
+/// How long to wait for more lines before what is there is translated.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// A line of input: where it is from, and its text or what is wrong with it.
+struct Line {
+    place: String,
+    text: Result<String, String>,
+}
+
+/// A line of `--json`.
+#[derive(Serialize)]
+struct Translated<'a> {
+    line: u64,
+    source: &'a str,
+    translations: Vec<Scored<'a>>,
+}
+
+#[derive(Serialize)]
+struct Scored<'a> {
+    text: &'a str,
+    score: f32,
+}
+
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    let mut options = arguments.search.options()?;
+    options.nbest = arguments.nbest.unwrap_or(1);
+    anyhow::ensure!(options.nbest >= 1, "--nbest 0: choose at least 1");
+    options.beam = options.beam.max(options.nbest);
+    let inputs = open(&arguments.files)?;
+    let translator = Translator::open(&arguments.model, &arguments.search.device)?;
+    translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
+    let mut output: Box<dyn Write> = match &arguments.output {
+        Some(path) => {
+            Box::new(BufWriter::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?))
+        }
+        None => Box::new(BufWriter::new(std::io::stdout())),
+    };
+    let (sender, lines) = sync_channel(WINDOW);
+    std::thread::spawn(move || {
+        for (name, input) in inputs {
+            if read_lines(&name, input, &mut |line| sender.send(line).is_ok()).is_none() {
+                return;
+            }
+        }
+    });
+    let (mut done, mut failed) = (0u64, 0u64);
+    while let Some(window) = next_window(&lines)? {
+        let texts: Vec<&str> = window.iter().map(|line| line.text.as_deref().unwrap_or("")).collect();
+        let translations = translator.translate(&texts, &arguments.to, &options)?;
+        for (line, candidates) in window.iter().zip(&translations) {
+            if let Err(fault) = &line.text {
+                failed += 1;
+                terminal.warn(&format!("{}: {fault}; its translation is an empty line", line.place));
+            }
+            write_line(&mut output, done, line, candidates, arguments).context("cannot write the translations")?;
+            done += 1;
+        }
+        output.flush().context("cannot write the translations")?;
+        terminal.progress(&labelled("translating", &format!("{} lines", thousands(done))));
+    }
+    terminal.detail(&labelled("translated", &format!("{} lines", thousands(done))));
+    terminal.progress("");
+    if failed > 0 {
+        terminal.warn(&format!("{} of {} lines could not be translated", thousands(failed), thousands(done)));
+        return Ok(Outcome::SomeFailed);
+    }
+    Ok(Outcome::Done)
+}
+
+type Input = (String, Box<dyn Read + Send>);
+
+/// Opens all inputs before anything is translated, so that a missing one is known at once.
+fn open(files: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
+    if files.is_empty() {
+        return Ok(vec![("standard input".to_string(), Box::new(std::io::stdin()))]);
+    }
+    let open = |path: &PathBuf| -> anyhow::Result<Input> {
+        if path == Path::new("-") {
+            return Ok(("standard input".to_string(), Box::new(std::io::stdin())));
+        }
+        let name = path.display().to_string();
+        let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
+        anyhow::ensure!(!file.metadata().is_ok_and(|m| m.is_dir()), "cannot read {name}: it is a folder");
+        Ok((name, Box::new(file)))
+    };
+    files.iter().map(open).collect()
+}
+
+/// Hands each line on; `None` when nobody takes them any more.
+fn read_lines(
+    name: &str,
+    input: Box<dyn Read + Send>,
+    take: &mut dyn FnMut(anyhow::Result<Line>) -> bool,
+) -> Option<()> {
+    let mut input = BufReader::new(input);
+    for number in 1u64.. {
+        let place = format!("{name}, line {number}");
+        let mut bytes = Vec::new();
+        match input.read_until(b'\n', &mut bytes) {
+            Ok(0) => return Some(()),
+            Ok(_) => {}
+            Err(error) => {
+                take(Err(anyhow::Error::new(error).context(format!("cannot read {place}"))));
+                return None;
+            }
+        }
+        while bytes.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
+            bytes.pop();
+        }
+        let text = String::from_utf8(bytes)
+            .map_err(|e| format!("not valid UTF-8 (byte {} of the line)", e.utf8_error().valid_up_to() + 1));
+        if !take(Ok(Line { place, text })) {
+            return None;
+        }
+    }
+    Some(())
+}
+
+/// Waits for a line, then takes what follows without much waiting.
+fn next_window(lines: &Receiver<anyhow::Result<Line>>) -> anyhow::Result<Option<Vec<Line>>> {
+    let Ok(first) = lines.recv() else { return Ok(None) };
+    let mut window = vec![first?];
+    while window.len() < WINDOW {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) => window.push(line?),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    Ok(Some(window))
+}
+
+fn write_line(
+    output: &mut dyn Write,
+    number: u64,
+    line: &Line,
+    candidates: &[Candidate],
+    arguments: &Arguments,
+) -> anyhow::Result<()> {
+    if arguments.json {
+        let scored = |c| -> Scored {
+            let Candidate { text, score, .. }: &Candidate = c;
+            Scored { text, score: *score }
+        };
+        let translated = Translated {
+            line: number + 1,
+            source: line.text.as_deref().unwrap_or(""),
+            translations: candidates.iter().map(scored).collect(),
+        };
+        writeln!(output, "{}", serde_json::to_string(&translated)?)?;
+    } else if arguments.nbest.is_some() {
+        for candidate in candidates {
+            writeln!(output, "{number} ||| {} ||| {:.4}", candidate.text, candidate.score)?;
+        }
+    } else if let Some(best) = candidates.first() {
+        if arguments.scores {
+            writeln!(output, "{:.4}\t{}", best.score, best.text)?;
+        } else {
+            writeln!(output, "{}", best.text)?;
+        }
+    }
+    Ok(())
+}
