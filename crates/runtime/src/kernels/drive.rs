@@ -1,0 +1,207 @@
+//! Products of rows with packed panels: how they are cut into pieces, and which instructions run the pieces.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::PANEL;
+use super::f32_tiles::{self, F32Product};
+use super::int8_tiles::{self, Int8Product};
+use super::level::Level;
+use super::quantise::{Quantised, quantise_rows};
+use crate::linear::{Activation, Options, Scratch};
+
+/// Fewest multiplications that are worth a further thread.
+const GRAIN: usize = 1 << 17;
+
+/// Pieces for each thread, so that a thread that is held up does not hold up all.
+const PIECES: usize = 4;
+
+/// Fewest rows of a piece where products are cut by rows too.
+const PIECE_ROWS: usize = 24;
+
+/// Bytes of panels that are multiplied with all rows before the next ones come; they should stay in a core's cache.
+const CACHED: usize = 192 << 10;
+
+/// What is to be multiplied.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub rows: usize,
+    pub inputs: usize,
+    pub outputs: usize,
+    /// `[panels * PANEL]`
+    pub bias: &'a [f32],
+    pub options: Options,
+}
+
+/// Where results go.
+#[derive(Clone, Copy)]
+pub(crate) struct Output {
+    pub out: *mut f32,
+    /// Distance of rows.
+    pub stride: usize,
+    /// Number of columns.
+    pub outputs: usize,
+    pub relu: bool,
+    pub accumulate: bool,
+}
+
+// SAFETY: pieces on different threads write different elements.
+unsafe impl Send for Output {}
+// SAFETY: as above.
+unsafe impl Sync for Output {}
+
+impl Output {
+    /// Stores one row's results `values` of the columns from `first`, a multiple of the number of values, as far as there
+    /// are columns.
+    ///
+    /// # Safety
+    /// `row` is one of the rows, `first` one of the columns, and no other thread writes there.
+    #[inline(always)]
+    pub unsafe fn store<const N: usize>(&self, row: usize, first: usize, mut values: [f32; N]) {
+        if self.relu {
+            values.iter_mut().for_each(|v| *v = if *v < 0.0 { 0.0 } else { *v });
+        }
+        // SAFETY: the caller's promise; `valid` columns from `first` on are there.
+        unsafe {
+            let out = self.out.add(row * self.stride + first);
+            let valid = self.outputs - first;
+            if valid >= N {
+                for (i, v) in values.iter().enumerate() {
+                    *out.add(i) = if self.accumulate { *out.add(i) + v } else { *v };
+                }
+            } else {
+                for (i, v) in values[..valid].iter().enumerate() {
+                    *out.add(i) = if self.accumulate { *out.add(i) + v } else { *v };
+                }
+            }
+        }
+    }
+}
+
+impl Job<'_> {
+    fn output(&self, out: &mut [f32]) -> Output {
+        let stride = self.options.out_stride.unwrap_or(self.outputs);
+        assert!(stride >= self.outputs, "rows of {} outputs cannot lie {stride} apart", self.outputs);
+        let needed = if self.rows == 0 { 0 } else { (self.rows - 1) * stride + self.outputs };
+        assert!(out.len() >= needed, "{} rows of {} outputs do not fit {} values", self.rows, self.outputs, out.len());
+        assert_eq!(self.bias.len(), self.outputs.next_multiple_of(PANEL), "bias");
+        Output {
+            out: out.as_mut_ptr(),
+            stride,
+            outputs: self.outputs,
+            relu: self.options.activation == Activation::Relu,
+            accumulate: self.options.accumulate,
+        }
+    }
+
+    fn threads(&self) -> usize {
+        let worth = self.rows.saturating_mul(self.inputs).saturating_mul(self.outputs) / GRAIN;
+        self.options.threads.min(worth).max(1).min(rayon::current_num_threads())
+    }
+
+    /// Calls `work(rows, panels)` for pieces that cover all rows and panels, on several threads if that pays.
+    fn pieces(&self, work: impl Fn(Range<usize>, Range<usize>) + Sync) {
+        let panels = self.outputs.div_ceil(PANEL);
+        let threads = self.threads();
+        if threads == 1 {
+            return work(0..self.rows, 0..panels);
+        }
+        let by_panel = panels.min(threads * PIECES);
+        let by_row = (threads * PIECES).div_ceil(by_panel).min(self.rows / PIECE_ROWS).max(1);
+        let next = AtomicUsize::new(0);
+        let run = || {
+            loop {
+                let piece = next.fetch_add(1, Ordering::Relaxed);
+                if piece >= by_panel * by_row {
+                    return;
+                }
+                let cut = |n: usize, i: usize, of: usize| n * i / of..n * (i + 1) / of;
+                work(cut(self.rows, piece / by_panel, by_row), cut(panels, piece % by_panel, by_panel));
+            }
+        };
+        rayon::scope(|scope| {
+            (1..threads).for_each(|_| scope.spawn(|_| run()));
+            run();
+        });
+    }
+}
+
+/// Calls `strip(first_row, rows, panels)` for tiles of up to `max_rows` rows and runs of panels that fit the cache, rows
+/// in tiles as equal as can be.
+#[inline(always)]
+pub(crate) fn tile(
+    rows: Range<usize>,
+    panels: Range<usize>,
+    max_rows: usize,
+    panel_bytes: usize,
+    strip: impl Fn(usize, usize, Range<usize>),
+) {
+    let tiles = rows.len().div_ceil(max_rows);
+    let run = if tiles == 1 { panels.len() } else { (CACHED / panel_bytes.max(1)).clamp(1, 12) };
+    let mut first = panels.start;
+    while first < panels.end {
+        let end = panels.end.min(first + run);
+        for t in 0..tiles {
+            let (start, stop) = (rows.len() * t / tiles, rows.len() * (t + 1) / tiles);
+            strip(rows.start + start, stop - start, first..end);
+        }
+        first = end;
+    }
+}
+
+/// `out = act(x W^T + b)` with `weights` `[panels, inputs, PANEL]`.
+pub(crate) fn f32(level: Level, job: Job<'_>, x: &[f32], weights: &[f32], out: &mut [f32]) {
+    let panels = job.outputs.div_ceil(PANEL);
+    assert!(x.len() >= job.rows * job.inputs, "{} values for {} rows of {}", x.len(), job.rows, job.inputs);
+    assert_eq!(weights.len(), panels * job.inputs * PANEL, "weights");
+    let output = job.output(out);
+    let product = F32Product { x, inputs: job.inputs, weights, bias: job.bias, output };
+    job.pieces(|rows, panels| f32_tiles::piece(level, &product, rows, panels));
+}
+
+/// `out = act(x W^T + b)` with `values` `[panels, ceil(inputs / 4), PANEL, 4]`, `scales` and `sums` `[panels * PANEL]`.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn int8(
+    level: Level,
+    job: Job<'_>,
+    x: &[f32],
+    values: &[i8],
+    scales: &[f32],
+    sums: &[i32],
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let padded = job.inputs.next_multiple_of(4);
+    let panels = job.outputs.div_ceil(PANEL);
+    assert!(x.len() >= job.rows * job.inputs, "{} values for {} rows of {}", x.len(), job.rows, job.inputs);
+    assert_eq!(values.len(), panels * padded * PANEL, "weights");
+    assert!(scales.len() == panels * PANEL && sums.len() == panels * PANEL, "scales and sums");
+    let output = job.output(out);
+    let x = &x[..job.rows * job.inputs];
+    scratch.row_scales.resize(scratch.row_scales.len().max(job.rows), 0.0);
+    let row_scales = &mut scratch.row_scales[..job.rows];
+    let parallel = job.threads() > 1;
+    if int8_tiles::takes_unsigned(level) {
+        let rows: &mut [u8] = bytemuck::cast_slice_mut(scratch.rows.resize(job.rows * padded));
+        quantise_rows(x, job.inputs, padded, rows, row_scales, parallel);
+    } else {
+        let rows: &mut [i16] = bytemuck::cast_slice_mut(scratch.rows.resize(job.rows * padded * size_of::<i16>()));
+        quantise_rows(x, job.inputs, padded, rows, row_scales, parallel);
+    }
+    let product = Int8Product {
+        x: &scratch.rows,
+        padded,
+        row_scales: &scratch.row_scales,
+        values,
+        scales,
+        sums,
+        bias: job.bias,
+        output,
+    };
+    job.pieces(|rows, panels| int8_tiles::piece(level, &product, rows, panels));
+}
+
+/// Number of values of `x` that a row of `padded` quantised values takes as bytes.
+pub(crate) fn row_bytes<Q: Quantised>(padded: usize) -> usize {
+    padded * size_of::<Q>()
+}

@@ -1,0 +1,214 @@
+//! int8 products: exact sums of products of bytes in 32 bits, then one scale for each element. Sums are exact, so all
+//! instruction sets give the same bits.
+//!
+//! Each step takes four inputs of some columns. VNNI instructions multiply and add them at once, with unsigned rows: 128 is added to
+//! a row's values, and `128 * sum(w)` taken off at the end. Without VNNI, bytes are widened to 16 bits, where sums of two
+//! products fit 32 bits (`vpmaddwd`): the 8-bit form (`vpmaddubsw`) saturates.
+
+use std::ops::Range;
+
+use super::PANEL;
+use super::drive::{Output, row_bytes, tile};
+use super::level::Level;
+use super::quantise::Quantised;
+
+/// A product of quantised rows with quantised panels.
+pub(crate) struct Int8Product<'a> {
+    /// `[rows, padded]` values of the type that the level takes.
+    pub x: &'a [i8],
+    /// The number of inputs, rounded up to a multiple of 4.
+    pub padded: usize,
+    /// `[rows]`
+    pub row_scales: &'a [f32],
+    /// `[panels, padded / 4, PANEL, 4]`
+    pub values: &'a [i8],
+    /// Of each column, `[panels * PANEL]`, like `sums` and `bias`.
+    pub scales: &'a [f32],
+    pub sums: &'a [i32],
+    pub bias: &'a [f32],
+    pub output: Output,
+}
+
+/// Whether rows are `u8` with 128 added; otherwise they are `i16`.
+pub(crate) fn takes_unsigned(level: Level) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return matches!(level, Level::AvxVnni | Level::Avx512Vnni);
+    #[cfg(not(target_arch = "x86_64"))]
+    return level != Level::Portable;
+}
+
+/// Sums of `N` columns, a panel or half of one, in registers of some instruction set, which all methods need.
+trait Sums<const N: usize>: Copy {
+    /// How rows are held.
+    type X: Quantised;
+    /// Four inputs of all columns.
+    type Weights: Copy;
+    /// Four inputs of a row, for all columns.
+    type Splat: Copy;
+    /// What is added to the values of rows.
+    const OFFSET: i32;
+
+    unsafe fn zero() -> Self;
+    unsafe fn load(from: *const i8) -> Self::Weights;
+    unsafe fn splat(from: *const Self::X) -> Self::Splat;
+    unsafe fn dot(self, x: Self::Splat, w: Self::Weights) -> Self;
+    unsafe fn values(self) -> [i32; N];
+}
+
+/// Computes `rows` and `panels` of `product` with the instructions of `level`, which the processor must have.
+pub(crate) fn piece(level: Level, product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY (all): the level says that the processor has the instructions; `drive` has checked the sizes.
+    match level {
+        Level::Portable => unsafe { run::<[i32; 8], 8>(product, rows, panels) },
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { x86::avx2(product, rows, panels) },
+        #[cfg(target_arch = "x86_64")]
+        Level::AvxVnni => unsafe { x86::avx_vnni(product, rows, panels) },
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { x86::avx512(product, rows, panels) },
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512Vnni => unsafe { x86::avx512_vnni(product, rows, panels) },
+    }
+}
+
+#[inline(always)]
+unsafe fn run<S: Sums<N>, const N: usize>(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
+    tile(
+        rows,
+        panels,
+        6,
+        product.padded * PANEL,
+        #[inline(always)]
+        |row, rows, panels| {
+            let units = panels.start * (PANEL / N)..panels.end * (PANEL / N);
+            // SAFETY: the caller's promise.
+            unsafe {
+                match rows {
+                    1 => strip::<S, N, 1, 4>(product, row, units),
+                    2 => strip::<S, N, 2, 2>(product, row, units),
+                    3 => strip::<S, N, 3, 2>(product, row, units),
+                    4 => strip::<S, N, 4, 1>(product, row, units),
+                    5 => strip::<S, N, 5, 1>(product, row, units),
+                    6 => strip::<S, N, 6, 1>(product, row, units),
+                    _ => debug_assert!(rows == 0, "a tile of {rows} rows"),
+                }
+            }
+        },
+    );
+}
+
+/// Computes `R` rows from `row` on of all `units` of `N` columns, `U` at a time.
+#[inline(always)]
+unsafe fn strip<S: Sums<N>, const N: usize, const R: usize, const U: usize>(
+    p: &Int8Product<'_>,
+    row: usize,
+    units: Range<usize>,
+) {
+    let mut unit = units.start;
+    // SAFETY: the caller's promise.
+    unsafe {
+        while unit + U <= units.end {
+            product_tile::<S, N, R, U>(p, row, unit);
+            unit += U;
+        }
+        while unit < units.end {
+            product_tile::<S, N, R, 1>(p, row, unit);
+            unit += 1;
+        }
+    }
+}
+
+/// Computes `R` rows from `row` on of the `U` units of `N` columns from `unit` on.
+#[inline(always)]
+unsafe fn product_tile<S: Sums<N>, const N: usize, const R: usize, const U: usize>(
+    p: &Int8Product<'_>,
+    row: usize,
+    unit: usize,
+) {
+    // SAFETY: rows and units are within the product, whose slices hold `padded` values for each row and column.
+    unsafe {
+        let x = p.x.as_ptr().add(row * row_bytes::<S::X>(p.padded)).cast::<S::X>();
+        let w: [*const i8; U] = std::array::from_fn(
+            #[inline(always)]
+            |u| {
+                let first = (unit + u) * N;
+                p.values.as_ptr().add(first / PANEL * p.padded * PANEL + first % PANEL * 4)
+            },
+        );
+        let mut sums = [[S::zero(); U]; R];
+        for group in 0..p.padded / 4 {
+            let mut weights = [S::load(w[0].add(group * 4 * PANEL)); U];
+            for u in 1..U {
+                weights[u] = S::load(w[u].add(group * 4 * PANEL));
+            }
+            for r in 0..R {
+                let x = S::splat(x.add(r * p.padded + group * 4));
+                for u in 0..U {
+                    sums[r][u] = sums[r][u].dot(x, weights[u]);
+                }
+            }
+        }
+        for u in 0..U {
+            let first = (unit + u) * N;
+            if first >= p.output.outputs {
+                return;
+            }
+            let scales = &*p.scales.as_ptr().add(first).cast::<[f32; N]>();
+            let offsets = &*p.sums.as_ptr().add(first).cast::<[i32; N]>();
+            let bias = &*p.bias.as_ptr().add(first).cast::<[f32; N]>();
+            for r in 0..R {
+                let row_scale = *p.row_scales.as_ptr().add(row + r);
+                let sums = sums[r][u].values();
+                let mut values = [0.0; N];
+                for i in 0..N {
+                    let sum = sums[i].wrapping_sub(S::OFFSET * offsets[i]);
+                    values[i] = sum as f32 * (row_scale * scales[i]) + bias[i];
+                }
+                p.output.store(row + r, first, values);
+            }
+        }
+    }
+}
+
+impl Sums<8> for [i32; 8] {
+    type X = i16;
+    type Weights = [i8; 32];
+    type Splat = [i16; 4];
+    const OFFSET: i32 = 0;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        [0; 8]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const i8) -> [i8; 32] {
+        // SAFETY: the caller's promise.
+        unsafe { from.cast::<[i8; 32]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const i16) -> [i16; 4] {
+        // SAFETY: the caller's promise.
+        unsafe { from.cast::<[i16; 4]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(mut self, x: [i16; 4], w: [i8; 32]) -> Self {
+        for i in 0..8 {
+            for j in 0..4 {
+                self[i] = self[i].wrapping_add(i32::from(x[j]).wrapping_mul(i32::from(w[i * 4 + j])));
+            }
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn values(self) -> [i32; 8] {
+        self
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[path = "int8_x86.rs"]
+mod x86;

@@ -1,0 +1,230 @@
+//! Sums of products of bytes with the instructions of x86.
+
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+use super::{Int8Product, Sums, run};
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn avx2(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { run::<Widened, 8>(product, rows, panels) }
+}
+
+#[target_feature(enable = "avx2,fma,avxvnni")]
+pub(super) unsafe fn avx_vnni(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { run::<Vnni256, 8>(product, rows, panels) }
+}
+
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) unsafe fn avx512(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { run::<Widened512, 16>(product, rows, panels) }
+}
+
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) unsafe fn avx512_vnni(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe { run::<Vnni512, 16>(product, rows, panels) }
+}
+
+#[inline(always)]
+fn values256(register: __m256i) -> [i32; 8] {
+    // SAFETY: both are 8 integers.
+    unsafe { std::mem::transmute(register) }
+}
+
+#[inline(always)]
+fn values512(register: __m512i) -> [i32; 16] {
+    // SAFETY: both are 16 integers.
+    unsafe { std::mem::transmute(register) }
+}
+
+/// Two sums for each of 8 columns, of the even and of the odd pairs of inputs; columns 0 to 3, then 4 to 7.
+#[derive(Clone, Copy)]
+struct Widened(__m256i, __m256i);
+
+impl Sums<8> for Widened {
+    type X = i16;
+    type Weights = (__m256i, __m256i);
+    type Splat = __m256i;
+    const OFFSET: i32 = 0;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the trait's promise, that the processor has the instructions; so below.
+        unsafe { Self(_mm256_setzero_si256(), _mm256_setzero_si256()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const i8) -> Self::Weights {
+        // SAFETY: as above, and 32 bytes lie there.
+        unsafe {
+            let widen = |from: *const i8| _mm256_cvtepi8_epi16(_mm_loadu_si128(from.cast()));
+            (widen(from), widen(from.add(16)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const i16) -> __m256i {
+        // SAFETY: as above, and four values lie there.
+        unsafe { _mm256_set1_epi64x(from.cast::<i64>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(self, x: __m256i, w: Self::Weights) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            Self(
+                _mm256_add_epi32(self.0, _mm256_madd_epi16(x, w.0)),
+                _mm256_add_epi32(self.1, _mm256_madd_epi16(x, w.1)),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn values(self) -> [i32; 8] {
+        // SAFETY: as above.
+        unsafe {
+            // Adds pairs: columns 0, 1, 4, 5, 2, 3, 6, 7; then puts the quarters in order.
+            let mixed = _mm256_hadd_epi32(self.0, self.1);
+            values256(_mm256_permute4x64_epi64::<0b11_01_10_00>(mixed))
+        }
+    }
+}
+
+/// As [`Widened`] for 16 columns: 0 to 7, then 8 to 15.
+#[derive(Clone, Copy)]
+struct Widened512(__m512i, __m512i);
+
+impl Sums<16> for Widened512 {
+    type X = i16;
+    type Weights = (__m512i, __m512i);
+    type Splat = __m512i;
+    const OFFSET: i32 = 0;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the trait's promise, that the processor has the instructions; so below.
+        unsafe { Self(_mm512_setzero_si512(), _mm512_setzero_si512()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const i8) -> Self::Weights {
+        // SAFETY: as above, and 64 bytes lie there.
+        unsafe {
+            let widen = |from: *const i8| _mm512_cvtepi8_epi16(_mm256_loadu_si256(from.cast()));
+            (widen(from), widen(from.add(32)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const i16) -> __m512i {
+        // SAFETY: as above, and four values lie there.
+        unsafe { _mm512_set1_epi64(from.cast::<i64>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(self, x: __m512i, w: Self::Weights) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            Self(
+                _mm512_add_epi32(self.0, _mm512_madd_epi16(x, w.0)),
+                _mm512_add_epi32(self.1, _mm512_madd_epi16(x, w.1)),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn values(self) -> [i32; 16] {
+        let (low, high) = (values512(self.0), values512(self.1));
+        std::array::from_fn(
+            #[inline(always)]
+            |i| {
+                let half = if i < 8 { &low } else { &high };
+                half[i % 8 * 2].wrapping_add(half[i % 8 * 2 + 1])
+            },
+        )
+    }
+}
+
+/// The sums of 8 columns.
+#[derive(Clone, Copy)]
+struct Vnni256(__m256i);
+
+impl Sums<8> for Vnni256 {
+    type X = u8;
+    type Weights = __m256i;
+    type Splat = __m256i;
+    const OFFSET: i32 = 128;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the trait's promise, that the processor has the instructions; so below.
+        unsafe { Self(_mm256_setzero_si256()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const i8) -> __m256i {
+        // SAFETY: as above, and 32 bytes lie there.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const u8) -> __m256i {
+        // SAFETY: as above, and four values lie there.
+        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(self, x: __m256i, w: __m256i) -> Self {
+        // SAFETY: as above. The form without saturation.
+        unsafe { Self(_mm256_dpbusd_avx_epi32(self.0, x, w)) }
+    }
+
+    #[inline(always)]
+    unsafe fn values(self) -> [i32; 8] {
+        values256(self.0)
+    }
+}
+
+/// The sums of 16 columns.
+#[derive(Clone, Copy)]
+struct Vnni512(__m512i);
+
+impl Sums<16> for Vnni512 {
+    type X = u8;
+    type Weights = __m512i;
+    type Splat = __m512i;
+    const OFFSET: i32 = 128;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the trait's promise, that the processor has the instructions; so below.
+        unsafe { Self(_mm512_setzero_si512()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const i8) -> __m512i {
+        // SAFETY: as above, and 64 bytes lie there.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const u8) -> __m512i {
+        // SAFETY: as above, and four values lie there.
+        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(self, x: __m512i, w: __m512i) -> Self {
+        // SAFETY: as above. The form without saturation.
+        unsafe { Self(_mm512_dpbusd_epi32(self.0, x, w)) }
+    }
+
+    #[inline(always)]
+    unsafe fn values(self) -> [i32; 16] {
+        values512(self.0)
+    }
+}

@@ -1,0 +1,76 @@
+//! The best of a vocabulary.
+
+use super::level::simd;
+use super::math::{exp, max, sum};
+
+/// Scores that are passed over at once if none is good enough.
+const BLOCK: usize = 64;
+
+/// The `k` largest log-probabilities `row - log(sum(exp(row)))` with their indices, best first; of equal ones the lower
+/// index first. Fewer if the row is shorter or holds NaN.
+pub fn top_k_log_probabilities(row: &[f32], k: usize, out: &mut Vec<(u32, f32)>) {
+    out.clear();
+    if k == 0 || row.is_empty() {
+        return;
+    }
+    let normaliser = simd(
+        #[inline(always)]
+        || {
+            let top = max(row);
+            top + sum(row.len(), |i| exp(row[i] - top)).ln()
+        },
+    );
+    simd(
+        #[inline(always)]
+        || {
+            for (block, scores) in row.chunks(BLOCK).enumerate() {
+                // Most blocks hold nothing that is good enough, which one pass of vector code finds out.
+                if out.len() == k && max(scores) <= out[k - 1].1 {
+                    continue;
+                }
+                for (i, score) in scores.iter().enumerate() {
+                    if score.is_nan() || out.len() == k && *score <= out[k - 1].1 {
+                        continue;
+                    }
+                    if out.len() == k {
+                        out.pop();
+                    }
+                    let place = out.partition_point(|(_, better)| better >= score);
+                    out.insert(place, ((block * BLOCK + i) as u32, *score));
+                }
+            }
+        },
+    );
+    out.iter_mut().for_each(|(_, score)| *score -= normaliser);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::values;
+
+    #[test]
+    fn the_best_come_first_and_equal_ones_by_index() {
+        let mut out = vec![(9, 9.0)];
+        for n in [1, 3, 64, 65, 1000] {
+            // Coarse values, so that many are equal.
+            let row: Vec<f32> = values(n, 7).iter().map(|v| (v * 8.0).round()).collect();
+            let total: f64 = row.iter().map(|v| f64::from(*v).exp()).sum();
+            let mut sorted: Vec<u32> = (0..n as u32).collect();
+            sorted.sort_by(|a, b| row[*b as usize].total_cmp(&row[*a as usize]).then(a.cmp(b)));
+            for k in [1, 2, 5, 12] {
+                top_k_log_probabilities(&row, k, &mut out);
+                assert_eq!(out.iter().map(|o| o.0).collect::<Vec<_>>(), sorted[..k.min(n)], "{k} best of {n}");
+                for (i, p) in &out {
+                    let exact = f64::from(row[*i as usize]) - total.ln();
+                    assert!((f64::from(*p) - exact).abs() < 1e-5, "{p} and {exact}");
+                }
+            }
+        }
+        top_k_log_probabilities(&[], 3, &mut out);
+        assert!(out.is_empty());
+        top_k_log_probabilities(&[1.0, f32::NEG_INFINITY, 1.0], 3, &mut out);
+        assert_eq!(out.iter().map(|o| o.0).collect::<Vec<_>>(), [0, 2, 1]);
+        assert_eq!(out[2].1, f32::NEG_INFINITY);
+    }
+}
