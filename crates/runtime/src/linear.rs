@@ -329,3 +329,7 @@ fn gather<T: bytemuck::Pod>(from: &[T], columns: &[u32], depth: usize, group: us
         }
     }
 }
+
+#[cfg(test)]
+#[path = "linear_tests.rs"]
+mod tests;

@@ -115,6 +115,9 @@ pub fn attend_all(projections: &[f32], d: usize, heads: usize, scratch: &mut Att
     let tokens = out.len().checked_div(d).unwrap_or(0);
     assert!(d.is_multiple_of(heads) && out.len() == tokens * d, "{heads} heads of {d} values");
     assert_eq!(projections.len(), tokens * 3 * d, "projections of {tokens} tokens");
+    if tokens == 0 {
+        return;
+    }
     let width = d / heads;
     let scale = 1.0 / (width as f32).sqrt();
     let (token_panels, width_panels) = (tokens.div_ceil(PANEL), width.div_ceil(PANEL));
@@ -162,7 +165,8 @@ mod tests {
         let mut out = vec![0.0; query.len()];
         for head in 0..heads {
             let of_head = head * width..(head + 1) * width;
-            let score = |k: &&[f32]| (product(&query[of_head.clone()], &k[of_head.clone()]) / (width as f64).sqrt()).exp();
+            let score =
+                |k: &&[f32]| (product(&query[of_head.clone()], &k[of_head.clone()]) / (width as f64).sqrt()).exp();
             let weights: Vec<f64> = keys.iter().map(score).collect();
             for i in of_head {
                 let sum: f64 = weights.iter().zip(values).map(|(w, v)| w * f64::from(v[i])).sum();

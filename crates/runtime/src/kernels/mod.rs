@@ -19,7 +19,7 @@ mod top_k;
 pub use attention::{AttentionScratch, KeysValues, attend, attend_all};
 pub use math::{axpy, dot, relu, softmax};
 pub use norm::layer_norm;
-pub use top_k::top_k_log_probabilities;
+pub use top_k::{log_sum_exp, top_k, top_k_log_probabilities};
 
 /// Output columns of a panel of packed weights.
 pub const PANEL: usize = 16;

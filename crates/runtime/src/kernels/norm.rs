@@ -43,8 +43,8 @@ mod tests {
                 let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / d as f64;
                 let variance = x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / d as f64;
                 for i in 0..d {
-                    let exact = (f64::from(x[i]) - mean) / (variance + 1e-5).sqrt() * f64::from(gamma[i])
-                        + f64::from(beta[i]);
+                    let exact =
+                        (f64::from(x[i]) - mean) / (variance + 1e-5).sqrt() * f64::from(gamma[i]) + f64::from(beta[i]);
                     assert!((f64::from(out[i]) - exact).abs() < 1e-5, "d {d}, {i}: {} and {exact}", out[i]);
                 }
             }

@@ -9,17 +9,32 @@ const BLOCK: usize = 64;
 /// The `k` largest log-probabilities `row - log(sum(exp(row)))` with their indices, best first; of equal ones the lower
 /// index first. Fewer if the row is shorter or holds NaN.
 pub fn top_k_log_probabilities(row: &[f32], k: usize, out: &mut Vec<(u32, f32)>) {
-    out.clear();
-    if k == 0 || row.is_empty() {
-        return;
+    if row.is_empty() {
+        return out.clear();
     }
-    let normaliser = simd(
+    let normaliser = log_sum_exp(row);
+    top_k(row, k, out);
+    out.iter_mut().for_each(|(_, score)| *score -= normaliser);
+}
+
+/// `log(sum(exp(row)))`, without overflow.
+pub fn log_sum_exp(row: &[f32]) -> f32 {
+    simd(
         #[inline(always)]
         || {
             let top = max(row);
             top + sum(row.len(), |i| exp(row[i] - top)).ln()
         },
-    );
+    )
+}
+
+/// The `k` largest values with their indices, best first; of equal ones the lower index first. Fewer if the row is shorter or
+/// holds NaN.
+pub fn top_k(row: &[f32], k: usize, out: &mut Vec<(u32, f32)>) {
+    out.clear();
+    if k == 0 {
+        return;
+    }
     simd(
         #[inline(always)]
         || {
@@ -41,7 +56,6 @@ pub fn top_k_log_probabilities(row: &[f32], k: usize, out: &mut Vec<(u32, f32)>)
             }
         },
     );
-    out.iter_mut().for_each(|(_, score)| *score -= normaliser);
 }
 
 #[cfg(test)]

@@ -1,0 +1,237 @@
+//! Packed products against f64, and against themselves: cut otherwise, on other threads, with other instructions.
+
+use std::sync::Arc;
+
+use strata_store::MappedFile;
+
+use super::*;
+use crate::kernels::testing::values;
+
+const SHAPES: [(usize, usize); 9] =
+    [(1, 1), (3, 7), (16, 4), (17, 33), (15, 512), (64, 64), (130, 70), (200, 129), (5, 0)];
+
+struct Case {
+    x: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+fn case(rows: usize, (outputs, inputs): (usize, usize)) -> Case {
+    Case { x: values(rows * inputs, 1), weight: values(outputs * inputs, 2), bias: values(outputs, 3) }
+}
+
+impl Case {
+    fn linear(&self, (outputs, inputs): (usize, usize), precision: Precision) -> Linear {
+        Linear::pack(&self.weight, Some(&self.bias), outputs, inputs, precision)
+    }
+}
+
+fn apply(level: Level, linear: &Linear, x: &[f32], rows: usize, options: Options) -> Vec<f32> {
+    let mut out = vec![f32::NAN; rows * linear.outputs()];
+    linear.apply_at(level, x, rows, &mut out, options, &mut Scratch::default());
+    out
+}
+
+/// `x W^T + b` in f64, of what int8 makes of `x` and `W` if it is asked for.
+fn reference(case: &Case, rows: usize, (outputs, inputs): (usize, usize), precision: Precision) -> Vec<f64> {
+    let quantise = |row: &[f32]| -> Vec<f64> {
+        let largest = row.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        if precision == Precision::F32 || largest == 0.0 {
+            return row.iter().map(|v| f64::from(*v)).collect();
+        }
+        let factor = 127.0 / largest;
+        row.iter().map(|v| f64::from((v * factor).round_ties_even()) * f64::from(largest / 127.0)).collect()
+    };
+    let weight: Vec<Vec<f64>> = (0..outputs).map(|o| quantise(&case.weight[o * inputs..][..inputs])).collect();
+    let mut out = Vec::new();
+    for r in 0..rows {
+        let x = quantise(&case.x[r * inputs..][..inputs]);
+        for o in 0..outputs {
+            out.push(x.iter().zip(&weight[o]).map(|(x, w)| x * w).sum::<f64>() + f64::from(case.bias[o]));
+        }
+    }
+    out
+}
+
+#[test]
+fn products_agree_with_f64_at_every_level() {
+    for shape in SHAPES {
+        for rows in [0, 1, 2, 3, 4, 5, 6, 7, 8, 17, 130] {
+            let case = case(rows, shape);
+            for precision in [Precision::F32, Precision::Int8] {
+                let linear = case.linear(shape, precision);
+                let exact = reference(&case, rows, shape, precision);
+                for level in Level::available() {
+                    let out = apply(*level, &linear, &case.x, rows, Options::default());
+                    for (i, (a, b)) in out.iter().zip(&exact).enumerate() {
+                        let error = (f64::from(*a) - b).abs();
+                        assert!(
+                            error < 1e-5 * (1.0 + b.abs()),
+                            "{level:?} {precision:?} {rows} x {shape:?}, {i}: {a}, {b}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn levels_give_the_same_bits() {
+    for shape in SHAPES {
+        let case = case(19, shape);
+        for precision in [Precision::F32, Precision::Int8] {
+            let linear = case.linear(shape, precision);
+            // Without fused multiply-add the portable level rounds f32 more often.
+            let skip = if precision == Precision::F32 { 1 } else { 0 };
+            let mut levels = Level::available().iter().skip(skip);
+            let first = levels.next().map(|l| apply(*l, &linear, &case.x, 19, Options::default()));
+            for level in levels {
+                assert_eq!(first, Some(apply(*level, &linear, &case.x, 19, Options::default())), "{level:?} {shape:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_has_the_same_bits_in_any_batch_and_on_any_threads() {
+    for shape in [(17, 33), (130, 70), (1000, 257)] {
+        let case = case(64, shape);
+        let inputs = shape.1;
+        for precision in [Precision::F32, Precision::Int8] {
+            let linear = case.linear(shape, precision);
+            for level in Level::available() {
+                let one = Options { threads: 1, ..Options::default() };
+                let alone: Vec<f32> =
+                    case.x.chunks(inputs).flat_map(|row| apply(*level, &linear, row, 1, one)).collect();
+                for rows in [1, 2, 3, 4, 5, 7, 64] {
+                    for threads in [1, 2, 3] {
+                        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                        for first in [0, 1, 64 - rows].into_iter().filter(|f| f + rows <= 64) {
+                            let x = &case.x[first * inputs..(first + rows) * inputs];
+                            let out = pool.install(|| apply(*level, &linear, x, rows, Options::default()));
+                            assert!(
+                                out[..] == alone[first * shape.0..(first + rows) * shape.0],
+                                "{level:?} {precision:?} {shape:?}: {rows} rows from {first} on {threads} threads"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn activation_accumulation_and_stride_follow_the_product() {
+    for (precision, shape) in [(Precision::F32, (37, 20)), (Precision::Int8, (37, 20)), (Precision::F32, (600, 300))] {
+        let (rows, outputs) = (9, shape.0);
+        let case = case(rows, shape);
+        let linear = case.linear(shape, precision);
+        for level in Level::available() {
+            let plain = apply(*level, &linear, &case.x, rows, Options::default());
+            for (relu, accumulate) in [(false, true), (true, false), (true, true)] {
+                let stride = outputs + 5;
+                let before = values(rows * stride, 8);
+                let mut out = before.clone();
+                let options = Options {
+                    activation: if relu { Activation::Relu } else { Activation::None },
+                    accumulate,
+                    out_stride: Some(stride),
+                    ..Options::default()
+                };
+                // Written into columns 5.. of a wider buffer.
+                linear.apply_at(*level, &case.x, rows, &mut out[5..], options, &mut Scratch::default());
+                for (i, (after, before)) in out.iter().zip(&before).enumerate() {
+                    let (row, column) = (i / stride, i % stride);
+                    if column < 5 {
+                        assert_eq!(after, before, "a value beside the columns");
+                        continue;
+                    }
+                    let y = plain[row * outputs + column - 5];
+                    let y = if relu { y.max(0.0) } else { y };
+                    assert_eq!(*after, if accumulate { before + y } else { y }, "{level:?} row {row} column {column}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn selected_columns_have_the_same_bits() {
+    let (rows, shape) = (6, (130, 33));
+    let case = case(rows, shape);
+    let mut scratch = Scratch::default();
+    for precision in [Precision::F32, Precision::Int8] {
+        let linear = case.linear(shape, precision);
+        let all = apply(Level::best(), &linear, &case.x, rows, Options::default());
+        for columns in [(0..130).rev().collect::<Vec<u32>>(), vec![], vec![129], vec![5, 5, 18, 64, 3]] {
+            let mut out = vec![f32::NAN; rows * columns.len()];
+            linear.apply_columns(&case.x, rows, &columns, &mut out, Options::default(), &mut scratch);
+            let expected: Vec<f32> = all.chunks(130).flat_map(|row| columns.iter().map(|c| row[*c as usize])).collect();
+            assert_eq!(out, expected, "{precision:?}, {} columns", columns.len());
+        }
+    }
+}
+
+#[test]
+fn int8_sums_never_saturate() {
+    // The largest products that there are, all of one sign: 127 * 127 * 3000 in each sum.
+    let inputs = 3000;
+    for sign in [1.0, -1.0] {
+        let linear = Linear::pack(&vec![2.0; 5 * inputs], None, 5, inputs, Precision::Int8);
+        for level in Level::available() {
+            for rows in 1..8 {
+                let out = apply(*level, &linear, &vec![sign; rows * inputs], rows, Options::default());
+                assert!(out.iter().all(|v| (v - 6000.0 * sign).abs() < 0.01), "{level:?}: {out:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nan_is_not_hidden() {
+    for precision in [Precision::F32, Precision::Int8] {
+        let linear = Linear::pack(&values(20 * 9, 2), None, 20, 9, precision);
+        let mut x = values(3 * 9, 1);
+        x[9 + 4] = f32::NAN;
+        for level in Level::available() {
+            let options = Options { activation: Activation::Relu, ..Options::default() };
+            let out = apply(*level, &linear, &x, 3, options);
+            for (i, v) in out.iter().enumerate() {
+                assert_eq!(v.is_nan(), i / 20 == 1, "{level:?} {precision:?} {i}: {v}");
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_make_the_same_map_again() {
+    let (rows, shape) = (4, (37, 18));
+    let case = case(rows, shape);
+    let folder = tempfile::tempdir().unwrap();
+    for precision in [Precision::F32, Precision::Int8] {
+        let linear = case.linear(shape, precision);
+        let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
+        for part in linear.parts() {
+            bytes.resize(bytes.len().next_multiple_of(crate::storage::ALIGNMENT), 0);
+            ranges.push((part.name, bytes.len()..bytes.len() + part.bytes.len()));
+            let size = if part.kind == "i8" { 1 } else { 4 };
+            assert_eq!(part.shape.iter().product::<usize>() * size, part.bytes.len(), "{}", part.name);
+            bytes.extend_from_slice(part.bytes);
+        }
+        let path = folder.path().join(format!("{precision:?}"));
+        std::fs::write(&path, &bytes).unwrap();
+        let file = Arc::new(MappedFile::open(&path).unwrap());
+        let find = |name| ranges.iter().find(|(n, _)| *n == name).map(|(_, range)| range.clone());
+        let shape = Shape { outputs: 37, inputs: 18, precision };
+        let mapped = Linear::mapped(&file, shape, find).unwrap();
+        assert_eq!(mapped.bytes(), linear.bytes());
+        let result = |linear| apply(Level::best(), linear, &case.x, rows, Options::default());
+        assert_eq!(result(&mapped), result(&linear));
+        let wrong = Linear::mapped(&file, Shape { inputs: 40, ..shape }, find);
+        assert!(matches!(wrong, Err(LayoutError::Size { part: "weight", .. })));
+        let missing = Linear::mapped(&file, shape, |name| if name == "bias" { None } else { find(name) });
+        assert!(matches!(missing, Err(LayoutError::Missing("bias"))));
+    }
+}
