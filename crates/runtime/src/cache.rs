@@ -1,0 +1,83 @@
+//! Keys and values that the decoder keeps.
+//!
+//! Of target tokens: one table for all sentences, a row for each token that a live hypothesis has read. A hypothesis is a
+//! leaf of its sentence's tree of tokens, and hypotheses with a common beginning share its rows; so a beam is reordered
+//! by following other leaves, and no key or value is ever copied. Rows that no live hypothesis reaches go back to the
+//! table and are used again, warm in the processor's cache. The price is a gather in attention, which reads whole rows
+//! (`2d` values) and so costs nothing next to the products; copying caches instead costs `beam * length * 2d` values a
+//! layer and step.
+//!
+//! Of source tokens: one block for each sentence, shared by its hypotheses, computed once.
+
+/// Keys and values of target tokens.
+pub(crate) struct TargetCache {
+    /// `[rows, 2d]` of each layer.
+    pub layers: Vec<Vec<f32>>,
+    /// Rows that nobody uses.
+    free: Vec<u32>,
+    rows: usize,
+    width: usize,
+}
+
+impl TargetCache {
+    pub fn new(layers: usize, d: usize) -> Self {
+        Self { layers: vec![Vec::new(); layers], free: Vec::new(), rows: 0, width: 2 * d }
+    }
+
+    /// A row that nobody uses.
+    pub fn take(&mut self) -> u32 {
+        if self.free.is_empty() {
+            let more = self.rows.max(32);
+            self.layers.iter_mut().for_each(|layer| layer.resize((self.rows + more) * self.width, 0.0));
+            // The lowest is taken first.
+            self.free.extend((self.rows as u32..(self.rows + more) as u32).rev());
+            self.rows += more;
+        }
+        self.free.pop().unwrap_or_default()
+    }
+
+    /// Gives a row back.
+    pub fn give_back(&mut self, row: u32) {
+        self.free.push(row);
+    }
+
+    /// Rows in use.
+    #[cfg(test)]
+    pub fn used(&self) -> usize {
+        self.rows - self.free.len()
+    }
+}
+
+/// Keys and values of one source sentence.
+#[derive(Default)]
+pub(crate) struct Source {
+    pub length: usize,
+    /// `[length, 2d]` of each layer.
+    pub layers: Vec<Vec<f32>>,
+}
+
+/// The source sentences under way, by slot.
+#[derive(Default)]
+pub(crate) struct Sources {
+    pub slots: Vec<Source>,
+    free: Vec<u32>,
+}
+
+impl Sources {
+    /// A free slot for a sentence of `length` tokens.
+    pub fn take(&mut self, length: usize, layers: usize, d: usize) -> u32 {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Source::default());
+            self.slots.len() as u32 - 1
+        });
+        let source = &mut self.slots[slot as usize];
+        source.length = length;
+        source.layers.resize(layers, Vec::new());
+        source.layers.iter_mut().for_each(|layer| layer.resize(length * 2 * d, 0.0));
+        slot
+    }
+
+    pub fn give_back(&mut self, slot: u32) {
+        self.free.push(slot);
+    }
+}

@@ -1,0 +1,228 @@
+//! Continuous batching: sentences join the batch when there is room and leave it when they are finished, whatever their
+//! neighbours do.
+//!
+//! A request's bits do not depend on its neighbours, on when it joins, or on the number of threads: every row of every product
+//! is computed by itself, and sums have a fixed order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::cache::{Sources, TargetCache};
+use crate::decoder::StepTokens;
+use crate::error::Error;
+use crate::model::Model;
+use crate::request::{Hypothesis, Request};
+use crate::routing::TokenRouting;
+use crate::search::Search;
+use crate::vocabulary::{Projection, Rows};
+use crate::workspace::Workspace;
+
+/// What a session may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most source tokens under way; one sentence may exceed it by itself.
+    pub source_tokens: usize,
+    /// Most hypotheses under way; one sentence may exceed it by itself.
+    pub hypotheses: usize,
+    /// Sentences that wait join together once they have so many source tokens, or all of them fit: encoding many tokens at
+    /// once reads the encoder's weights once.
+    pub join_tokens: usize,
+    /// Threads of every step.
+    pub threads: usize,
+}
+
+/// For one machine that does nothing else.
+impl Default for Limits {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { source_tokens: 4096, hypotheses: 320, join_tokens: 256, threads }
+    }
+}
+
+/// A request's translations.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// What [`Session::submit`] gave.
+    pub id: u64,
+    /// Up to `nbest` translations, best first; at least one.
+    pub hypotheses: Vec<Hypothesis>,
+}
+
+/// Requests on their way through a model, step by step.
+pub struct Session {
+    model: Arc<Model>,
+    limits: Limits,
+    next_id: u64,
+    waiting: VecDeque<(u64, Request)>,
+    active: Vec<Active>,
+    own: TargetCache,
+    sources: Sources,
+    workspace: Workspace,
+    tokens: StepTokens,
+    projection: Projection,
+    joining: Joining,
+}
+
+/// A sentence in the batch.
+struct Active {
+    id: u64,
+    /// Slot of its source.
+    source: u32,
+    search: Search,
+}
+
+/// Buffers of sentences that join.
+#[derive(Default)]
+struct Joining {
+    ids: Vec<u32>,
+    offsets: Vec<usize>,
+    slots: Vec<u32>,
+}
+
+impl Session {
+    /// A session without requests.
+    pub fn new(model: Arc<Model>, limits: Limits) -> Self {
+        Self {
+            own: TargetCache::new(model.decoder.len(), model.config.d_model),
+            workspace: Workspace::new(limits.threads),
+            model,
+            limits,
+            next_id: 0,
+            waiting: VecDeque::new(),
+            active: Vec::new(),
+            sources: Sources::default(),
+            tokens: StepTokens::default(),
+            projection: Projection::default(),
+            joining: Joining::default(),
+        }
+    }
+
+    /// Puts a request into the queue and gives its id. Requests join the batch in the order of their submission.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a request that does not fit the model.
+    pub fn submit(&mut self, request: Request) -> Result<u64, Error> {
+        request.check(&self.model.config)?;
+        let id = self.next_id;
+        self.next_id += 1;
+        self.waiting.push_back((id, request));
+        Ok(id)
+    }
+
+    /// Forgets a request, waiting or under way; gives whether there was one.
+    pub fn cancel(&mut self, id: u64) -> bool {
+        if let Some(at) = self.waiting.iter().position(|(waiting, _)| *waiting == id) {
+            self.waiting.remove(at);
+            return true;
+        }
+        let Some(at) = self.active.iter().position(|active| active.id == id) else { return false };
+        let mut active = self.active.remove(at);
+        active.search.abandon(&mut self.own);
+        self.sources.give_back(active.source);
+        true
+    }
+
+    /// Whether no request is waiting or under way.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.active.is_empty()
+    }
+
+    /// Requests that wait for room.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Requests under way.
+    pub fn active(&self) -> usize {
+        self.active.len()
+    }
+
+    /// Lets waiting sentences join, extends every hypothesis by a token, and gives the requests that are finished thereby.
+    pub fn step(&mut self) -> Vec<Finished> {
+        self.join();
+        if self.active.is_empty() {
+            return Vec::new();
+        }
+        self.tokens.clear();
+        self.workspace.tracer.clear();
+        let tracing = self.active.iter().any(|active| active.search.request().options.routing);
+        for active in &mut self.active {
+            active.search.read(active.source, &mut self.tokens, &mut self.own);
+            if tracing {
+                self.workspace.tracer.wanted.resize(self.tokens.len(), active.search.request().options.routing);
+            }
+        }
+        self.model.read(&mut self.tokens, &mut self.own, &self.sources, &mut self.workspace);
+        let mut attention = self.tokens.attention_rows.as_slice();
+        let mut row = 0;
+        for active in &mut self.active {
+            active.search.observe(&mut attention, row, &mut self.workspace.tracer);
+            row += active.search.pending();
+        }
+        let searches = || self.active.iter().map(|active| &active.search);
+        let hidden = &self.workspace.normed[..self.tokens.len() * self.model.config.d_model];
+        self.projection.run(&self.model, Rows { hidden, searches: &searches }, &mut self.workspace.scratch);
+        let mut finished = Vec::new();
+        let mut row = 0;
+        self.active.retain_mut(|active| {
+            let rows = row..row + active.search.pending();
+            row = rows.end;
+            let over = active.search.advance(&self.projection.candidates[rows], &mut self.own);
+            if over {
+                self.sources.give_back(active.source);
+                finished.push(Finished { id: active.id, hypotheses: active.search.finish() });
+            }
+            !over
+        });
+        finished
+    }
+
+    /// Encodes waiting sentences for which there is room.
+    fn join(&mut self) {
+        let mut tokens: usize = self.active.iter().map(|active| active.search.request().source.len()).sum();
+        let mut width: usize = self.active.iter().map(|active| active.search.request().width()).sum();
+        let (mut joining, mut new_tokens) = (0, 0);
+        for (_, request) in &self.waiting {
+            let alone = self.active.is_empty() && joining == 0;
+            tokens += request.source.len();
+            width += request.width();
+            if !alone && (tokens > self.limits.source_tokens || width > self.limits.hypotheses) {
+                break;
+            }
+            joining += 1;
+            new_tokens += request.source.len();
+        }
+        let enough = joining == self.waiting.len() || new_tokens >= self.limits.join_tokens || self.active.is_empty();
+        if joining == 0 || !enough {
+            return;
+        }
+        let (layers, d) = (self.model.decoder.len(), self.model.config.d_model);
+        let Joining { ids, offsets, slots } = &mut self.joining;
+        ids.clear();
+        slots.clear();
+        offsets.clear();
+        offsets.push(0);
+        self.workspace.tracer.clear();
+        let tracing = self.waiting.iter().take(joining).any(|(_, request)| request.options.routing);
+        for (_, request) in self.waiting.iter().take(joining) {
+            ids.extend_from_slice(&request.source);
+            offsets.push(ids.len());
+            slots.push(self.sources.take(request.source.len(), layers, d));
+            if tracing {
+                self.workspace.tracer.wanted.resize(ids.len(), request.options.routing);
+            }
+        }
+        self.model.encode(ids, offsets, &mut self.workspace);
+        self.model.keep_sources(offsets, slots, &mut self.sources, &mut self.workspace);
+        for ((slot, bounds), (id, request)) in slots.iter().zip(offsets.windows(2)).zip(self.waiting.drain(..joining)) {
+            let mut routing: Vec<TokenRouting> = Vec::new();
+            if request.options.routing {
+                routing.extend((bounds[0]..bounds[1]).map(|row| self.workspace.tracer.take(row)));
+            }
+            let longest = request.longest(&self.model.config);
+            let mut search = Search::new(request, longest);
+            search.source_routing = routing;
+            self.active.push(Active { id, source: *slot, search });
+        }
+    }
+}

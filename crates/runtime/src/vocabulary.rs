@@ -1,0 +1,116 @@
+//! From the decoder's output to candidates: the output projection, whole or over a request's part of the vocabulary, a few rows at
+//! a time so that logits stay in the cache.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::linear::Scratch;
+use crate::model::Model;
+use crate::parallel::room;
+use crate::search::{Candidates, RowScratch, Search};
+use crate::workspace::plain;
+
+/// Rows whose logits exist at a time.
+const CHUNK: usize = 64;
+
+/// Buffers of the projection, and its result.
+#[derive(Default)]
+pub(crate) struct Projection {
+    /// Candidates of each row; there may be more than rows.
+    pub candidates: Vec<Candidates>,
+    /// `[CHUNK, vocabulary]`
+    logits: Vec<f32>,
+    /// Which search (by its place) and which of its pending tokens each row is.
+    owners: Vec<(u32, u32)>,
+    scratch: Vec<RowScratch>,
+}
+
+/// The rows of a step.
+pub(crate) struct Rows<'a, S> {
+    /// `[rows, d]`
+    pub hidden: &'a [f32],
+    /// Gives the searches, whose pending tokens the rows are.
+    pub searches: &'a S,
+}
+
+impl Projection {
+    /// Finds the candidates of all rows.
+    pub fn run<'a, S, I>(&mut self, model: &Model, rows: Rows<'_, S>, scratch: &mut [Scratch])
+    where
+        S: Fn() -> I,
+        I: Iterator<Item = &'a Search>,
+    {
+        let d = model.config.d_model;
+        let searches: Vec<&Search> = (rows.searches)().collect();
+        self.owners.clear();
+        for (place, search) in searches.iter().enumerate() {
+            self.owners.extend((0..search.pending() as u32).map(|i| (place as u32, i)));
+        }
+        room(&mut self.candidates, self.owners.len());
+        self.scratch.resize_with(scratch.len(), RowScratch::default);
+        let mut start = 0;
+        for group in searches.chunk_by(|a, b| same(vocabulary(a), vocabulary(b))) {
+            let columns = vocabulary(group[0]);
+            let end = start + group.iter().map(|search| search.pending()).sum::<usize>();
+            while start < end {
+                let chunk = start..end.min(start + CHUNK);
+                start = chunk.end;
+                let hidden = &rows.hidden[chunk.start * d..chunk.end * d];
+                self.project(model, hidden, chunk, columns.map(|ids| &**ids), &searches, scratch);
+            }
+        }
+    }
+
+    fn project(
+        &mut self,
+        model: &Model,
+        hidden: &[f32],
+        chunk: Range<usize>,
+        columns: Option<&[u32]>,
+        searches: &[&Search],
+        scratch: &mut [Scratch],
+    ) {
+        let threads = scratch.len();
+        let width = columns.map_or(model.config.vocab_size, <[u32]>::len);
+        let logits = room(&mut self.logits, chunk.len() * width);
+        match columns {
+            None => model.output.apply(hidden, chunk.len(), logits, plain(threads), &mut scratch[0]),
+            Some(ids) => model.output.apply_columns(hidden, chunk.len(), ids, logits, plain(threads), &mut scratch[0]),
+        }
+        let piece = chunk.len().div_ceil(threads);
+        let candidates = &mut self.candidates[chunk.clone()];
+        let owners = &self.owners[chunk];
+        let work = |(((logits, candidates), owners), scratch): (
+            ((&mut [f32], &mut [Candidates]), &[(u32, u32)]),
+            &mut RowScratch,
+        )| {
+            for ((logits, out), (search, i)) in logits.chunks_exact_mut(width).zip(candidates).zip(owners) {
+                searches[*search as usize].candidates(*i as usize, logits, scratch, out);
+            }
+        };
+        let pieces = logits
+            .par_chunks_mut(piece * width)
+            .zip(candidates.par_chunks_mut(piece))
+            .zip(owners.par_chunks(piece))
+            .zip(&mut self.scratch);
+        if threads == 1 {
+            work((((logits, candidates), owners), &mut self.scratch[0]));
+        } else {
+            pieces.for_each(work);
+        }
+    }
+}
+
+fn vocabulary(search: &Search) -> Option<&Arc<[u32]>> {
+    search.request().options.vocabulary.as_ref()
+}
+
+fn same(a: Option<&Arc<[u32]>>, b: Option<&Arc<[u32]>>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    }
+}

@@ -1,0 +1,69 @@
+//! Where a model's weights come from: a safetensors file, or values made from a seed for benchmarks and tests.
+
+use std::borrow::Cow;
+
+use strata_store::TensorFile;
+
+use crate::error::Error;
+
+/// Weights by the names that `model.safetensors` gives them, such as `encoder.layers.1.block.experts.3.fc1.weight`.
+pub trait Weights {
+    /// The values of weight `name` of `shape`, row-major.
+    ///
+    /// # Errors
+    /// A weight that is missing or has another shape.
+    fn f32(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, Error>;
+}
+
+impl Weights for TensorFile {
+    fn f32(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, Error> {
+        Ok(TensorFile::f32(self, name, shape)?)
+    }
+}
+
+/// Random weights that follow from a seed and each weight's name alone. They make no sense as translations, but cost what
+/// trained weights cost, so that speed can be measured without a model at hand.
+#[derive(Clone, Debug)]
+pub struct RandomWeights {
+    /// Names the model.
+    pub seed: u64,
+    /// Largest weight of a matrix times the square root of its inputs; 1 keeps hidden states at their size.
+    pub gain: f32,
+}
+
+impl RandomWeights {
+    /// Weights of the usual size.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, gain: 1.0 }
+    }
+}
+
+impl Weights for RandomWeights {
+    fn f32(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, Error> {
+        // FNV-1a of the name, mixed with the seed.
+        let hash =
+            name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+        let count: usize = shape.iter().product();
+        let inputs = shape.last().copied().unwrap_or(1) as f32;
+        // A norm's weights lie around 1; a variance of 1/inputs keeps a product's outputs at the size of its inputs.
+        let (centre, bound) = match shape.len() {
+            1 if name.ends_with("weight") => (1.0, 0.2),
+            1 => (0.0, 0.2),
+            _ => (0.0, self.gain * (3.0 / inputs).sqrt()),
+        };
+        let value = |i: u64| {
+            let uniform = (mix(self.seed ^ hash, i) >> 40) as f32 / (1u64 << 24) as f32;
+            centre + bound * (2.0 * uniform - 1.0)
+        };
+        Ok(Cow::Owned((0..count as u64).map(value).collect()))
+    }
+}
+
+/// SplitMix64 (Steele et al., 2014) of two numbers: the `count`-th number of the generator that `seed` names. It has no
+/// state, so that a number can be drawn whenever and wherever it is needed.
+pub(crate) fn mix(seed: u64, count: u64) -> u64 {
+    let mut z = seed ^ count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,88 @@
+//! What the integration tests share: small configurations of every kind, and requests.
+#![allow(dead_code)] // each test uses some of it
+
+pub mod reference;
+
+use std::sync::Arc;
+
+use strata_recipe::{Kind, ModelConfig, Normalisation};
+use strata_runtime::{Engine, Model, Precision, RandomWeights, Request, SearchOptions};
+
+/// Id of the end mark in all tests.
+pub const END: u32 = 1;
+
+pub fn small() -> ModelConfig {
+    ModelConfig {
+        encoder_layers: 2,
+        decoder_layers: 2,
+        d_model: 16,
+        d_ffn: 24,
+        heads: 2,
+        vocab_size: 29,
+        max_length: 24,
+        ..ModelConfig::default()
+    }
+}
+
+/// One small model of each kind, and of each rule that changes inference.
+pub fn kinds() -> Vec<ModelConfig> {
+    let smoe = |strata: &[usize]| ModelConfig { kind: Kind::Smoe, strata: strata.to_vec(), ..small() };
+    let reference = |config| ModelConfig { normalisation: Normalisation::Reference, ..config };
+    vec![
+        small(),
+        ModelConfig { kind: Kind::Moe, experts: 4, ..small() },
+        ModelConfig { kind: Kind::Moe, experts: 5, eom: 0.2, moe_every: 1, ..small() },
+        ModelConfig { kind: Kind::Switch, experts: 4, top_k: 1, ..small() },
+        ModelConfig { kind: Kind::Cmr, experts: 4, ..small() },
+        ModelConfig { kind: Kind::Stacked, strata: vec![2, 2], ..small() },
+        smoe(&[2, 2]),
+        smoe(&[2, 1, 3]),
+        ModelConfig { top_k: 1, eom: 0.1, ..smoe(&[2, 2, 2]) },
+        reference(smoe(&[4])),
+        reference(smoe(&[2, 2, 2])),
+        ModelConfig { encoder_layers: 1, decoder_layers: 3, moe_every: 1, ..reference(smoe(&[3, 2])) },
+    ]
+}
+
+pub fn engine(config: &ModelConfig, seed: u64, precision: Precision) -> Engine {
+    let model = Model::pack(config, &RandomWeights::new(seed), precision).expect("a model");
+    Engine::new(Arc::new(model))
+}
+
+/// SplitMix64, for test data.
+pub struct Numbers(pub u64);
+
+impl Numbers {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
+/// `count` random sources with a tag in front and the end mark behind.
+pub fn sources(config: &ModelConfig, count: usize, seed: u64) -> Vec<Vec<u32>> {
+    let mut numbers = Numbers(seed);
+    let longest = (config.max_length as u64 - 2).min(9);
+    (0..count)
+        .map(|_| {
+            let length = 1 + numbers.below(longest);
+            let words = (0..length).map(|_| 2 + numbers.below(config.vocab_size as u64 - 2) as u32);
+            [2].into_iter().chain(words.collect::<Vec<_>>()).chain([END]).collect()
+        })
+        .collect()
+}
+
+pub fn options() -> SearchOptions {
+    SearchOptions { end: END, max_ratio: 1.0, max_extra: 4, suppressed: Arc::new([0]), ..SearchOptions::default() }
+}
+
+pub fn request(source: &[u32], options: &SearchOptions) -> Request {
+    Request::new(source.to_vec(), 2, Arc::new(options.clone()))
+}

@@ -1,0 +1,125 @@
+//! The engine's numbers against a plain statement of the model that computes every prefix from scratch.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::reference::Reference;
+use common::{END, engine, kinds, options, request, sources};
+use strata_runtime::{Limits, Precision, RandomWeights, SearchOptions};
+
+#[test]
+fn scores_of_given_translations_are_those_of_the_plain_model() {
+    for (seed, config) in kinds().into_iter().enumerate() {
+        let engine = engine(&config, seed as u64, Precision::F32);
+        let reference = Reference { config: &config, weights: RandomWeights::new(seed as u64) };
+        let lines = sources(&config, 4, 11 + seed as u64);
+        let (source, target) = (&lines[0], &lines[1][1..lines[1].len() - 1]);
+        let found = engine.score(source, 2, target, END).expect("scores");
+        assert_eq!(found.len(), target.len() + 1);
+        for (i, found) in found.iter().enumerate() {
+            let prefix: Vec<u32> = [2].iter().chain(&target[..i]).copied().collect();
+            let id = target.get(i).copied().unwrap_or(END);
+            let expected = reference.next(source, &prefix).0[id as usize];
+            assert!((f64::from(*found) - expected).abs() < 1e-5, "{}: {found}, plainly {expected}", config.name());
+        }
+    }
+}
+
+#[test]
+fn each_step_of_a_beam_gives_the_numbers_of_a_computation_from_scratch() {
+    for (seed, config) in kinds().into_iter().enumerate() {
+        let engine = engine(&config, seed as u64, Precision::F32);
+        let reference = Reference { config: &config, weights: RandomWeights::new(seed as u64) };
+        let lines = sources(&config, 3, 5 + seed as u64);
+        let options = SearchOptions { beam: 3, nbest: 3, attention: true, alignment: true, ..options() };
+        let requests: Vec<_> = lines.iter().map(|line| request(line, &options)).collect();
+        let found = engine.translate(&requests, &Limits::default()).expect("translations");
+        for (source, hypotheses) in lines.iter().zip(found) {
+            assert_eq!(hypotheses.len(), 3);
+            for hypothesis in hypotheses {
+                let attention = hypothesis.attention.as_ref().expect("attention");
+                let alignment = hypothesis.alignment.as_ref().expect("an alignment");
+                assert_eq!((attention.len(), alignment.len()), (hypothesis.ids.len(), hypothesis.ids.len()));
+                let mut prefix = vec![2];
+                for (i, found) in hypothesis.token_scores.iter().enumerate() {
+                    let id = hypothesis.ids.get(i).copied().unwrap_or(END);
+                    let (expected, rows) = reference.next(source, &prefix);
+                    let expected = expected[id as usize];
+                    assert!((f64::from(*found) - expected).abs() < 1e-5, "{}: {found} {expected}", config.name());
+                    if let Some(row) = attention.get(i) {
+                        assert_eq!(row.len(), source.len());
+                        row.iter().zip(&rows).for_each(|(a, b)| assert!((f64::from(*a) - b).abs() < 1e-5));
+                        assert!(rows.iter().all(|p| *p <= rows[alignment[i] as usize] + 1e-5));
+                    }
+                    prefix.push(id);
+                }
+                let sum: f32 = hypothesis.token_scores.iter().sum();
+                assert!((hypothesis.score - sum / hypothesis.token_scores.len() as f32).abs() < 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_routing_trace_covers_every_token_and_agrees_with_the_kind() {
+    for (seed, config) in kinds().into_iter().enumerate() {
+        let engine = engine(&config, seed as u64, Precision::F32);
+        let lines = sources(&config, 5, seed as u64);
+        let plain = request(&lines[0], &options());
+        let traced = request(&lines[1], &SearchOptions { routing: true, nbest: 5, ..options() });
+        let requests = [plain.clone(), traced.clone(), plain];
+        let found = engine.translate(&requests, &Limits::default()).expect("translations");
+        assert!(found[0][0].routing.is_none() && found[2][0].routing.is_none());
+        let alone = engine.translate(&[traced], &Limits::default()).expect("translations");
+        assert_eq!(alone[0], found[1]);
+        let (blocks, decoder_blocks) = config.expert_blocks();
+        let strata = config.strata_of_block();
+        for hypothesis in &found[1] {
+            let routing = hypothesis.routing.as_ref().expect("a trace");
+            let ended = hypothesis.token_scores.len() > hypothesis.ids.len();
+            assert_eq!(routing.source.len(), lines[1].len());
+            assert_eq!(routing.target.len(), hypothesis.ids.len() + usize::from(ended));
+            let sides = [(&routing.source, blocks), (&routing.target, decoder_blocks)];
+            for (token, blocks) in sides.iter().flat_map(|(side, n)| side.iter().map(move |token| (token, *n))) {
+                assert_eq!(token.len(), blocks);
+                for block in token {
+                    assert!(config.is_expert_layer(block.layer) && !block.visits.is_empty());
+                    assert!(block.visits.is_sorted_by(|a, b| a.stratum < b.stratum));
+                    for visit in &block.visits {
+                        let first: usize = strata[..visit.stratum].iter().sum();
+                        let seen = first..first + config.visible_experts(visit.stratum);
+                        assert_eq!(visit.experts.len(), config.top_k);
+                        assert!(visit.experts.iter().all(|e| seen.contains(&(*e as usize))));
+                        assert!(visit.probabilities.is_sorted_by(|a, b| a >= b));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn requests_that_do_not_fit_are_refused_in_words() {
+    let config = common::small();
+    let engine = engine(&config, 1, Precision::F32);
+    let good = request(&[2, 5, END], &options());
+    let says = |change: &dyn Fn(&mut strata_runtime::Request)| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        engine.translate(&[good.clone(), bad], &Limits::default()).expect_err("an error").to_string()
+    };
+    let with = |change: &dyn Fn(&mut SearchOptions)| says(&|request| change(Arc::make_mut(&mut request.options)));
+    assert!(says(&|r| r.source.clear()).contains("without subwords"));
+    assert!(says(&|r| r.source = vec![3; 25]).contains("25 subwords; this model takes at most 24"));
+    assert!(says(&|r| r.source[1] = 29).contains("29 is outside"));
+    assert!(says(&|r| r.prefix = vec![3; 24]).contains("25 subwords; this model writes at most 24"));
+    assert!(says(&|r| r.prefix = vec![END]).contains("end mark"));
+    assert!(says(&|r| r.constraints = vec![vec![]]).contains("constraint without subwords"));
+    assert!(with(&|o| o.beam = 0).contains("beam = 0"));
+    assert!(with(&|o| o.length_penalty = f32::NAN).contains("length_penalty"));
+    assert!(with(&|o| o.vocabulary = Some(Arc::new([5, 3]))).contains("ascending"));
+    assert!(with(&|o| o.vocabulary = Some(Arc::new([3, 5]))).contains("subword id 1 is needed"));
+    let sampling = strata_runtime::Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 1 };
+    assert!(with(&|o| o.sampling = Some(sampling)).contains("temperature"));
+}
