@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, FloatDType};
 use strata_corpus::{ExampleId, HeldOut, StreamOptions, StreamPosition, TrainStream};
-use strata_kernels::AdamStep;
+use strata_kernels::{AdamStep, Products};
 use strata_model::{Forward, Transformer, mix, parse_device};
 use strata_recipe::{Cost, ModelConfig, Precision, Recipe};
 use strata_store::{CheckpointParts, Existing, ModelParts, Run, average_last, step_name};
@@ -99,6 +99,7 @@ fn create_run(recipe: &Recipe, overwrite: bool) -> Result<Run, Error> {
 struct Inputs {
     model: ModelConfig,
     device: Device,
+    products: Products,
     stream: TrainStream,
     held_out: HeldOut,
     tokenizer: Vec<u8>,
@@ -109,6 +110,7 @@ struct Inputs {
 struct Session {
     run: Run,
     recipe: Recipe,
+    products: Products,
     model: Transformer,
     adam: Adam,
     stream: TrainStream,
@@ -138,12 +140,6 @@ struct Window {
 impl Inputs {
     fn open(recipe: &Recipe) -> Result<Self, Error> {
         let train = &recipe.train;
-        if train.precision == Precision::Bf16 {
-            return Err(Error::Recipe(format!(
-                "train.precision = \"bf16\" is not available on device `{}` in this version; use \"f32\"",
-                train.device
-            )));
-        }
         let prepared = PathBuf::from(&recipe.data.prepared);
         let read = |name: &str| {
             let path = prepared.join(name);
@@ -157,7 +153,18 @@ impl Inputs {
         let (tokenizer, languages) = (read("tokenizer.json")?, read("languages.json")?);
         let vocabulary = strata_corpus::Subwords::load(&prepared.join("tokenizer.json"))?.vocab_size();
         let model = recipe.model_config(vocabulary)?;
-        let device = parse_device(&train.device)?.autodiff();
+        let device = parse_device(&train.device)?;
+        let products = match train.precision {
+            Precision::F32 => Products::F32,
+            Precision::Bf16 if device.supports_dtype(FloatDType::BF16) => Products::Bf16,
+            Precision::Bf16 => {
+                return Err(Error::Recipe(format!(
+                    "train.precision = \"bf16\": device `{}` does not compute with bfloat16; use \"f32\"",
+                    train.device
+                )));
+            }
+        };
+        let device = device.autodiff();
         let options = StreamOptions {
             seed: train.seed,
             temperature: recipe.data.temperature,
@@ -176,13 +183,13 @@ impl Inputs {
             options.max_length,
             train.validate_sentences,
         )?;
-        Ok(Self { model, device, stream, held_out, tokenizer, languages })
+        Ok(Self { model, device, products, stream, held_out, tokenizer, languages })
     }
 }
 
 impl Session {
     fn new(run: Run, recipe: Recipe, inputs: Inputs) -> Result<Self, Error> {
-        let Inputs { model: config, device, stream, held_out, tokenizer, languages } = inputs;
+        let Inputs { model: config, device, products, stream, held_out, tokenizer, languages } = inputs;
         Ok(Self {
             model: Transformer::new(&config, recipe.train.seed, &device)?,
             adam: Adam::default(),
@@ -195,6 +202,7 @@ impl Session {
             languages,
             run,
             recipe,
+            products,
         })
     }
 
@@ -306,7 +314,7 @@ impl Session {
             // All randomness of an update follows from the seed and its number: there is no state to save.
             let seed = mix(mix(train.seed, update), i as u64);
             self.model.device().seed(seed);
-            let mut forward = Forward::training(seed);
+            let mut forward = Forward::training(seed).with_products(self.products);
             // The auxiliary losses weigh as much as the batch's share of the target tokens (spec "Balance loss").
             let share = batch.targets.len() as f32 / targets as f32;
             let (smoothing, scale) = (train.label_smoothing as f32, 1.0 / targets as f32);
