@@ -29,22 +29,22 @@ pub struct Arguments {
     #[arg(long, default_value = "test")]
     split: String,
     /// Only these directions, comma-separated, such as en-de,de-en
-    #[arg(long, value_delimiter = ',', value_name = "DIRECTIONS")]
+    #[arg(long, value_delimiter = ',', value_name = "DIRECTIONS", conflicts_with = "hypotheses")]
     directions: Vec<String>,
     /// Sentences of each direction, the first ones; 0 for all
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", conflicts_with = "hypotheses")]
     limit: usize,
     /// Another model, whose difference is tested for significance
-    #[arg(long, value_name = "MODEL", requires = "model")]
+    #[arg(long, value_name = "MODEL", requires = "model", conflicts_with = "hypotheses")]
     baseline: Option<PathBuf>,
     /// Score this file, line by line, in place of a model
     #[arg(long, value_name = "FILE", requires = "references", conflicts_with = "model")]
     hypotheses: Option<PathBuf>,
     /// The references of --hypotheses
-    #[arg(long, value_name = "FILE", requires = "hypotheses")]
+    #[arg(long, value_name = "FILE", requires = "hypotheses", conflicts_with = "model")]
     references: Option<PathBuf>,
     /// Another system's translations of the same lines, whose difference is tested for significance
-    #[arg(long, value_name = "FILE", requires = "hypotheses")]
+    #[arg(long, value_name = "FILE", requires = "hypotheses", conflicts_with = "model")]
     baseline_hypotheses: Option<PathBuf>,
     /// 13a, intl, zh, char, none, flores200, flores200:FILE, or spm:FILE for a SentencePiece model
     #[arg(long, default_value = "13a", value_name = "NAME")]
@@ -52,7 +52,7 @@ pub struct Arguments {
     #[command(flatten)]
     search: Search,
     /// Folder for sources, hypotheses, references and scores.json
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "hypotheses")]
     output: Option<PathBuf>,
     /// Print the figures as JSON
     #[arg(long)]
@@ -233,14 +233,11 @@ pub fn evaluate_shown(
 }
 
 fn compared(direction: &str, c: &Comparison) -> String {
-    format!(
-        "{direction:<10} {:<6} {:6.2} -> {:6.2} (+/- {:.2})  {:+.2}  p = {:.4} / {:.4}\n",
-        c.metric,
-        c.baseline,
-        c.system,
-        c.half_width,
-        c.system - c.baseline,
-        c.p_bootstrap,
-        c.p_randomization
-    )
+    let Comparison { metric, baseline, system, half_width, p_bootstrap, p_randomization } = c;
+    let scores = format!("{direction:<10} {metric:<6} {baseline:6.2} -> {system:6.2} (+/- {half_width:.2})");
+    // The tests, as sacreBLEU defines them, call even two equal systems different where no resample differs.
+    if system == baseline {
+        return format!("{scores}  no difference\n");
+    }
+    format!("{scores}  {:+.2}  p = {p_bootstrap:.4} / {p_randomization:.4}\n", system - baseline)
 }

@@ -12,7 +12,7 @@ mod terminal;
 mod train;
 mod translate;
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -24,6 +24,7 @@ use crate::terminal::Terminal;
 /// evaluation.
 #[derive(Debug, Parser)]
 #[command(
+    name = "strata",
     version,
     arg_required_else_help = true,
     after_help = "A first run, on real text, in minutes:\n  strata quickstart\n\n\
@@ -40,7 +41,7 @@ struct Cli {
 #[derive(Debug, Args)]
 struct Common {
     /// CPU threads; all by default
-    #[arg(long, global = true, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, global = true, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = threads)]
     threads: usize,
     /// Print results, warnings and errors only
     #[arg(short, long, global = true)]
@@ -70,6 +71,14 @@ enum Command {
     Bench(bench::Arguments),
 }
 
+/// As many as a recipe may ask for; far more only bring the system to a halt.
+const MOST_THREADS: usize = 4096;
+
+fn threads(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count <= MOST_THREADS);
+    count.ok_or_else(|| format!("choose 1 to {MOST_THREADS}, or 0 for all"))
+}
+
 /// What a command came to.
 pub enum Outcome {
     /// All done.
@@ -87,7 +96,8 @@ fn main() -> ExitCode {
         // Whoever reads our output has had enough: no fault of anybody's.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", message(&error));
+            // `eprintln!` would panic where nobody reads standard error any more.
+            let _ = writeln!(std::io::stderr(), "error: {}", message(&error));
             ExitCode::from(2)
         }
     }
@@ -130,7 +140,6 @@ fn message(error: &anyhow::Error) -> String {
 
 /// Writes to standard output; a closed pipe becomes an error that ends the program quietly, where `println!` would panic.
 pub fn print(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }

@@ -12,7 +12,7 @@ use strata_translate::{Options, Translator};
 
 use crate::evaluate::evaluate_shown;
 use crate::terminal::{Terminal, labelled};
-use crate::train::key_value;
+use crate::train::{key_value, quoted_path};
 use crate::{Outcome, fetch, prepare, print, score_table, train};
 
 /// The recipe that is trained; the same file that ships in `recipes/`.
@@ -55,8 +55,8 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     let data = output.with_file_name(name);
     let (bitext, prepared) = (data.join("bitext"), data.join("prepared"));
     let mut overrides = vec![
-        ("data.prepared".to_string(), format!("'{}'", prepared.display())),
-        ("train.output".to_string(), format!("'{}'", output.display())),
+        ("data.prepared".to_string(), quoted_path(&prepared)?),
+        ("train.output".to_string(), quoted_path(output)?),
     ];
     if threads > 0 {
         overrides.push(("train.threads".to_string(), threads.to_string()));

@@ -1,5 +1,6 @@
 //! `strata train`: a recipe to a run, with its progress on the terminal.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +41,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "variant", "set", "output", "device", "overwrite", "keys"])]
     resume: Option<PathBuf>,
     /// Go on from this checkpoint (step-500, or 500) in place of the newest; later ones are set aside
-    #[arg(long, value_name = "STEP", requires = "resume")]
+    #[arg(long, value_name = "STEP", requires = "resume", conflicts_with = "recipe")]
     from: Option<String>,
     /// Print every key that a recipe can have, with its default and meaning
     #[arg(long, conflicts_with_all = ["recipe", "variant", "set"])]
@@ -71,9 +72,9 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
         }
         None => {
             let mut overrides = arguments.set.clone();
-            // TOML's literal strings take a path as it is, backslashes and all.
-            let quoted = |text: &str| format!("'{text}'");
-            overrides.extend(arguments.output.iter().map(|o| ("train.output".into(), quoted(&o.to_string_lossy()))));
+            if let Some(output) = &arguments.output {
+                overrides.push(("train.output".into(), quoted_path(output)?));
+            }
             overrides.extend(arguments.device.iter().map(|d| ("train.device".into(), quoted(d))));
             if threads > 0 {
                 overrides.push(("train.threads".into(), threads.to_string()));
@@ -87,6 +88,17 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
         print_json(&summary)?;
     }
     Ok(Outcome::Done)
+}
+
+/// A text as TOML: JSON's strings are TOML's basic strings.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A path as TOML.
+pub fn quoted_path(path: &Path) -> anyhow::Result<String> {
+    let text = path.to_str().with_context(|| format!("{}: recipes hold paths in UTF-8 only", path.display()))?;
+    Ok(quoted(text))
 }
 
 /// Trains a recipe from the start.
@@ -142,7 +154,8 @@ fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nstopping after this update; once more to stop at once");
+        // `eprintln!` would panic where nobody reads standard error any more.
+        let _ = writeln!(std::io::stderr(), "\nstopping after this update; once more to stop at once");
     })
     .context("cannot listen for Ctrl-C")?;
     Ok(stop)

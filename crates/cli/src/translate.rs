@@ -108,13 +108,20 @@ struct Scored<'a> {
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let mut options = arguments.search.options()?;
     options.nbest = arguments.nbest.unwrap_or(1);
-    anyhow::ensure!(options.nbest >= 1, "--nbest 0: choose at least 1");
+    anyhow::ensure!((1..=1024).contains(&options.nbest), "--nbest {}: choose 1 to 1024", options.nbest);
     options.beam = options.beam.max(options.nbest);
     let inputs = open(&arguments.files)?;
     let translator = Translator::open(&arguments.model, &arguments.search.device)?;
     translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
     let mut output: Box<dyn Write> = match &arguments.output {
         Some(path) => {
+            let is_input =
+                |file: &PathBuf| file.canonicalize().ok().is_some_and(|f| path.canonicalize().ok() == Some(f));
+            anyhow::ensure!(
+                !arguments.files.iter().any(is_input),
+                "{} is also an input; choose another",
+                path.display()
+            );
             Box::new(BufWriter::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?))
         }
         None => Box::new(BufWriter::new(std::io::stdout())),

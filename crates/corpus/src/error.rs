@@ -115,7 +115,7 @@ pub enum Error {
         reason: String,
     },
     /// The output already exists.
-    #[error("{path} already exists; choose another folder, or pass --force to replace it")]
+    #[error("{path} already exists; choose another folder, or pass --overwrite to replace it")]
     Exists {
         /// The folder.
         path: PathBuf,

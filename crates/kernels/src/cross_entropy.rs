@@ -8,6 +8,7 @@ use crate::flex::{Operand, Values, on_flex, record, tensor};
 use crate::gemm::{Matrix, Threads, multiply, multiply_add, multiply_to};
 use crate::math;
 use crate::parallel::for_rows;
+use crate::products::Products;
 use crate::rows::Rows;
 
 /// What [`cross_entropy`] gives.
@@ -28,12 +29,19 @@ const CHUNK_VALUES: usize = 4 * 1024 * 1024;
 ///
 /// # Panics
 /// If the targets are not one for each row, or not below the vocabulary's size.
-pub fn cross_entropy(x: Tensor<2>, weight: Tensor<2>, targets: Rows, smoothing: f32, scale: f32) -> CrossEntropy {
+pub fn cross_entropy(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    targets: Rows,
+    smoothing: f32,
+    scale: f32,
+    products: Products,
+) -> CrossEntropy {
     let ([n, d], [vocabulary, _]) = (x.dims(), weight.dims());
     assert_eq!(targets.len(), n, "cross_entropy: one target for each row");
     assert!(targets.iter().all(|t| (*t as usize) < vocabulary), "cross_entropy: a target is not below {vocabulary}");
-    if !on_flex(&x.device()) {
-        return composed(x, weight, &targets, smoothing, scale);
+    if !on_flex(&x.device()) || products == Products::Bf16 {
+        return composed(x, weight, &targets, smoothing, scale, products);
     }
     let (x, weight) = (Operand::new(x), Operand::new(weight));
     let pass = Pass { n, d, vocabulary, smoothing, scale };
@@ -118,13 +126,20 @@ impl Pass {
     }
 }
 
-fn composed(x: Tensor<2>, weight: Tensor<2>, targets: &[u32], smoothing: f32, scale: f32) -> CrossEntropy {
+fn composed(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[u32],
+    smoothing: f32,
+    scale: f32,
+    products: Products,
+) -> CrossEntropy {
     let (n, vocabulary) = (targets.len(), weight.dims()[0]);
     if n == 0 {
         return CrossEntropy { loss: x.sum() * 0.0, nll: 0.0 };
     }
     let others = smoothing / (vocabulary as f32 - 1.0).max(1.0);
-    let log_p = log_softmax(x.matmul(weight.transpose()), 1);
+    let log_p = log_softmax(products.matmul(x, weight.transpose()), 1);
     let targets: Vec<i32> = targets.iter().map(|t| *t as i32).collect();
     let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, [n, 1]), &log_p.device());
     let nll = -log_p.clone().gather(1, targets).sum();
@@ -148,18 +163,18 @@ mod tests {
                     let (x, w) = inputs();
                     f(x, w, &targets, smoothing).nll
                 };
-                let ours = nll(|x, w, t, s| cross_entropy(x, w, t.clone(), s, 0.5));
-                let reference = nll(|x, w, t, s| composed(x, w, t, s, 0.5));
+                let ours = nll(|x, w, t, s| cross_entropy(x, w, t.clone(), s, 0.5, Products::F32));
+                let reference = nll(|x, w, t, s| composed(x, w, t, s, 0.5, Products::F32));
                 assert!((ours - reference).abs() < 1e-4 * reference, "{ours} against {reference}");
                 assert_same(
                     || {
                         let (x, w) = inputs();
-                        let loss = cross_entropy(x.clone(), w.clone(), targets.clone(), smoothing, 0.5).loss;
+                        let loss = cross_entropy(x.clone(), w.clone(), targets.clone(), smoothing, 0.5, Products::F32).loss;
                         (loss, vec![x.into(), w.into()])
                     },
                     || {
                         let (x, w) = inputs();
-                        (composed(x.clone(), w.clone(), &targets, smoothing, 0.5).loss, vec![x.into(), w.into()])
+                        (composed(x.clone(), w.clone(), &targets, smoothing, 0.5, Products::F32).loss, vec![x.into(), w.into()])
                     },
                 );
             }
@@ -168,7 +183,7 @@ mod tests {
 
     #[test]
     fn no_tokens_cost_nothing() {
-        let result = cross_entropy(random([0, 4], 1), random([5, 4], 2), Vec::new().into(), 0.1, 1.0);
+        let result = cross_entropy(random([0, 4], 1), random([5, 4], 2), Vec::new().into(), 0.1, 1.0, Products::F32);
         assert_eq!((result.loss.into_scalar::<f32>(), result.nll), (0.0, 0.0));
     }
 }

@@ -14,6 +14,7 @@ use crate::gemm::{Matrix, Threads, multiply, multiply_to};
 use crate::linear::{Activation, column_sums, finish, relu_gradient};
 use crate::math::sum;
 use crate::parallel::for_rows;
+use crate::products::Products;
 use crate::rows::{gather, index};
 
 /// Which tokens go to which expert: slots sorted by expert, each the choice of one token.
@@ -80,6 +81,7 @@ pub struct ExpertWeights {
     fc2: Tensor<3>,
     /// `[experts, d]`
     bias2: Tensor<2>,
+    products: Products,
     pending: Arc<Mutex<Option<WeightGradients>>>,
     visits: usize,
 }
@@ -94,8 +96,8 @@ struct WeightGradients {
 impl ExpertWeights {
     /// Experts for one forward pass: `fc1` `[experts, d_ffn, d]`, `bias1` `[experts, d_ffn]`, `fc2` `[experts, d, d_ffn]`,
     /// `bias2` `[experts, d]`.
-    pub fn new(fc1: Tensor<3>, bias1: Tensor<2>, fc2: Tensor<3>, bias2: Tensor<2>) -> Self {
-        Self { fc1, bias1, fc2, bias2, pending: Arc::default(), visits: 0 }
+    pub fn new(fc1: Tensor<3>, bias1: Tensor<2>, fc2: Tensor<3>, bias2: Tensor<2>, products: Products) -> Self {
+        Self { fc1, bias1, fc2, bias2, products, pending: Arc::default(), visits: 0 }
     }
 
     /// The experts' weighted outputs, without residual: `x` `[tokens, d]`, `weights` `[tokens, k]` -> `[tokens, d]`.
@@ -103,7 +105,7 @@ impl ExpertWeights {
     /// Tokens without a slot get zero. A later call's `x` must depend on the earlier calls' results wherever gradients
     /// are recorded, as it does for strata.
     pub fn apply(&mut self, x: Tensor<2>, weights: Tensor<2>, dispatch: Arc<Dispatch>) -> Tensor<2> {
-        if !on_flex(&x.device()) {
+        if !on_flex(&x.device()) || self.products == Products::Bf16 {
             return self.composed(x, weights, &dispatch);
         }
         let [n, d] = x.dims();
@@ -181,8 +183,9 @@ impl ExpertWeights {
             let tokens = index(&dispatch.tokens[slots], &x);
             let fc1 = self.fc1.clone().narrow(0, e, 1).reshape([d_ffn, d]);
             let fc2 = self.fc2.clone().narrow(0, e, 1).reshape([d, d_ffn]);
-            let hidden = relu(x.clone().select(0, tokens).matmul(fc1.transpose()) + self.bias1.clone().narrow(0, e, 1));
-            out.push(hidden.matmul(fc2.transpose()) + self.bias2.clone().narrow(0, e, 1));
+            let x = x.clone().select(0, tokens);
+            let hidden = relu(self.products.matmul(x, fc1.transpose()) + self.bias1.clone().narrow(0, e, 1));
+            out.push(self.products.matmul(hidden, fc2.transpose()) + self.bias2.clone().narrow(0, e, 1));
         }
         let zeros = Tensor::zeros([n, d], &x.device());
         if out.is_empty() {
@@ -424,7 +427,7 @@ mod tests {
             };
             let run = |fast: bool| {
                 let (x, [w1, w2], [fc1, fc2], [b1, b2]) = inputs();
-                let mut experts = ExpertWeights::new(fc1.clone(), b1.clone(), fc2.clone(), b2.clone());
+                let mut experts = ExpertWeights::new(fc1.clone(), b1.clone(), fc2.clone(), b2.clone(), Products::F32);
                 let mut visit = |x: Tensor<2>, w: Tensor<2>, dispatch: &Arc<Dispatch>| {
                     let y = if fast {
                         experts.apply(x.clone(), w, dispatch.clone())

@@ -18,6 +18,7 @@ mod linear;
 mod math;
 mod norm;
 mod parallel;
+mod products;
 mod rows;
 #[cfg(test)]
 mod testing;
@@ -31,4 +32,5 @@ pub use flex::on_flex;
 pub use layer_norm::layer_norm;
 pub use linear::{Activation, linear};
 pub use norm::sum_of_squares;
+pub use products::Products;
 pub use rows::{Rows, embed, gather_rows, replace_rows};

@@ -6,6 +6,7 @@ use crate::buffer::Shared;
 use crate::flex::{Operand, Values, on_flex, record, tensor};
 use crate::gemm::{Matrix, Threads, multiply};
 use crate::parallel::{add_up, for_rows, pieces};
+use crate::products::Products;
 
 /// What follows the affine map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,9 +18,15 @@ pub enum Activation {
 }
 
 /// `activation(x W^T + b)`: `x` `[n, inputs]`, `weight` `[outputs, inputs]`, `bias` `[outputs]` -> `[n, outputs]`.
-pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, activation: Activation) -> Tensor<2> {
-    if !on_flex(&x.device()) {
-        return composed(x, weight, bias, activation);
+pub fn linear(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    activation: Activation,
+    products: Products,
+) -> Tensor<2> {
+    if !on_flex(&x.device()) || products == Products::Bf16 {
+        return composed(x, weight, bias, activation, products);
     }
     let ([n, inputs], [outputs, _]) = (x.dims(), weight.dims());
     let (x, weight, bias) = (Operand::new(x), Operand::new(weight), bias.map(Operand::new));
@@ -60,8 +67,14 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, activati
     }
 }
 
-fn composed(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, activation: Activation) -> Tensor<2> {
-    let y = x.matmul(weight.transpose());
+fn composed(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    activation: Activation,
+    products: Products,
+) -> Tensor<2> {
+    let y = products.matmul(x, weight.transpose());
     let y = match bias {
         Some(bias) => y + bias.unsqueeze(),
         None => y,
@@ -142,12 +155,12 @@ mod tests {
                 assert_same(
                     || {
                         let (x, w, b) = inputs();
-                        (linear(x.clone(), w.clone(), Some(b.clone()), activation), vec![x.into(), w.into(), b.into()])
+                        (linear(x.clone(), w.clone(), Some(b.clone()), activation, Products::F32), vec![x.into(), w.into(), b.into()])
                     },
                     || {
                         let (x, w, b) = inputs();
                         (
-                            composed(x.clone(), w.clone(), Some(b.clone()), activation),
+                            composed(x.clone(), w.clone(), Some(b.clone()), activation, Products::F32),
                             vec![x.into(), w.into(), b.into()],
                         )
                     },
@@ -155,14 +168,33 @@ mod tests {
                 assert_same(
                     || {
                         let (x, w, _) = inputs();
-                        (linear(x.clone(), w.clone(), None, activation), vec![x.into(), w.into()])
+                        (linear(x.clone(), w.clone(), None, activation, Products::F32), vec![x.into(), w.into()])
                     },
                     || {
                         let (x, w, _) = inputs();
-                        (composed(x.clone(), w.clone(), None, activation), vec![x.into(), w.into()])
+                        (composed(x.clone(), w.clone(), None, activation, Products::F32), vec![x.into(), w.into()])
                     },
                 );
             }
         }
+    }
+
+    /// Small whole numbers, which bfloat16 holds, give exact products; others are off by its 8 bits.
+    #[test]
+    fn bf16_products_are_those_of_rounded_values() {
+        let run = |x: &Tensor<2>, w: &Tensor<2>, products| -> Vec<f32> {
+            let y = linear(x.clone(), w.clone(), None, Activation::None, products);
+            let grad = x.grad(&y.clone().sum().backward()).expect("a gradient");
+            [y.inner(), grad].into_iter().flat_map(|t| t.into_data().iter::<f32>().collect::<Vec<_>>()).collect()
+        };
+        let differ = |x: Tensor<2>, w: Tensor<2>| {
+            let (ours, exact) = (run(&x, &w, Products::Bf16), run(&x, &w, Products::F32));
+            ours.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max)
+        };
+        let whole = |t: Tensor<2>| Tensor::from_inner(t.inner().round()).require_grad();
+        let (x, w) = (random([9, 16], 1), random([5, 16], 2));
+        assert_eq!(differ(whole(x.clone()), whole(w.clone())), 0.0);
+        let difference = differ(x, w);
+        assert!(difference > 0.0 && difference < 0.05, "differs by {difference}");
     }
 }

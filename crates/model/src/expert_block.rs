@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor, TensorData, activation};
-use strata_kernels::{Activation, Dispatch, ExpertWeights, Rows, gather_rows, linear, mask_dropped, replace_rows};
+use strata_kernels::{Activation, Dispatch, ExpertWeights, Products, Rows, gather_rows, linear, mask_dropped, replace_rows};
 use strata_recipe::{Kind, ModelConfig, Normalisation, SecondChoice};
 
 use crate::forward::Forward;
@@ -92,7 +92,13 @@ impl ExpertBlock {
     /// The pass gets the block's trace (filled into `trace`, which says where the block is) and auxiliary losses.
     pub fn apply(&self, x: Tensor<2>, forward: &mut Forward, mut trace: BlockTrace) -> Tensor<2> {
         let e = &self.experts;
-        let mut experts = ExpertWeights::new(e.fc1.clone(), e.bias1.clone(), e.fc2.clone(), e.bias2.clone());
+        let mut experts = ExpertWeights::new(
+            e.fc1.clone(),
+            e.bias1.clone(),
+            e.fc2.clone(),
+            e.bias2.clone(),
+            forward.products,
+        );
         let mut losses = Vec::new();
         let n = x.dims()[0];
         trace.strata_visited = vec![0; n];
@@ -199,7 +205,7 @@ impl ExpertBlock {
         trace.strata_visited.fill(1);
         let moe = self.visit(0, input.clone(), &rows, experts, forward, trace, losses).output;
         let Some(cmr) = &self.cmr else { return moe };
-        let logit = linear(input.clone(), cmr.weight.clone(), Some(cmr.bias.clone()), Activation::None);
+        let logit = linear(input.clone(), cmr.weight.clone(), Some(cmr.bias.clone()), Activation::None, Products::F32);
         let mut gate = activation::sigmoid(logit); // [n, 1]
         if forward.is_training() && self.config.cmr_gate_dropout > 0.0 {
             gate = gate * keep_rows(n, self.config.cmr_gate_dropout, forward.next_seed(), &x);
@@ -230,7 +236,7 @@ impl ExpertBlock {
         if tokens == 0 {
             return Visit { output: x, first: Vec::new() };
         }
-        let logits = linear(x.clone(), self.gates[stratum].clone(), None, Activation::None);
+        let logits = linear(x.clone(), self.gates[stratum].clone(), None, Activation::None, Products::F32);
         let probabilities = activation::softmax(logits, 1); // [m, visible]
         let values = host(probabilities.clone());
         let training = forward.is_training();

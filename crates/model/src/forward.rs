@@ -1,7 +1,7 @@
 //! What one forward pass carries besides the hidden states: randomness, the routing trace and the auxiliary losses.
 
 use burn::tensor::Tensor;
-use strata_kernels::{add_dropout, dropout};
+use strata_kernels::{Products, add_dropout, dropout};
 
 use crate::trace::BlockTrace;
 
@@ -11,6 +11,8 @@ pub struct Forward {
     randomness: Option<(u64, u64)>,
     /// Whether the trace keeps every token's experts and probabilities, not only counts.
     pub(crate) detailed: bool,
+    /// Precision of the products with weights; gates always decide on f32.
+    pub(crate) products: Products,
     /// What the expert blocks did, in the order the pass came to them.
     pub blocks: Vec<BlockTrace>,
     /// Balance loss of each expert block, unweighted; `[1]` each.
@@ -22,17 +24,30 @@ pub struct Forward {
 impl Forward {
     /// A training pass: dropout, masks and Gumbel noise follow from `seed` alone.
     pub fn training(seed: u64) -> Self {
-        Self { randomness: Some((seed, 0)), detailed: false, blocks: vec![], balance: vec![], cmr_used: vec![] }
+        Self { randomness: Some((seed, 0)), ..Self::inference() }
     }
 
     /// An inference pass: no randomness, no capacity limit.
     pub fn inference() -> Self {
-        Self { randomness: None, detailed: false, blocks: vec![], balance: vec![], cmr_used: vec![] }
+        Self {
+            randomness: None,
+            detailed: false,
+            products: Products::F32,
+            blocks: vec![],
+            balance: vec![],
+            cmr_used: vec![],
+        }
     }
 
     /// The same pass, keeping each token's experts and probabilities in the trace.
     pub fn with_details(mut self) -> Self {
         self.detailed = true;
+        self
+    }
+
+    /// The same pass with products of this precision.
+    pub fn with_products(mut self, products: Products) -> Self {
+        self.products = products;
         self
     }
 

@@ -1,7 +1,7 @@
 //! The sub-layers that every Transformer has: affine maps, layer norms, attention, FFN.
 
 use burn::tensor::Tensor;
-use strata_kernels::{Activation, AttentionShape, Offsets, attention, layer_norm, linear};
+use strata_kernels::{Activation, AttentionShape, Offsets, Products, attention, layer_norm, linear};
 use strata_recipe::ModelConfig;
 
 use crate::forward::Forward;
@@ -22,8 +22,8 @@ impl Linear {
     }
 
     /// `x` `[n, inputs]` -> `[n, outputs]`
-    pub fn apply(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
-        linear(x, self.weight.clone(), Some(self.bias.clone()), activation)
+    pub fn apply(&self, x: Tensor<2>, activation: Activation, products: Products) -> Tensor<2> {
+        linear(x, self.weight.clone(), Some(self.bias.clone()), activation, products)
     }
 
     pub fn visit(&mut self, path: &str, visitor: &mut impl Visitor) {
@@ -72,8 +72,8 @@ impl Ffn {
 
     /// `[n, d]` -> `[n, d]`
     pub fn apply(&self, x: Tensor<2>, forward: &mut Forward, activation_dropout: f64) -> Tensor<2> {
-        let hidden = self.fc1.apply(x, Activation::Relu);
-        self.fc2.apply(forward.dropout(hidden, activation_dropout), Activation::None)
+        let hidden = self.fc1.apply(x, Activation::Relu, forward.products);
+        self.fc2.apply(forward.dropout(hidden, activation_dropout), Activation::None, forward.products)
     }
 
     pub fn visit(&mut self, path: &str, visitor: &mut impl Visitor) {
@@ -121,10 +121,10 @@ impl Attention {
     }
 
     /// Keys and values of already normed (or memory) rows.
-    pub fn keys_values(&self, x: Tensor<2>, offsets: Offsets) -> KeysValues {
+    pub fn keys_values(&self, x: Tensor<2>, offsets: Offsets, products: Products) -> KeysValues {
         KeysValues {
-            keys: self.key.apply(x.clone(), Activation::None),
-            values: self.value.apply(x, Activation::None),
+            keys: self.key.apply(x.clone(), Activation::None, products),
+            values: self.value.apply(x, Activation::None, products),
             offsets,
         }
     }
@@ -147,8 +147,9 @@ impl Attention {
             dropout: forward.rate(dropout),
             seed: forward.next_seed(),
         };
-        let query = self.query.apply(x, Activation::None);
-        self.output.apply(attention(query, over.keys, over.values, &shape), Activation::None)
+        let query = self.query.apply(x, Activation::None, forward.products);
+        let mixed = attention(query, over.keys, over.values, &shape);
+        self.output.apply(mixed, Activation::None, forward.products)
     }
 
     pub fn visit(&mut self, path: &str, visitor: &mut impl Visitor) {

@@ -1,7 +1,7 @@
 //! The encoder-decoder Transformer (Vaswani et al., 2017), pre-norm, with one embedding shared by source, target and output.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use strata_kernels::{CrossEntropy, Offsets, Rows, cross_entropy, embed};
+use strata_kernels::{Activation, CrossEntropy, Offsets, Products, Rows, cross_entropy, embed, linear};
 use strata_recipe::ModelConfig;
 
 use crate::error::Error;
@@ -177,7 +177,7 @@ impl Transformer {
         let mut x = self.embed(source.ids.clone(), source.places(), forward);
         for (i, layer) in self.encoder.iter().enumerate() {
             let h = layer.self_attention.normed(x.clone());
-            let over = layer.self_attention.keys_values(h.clone(), source.offsets.clone());
+            let over = layer.self_attention.keys_values(h.clone(), source.offsets.clone(), forward.products);
             x = layer.attend_self(x, h, source.offsets.clone(), over, false, forward, &self.config);
             x = layer.feed_forward(x, forward, &self.config, BlockTrace { layer: i, ..BlockTrace::default() });
         }
@@ -189,10 +189,10 @@ impl Transformer {
         let mut x = self.embed(target.ids.clone(), target.places(), forward);
         for (i, layer) in self.decoder.iter().enumerate() {
             let h = layer.self_attention.normed(x.clone());
-            let over = layer.self_attention.keys_values(h.clone(), target.offsets.clone());
+            let over = layer.self_attention.keys_values(h.clone(), target.offsets.clone(), forward.products);
             x = layer.attend_self(x, h, target.offsets.clone(), over, true, forward, &self.config);
             if let Some(cross) = &layer.cross_attention {
-                let over = cross.keys_values(memory.clone(), source.offsets.clone());
+                let over = cross.keys_values(memory.clone(), source.offsets.clone(), forward.products);
                 x = layer.attend_source(x, cross, target.offsets.clone(), over, forward, &self.config);
             }
             x = layer.feed_forward(x, forward, &self.config, decoder_trace(i));
@@ -212,7 +212,7 @@ impl Transformer {
     ) -> CrossEntropy {
         let memory = self.encode(source, forward);
         let hidden = self.decode(memory, source, target, forward);
-        cross_entropy(hidden, self.embedding.clone(), targets, smoothing, scale)
+        cross_entropy(hidden, self.embedding.clone(), targets, smoothing, scale, forward.products)
     }
 
     /// Starts decoding step by step: no tokens yet, one hypothesis for each source sentence.
@@ -224,7 +224,7 @@ impl Transformer {
                 .decoder
                 .iter()
                 .filter_map(|layer| layer.cross_attention.as_ref())
-                .map(|cross| cross.keys_values(memory.clone(), source.offsets.clone()))
+                .map(|cross| cross.keys_values(memory.clone(), source.offsets.clone(), Products::F32))
                 .collect(),
             hypotheses: (0..=sentences).collect::<Vec<_>>().into(),
             length: 0,
@@ -241,7 +241,7 @@ impl Transformer {
         let own_offsets: Offsets = (0..=n).map(|h| h * state.length).collect::<Vec<_>>().into();
         for (i, layer) in self.decoder.iter().enumerate() {
             let h = layer.self_attention.normed(x.clone());
-            let new = layer.self_attention.keys_values(h.clone(), own_offsets.clone());
+            let new = layer.self_attention.keys_values(h.clone(), own_offsets.clone(), forward.products);
             let over = match state.own[i].take() {
                 None => new,
                 Some(past) => KeysValues {
@@ -259,7 +259,7 @@ impl Transformer {
             x = layer.feed_forward(x, forward, &self.config, decoder_trace(i));
         }
         let hidden = self.decoder_norm.apply(x);
-        strata_kernels::linear(hidden, self.embedding.clone(), None, strata_kernels::Activation::None)
+        linear(hidden, self.embedding.clone(), None, Activation::None, forward.products)
     }
 }
 

@@ -47,11 +47,17 @@ impl Run {
         let path = path.as_ref();
         create_dirs(path)?;
         let occupied = |what: String, advice| Error::Occupied { path: path.to_path_buf(), what, advice };
-        if !path.join(RECIPE_FILE).exists() {
+        // The folder of checkpoints is made first, so that a recipe.toml without it is somebody's own.
+        let (recipe_there, checkpoints_there) = (path.join(RECIPE_FILE).exists(), path.join(CHECKPOINTS_DIR).is_dir());
+        if !(recipe_there && checkpoints_there) {
             let mut others = fs::read_dir(path).map_err(|e| Error::io("list", path, e))?.flatten();
             // Files with a dot in front are ours (the lock, a torn recipe) or the system's (.DS_Store).
-            if let Some(other) = others.find(|e| !e.file_name().as_encoded_bytes().starts_with(b".")) {
-                let what = format!("{:?}, but no {RECIPE_FILE}", other.file_name());
+            let is_ours = |name: &std::ffi::OsStr| {
+                name.as_encoded_bytes().starts_with(b".") || (name == CHECKPOINTS_DIR && checkpoints_there)
+            };
+            if let Some(other) = others.find(|e| !is_ours(&e.file_name())) {
+                let lacking = if recipe_there { CHECKPOINTS_DIR } else { RECIPE_FILE };
+                let what = format!("{:?}, but no {lacking}", other.file_name());
                 return Err(occupied(what, "choose a new folder"));
             }
         }
@@ -59,10 +65,10 @@ impl Run {
         let folder = RunFolder { path: path.to_path_buf() };
         if let Some(step) = folder.steps()?.pop() {
             let what = format!("a run with checkpoints up to {}", step_name(step));
-            return Err(occupied(what, "resume that run, or choose a new folder"));
+            return Err(occupied(what, "go on with --resume, start anew with --overwrite, or choose a new folder"));
         }
-        write_file(path.join(RECIPE_FILE), recipe.as_bytes())?;
         create_dirs(&path.join(CHECKPOINTS_DIR))?;
+        write_file(path.join(RECIPE_FILE), recipe.as_bytes())?;
         Run::locked(folder, lock)
     }
 

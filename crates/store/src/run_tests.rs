@@ -92,13 +92,20 @@ fn a_new_run_never_takes_over_another_folder() {
     save(&mut run, 20);
     drop(run);
     let error = Run::create(&path, "x = 3").unwrap_err().to_string();
-    assert!(error.contains("already holds a run with checkpoints up to step-000020; resume that run"), "{error}");
+    assert!(error.contains("already holds a run with checkpoints up to step-000020; go on with --resume"), "{error}");
     assert_eq!(RunFolder::at(&path).unwrap().recipe().unwrap(), "x = 2");
 
     fs::create_dir(dir.path().join("photos")).unwrap();
     fs::write(dir.path().join("photos/cat.jpg"), "").unwrap();
     let error = Run::create(dir.path().join("photos"), "").unwrap_err().to_string();
     assert!(error.contains("already holds \"cat.jpg\", but no recipe.toml; choose a new folder"), "{error}");
+    fs::write(dir.path().join("photos/recipe.toml"), "mine").unwrap();
+    fs::remove_file(dir.path().join("photos/cat.jpg")).unwrap();
+    let error = Run::create(dir.path().join("photos"), "").unwrap_err().to_string();
+    assert!(error.contains("already holds \"recipe.toml\", but no checkpoints; choose a new folder"), "{error}");
+    assert_eq!(fs::read_to_string(dir.path().join("photos/recipe.toml")).unwrap(), "mine");
+    fs::remove_file(dir.path().join("photos/recipe.toml")).unwrap();
+    fs::write(dir.path().join("photos/cat.jpg"), "").unwrap();
     let says = |name: &str| Run::open(dir.path().join(name)).unwrap_err().to_string();
     assert!(says("photos").ends_with("is not a run folder (it has no recipe.toml)"));
     assert!(says("none").ends_with("is not a run folder (it does not exist)"));

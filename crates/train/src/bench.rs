@@ -63,8 +63,14 @@ pub struct StepReport {
 /// Trains a fresh model on one random batch again and again: forward, label-smoothed cross-entropy, balance loss, backward, Adam.
 ///
 /// # Errors
-/// [`Error::Config`] for an impossible shape, [`Error::Model`] for an unknown device.
+/// [`Error::Recipe`] or [`Error::Config`] for an impossible shape, [`Error::Model`] for an unknown device.
 pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
+    let StepOptions { batch, length, steps, vocab, .. } = *options;
+    for (name, value, least) in [("batch", batch, 1), ("length", length, 1), ("steps", steps, 1), ("vocab", vocab, 5)] {
+        if value < least {
+            return Err(Error::Recipe(format!("{name} = {value} is too small; choose {least} or more")));
+        }
+    }
     let mut config = ModelConfig {
         encoder_layers: options.layers,
         decoder_layers: options.layers,

@@ -34,17 +34,17 @@ pub enum Error {
     },
     /// The loss or the gradient became NaN or infinite.
     #[error(
-        "update {update}: the {what} is not finite; the batch was {batch}. The last good checkpoint is kept{last}. \
-         Lower train.learning_rate, lengthen train.warmup or set train.clip_norm"
+        "update {update}: the {what} is not finite{batch}. Lower train.learning_rate, lengthen train.warmup or set \
+         train.clip_norm{remedy}"
     )]
     NotFinite {
-        /// The update that would have been made.
+        /// The update that would have been made, or after which validation was due.
         update: u64,
-        /// `loss` or `gradient`.
+        /// `loss`, `gradient` or `validation loss`.
         what: &'static str,
-        /// Where the batch lies and what is in it.
+        /// Where the batch lies and what is in it; nothing for a validation.
         batch: String,
-        /// The last checkpoint, if there is one.
-        last: String,
+        /// Where to set those keys, what is kept, and how to go on.
+        remedy: String,
     },
 }

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use burn::tensor::{Device, FloatDType};
 use strata_corpus::{ExampleId, HeldOut, StreamOptions, StreamPosition, TrainStream};
-use strata_kernels::AdamStep;
+use strata_kernels::{AdamStep, Products};
 use strata_model::{Forward, Transformer, mix, parse_device};
-use strata_recipe::{Cost, Precision, Recipe};
-use strata_store::{CheckpointParts, Existing, ModelParts, Run, average_last};
+use strata_recipe::{Cost, ModelConfig, Precision, Recipe};
+use strata_store::{CheckpointParts, Existing, ModelParts, Run, average_last, step_name};
 
 use crate::batch::Tensors;
 use crate::error::Error;
@@ -46,16 +47,8 @@ pub enum Start<'a> {
 /// # Errors
 /// See [`Error`]. Whatever goes wrong, earlier checkpoints stay as they are.
 pub fn train(start: Start, stop: &AtomicBool, observe: &mut (dyn FnMut(&Event) + Send)) -> Result<Summary, Error> {
-    let (run, recipe, checkpoint) = match start {
-        Start::New { recipe, overwrite } => {
-            let output = Path::new(&recipe.train.output);
-            if overwrite && output.join("recipe.toml").exists() {
-                std::fs::remove_dir_all(output)
-                    .map_err(|e| Error::Recipe(format!("cannot remove {}: {e}", output.display())))?;
-            }
-            let text = recipe.to_toml("The recipe of this run, every key with its value.");
-            (Run::create(output, &text)?, recipe.clone(), None)
-        }
+    let (recipe, begun) = match start {
+        Start::New { recipe, .. } => (recipe.clone(), None),
         Start::Resume { run: path, from } => {
             let mut run = Run::open(path)?;
             let recipe = Recipe::load(&path.join("recipe.toml"), None, &[])?;
@@ -67,7 +60,7 @@ pub fn train(start: Start, stop: &AtomicBool, observe: &mut (dyn FnMut(&Event) +
                 }
                 None => run.latest_good()?,
             };
-            (run, recipe, checkpoint)
+            (recipe, Some((run, checkpoint)))
         }
     };
     let pool = rayon::ThreadPoolBuilder::new()
@@ -75,7 +68,12 @@ pub fn train(start: Start, stop: &AtomicBool, observe: &mut (dyn FnMut(&Event) +
         .build()
         .map_err(|e| Error::Recipe(format!("train.threads = {}: {e}", recipe.train.threads)))?;
     pool.install(|| {
-        let mut session = Session::open(run, recipe)?;
+        let inputs = Inputs::open(&recipe)?;
+        let (run, checkpoint) = match begun {
+            Some(begun) => begun,
+            None => (create_run(&recipe, matches!(start, Start::New { overwrite: true, .. }))?, None),
+        };
+        let mut session = Session::new(run, recipe, inputs)?;
         if let Some(checkpoint) = checkpoint {
             session.load(&checkpoint)?;
         }
@@ -83,10 +81,36 @@ pub fn train(start: Start, stop: &AtomicBool, observe: &mut (dyn FnMut(&Event) +
     })
 }
 
+/// Makes the folder of a new run.
+fn create_run(recipe: &Recipe, overwrite: bool) -> Result<Run, Error> {
+    let output = Path::new(&recipe.train.output);
+    if overwrite && output.join("recipe.toml").exists() && output.join("checkpoints").is_dir() {
+        // Held while it is removed, so that a run that another process trains is left alone.
+        let _earlier = Run::open(output)?;
+        std::fs::remove_dir_all(output)
+            .map_err(|e| Error::Recipe(format!("cannot remove {}: {e}", output.display())))?;
+    }
+    let text = recipe.to_toml("The recipe of this run, every key with its value.");
+    Ok(Run::create(output, &text)?)
+}
+
+/// What a run learns from and on. All of it is opened before the run's folder is made: a recipe that cannot be trained leaves
+/// nothing behind, and does not cost the earlier run that it was to replace.
+struct Inputs {
+    model: ModelConfig,
+    device: Device,
+    products: Products,
+    stream: TrainStream,
+    held_out: HeldOut,
+    tokenizer: Vec<u8>,
+    languages: Vec<u8>,
+}
+
 /// A run being trained.
 struct Session {
     run: Run,
     recipe: Recipe,
+    products: Products,
     model: Transformer,
     adam: Adam,
     stream: TrainStream,
@@ -113,15 +137,9 @@ struct Window {
     routing: RoutingStats,
 }
 
-impl Session {
-    fn open(run: Run, recipe: Recipe) -> Result<Self, Error> {
+impl Inputs {
+    fn open(recipe: &Recipe) -> Result<Self, Error> {
         let train = &recipe.train;
-        if train.precision == Precision::Bf16 {
-            return Err(Error::Recipe(format!(
-                "train.precision = \"bf16\" is not available on device `{}` in this version; use \"f32\"",
-                train.device
-            )));
-        }
         let prepared = PathBuf::from(&recipe.data.prepared);
         let read = |name: &str| {
             let path = prepared.join(name);
@@ -134,13 +152,24 @@ impl Session {
         };
         let (tokenizer, languages) = (read("tokenizer.json")?, read("languages.json")?);
         let vocabulary = strata_corpus::Subwords::load(&prepared.join("tokenizer.json"))?.vocab_size();
-        let config = recipe.model_config(vocabulary)?;
-        let device = parse_device(&train.device)?.autodiff();
+        let model = recipe.model_config(vocabulary)?;
+        let device = parse_device(&train.device)?;
+        let products = match train.precision {
+            Precision::F32 => Products::F32,
+            Precision::Bf16 if device.supports_dtype(FloatDType::BF16) => Products::Bf16,
+            Precision::Bf16 => {
+                return Err(Error::Recipe(format!(
+                    "train.precision = \"bf16\": device `{}` does not compute with bfloat16; use \"f32\"",
+                    train.device
+                )));
+            }
+        };
+        let device = device.autodiff();
         let options = StreamOptions {
             seed: train.seed,
             temperature: recipe.data.temperature,
             tokens_per_batch: recipe.data.tokens_per_batch,
-            max_length: recipe.data.max_length.min(config.max_length),
+            max_length: recipe.data.max_length.min(model.max_length),
             rank: 0,
             ranks: 1,
         };
@@ -154,8 +183,15 @@ impl Session {
             options.max_length,
             train.validate_sentences,
         )?;
+        Ok(Self { model, device, products, stream, held_out, tokenizer, languages })
+    }
+}
+
+impl Session {
+    fn new(run: Run, recipe: Recipe, inputs: Inputs) -> Result<Self, Error> {
+        let Inputs { model: config, device, products, stream, held_out, tokenizer, languages } = inputs;
         Ok(Self {
-            model: Transformer::new(&config, train.seed, &device)?,
+            model: Transformer::new(&config, recipe.train.seed, &device)?,
             adam: Adam::default(),
             stream,
             held_out,
@@ -166,6 +202,7 @@ impl Session {
             languages,
             run,
             recipe,
+            products,
         })
     }
 
@@ -193,8 +230,11 @@ impl Session {
         let (session_start, seconds_before) = (Instant::now(), self.state.seconds);
         let (mut window, mut window_start) = (Window::default(), Instant::now());
         let (mut session_tokens, mut session_seconds) = (0u64, 0.0);
-        let mut stopped = Stopped::Finished;
-        while self.state.update < train.updates {
+        let out_of_patience = |s: &TrainState| train.patience > 0 && s.validations_since_best >= train.patience;
+        // A run that stopped early and is resumed has nothing left to do.
+        let over = self.state.update < train.updates && out_of_patience(&self.state);
+        let mut stopped = if over { Stopped::EarlyStop } else { Stopped::Finished };
+        while self.state.update < train.updates && !over {
             let started = Instant::now();
             let tokens_before = window.tokens;
             self.update(&mut window)?;
@@ -216,7 +256,7 @@ impl Session {
                 best = self.validate(bleu_due, &mut logs, observe)?;
                 window_start += pause.elapsed(); // speed is the speed of training
             }
-            let early = train.patience > 0 && self.state.validations_since_best >= train.patience;
+            let early = out_of_patience(&self.state);
             let interrupted = stop.load(Ordering::Relaxed);
             if update.is_multiple_of(train.checkpoint_every) || last || best || early || interrupted {
                 let pause = Instant::now();
@@ -274,7 +314,7 @@ impl Session {
             // All randomness of an update follows from the seed and its number: there is no state to save.
             let seed = mix(mix(train.seed, update), i as u64);
             self.model.device().seed(seed);
-            let mut forward = Forward::training(seed);
+            let mut forward = Forward::training(seed).with_products(self.products);
             // The auxiliary losses weigh as much as the batch's share of the target tokens (spec "Balance loss").
             let share = batch.targets.len() as f32 / targets as f32;
             let (smoothing, scale) = (train.label_smoothing as f32, 1.0 / targets as f32);
@@ -290,7 +330,7 @@ impl Session {
                 loss = loss + used * (cmr.1 * share);
             }
             if !task.is_finite() {
-                return Err(self.not_finite(update, "loss", &places[i], &named[i]));
+                return Err(self.not_finite(update, "loss", the_batch(&places[i], &named[i])));
             }
             gradients.add(&mut self.model, loss.backward());
             window.loss += task * targets as f64;
@@ -300,7 +340,7 @@ impl Session {
         }
         let norm = gradients.norm();
         if !norm.is_finite() {
-            return Err(self.not_finite(update, "gradient", &places[0], &named[0]));
+            return Err(self.not_finite(update, "gradient", the_batch(&places[0], &named[0])));
         }
         let clip = if train.clip_norm > 0.0 && norm > train.clip_norm { train.clip_norm / norm } else { 1.0 };
         let step = AdamStep {
@@ -329,13 +369,17 @@ impl Session {
         format!("{} pairs from {}", examples.len(), first.join(", "))
     }
 
-    fn not_finite(&self, update: u64, what: &'static str, place: &StreamPosition, examples: &str) -> Error {
-        Error::NotFinite {
-            update,
-            what,
-            batch: format!("number {} of round {} ({examples})", place.batch, place.round),
-            last: self.last_saved.map_or(String::new(), |step| format!(" (step {step})")),
-        }
+    fn not_finite(&self, update: u64, what: &'static str, batch: String) -> Error {
+        let run = self.run.path().display();
+        let remedy = match self.last_saved {
+            Some(step) => format!(
+                " in {run}/recipe.toml and go on with: strata train --resume {run}. The checkpoints are kept, the newest is \
+                 {}; --from names an earlier one",
+                step_name(step)
+            ),
+            None => ", and start anew: no checkpoint had been saved".to_string(),
+        };
+        Error::NotFinite { update, what, batch, remedy }
     }
 
     /// Measures the validation loss, and BLEU where it is due; says whether the loss is the best so far.
@@ -349,6 +393,10 @@ impl Session {
         let update = self.state.update;
         let model = self.model.without_gradients();
         let validation: Validation = validate(&model, &self.held_out, train.label_smoothing as f32)?;
+        if !validation.loss.is_finite() {
+            logs.validation(update, &validation, None)?;
+            return Err(self.not_finite(update, "validation loss", String::new()));
+        }
         let bleu = if bleu_due { Some(validation_bleu(&self.recipe, model)?) } else { None };
         let best = self.state.best.is_none_or(|best| validation.loss < best.loss);
         if best {
@@ -390,6 +438,11 @@ impl Session {
         self.last_saved = Some(step);
         Ok(path)
     }
+}
+
+/// A batch, for the end of a message.
+fn the_batch(place: &StreamPosition, examples: &str) -> String {
+    format!("; the batch was number {} of round {} ({examples})", place.batch, place.round)
 }
 
 impl Window {

@@ -34,7 +34,7 @@ pub enum Error {
         /// The split.
         split: String,
     },
-    /// Files of one direction that do not belong together.
+    /// Something that is no prepared folder, or files of one direction that do not belong together.
     #[error("{}: {what}", path.display())]
     Text {
         /// The file.

@@ -107,7 +107,12 @@ pub struct Evaluation {
 /// # Errors
 /// Unknown directions, missing or damaged files, no text at all.
 pub fn read_texts(prepared: &Path, split: &str, directions: &[String], limit: usize) -> Result<Vec<Text>, Error> {
-    let languages = Languages::load(&prepared.join(LANGUAGES_FILE))?;
+    let listed = prepared.join(LANGUAGES_FILE);
+    if !listed.exists() {
+        let what = format!("it has no {LANGUAGES_FILE}; name a folder that `strata prepare` wrote");
+        return Err(Error::Text { path: prepared.to_path_buf(), what });
+    }
+    let languages = Languages::load(&listed)?;
     let named = |direction: &Direction, name: &String| *name == direction.name() || *name == direction.to_string();
     for name in directions {
         if !languages.directions.iter().any(|direction| named(direction, name)) {

@@ -1,0 +1,263 @@
+//! Input that is wrong: the program exits with code 2, says what, where and what to do, and leaves nothing behind.
+
+mod common;
+
+use std::fs;
+
+use common::{RECIPE, folder};
+
+#[test]
+fn bitext_that_cannot_be_prepared() {
+    let here = folder("bitext-faults");
+    here.refuses("prepare nowhere --output p", &["nowhere", "No such file"]);
+    fs::create_dir(here.path("none")).unwrap();
+    here.refuses("prepare none --output p", &["none: no bitext", "train.en-de.en"]);
+    let pair = |name: &str, en: &[u8], de: &[u8]| {
+        here.write(&format!("{name}/train.en-de.en"), en);
+        here.write(&format!("{name}/train.en-de.de"), de);
+    };
+    here.write("side/train.en-de.en", "a\n");
+    here.refuses("prepare side --output p", &["side/train.en-de.en has no counterpart", "train.en-de.de"]);
+    pair("counts", b"a\nb\nc\n", b"a\nb\n");
+    here.refuses("prepare counts --output p", &["train.en-de.en has 3 lines", "train.en-de.de has 2", "aligned"]);
+    pair("empty", b"", b"");
+    here.refuses("prepare empty --output p", &["empty/train.en-de.en: has no lines"]);
+    pair("blank", b"\n\n", b"\n\n");
+    here.refuses("prepare blank --output p", &["none of the 2 training pairs is left"]);
+    pair("latin1", b"A house.\nA tree.\nA bridge.\n", b"Ein Haus.\nEin Baum.\nEine Br\xfccke.\n");
+    let what = ["latin1/train.en-de.de, line 3: not valid UTF-8 (byte 8", "iconv", "--skip-invalid"];
+    here.refuses("prepare latin1 --output p --vocab-size 300", &what);
+    here.write("tsv/train.en-de.tsv", "A house.\tEin Haus.\nA tree. Ein Baum.\n");
+    here.refuses("prepare tsv --output p", &["train.en-de.tsv, line 2: 1 tab-separated columns", "--skip-invalid"]);
+    let skipped = here.strata("prepare latin1 --output p --vocab-size 300 --skip-invalid --json").succeeds();
+    assert_eq!(skipped.json()["pairs"][0]["splits"]["train"]["kept"], 2, "{skipped}");
+}
+
+#[test]
+fn options_of_prepare() {
+    let here = folder("prepare-options");
+    here.refuses("prepare ../bitext --output p --languages en,qax", &["`qax`", "en, qaa, qab"]);
+    here.refuses("prepare ../bitext --output p --directions en-qax", &["`qax`"]);
+    here.refuses("prepare ../bitext --output p --directions qaa-qab", &["no bitext for qaa-qab"]);
+    here.refuses("prepare ../bitext --output p --directions en", &["`en` is no direction"]);
+    here.refuses("prepare ../bitext --output p --vocab-size 100", &["vocab", "100"]);
+    here.refuses("prepare ../bitext --output p --subwords ../tiny.toml", &["tiny.toml"]);
+    here.refuses("prepare ../bitext --output p --subwords nowhere.model", &["nowhere.model"]);
+    here.write("mine/letter.txt", "dear");
+    here.refuses("prepare ../bitext --output mine", &["mine already exists", "--overwrite"]);
+    here.refuses("prepare ../bitext --output mine --overwrite", &["mine is no prepared folder"]);
+    here.refuses("fetch synthetic --languages 5 --output s", &["languages", "5 is not 1 to 4"]);
+    here.refuses("fetch docs --languages klingon --packages . --output d --cache c", &["klingon"]);
+}
+
+#[test]
+fn recipes_that_cannot_be() {
+    let here = folder("recipe-faults");
+    let recipe = |from: &str, to: &str, words: &[&str]| {
+        let line = RECIPE[..RECIPE.find(from).unwrap()].matches('\n').count() + 1;
+        let place = format!("bad.toml, line {line}");
+        let words: Vec<&str> = words.iter().map(|word| if *word == "HERE" { &place } else { *word }).collect();
+        here.write("bad.toml", RECIPE.replacen(from, to, 1));
+        here.refuses("train bad.toml", &words);
+        here.refuses("inspect bad.toml", &words);
+    };
+    here.refuses("train nowhere.toml", &["cannot read nowhere.toml"]);
+    recipe("updates = 6", "updats = 6", &["HERE", "`train.updats`", "did you mean `train.updates`?"]);
+    recipe("updates = 6", "updates = \"six\"", &["HERE", "train.updates = \"six\" must be an integer"]);
+    recipe("updates = 6", "updates = 0", &["HERE", "train.updates = 0"]);
+    recipe("[train]", "[train", &["HERE", "not TOML"]);
+    recipe("[train]", "[trian]", &["HERE", "`trian`", "did you mean `train`?"]);
+    recipe("\"smoe\"", "\"smeo\"", &["HERE", "did you mean \"smoe\"?"]);
+    recipe("strata = [2, 2]", "strata = []", &["HERE", "strata is empty", "[4, 4]"]);
+    recipe("strata = [2, 2]", "strata = [2, 0]", &["HERE", "stratum 2 has no experts"]);
+    recipe("strata = [2, 2]", "strata = [3, 1]", &["top_k = 2 is more than the last stratum", "[3, 1]"]);
+    recipe("\"smoe\"", "\"cmr\"", &["bad.toml, line", "kind \"cmr\" has no strata", "strata = []"]);
+    recipe("heads = 2", "heads = 3", &["HERE", "heads = 3 does not divide d_model = 16"]);
+    recipe(
+        "max_length = 64\ntemp",
+        "max_length = 65\ntemp",
+        &["HERE", "data.max_length = 65", "model.max_length = 64"],
+    );
+    let variants = ["tiny.toml has no variant `dens`", "did you mean `dense`?"];
+    here.refuses("train ../tiny.toml --variant dens", &variants);
+    here.refuses("inspect ../tiny.toml --variant dens", &variants);
+    here.refuses("train ../tiny.toml --set train.updats=3", &["--set train.updats", "did you mean `train.updates`?"]);
+    here.refuses("train ../tiny.toml --set train.updates=x", &["--set train.updates", "an integer"]);
+}
+
+#[test]
+fn training_that_cannot_start_leaves_no_run() {
+    let here = folder("train-faults");
+    here.refuses("train ../tiny.toml --device cuda:0", &["without cuda", "--features cuda"]);
+    here.refuses("train ../tiny.toml --device gpu", &["no device `gpu`", "cpu, wgpu"]);
+    here.refuses("train ../tiny.toml --set data.prepared=nowhere", &["nowhere/tokenizer.json", "strata prepare"]);
+    here.refuses("train ../tiny.toml --set data.prepared=../bitext", &["../bitext/tokenizer.json", "strata prepare"]);
+    here.refuses("train ../tiny.toml --set data.directions=en-qax", &["unknown direction `en-qax`", "en-qaa, en-qab"]);
+    here.refuses("train ../tiny.toml --set data.max_length=3", &["../prepared: no training pairs"]);
+    here.refuses("train --resume nowhere", &["nowhere", "no such run"]);
+    here.refuses("train --resume ../bitext", &["bitext is not a run folder", "recipe.toml"]);
+    here.write("mine/recipe.toml", "my own");
+    for flag in ["", "--overwrite"] {
+        here.refuses(
+            &format!("train ../tiny.toml --output mine {flag}"),
+            &["mine already holds", "choose a new folder"],
+        );
+    }
+    here.copy("../run", "run");
+    here.refuses(
+        "train ../tiny.toml --output run",
+        &["run already holds a run", "step-000006", "--resume", "--overwrite"],
+    );
+    here.refuses("train ../tiny.toml --overwrite --set data.prepared=nowhere", &["nowhere/tokenizer.json"]);
+    here.refuses(
+        "train --resume run --from step-5",
+        &["run has no checkpoint step-000005", "step-000004, step-000006"],
+    );
+    here.refuses("train --resume run --from newest", &["`newest` names no step", "step-3500"]);
+    here.strata("train ../tiny.toml --overwrite --set train.updates=1").succeeds();
+    assert!(here.path("run/checkpoints/step-000001").is_dir() && !here.path("run/checkpoints/step-000006").exists());
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named_and_the_earlier_one_offered() {
+    let here = folder("damage");
+    let newest = "run/checkpoints/step-000006";
+    for file in ["model.safetensors", "optimizer.safetensors", "state.json", "config.json", "SHA256SUMS"] {
+        let name = format!("{newest}/{file}");
+        let offered = ["resuming would start from step-000004", "Pass --from step-000004"];
+        let damaged = |change: &dyn Fn(Vec<u8>) -> Option<Vec<u8>>, what: &str| {
+            let _ = fs::remove_dir_all(here.path("run"));
+            here.copy("../run", "run");
+            match change(fs::read(here.path(&name)).unwrap()) {
+                Some(bytes) => here.write(&name, bytes),
+                None => fs::remove_file(here.path(&name)).unwrap(),
+            }
+            // The sums do not vouch for themselves: a bit flipped in them damages the file whose line it hits.
+            let words: &[&str] = if file == "SHA256SUMS" { &[newest] } else { &[&name, what] };
+            here.refuses("train --resume run", &[words, &offered].concat());
+            if file != "optimizer.safetensors" && file != "state.json" {
+                here.refuses("translate run --to qaa", words);
+                here.refuses("evaluate run ../prepared --limit 1", words);
+            }
+        };
+        damaged(&|bytes| Some(bytes[..bytes.len() / 2].to_vec()), if file == "SHA256SUMS" { "" } else { "cut short" });
+        damaged(
+            &|mut bytes| {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                Some(bytes)
+            },
+            "is damaged",
+        );
+        damaged(&|_| None, "is missing");
+    }
+    let on = here.strata("train --resume run --from step-4").succeeds();
+    assert!(on.err.contains("going on after 4"), "{on}");
+    assert!(here.path("run/checkpoints/step-000006.set-aside").is_dir());
+    here.strata_reading("translate run --to qaa", "The dog sees the cat.\n").succeeds();
+}
+
+#[test]
+fn models_that_are_none() {
+    let here = folder("models");
+    here.refuses("translate nowhere --to qaa", &["nowhere is not a model: it does not exist"]);
+    here.refuses("translate ../bitext --to qaa", &["bitext is not a model", "config.json"]);
+    here.refuses("translate ../tiny.toml --to qaa", &["tiny.toml is not a model: it is a file"]);
+    here.copy("../run/checkpoints/step-000006", "model");
+    for file in ["config.json", "model.safetensors", "tokenizer.json", "languages.json", "SHA256SUMS"] {
+        fs::rename(here.path("model").join(file), here.path("aside")).unwrap();
+        here.refuses("translate model --to qaa", &[&format!("model/{file} is missing")]);
+        here.refuses("evaluate model ../prepared", &[&format!("model/{file} is missing")]);
+        here.refuses("inspect model", &[&format!("model/{file} is missing")]);
+        fs::rename(here.path("aside"), here.path("model").join(file)).unwrap();
+    }
+    here.write("begun/recipe.toml", "");
+    fs::create_dir(here.path("begun/checkpoints")).unwrap();
+    here.refuses("translate begun --to qaa", &["begun is not a model: the run has no checkpoint yet"]);
+    here.refuses("inspect model --variant dense", &["--variant and --set are for recipes"]);
+}
+
+#[test]
+fn lines_and_languages_of_translate() {
+    let here = folder("translate-faults");
+    here.refuses("translate ../run --to qax", &["into `qax`", "en, qaa, qab", "did you mean `qaa`?"]);
+    here.refuses("translate ../run --to qaa --from eng", &["from `eng`", "did you mean `en`?"]);
+    here.refuses("translate ../run --to qaa nowhere.txt --output out", &["cannot read nowhere.txt"]);
+    here.refuses("translate ../run --to qaa ../bitext", &["bitext: it is a folder"]);
+    here.refuses("translate ../run --to qaa --beam 0", &["--beam 0"]);
+    here.refuses("translate ../run --to qaa --nbest 0", &["--nbest 0"]);
+    here.refuses("translate ../run --to qaa --nbest 9999", &["--nbest 9999", "1024"]);
+    here.refuses("translate ../run --to qaa --device cuda:0", &["without cuda"]);
+    here.refuses("translate ../run --to qaa --output no/folder/out", &["cannot write no/folder/out"]);
+    here.write("in.txt", "The dog sees the cat.\n");
+    here.refuses("translate ../run --to qaa in.txt --output in.txt", &["in.txt is also an input"]);
+    let lines: [&[u8]; 3] = [b"The dog sees the cat.\n", b"The \xff cat.\n", b"The cat sees the dog.\n"];
+    here.write("bad.txt", lines.concat());
+    let ran = here.strata("translate ../run --to qaa bad.txt --json");
+    assert_eq!(ran.code, Some(1), "{ran}");
+    assert!(ran.err.contains("bad.txt, line 2: not valid UTF-8 (byte 5 of the line)"), "{ran}");
+    assert!(ran.err.contains("1 of 3 lines could not be translated"), "{ran}");
+    let good = [lines[0], b"\n", lines[2]].concat();
+    assert_eq!(ran.out, here.strata_reading("translate ../run --to qaa --json", good).succeeds().out);
+}
+
+#[test]
+fn what_evaluate_cannot_score() {
+    let here = folder("evaluate-faults");
+    here.refuses("evaluate ../run ../bitext --output s", &["../bitext: it has no languages.json", "strata prepare"]);
+    here.refuses("evaluate ../run ../prepared --output s --split dev", &["split `dev` has no sentences"]);
+    here.refuses("evaluate ../run ../prepared --output s --directions en-qax", &["no direction `en-qax`", "en-qaa"]);
+    here.refuses("evaluate ../run ../prepared --bleu-tokenizer 13b", &["13b"]);
+    here.refuses("evaluate ../run ../prepared --limit 1 --baseline nowhere", &["nowhere is not a model"]);
+    here.write("three", "a\nb\nc\n");
+    here.write("two", "a\nb\n");
+    here.write("latin1", b"a\n\xfc\n");
+    here.write("none", "");
+    let counts = ["two has 2 lines but three has 3", "line n of one must translate line n of the other"];
+    here.refuses("evaluate --hypotheses two --references three", &counts);
+    here.refuses("evaluate --hypotheses three --references three --baseline-hypotheses two", &counts);
+    here.refuses("evaluate --hypotheses nowhere --references three", &["cannot read nowhere"]);
+    here.refuses("evaluate --hypotheses latin1 --references two", &["latin1, line 2: not valid UTF-8", "iconv"]);
+    here.refuses("evaluate --hypotheses none --references none", &["no hypotheses"]);
+}
+
+#[test]
+fn no_space_left_loses_no_checkpoint() {
+    let here = folder("no-space");
+    here.copy("../run", "run");
+    here.edit("run/recipe.toml", "\nupdates = 6 ", "\nupdates = 8 ");
+    let before: Vec<_> =
+        here.files().into_iter().filter(|(path, _)| path.starts_with(here.path("run/checkpoints"))).collect();
+    // Files may not grow beyond 64 KB, which the weights need. Without the trap a signal would end the program.
+    here.bash("trap '' XFSZ; ulimit -f 64; exec \"$STRATA\" train --resume run")
+        .fails(&["cannot write run/checkpoints/step-000008/model.safetensors: no space left", "Free some space"]);
+    let after: Vec<_> =
+        here.files().into_iter().filter(|(path, _)| path.starts_with(here.path("run/checkpoints"))).collect();
+    assert!(before == after, "the earlier checkpoints are as they were, and nothing is beside them");
+    here.strata("train --resume run").succeeds();
+    here.strata("train ../tiny.toml --output whole --set train.updates=8").succeeds();
+    for file in ["model.safetensors", "optimizer.safetensors"] {
+        let read = |run: &str| fs::read(here.path(run).join("checkpoints/step-000008").join(file)).unwrap();
+        assert!(read("run") == read("whole"), "{file} differs from that of a run that was never short of space");
+    }
+    let before = here.files();
+    here.bash("trap '' XFSZ; ulimit -f 8; exec \"$STRATA\" prepare ../bitext --output p --vocab-size 400")
+        .fails(&["cannot write"]);
+    assert!(before == here.files(), "prepare left something");
+}
+
+#[test]
+fn benchmarks_of_nothing() {
+    let here = folder("bench-faults");
+    for (option, words) in [
+        ("--batch 0", "batch = 0"),
+        ("--length 0", "length = 0"),
+        ("--steps 0", "steps = 0"),
+        ("--vocab 4", "vocab = 4"),
+        ("--heads 3", "heads = 3 does not divide"),
+        ("--strata 4,x", "`x` is not a number of experts"),
+        ("--device tpu", "no device `tpu`"),
+    ] {
+        here.refuses(&format!("bench train-step --d-model 16 --d-ffn 16 {option}"), &[words]);
+    }
+}

@@ -1,0 +1,223 @@
+//! Training that is killed, interrupted or goes wrong, and goes on: to the same bits.
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use common::{Folder, Ran, folder};
+
+/// What an update left behind, without the time that it took: weights, moments, state, and which checkpoint is the best.
+fn outcome(here: &Folder, run: &str, step: &str) -> (Vec<Vec<u8>>, Value, String) {
+    let folder = here.path(run).join("checkpoints").join(step);
+    let files = ["model.safetensors", "optimizer.safetensors"].map(|name| fs::read(folder.join(name)).unwrap());
+    let mut state: Value = serde_json::from_slice(&fs::read(folder.join("state.json")).unwrap()).unwrap();
+    state.as_object_mut().unwrap().remove("seconds").unwrap();
+    (files.to_vec(), state, best(here, run))
+}
+
+fn best(here: &Folder, run: &str) -> String {
+    fs::read_link(here.path(run).join("best")).unwrap().to_string_lossy().into_owned()
+}
+
+/// The losses of a run's log by update.
+fn curve(here: &Folder, run: &str) -> Vec<(u64, String, f64)> {
+    let parse = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let event = line["event"].as_str().unwrap().to_string();
+        (line["update"].as_u64().unwrap(), event, line["loss"].as_f64().unwrap())
+    };
+    here.read(&format!("{run}/log.jsonl")).lines().map(parse).collect()
+}
+
+fn same(here: &Folder, a: &str, b: &str, step: &str) {
+    let ((files_a, state_a, best_a), (files_b, state_b, best_b)) = (outcome(here, a, step), outcome(here, b, step));
+    assert_eq!((state_a, best_a.clone()), (state_b, best_b));
+    assert!(files_a == files_b, "{a} and {b} have different weights or moments");
+    let weights = |run: &str| fs::read(here.path(run).join(&best_a).join("model.safetensors")).unwrap();
+    assert!(weights(a) == weights(b), "{a} and {b} have different best weights");
+    assert_eq!(curve(here, a), curve(here, b));
+}
+
+/// Half-written checkpoints in a run.
+fn torn(run: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(run.join("checkpoints")) else { return 0 };
+    entries.filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with(".step-")).count()
+}
+
+fn spawn(here: &Folder, arguments: &str) -> Child {
+    here.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until a line of standard error begins with `words`; gives back the rest of it, still open.
+fn wait_for(child: &mut Child, words: &str) -> BufReader<std::process::ChildStderr> {
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with(words) {
+        line.clear();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before it said `{words}`");
+    }
+    lines
+}
+
+#[test]
+fn killed_again_and_again_it_ends_with_the_same_bits() {
+    let here = folder("killed");
+    let updates = 60;
+    let recipe = format!(
+        "--set train.updates={updates} --set train.checkpoint_every=1 --set train.keep_last=3 --set train.validate_every=7"
+    );
+    let began = Instant::now();
+    here.strata(&format!("train ../tiny.toml --output whole {recipe}")).succeeds();
+    let whole = began.elapsed();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let (mut kills, mut hit_a_save) = (0, 0);
+    let mut arguments = format!("train ../tiny.toml --output killed {recipe}");
+    loop {
+        let mut child = spawn(&here, &arguments);
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        // Between a twentieth and a sixth of the time that the whole run took: many kills, and some way between them.
+        sleep(whole.div_f64(6.0 + 14.0 * ((random >> 32) as f64 / f64::from(u32::MAX))));
+        let ended = child.try_wait().unwrap();
+        child.kill().unwrap();
+        let ran = Ran::new(&arguments, child.wait_with_output().unwrap());
+        if ended.is_some() {
+            ran.succeeds();
+            break;
+        }
+        assert_eq!(ran.code, None, "{ran}"); // by the signal, and by nothing else
+        kills += 1;
+        hit_a_save += torn(&here.path("killed"));
+        if here.path("killed/recipe.toml").exists() {
+            arguments = "train --resume killed".to_string();
+        }
+    }
+    println!("{kills} kills, {hit_a_save} while a checkpoint was being written");
+    assert!(kills >= 5, "only {kills} kills: too few to say anything");
+    assert_eq!(torn(&here.path("killed")), 0, "half-written checkpoints are cleared away");
+    same(&here, "whole", "killed", &format!("step-{updates:06}"));
+}
+
+#[test]
+fn a_kill_while_a_checkpoint_is_written_costs_nothing() {
+    let here = folder("killed-saving");
+    let recipe = "--set train.updates=12 --set train.checkpoint_every=1 --set train.validate_every=100";
+    here.strata(&format!("train ../tiny.toml --output whole {recipe}")).succeeds();
+    let mut child = spawn(&here, &format!("train ../tiny.toml --output killed {recipe}"));
+    // The writer's folder is there only while a checkpoint is being written.
+    while torn(&here.path("killed")) == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be caught saving");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    here.strata("train --resume killed").succeeds();
+    assert_eq!(torn(&here.path("killed")), 0);
+    same(&here, "whole", "killed", "step-000012");
+}
+
+#[test]
+fn sigterm_and_ctrl_c_save_and_tell_how_to_go_on() {
+    let here = folder("signals");
+    let recipe = "--set train.updates=60 --set train.checkpoint_every=1000 --set train.validate_every=1000";
+    here.strata(&format!("train ../tiny.toml --output whole {recipe}")).succeeds();
+    for signal in ["TERM", "INT"] {
+        let run = format!("run-{signal}");
+        let mut child = spawn(&here, &format!("train ../tiny.toml --output {run} {recipe}"));
+        let mut lines = wait_for(&mut child, "update 2/60");
+        let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{rest}");
+        assert!(rest.contains("stopping after this update"), "{rest}");
+        let (_, said) = rest.split_once("stopped at update ").expect(&rest);
+        let (update, said) = said.split_once("; ").unwrap();
+        let update: u64 = update.parse().unwrap();
+        assert!((2..60).contains(&update), "{rest}");
+        assert!(here.path(&run).join(format!("checkpoints/step-{update:06}")).is_dir());
+        let command = said.trim().strip_prefix("resume with: strata ").expect(said);
+        assert_eq!(command, format!("train --resume {run}"));
+        let resumed = here.strata(command).succeeds();
+        assert!(resumed.err.contains(&format!("60 updates, going on after {update};")), "{resumed}");
+        same(&here, "whole", &run, "step-000060");
+    }
+}
+
+#[test]
+fn from_an_earlier_checkpoint_the_same_updates_are_made_again() {
+    let here = folder("from");
+    here.copy("../run", "again");
+    let resumed = here.strata("train --resume again --from step-2").succeeds();
+    assert!(resumed.err.contains("going on after 2;"), "{resumed}");
+    for step in [3, 4, 6] {
+        assert!(here.path(&format!("again/checkpoints/step-{step:06}.set-aside")).is_dir());
+    }
+    same(&here, "../run", "again", "step-000006");
+    let done = here.strata("train --resume again").succeeds();
+    assert!(done.err.contains("6 of 6 updates"), "{done}");
+    same(&here, "../run", "again", "step-000006");
+}
+
+#[test]
+fn a_run_that_diverges_stops_and_keeps_its_checkpoints() {
+    let here = folder("diverged");
+    here.copy("../run", "run");
+    here.edit("run/recipe.toml", "\nupdates = 6 ", "\nupdates = 20 ");
+    here.edit("run/recipe.toml", "\nlearning_rate = 0.01 ", "\nlearning_rate = 1e30 ");
+    // In the next update, or in the validation before it: whichever sees it first.
+    for (validate_every, words) in [("3", "the loss is not finite; the batch was number"), ("7", "validation loss")] {
+        here.edit("run/recipe.toml", "\nvalidate_every = 3 ", &format!("\nvalidate_every = {validate_every} "));
+        let remedy =
+            ["Lower train.learning_rate", "in run/recipe.toml", "strata train --resume run", "step-000006", "--from"];
+        let ran = here.strata("train --resume run").fails(&[&["update ", words][..], &remedy].concat());
+        assert!(!ran.err.contains("best so far"), "{ran}");
+        assert!(!here.path("run/checkpoints/step-000007").exists(), "no checkpoint of a broken model");
+        here.edit("run/recipe.toml", &format!("\nvalidate_every = {validate_every} "), "\nvalidate_every = 3 ");
+    }
+    assert_eq!(best(&here, "run"), "checkpoints/step-000006");
+    here.strata_reading("translate run --to qaa", "The dog sees the cat.\n").succeeds();
+    here.edit("run/recipe.toml", "\nlearning_rate = 1e30 ", "\nlearning_rate = 0.01 ");
+    here.edit("run/recipe.toml", "\nupdates = 20 ", "\nupdates = 9 ");
+    here.strata("train --resume run").succeeds();
+    here.strata("train ../tiny.toml --output whole --set train.updates=9").succeeds();
+    same(&here, "whole", "run", "step-000009");
+}
+
+#[test]
+fn a_run_that_stopped_early_has_nothing_left_to_do() {
+    let here = folder("patience");
+    let recipe = "--set train.updates=50 --set train.validate_every=1 --set train.patience=2 --set train.learning_rate=1e-12 \
+                  --set train.warmup_init_lr=0";
+    let first = here.strata(&format!("train ../tiny.toml {recipe} --json")).succeeds().json();
+    assert_eq!(first["stopped"], "early_stop", "{first}");
+    let before = here.files();
+    let again = here.strata("train --resume run --json").succeeds().json();
+    assert_eq!((&again["stopped"], &again["update"]), (&first["stopped"], &first["update"]));
+    let checkpoints = |files: &std::collections::BTreeMap<std::path::PathBuf, Vec<u8>>| -> Vec<_> {
+        files.keys().filter(|path| path.starts_with(here.path("run/checkpoints"))).cloned().collect()
+    };
+    assert_eq!(checkpoints(&before), checkpoints(&here.files()));
+}
+
+#[test]
+fn one_run_is_trained_by_one_process() {
+    let here = folder("locked");
+    let mut child = spawn(&here, "train ../tiny.toml --set train.updates=100000 --set train.checkpoint_every=5");
+    let lines = wait_for(&mut child, "update 6/");
+    let holder = format!("process {}", child.id());
+    here.strata("train --resume run").fails(&["run is in use by another process", &holder]);
+    here.strata("train ../tiny.toml --overwrite").fails(&["run is in use by another process", &holder]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(lines);
+    assert!(here.path("run/checkpoints/step-000005").is_dir(), "the refused commands left the run alone");
+}
