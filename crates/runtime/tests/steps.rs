@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use common::reference::Reference;
 use common::{END, engine, kinds, options, request, sources};
-use strata_runtime::{Limits, Precision, RandomWeights, SearchOptions};
+use strata_runtime::{Limits, Precision, SearchOptions};
 
 #[test]
 fn scores_of_given_translations_are_those_of_the_plain_model() {
     for (seed, config) in kinds().into_iter().enumerate() {
         let engine = engine(&config, seed as u64, Precision::F32);
-        let reference = Reference { config: &config, weights: RandomWeights::new(seed as u64) };
+        let reference = Reference::new(&config, seed as u64);
         let lines = sources(&config, 4, 11 + seed as u64);
         let (source, target) = (&lines[0], &lines[1][1..lines[1].len() - 1]);
         let found = engine.score(source, 2, target, END).expect("scores");
@@ -30,7 +30,7 @@ fn scores_of_given_translations_are_those_of_the_plain_model() {
 fn each_step_of_a_beam_gives_the_numbers_of_a_computation_from_scratch() {
     for (seed, config) in kinds().into_iter().enumerate() {
         let engine = engine(&config, seed as u64, Precision::F32);
-        let reference = Reference { config: &config, weights: RandomWeights::new(seed as u64) };
+        let reference = Reference::new(&config, seed as u64);
         let lines = sources(&config, 3, 5 + seed as u64);
         let options = SearchOptions { beam: 3, nbest: 3, attention: true, alignment: true, ..options() };
         let requests: Vec<_> = lines.iter().map(|line| request(line, &options)).collect();

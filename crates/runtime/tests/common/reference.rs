@@ -1,19 +1,30 @@
 //! The model stated plainly, in f64, from the weights by name: no cache, no packing, no batch, no grouping by expert. Every
 //! prefix is computed from scratch.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use strata_recipe::{Kind, ModelConfig, Normalisation};
 use strata_runtime::{RandomWeights, Weights};
 
 type Row = Vec<f64>;
 
 pub struct Reference<'a> {
-    pub config: &'a ModelConfig,
-    pub weights: RandomWeights,
+    config: &'a ModelConfig,
+    weights: RandomWeights,
+    /// Weights that were asked for before.
+    known: RefCell<HashMap<String, Rc<Row>>>,
 }
 
-impl Reference<'_> {
-    fn weight(&self, name: &str, shape: &[usize]) -> Vec<f64> {
-        self.weights.f32(name, shape).expect("a weight").iter().map(|v| f64::from(*v)).collect()
+impl<'a> Reference<'a> {
+    pub fn new(config: &'a ModelConfig, seed: u64) -> Self {
+        Self { config, weights: RandomWeights::new(seed), known: RefCell::default() }
+    }
+
+    fn weight(&self, name: &str, shape: &[usize]) -> Rc<Row> {
+        let values = || self.weights.f32(name, shape).expect("a weight").iter().map(|v| f64::from(*v)).collect();
+        self.known.borrow_mut().entry(name.to_owned()).or_insert_with(|| Rc::new(values())).clone()
     }
 
     /// `W x` or `W x + b`.
@@ -22,7 +33,7 @@ impl Reference<'_> {
         let mut y: Row = weight.chunks(x.len()).map(|w| w.iter().zip(x).map(|(a, b)| a * b).sum()).collect();
         if bias {
             let bias = self.weight(&format!("{path}.bias"), &[outputs]);
-            y.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+            y.iter_mut().zip(bias.iter()).for_each(|(y, b)| *y += b);
         }
         y
     }

@@ -1,0 +1,141 @@
+//! A request's bits do not depend on its neighbours, on the size of the batch, on when it joins, or on the number of threads.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{END, Numbers, engine, options, sources};
+use strata_recipe::{Kind, ModelConfig, Normalisation};
+use strata_runtime::{Engine, Hypothesis, Limits, Precision, Request, Sampling, SearchOptions, Session};
+
+/// Large enough for products to be cut by threads.
+fn larger(kind: Kind) -> ModelConfig {
+    let plain = ModelConfig {
+        kind,
+        d_model: 64,
+        d_ffn: 192,
+        heads: 4,
+        vocab_size: 700,
+        moe_every: 2,
+        normalisation: Normalisation::Reference,
+        ..common::small()
+    };
+    match kind {
+        Kind::Smoe => ModelConfig { strata: vec![3, 5], ..plain },
+        Kind::Cmr => ModelConfig { experts: 6, ..plain },
+        _ => plain,
+    }
+}
+
+/// Requests of every sort.
+fn requests(config: &ModelConfig, count: usize) -> Vec<Request> {
+    let vocabulary: Arc<[u32]> = (0..700).filter(|id| id % 3 == 1).collect();
+    let changes: [&dyn Fn(&mut SearchOptions); 8] = [
+        &|_| {},
+        &|o| o.beam = 1,
+        &|o| (o.beam, o.nbest, o.alignment, o.attention) = (3, 3, true, true),
+        &|o| o.sampling = Some(Sampling { temperature: 1.2, top_k: 40, top_p: 0.9, seed: 8 }),
+        &|o| (o.no_repeat_ngram, o.min_length) = (2, 4),
+        &|o| o.vocabulary = Some(vocabulary.clone()),
+        &|o| (o.coverage_penalty, o.beam) = (0.3, 8),
+        &|o| (o.routing, o.max_ratio) = (true, 0.7),
+    ];
+    let mut numbers = Numbers(4);
+    sources(config, count, 3)
+        .into_iter()
+        .map(|source| {
+            let mut options = options();
+            changes[numbers.below(changes.len() as u64) as usize](&mut options);
+            let constrained = options.sampling.is_none() && options.vocabulary.is_none() && numbers.below(4) == 0;
+            let forced = options.vocabulary.is_none() && numbers.below(4) == 0;
+            let mut request = Request::new(source, 2, Arc::new(options));
+            if constrained {
+                request.constraints = vec![vec![5, 6], vec![7]];
+            }
+            if forced {
+                request.prefix = vec![9, 3, 4];
+            }
+            request
+        })
+        .collect()
+}
+
+fn limits(sentences: usize, threads: usize) -> Limits {
+    Limits { source_tokens: 11 * sentences, hypotheses: 8 * sentences, join_tokens: 20, threads }
+}
+
+#[test]
+fn bits_do_not_depend_on_batches_neighbours_or_threads() {
+    let kinds = [Kind::Dense, Kind::Smoe, Kind::Cmr];
+    for (kind, precision) in kinds.into_iter().flat_map(|kind| [(kind, Precision::F32), (kind, Precision::Int8)]) {
+        let config = larger(kind);
+        let engine = engine(&config, 6, precision);
+        let requests = requests(&config, 64);
+        let alone: Vec<Vec<Hypothesis>> = requests
+            .iter()
+            .map(|request| engine.translate(std::slice::from_ref(request), &limits(1, 1)).expect("one").remove(0))
+            .collect();
+        let mut numbers = Numbers(9);
+        for (sentences, threads) in [(1, 2), (7, 1), (7, 2), (64, 1), (64, 2)] {
+            let mut order: Vec<usize> = (0..requests.len()).collect();
+            (1..order.len()).for_each(|i| order.swap(i, numbers.below(i as u64 + 1) as usize));
+            let shuffled: Vec<Request> = order.iter().map(|i| requests[*i].clone()).collect();
+            let found = engine.translate(&shuffled, &limits(sentences, threads)).expect("translations");
+            for (i, found) in order.iter().zip(found) {
+                assert_eq!(found, alone[*i], "{precision:?} {}: {sentences} at a time", config.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn sessions_take_and_cancel_requests_at_any_time() {
+    let config = larger(Kind::Smoe);
+    let engine: Engine = engine(&config, 6, Precision::F32);
+    let requests = requests(&config, 40);
+    let expected = engine.translate(&requests, &limits(40, 1)).expect("translations");
+    let mut session: Session = engine.session(limits(5, 1));
+    let mut numbers = Numbers(2);
+    let mut results = vec![None; requests.len()];
+    let mut cancelled = vec![false; requests.len()];
+    let mut submitted = 0;
+    while submitted < requests.len() || !session.is_idle() {
+        for _ in 0..numbers.below(3) {
+            if submitted < requests.len() {
+                let id = session.submit(requests[submitted].clone()).expect("an id");
+                assert_eq!(id, submitted as u64);
+                submitted += 1;
+            }
+        }
+        if numbers.below(4) == 0 && submitted > 0 {
+            let id = numbers.below(submitted as u64);
+            let there = results[id as usize].is_none() && !cancelled[id as usize];
+            assert_eq!(session.cancel(id), there);
+            cancelled[id as usize] |= there;
+        }
+        for finished in session.step() {
+            assert!(results[finished.id as usize].replace(finished.hypotheses).is_none());
+        }
+    }
+    assert!(!session.cancel(0) && session.step().is_empty());
+    let count = cancelled.iter().filter(|c| **c).count();
+    assert!((1..40).contains(&count), "{count} cancelled");
+    for ((result, expected), cancelled) in results.into_iter().zip(expected).zip(cancelled) {
+        assert_eq!(result, (!cancelled).then_some(expected));
+    }
+}
+
+#[test]
+fn eight_bits_say_nearly_the_same() {
+    let config = larger(Kind::Smoe);
+    let lines = sources(&config, 20, 1);
+    let scores = |precision| {
+        let engine = engine(&config, 6, precision);
+        let score = |line: &Vec<u32>| engine.score(line, 2, &line[1..line.len() - 1], END).expect("scores");
+        lines.iter().flat_map(score).collect::<Vec<f32>>()
+    };
+    let (exact, rounded) = (scores(Precision::F32), scores(Precision::Int8));
+    let distance: f32 = exact.iter().zip(&rounded).map(|(a, b)| (a - b).abs()).sum::<f32>() / exact.len() as f32;
+    assert!(exact != rounded, "int8 is in use");
+    assert!(distance < 0.1, "log-probabilities are {distance} apart on average");
+}
