@@ -1,6 +1,8 @@
 //! `strata bench`: the speed of this machine at Strata's work.
 
 use clap::{Args, Subcommand};
+use strata_runtime::Precision;
+use strata_runtime::bench::{DecodeOptions, decode};
 use strata_train::bench::{StepOptions, train_step};
 
 use crate::{Outcome, print};
@@ -18,6 +20,87 @@ enum What {
                             strata bench train-step --strata 4,4 --batch 32 --length 32\n  \
                             strata bench train-step --strata '' --dropout 0     (dense)")]
     TrainStep(TrainStep),
+    /// Time translation with random weights and fixed lengths and print tokens per second as JSON, a line for each setting
+    #[command(after_help = "Examples:\n  \
+                            strata bench translate --int8\n  \
+                            strata bench translate --strata 4,4 --batch 32,1 --beam 4")]
+    Translate(Translate),
+}
+
+#[derive(Debug, Args)]
+struct Translate {
+    /// Layers of the encoder and of the decoder
+    #[arg(long, default_value_t = 6)]
+    layers: usize,
+    #[arg(long, default_value_t = 512)]
+    d_model: usize,
+    #[arg(long, default_value_t = 2048)]
+    d_ffn: usize,
+    #[arg(long, default_value_t = 8)]
+    heads: usize,
+    #[arg(long, default_value_t = 32_000)]
+    vocab: usize,
+    /// Every n-th layer has an expert block
+    #[arg(long, default_value_t = 2)]
+    moe_every: usize,
+    #[arg(long, default_value_t = 2)]
+    top_k: usize,
+    /// Experts of each stratum, comma-separated; `8` is a vanilla MoE, '' is dense
+    #[arg(long, default_value = "")]
+    strata: String,
+    #[arg(long, default_value_t = 64)]
+    sentences: usize,
+    /// Subwords of every source
+    #[arg(long, default_value_t = 24)]
+    source_length: usize,
+    /// Subwords of every translation
+    #[arg(long, default_value_t = 30)]
+    target_length: usize,
+    /// Sentences under way at a time, comma-separated for several settings
+    #[arg(long, value_delimiter = ',', default_value = "32,1")]
+    batch: Vec<usize>,
+    #[arg(long, default_value_t = 4)]
+    beam: usize,
+    /// Compute with 8-bit integers
+    #[arg(long)]
+    int8: bool,
+    /// Timed runs, after one that is not
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+}
+
+fn strata_of(text: &str) -> anyhow::Result<Vec<usize>> {
+    let count = |part: &str| {
+        part.trim().parse().map_err(|_| anyhow::anyhow!("--strata {text}: `{part}` is not a number of experts"))
+    };
+    text.split(',').filter(|part| !part.trim().is_empty()).map(count).collect()
+}
+
+fn translate(a: &Translate) -> anyhow::Result<()> {
+    anyhow::ensure!((1..=1024).contains(&a.beam), "--beam {}: choose 1 to 1024", a.beam);
+    anyhow::ensure!(a.source_length > 0 && a.target_length > 0 && a.sentences > 0, "lengths and sentences must be above 0");
+    for batch in &a.batch {
+        anyhow::ensure!(*batch > 0, "--batch 0: choose at least 1");
+        let report = decode(&DecodeOptions {
+            layers: a.layers,
+            d_model: a.d_model,
+            d_ffn: a.d_ffn,
+            heads: a.heads,
+            vocab: a.vocab,
+            moe_every: a.moe_every,
+            top_k: a.top_k,
+            strata: strata_of(&a.strata)?,
+            sentences: if *batch == 1 { a.sentences.min(8) } else { a.sentences },
+            source_length: a.source_length,
+            target_length: a.target_length,
+            batch: *batch,
+            beam: a.beam,
+            precision: if a.int8 { Precision::Int8 } else { Precision::F32 },
+            runs: a.runs,
+        })?;
+        print(&(serde_json::to_string(&report)? + "\n"))?;
+    }
+    Ok(())
 }
 
 #[derive(Debug, Args)]
@@ -60,11 +143,14 @@ struct TrainStep {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let What::TrainStep(a) = &arguments.what;
-    let count = |text: &str| {
-        text.trim().parse().map_err(|_| anyhow::anyhow!("--strata {}: `{text}` is not a number of experts", a.strata))
-    };
-    let strata = a.strata.split(',').filter(|text| !text.trim().is_empty()).map(count).collect::<Result<_, _>>()?;
+    match &arguments.what {
+        What::TrainStep(a) => train(a)?,
+        What::Translate(a) => translate(a)?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn train(a: &TrainStep) -> anyhow::Result<()> {
     let report = train_step(&StepOptions {
         layers: a.layers,
         d_model: a.d_model,
@@ -76,11 +162,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         batch: a.batch,
         length: a.length,
         steps: a.steps,
-        strata,
+        strata: strata_of(&a.strata)?,
         dropout: a.dropout,
         attention_dropout: a.attention_dropout,
         device: a.device.clone(),
     })?;
-    print(&(serde_json::to_string(&report)? + "\n"))?;
-    Ok(Outcome::Done)
+    print(&(serde_json::to_string(&report)? + "\n"))
 }

@@ -20,7 +20,7 @@ use crate::{Outcome, print, print_json, score_table};
                         strata evaluate runs/docs-smoe-4-4 data/docs-prepared --baseline runs/docs-moe\n  \
                         strata evaluate --hypotheses out.de --references ref.de --bleu-tokenizer intl")]
 pub struct Arguments {
-    /// Model folder, checkpoint, or run (its best checkpoint)
+    /// Model folder, packed folder, checkpoint, or run (its best checkpoint)
     #[arg(required_unless_present = "hypotheses", requires = "data")]
     model: Option<PathBuf>,
     /// Prepared folder
@@ -123,7 +123,8 @@ fn of_file(hypotheses: &Path, references: &Path, metrics: &Metrics, arguments: &
     Ok(Outcome::Done)
 }
 
-fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
+/// The lines of a text file.
+pub fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let text = String::from_utf8(text).map_err(|e| {
         let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
@@ -139,7 +140,8 @@ fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
     Ok(lines)
 }
 
-fn same_length(hypotheses: (&Path, &[String]), references: (&Path, &[String])) -> anyhow::Result<()> {
+/// Checks that lines belong together.
+pub fn same_length(hypotheses: (&Path, &[String]), references: (&Path, &[String])) -> anyhow::Result<()> {
     let ((path, lines), (other, others)) = (hypotheses, references);
     anyhow::ensure!(
         lines.len() == others.len(),
@@ -166,14 +168,14 @@ fn of_model(
         translate: arguments.search.options()?,
         keep: arguments.output.clone(),
     };
-    let device = &arguments.search.device;
-    let evaluation = evaluate_shown(&Translator::open(model, device)?, data, &options, metrics, terminal)?;
+    let placement = arguments.search.place.placement();
+    let evaluation = evaluate_shown(&Translator::open(model, &placement)?, data, &options, metrics, terminal)?;
     let mut comparisons = Vec::new();
     let baseline = match &arguments.baseline {
         Some(path) => {
             terminal.say(&labelled("baseline", &path.display().to_string()));
             let options = EvaluateOptions { keep: None, ..options };
-            let baseline = evaluate_shown(&Translator::open(path, device)?, data, &options, metrics, terminal)?;
+            let baseline = evaluate_shown(&Translator::open(path, &placement)?, data, &options, metrics, terminal)?;
             for ((text, system), (_, base)) in evaluation.texts.iter().zip(&baseline.texts) {
                 let found = compare(metrics, base, system, &text.references)?;
                 let of = |comparison| DirectionComparison { direction: text.direction.name(), comparison };

@@ -3,10 +3,12 @@
 mod allocator;
 mod bench;
 mod evaluate;
+mod export;
 mod fetch;
 mod inspect;
 mod prepare;
 mod quickstart;
+mod score;
 mod score_table;
 mod terminal;
 mod train;
@@ -65,6 +67,10 @@ enum Command {
     Translate(translate::Arguments),
     /// Score a model on a prepared corpus, or a file of translations, as sacreBLEU does
     Evaluate(evaluate::Arguments),
+    /// Print how probable a model finds given translations
+    Score(score::Arguments),
+    /// Write a model in another form: packed for fast loading, or for CTranslate2
+    Export(export::Arguments),
     /// State the parameters and FLOPs of a recipe or a model
     Inspect(inspect::Arguments),
     /// Measure this machine
@@ -114,6 +120,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Train(arguments) => train::run(&arguments, threads, &terminal),
         Command::Translate(arguments) => translate::run(&arguments, &terminal),
         Command::Evaluate(arguments) => evaluate::run(&arguments, &terminal),
+        Command::Score(arguments) => score::run(&arguments, &terminal),
+        Command::Export(arguments) => export::run(&arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }

@@ -8,7 +8,7 @@ use strata_recipe::{Recipe, RecipeFile};
 use strata_train::Stopped;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
-use strata_translate::{Options, Translator};
+use strata_translate::{Options, Placement, Translator};
 
 use crate::evaluate::evaluate_shown;
 use crate::terminal::{Terminal, labelled};
@@ -82,7 +82,8 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
         return Ok(Outcome::Done);
     }
     let model = trained.averaged.clone().unwrap_or_else(|| output.clone());
-    let translator = Translator::open(&model, &recipe.train.device)?;
+    let placement = Placement { device: recipe.train.device.clone(), ..Placement::default() };
+    let translator = Translator::open(&model, &placement)?;
     let options = EvaluateOptions {
         split: "test".to_string(),
         directions: Vec::new(),

@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use strata_translate::{Candidate, Options, Translator};
+use strata_translate::{Candidate, Glossary, Line as Text, More, Options, Placement, Sampling, Token, Translator};
 
 use crate::Outcome;
 use crate::terminal::{Terminal, labelled, thousands};
@@ -20,10 +21,12 @@ use crate::terminal::{Terminal, labelled, thousands};
                         parts, cut at sentence ends. Examples:\n  \
                         echo 'Click the icon.' | strata translate runs/quickstart --to de\n  \
                         strata translate runs/quickstart --to de --output out.de in.en\n  \
-                        strata translate runs/quickstart --to de --nbest 5 in.en     (line ||| translation ||| score)"
+                        strata translate runs/quickstart --to de --nbest 5 in.en     (line ||| translation ||| score)\n  \
+                        strata translate runs/quickstart --to de --glossary terms.txt in.en     (lines of term=translation)\n  \
+                        strata translate runs/quickstart --to de --sample --temperature 0.8 --top-p 0.9 in.en"
 )]
 pub struct Arguments {
-    /// Model folder, checkpoint, or run (its best checkpoint)
+    /// Model folder, packed folder, checkpoint, or run (its best checkpoint)
     model: PathBuf,
     /// Files to translate; standard input by default
     files: Vec<PathBuf>,
@@ -44,12 +47,75 @@ pub struct Arguments {
     /// Print each translation's score before it, with a tab between
     #[arg(long)]
     scores: bool,
+    /// Print word alignments behind each translation, as `||| 0-0 1-2`: source word - target word, from 0
+    #[arg(long)]
+    alignments: bool,
+    #[command(flatten)]
+    finer: Finer,
     /// Print a JSON object for each line
     #[arg(long)]
     json: bool,
 }
 
-/// How to search; of `translate`, `evaluate` and `quickstart`.
+/// What translations may look like; on the CPU only. Lengths are in subwords, the end mark included.
+#[derive(Clone, Debug, Args)]
+struct Finer {
+    /// Shortest translation
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    min_length: usize,
+    /// Longest translation [default: 2 x source + 20]
+    #[arg(long, value_name = "N")]
+    max_length: Option<usize>,
+    /// No sequence of N subwords twice in a translation; 0 = off
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    no_repeat_ngram: usize,
+    /// Weight of the penalty on source words that are not translated (Wu et al., 2016); 0 = off
+    #[arg(long, default_value_t = 0.0, value_name = "X")]
+    coverage_penalty: f32,
+    /// File of `term=translation` lines: where a term is in a line, its translation must be in the line's translation
+    #[arg(long, value_name = "FILE")]
+    glossary: Option<PathBuf>,
+    /// File whose lines the translations begin with, line by line
+    #[arg(long, value_name = "FILE")]
+    prefixes: Option<PathBuf>,
+    /// A subword that translations never have, written as --json shows it; may be given several times
+    #[arg(long, value_name = "PIECE")]
+    suppress: Vec<String>,
+    /// Draw translations at random instead of searching for the best; the same seed draws the same
+    #[arg(long, conflicts_with = "glossary")]
+    sample: bool,
+    /// Logits are divided by this before drawing
+    #[arg(long, default_value_t = 1.0, requires = "sample", value_name = "X")]
+    temperature: f32,
+    /// Draw from the N most probable subwords only; 0 = all
+    #[arg(long, default_value_t = 0, requires = "sample", value_name = "N")]
+    top_k: usize,
+    /// Draw from the most probable subwords that together reach this probability
+    #[arg(long, default_value_t = 1.0, requires = "sample", value_name = "P")]
+    top_p: f32,
+    /// Seed of the drawing
+    #[arg(long, default_value_t = 1, requires = "sample")]
+    seed: u64,
+}
+
+impl Finer {
+    fn options(&self, alignment: bool) -> anyhow::Result<More> {
+        let Self { temperature, top_k, top_p, seed, .. } = *self;
+        let glossary = self.glossary.as_deref().map(Glossary::read).transpose()?;
+        Ok(More {
+            max_length: self.max_length,
+            min_length: self.min_length,
+            no_repeat_ngram: self.no_repeat_ngram,
+            coverage_penalty: self.coverage_penalty,
+            sampling: self.sample.then_some(Sampling { temperature, top_k, top_p, seed }),
+            glossary: glossary.map(Arc::new),
+            suppressed: self.suppress.clone(),
+            alignment,
+        })
+    }
+}
+
+/// How to search; of `translate`, `evaluate` and `score`.
 #[derive(Clone, Debug, Args)]
 pub struct Search {
     /// Hypotheses kept by beam search; 1 is greedy
@@ -61,9 +127,34 @@ pub struct Search {
     /// Source subwords translated together
     #[arg(long, default_value_t = 4096, value_name = "N")]
     pub tokens_per_batch: usize,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Where and how to run a model.
+#[derive(Clone, Debug, Args)]
+pub struct Place {
     /// cpu, wgpu, cuda:0, ...
     #[arg(long, default_value = "cpu")]
     pub device: String,
+    /// Compute with 8-bit integers: faster on the CPU, with nearly the same translations
+    #[arg(long)]
+    pub int8: bool,
+    /// Batches worked on side by side, each with its share of the threads
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = workers)]
+    pub workers: usize,
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=1024).contains(count));
+    count.ok_or_else(|| "choose 1 to 1024".to_string())
+}
+
+impl Place {
+    /// As the library takes it.
+    pub fn placement(&self) -> Placement {
+        Placement { device: self.device.clone(), int8: self.int8, workers: self.workers }
+    }
 }
 
 impl Search {
@@ -103,6 +194,10 @@ struct Translated<'a> {
 struct Scored<'a> {
     text: &'a str,
     score: f32,
+    #[serde(skip_serializing_if = "<[Token]>::is_empty")]
+    tokens: &'a [Token],
+    #[serde(skip_serializing_if = "<[(u32, u32)]>::is_empty")]
+    alignment: &'a [(u32, u32)],
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
@@ -110,8 +205,13 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     options.nbest = arguments.nbest.unwrap_or(1);
     anyhow::ensure!((1..=1024).contains(&options.nbest), "--nbest {}: choose 1 to 1024", options.nbest);
     options.beam = options.beam.max(options.nbest);
+    options.more = arguments.finer.options(arguments.alignments)?;
+    let prefixes = match &arguments.finer.prefixes {
+        Some(path) => crate::evaluate::lines(path)?,
+        None => Vec::new(),
+    };
     let inputs = open(&arguments.files)?;
-    let translator = Translator::open(&arguments.model, &arguments.search.device)?;
+    let translator = Translator::open(&arguments.model, &arguments.search.place.placement())?;
     translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
     let mut output: Box<dyn Write> = match &arguments.output {
         Some(path) => {
@@ -136,8 +236,15 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     });
     let (mut done, mut failed) = (0u64, 0u64);
     while let Some(window) = next_window(&lines)? {
-        let texts: Vec<&str> = window.iter().map(|line| line.text.as_deref().unwrap_or("")).collect();
-        let translations = translator.translate(&texts, &arguments.to, &options)?;
+        let texts: Vec<Text> = window
+            .iter()
+            .enumerate()
+            .map(|(i, line)| Text {
+                text: line.text.as_deref().unwrap_or(""),
+                prefix: prefixes.get(done as usize + i).map_or("", String::as_str),
+            })
+            .collect();
+        let translations = translator.translate_lines(&texts, &arguments.to, &options)?;
         for (line, candidates) in window.iter().zip(&translations) {
             if let Err(fault) = &line.text {
                 failed += 1;
@@ -229,8 +336,8 @@ fn write_line(
 ) -> anyhow::Result<()> {
     if arguments.json {
         let scored = |c| -> Scored {
-            let Candidate { text, score, .. }: &Candidate = c;
-            Scored { text, score: *score }
+            let Candidate { text, score, tokens, alignment, .. }: &Candidate = c;
+            Scored { text, score: *score, tokens, alignment }
         };
         let translated = Translated {
             line: number + 1,
@@ -240,14 +347,25 @@ fn write_line(
         writeln!(output, "{}", serde_json::to_string(&translated)?)?;
     } else if arguments.nbest.is_some() {
         for candidate in candidates {
-            writeln!(output, "{number} ||| {} ||| {:.4}", candidate.text, candidate.score)?;
+            let aligned = aligned(candidate, arguments);
+            writeln!(output, "{number} ||| {} ||| {:.4}{aligned}", candidate.text, candidate.score)?;
         }
     } else if let Some(best) = candidates.first() {
+        let aligned = aligned(best, arguments);
         if arguments.scores {
-            writeln!(output, "{:.4}\t{}", best.score, best.text)?;
+            writeln!(output, "{:.4}\t{}{aligned}", best.score, best.text)?;
         } else {
-            writeln!(output, "{}", best.text)?;
+            writeln!(output, "{}{aligned}", best.text)?;
         }
     }
     Ok(())
+}
+
+/// ` ||| 0-0 1-2` where alignments are asked for.
+fn aligned(candidate: &Candidate, arguments: &Arguments) -> String {
+    if !arguments.alignments {
+        return String::new();
+    }
+    let pairs: Vec<String> = candidate.alignment.iter().map(|(s, t)| format!("{s}-{t}")).collect();
+    format!(" ||| {}", pairs.join(" "))
 }

@@ -58,6 +58,12 @@ pub enum Error {
     /// The model's, or its device's.
     #[error(transparent)]
     Model(#[from] strata_model::Error),
+    /// The CPU engine's.
+    #[error(transparent)]
+    Runtime(#[from] strata_runtime::Error),
+    /// Something that this device or folder cannot do, and what to do instead.
+    #[error("{0}")]
+    Unsupported(String),
     /// The subword model's, or the corpus's.
     #[error(transparent)]
     Corpus(#[from] strata_corpus::Error),

@@ -3,14 +3,19 @@
 //! [`Translator`] reads a model folder and translates lines of any length in batches; [`evaluate`] translates a prepared
 //! corpus direction by direction and scores it as sacreBLEU does; [`compare`] tests two systems against each other.
 
+mod alignment;
+mod backend;
 pub mod compare;
 mod error;
 pub mod evaluate;
+mod glossary;
 mod options;
 pub mod scores;
 mod split;
 mod translator;
 
 pub use error::Error;
-pub use options::Options;
-pub use translator::{Candidate, Translator};
+pub use glossary::Glossary;
+pub use options::{More, Options};
+pub use strata_runtime::Sampling;
+pub use translator::{Candidate, Forced, Line, Placement, Token, Translator};

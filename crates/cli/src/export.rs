@@ -1,0 +1,59 @@
+//! `strata export`: a model in another form.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use strata_runtime::{Precision, write_ctranslate2, write_packed};
+use strata_store::{Existing, ModelFolder, resolve_model};
+
+use crate::Outcome;
+use crate::terminal::{Terminal, labelled};
+
+#[derive(Debug, Args)]
+#[command(after_help = "A packed folder is mapped instead of read: it loads at once, and processes share its memory. \
+                        Examples:\n  \
+                        strata export runs/quickstart model-int8 --int8\n  \
+                        strata translate model-int8 --to de < text.en\n  \
+                        strata export runs/docs-dense model-ct2 --format ctranslate2     (dense models)")]
+pub struct Arguments {
+    /// Model folder, checkpoint, or run (its best checkpoint)
+    model: PathBuf,
+    /// Folder to write
+    output: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Format::Packed)]
+    format: Format,
+    /// Weights as 8-bit integers with a scale for each output
+    #[arg(long)]
+    int8: bool,
+    /// Replace the folder if it is there
+    #[arg(long)]
+    overwrite: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For `strata translate`, `evaluate` and `score` on CPUs
+    Packed,
+    /// For CTranslate2, which takes dense models only; it quantises by itself when it loads
+    Ctranslate2,
+}
+
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    let folder = ModelFolder::open(resolve_model(&arguments.model)?)?;
+    let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
+    let written = match arguments.format {
+        Format::Packed => {
+            let precision = if arguments.int8 { Precision::Int8 } else { Precision::F32 };
+            write_packed(&folder, precision, &arguments.output, existing)?
+        }
+        Format::Ctranslate2 => {
+            anyhow::ensure!(!arguments.int8, "--int8: a CTranslate2 folder holds f32; pass compute_type=\"int8\" where it is loaded");
+            let subwords = strata_corpus::Subwords::load(&folder.file(strata_store::model_folder::TOKENIZER_FILE))?;
+            let vocabulary: Vec<String> = (0..subwords.vocab_size() as u32).map(|id| subwords.piece(id)).collect();
+            write_ctranslate2(&folder, &vocabulary, &arguments.output, existing)?
+        }
+    };
+    terminal.say(&labelled("written", &written.display().to_string()));
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,175 @@
+//! The speed of decoding with random weights and fixed lengths, for comparison with other programs at the same shape.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use strata_recipe::{Kind, ModelConfig};
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::linear::Precision;
+use crate::model::Model;
+use crate::request::{Request, SearchOptions};
+use crate::session::Limits;
+use crate::weights::{RandomWeights, mix};
+
+/// What is decoded.
+#[derive(Clone, Debug)]
+pub struct DecodeOptions {
+    /// Layers of the encoder and of the decoder.
+    pub layers: usize,
+    /// Width.
+    pub d_model: usize,
+    /// Inner width of FFNs and experts.
+    pub d_ffn: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Vocabulary.
+    pub vocab: usize,
+    /// Every n-th layer has an expert block.
+    pub moe_every: usize,
+    /// Experts per token and gate.
+    pub top_k: usize,
+    /// Experts per stratum; one stratum is a vanilla MoE, none is dense.
+    pub strata: Vec<usize>,
+    /// Sentences.
+    pub sentences: usize,
+    /// Subwords of every source.
+    pub source_length: usize,
+    /// Subwords of every translation.
+    pub target_length: usize,
+    /// Sentences under way at a time; 1 is one after another.
+    pub batch: usize,
+    /// Hypotheses of each.
+    pub beam: usize,
+    /// Precision of the products.
+    pub precision: Precision,
+    /// Runs, of which the best and the median count; one more goes before them.
+    pub runs: usize,
+}
+
+/// What a run of [`decode`] found.
+#[derive(Clone, Debug, Serialize)]
+pub struct DecodeReport {
+    /// Kind of model.
+    pub model: String,
+    /// `f32` or `int8`.
+    pub precision: &'static str,
+    /// As asked for.
+    pub batch: usize,
+    /// As asked for.
+    pub beam: usize,
+    /// Target subwords per second of the best run.
+    pub tokens_per_second: f64,
+    /// The same of the median run.
+    pub tokens_per_second_median: f64,
+    /// Time per sentence of the best run.
+    pub ms_per_sentence: f64,
+    /// Median time of a sentence alone; with batch 1 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_p50_ms: Option<f64>,
+    /// The time that 95 of 100 sentences stay below; with batch 1 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_p95_ms: Option<f64>,
+    /// Weights of the model.
+    pub parameters: u64,
+    /// Bytes of the packed weights.
+    pub packed_bytes: usize,
+}
+
+/// Decodes random sentences with a model of random weights. They never stop by themselves, so the length is fixed.
+///
+/// # Errors
+/// [`Error::Config`] for an impossible shape.
+pub fn decode(options: &DecodeOptions) -> Result<DecodeReport, Error> {
+    let mut config = ModelConfig {
+        encoder_layers: options.layers,
+        decoder_layers: options.layers,
+        d_model: options.d_model,
+        d_ffn: options.d_ffn,
+        heads: options.heads,
+        vocab_size: options.vocab,
+        moe_every: options.moe_every,
+        top_k: options.top_k,
+        max_length: options.source_length.max(options.target_length).max(3) + 1,
+        ..ModelConfig::default()
+    };
+    match options.strata.as_slice() {
+        [] => config.kind = Kind::Dense,
+        [experts] => {
+            config.kind = if options.top_k == 1 { Kind::Switch } else { Kind::Moe };
+            config.experts = *experts;
+        }
+        strata => (config.kind, config.strata) = (Kind::Smoe, strata.to_vec()),
+    }
+    let parameters = strata_recipe::Cost::of(&config, None)?.parameters;
+    let model = Arc::new(Model::pack(&config, &RandomWeights::new(1), options.precision)?);
+    let mut packed_bytes = 0;
+    model.visit(&mut |_, part| {
+        packed_bytes += match part {
+            crate::model::Part::Linear(linear) => linear.bytes(),
+            crate::model::Part::Vector(values) => size_of_val(values),
+        };
+    });
+    let engine = Engine::new(model);
+    let search = Arc::new(SearchOptions {
+        beam: options.beam,
+        min_length: options.target_length,
+        max_length: Some(options.target_length),
+        max_ratio: 0.0,
+        max_extra: options.target_length,
+        end: 2,
+        ..SearchOptions::default()
+    });
+    let vocab = options.vocab.saturating_sub(4).max(1) as u64;
+    let request = |sentence: usize| {
+        let id = |place: usize| 4 + (mix(sentence as u64, place as u64) % vocab) as u32;
+        Request::new((0..options.source_length).map(id).collect(), 1, search.clone())
+    };
+    let requests: Vec<Request> = (0..options.sentences).map(request).collect();
+    let limits = Limits {
+        source_tokens: usize::MAX,
+        hypotheses: options.batch * options.beam,
+        join_tokens: options.batch * options.source_length,
+        threads: rayon::current_num_threads(),
+    };
+    let (mut seconds, mut latencies, mut tokens) = (Vec::new(), Vec::new(), 0);
+    for run in 0..=options.runs.max(1) {
+        let started = Instant::now();
+        tokens = 0;
+        for group in requests.chunks(if options.batch == 1 { 1 } else { requests.len().max(1) }) {
+            let sentence = Instant::now();
+            tokens += engine.translate(group, &limits)?.iter().map(|h| h[0].ids.len()).sum::<usize>();
+            if run > 0 && options.batch == 1 {
+                latencies.push(sentence.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+        if run > 0 {
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    latencies.sort_by(f64::total_cmp);
+    let (best, median) = (seconds[0], seconds[seconds.len() / 2]);
+    let quantile = |share: f64| {
+        let last = latencies.len().checked_sub(1)?;
+        Some(latencies[(last as f64 * share).round() as usize])
+    };
+    Ok(DecodeReport {
+        model: config.name(),
+        precision: match options.precision {
+            Precision::F32 => "f32",
+            Precision::Int8 => "int8",
+        },
+        batch: options.batch,
+        beam: options.beam,
+        tokens_per_second: tokens as f64 / best,
+        tokens_per_second_median: tokens as f64 / median,
+        ms_per_sentence: best / options.sentences.max(1) as f64 * 1e3,
+        latency_p50_ms: quantile(0.5),
+        latency_p95_ms: quantile(0.95),
+        parameters,
+        packed_bytes,
+    })
+}

@@ -1,0 +1,218 @@
+//! What decodes: the CPU engine, or the model itself on another device.
+
+use std::sync::Arc;
+
+use rayon::ThreadPool;
+use strata_corpus::subword::EOS;
+use strata_model::{BeamOptions, Packed, Transformer, beam_search};
+use strata_recipe::ModelConfig;
+use strata_runtime::{Engine, Limits, Model, Request, SearchOptions};
+
+use crate::error::Error;
+use crate::options::{More, Options};
+
+/// One sentence on its way to a batch.
+pub(crate) struct Job {
+    /// `<2TGT> subwords </s>`
+    pub source: Vec<u32>,
+    /// Subwords that the translation begins with.
+    pub prefix: Vec<u32>,
+    /// Sequences that must occur in it.
+    pub constraints: Vec<Vec<u32>>,
+}
+
+/// One translation of a sentence, in subwords.
+pub(crate) struct Decoded {
+    /// Without tag and end mark.
+    pub ids: Vec<u32>,
+    pub score: f32,
+    /// Log-probabilities of the ids and of the end mark; empty from the model itself.
+    pub token_scores: Vec<f32>,
+    /// Attention of each id to each source position, where alignments are asked for.
+    pub attention: Vec<Vec<f32>>,
+}
+
+/// Runs a model.
+pub(crate) enum Backend {
+    Engine(Cpu),
+    Model(Box<Transformer>),
+}
+
+/// The CPU engine and its workers: each has its own batch and its share of the threads.
+pub(crate) struct Cpu {
+    engine: Engine,
+    /// One for each worker; none for a single worker, which uses the threads of its caller.
+    pools: Vec<ThreadPool>,
+}
+
+impl Cpu {
+    /// An engine for `model` whose threads are shared out to `workers`.
+    pub fn new(model: Model, workers: usize) -> Result<Self, Error> {
+        let each = (rayon::current_num_threads() / workers.max(1)).max(1);
+        let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(each).build();
+        let pools = if workers > 1 { (0..workers).map(pool).collect::<Result<_, _>>() } else { Ok(Vec::new()) };
+        let pools = pools.map_err(|e| Error::Unsupported(format!("cannot start {workers} workers: {e}")))?;
+        Ok(Self { engine: Engine::new(Arc::new(model)), pools })
+    }
+
+    fn run(&self, requests: &[Request], limits: &Limits) -> Result<Vec<Vec<strata_runtime::Hypothesis>>, Error> {
+        if self.pools.is_empty() || requests.len() < 2 {
+            return Ok(self.engine.translate(requests, limits)?);
+        }
+        // Dealt out by length, so that every worker gets long and short ones.
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        order.sort_by_key(|i| std::cmp::Reverse(requests[*i].source.len()));
+        let hands: Vec<Vec<usize>> = (0..self.pools.len())
+            .map(|worker| order.iter().copied().skip(worker).step_by(self.pools.len()).collect())
+            .collect();
+        let mut results = vec![Vec::new(); requests.len()];
+        let found: Vec<Result<_, strata_runtime::Error>> = std::thread::scope(|scope| {
+            let work = |(pool, hand): (&ThreadPool, &Vec<usize>)| {
+                let requests: Vec<Request> = hand.iter().map(|i| requests[*i].clone()).collect();
+                let limits = Limits { threads: pool.current_num_threads(), ..*limits };
+                pool.install(|| self.engine.translate(&requests, &limits))
+            };
+            let started: Vec<_> =
+                self.pools.iter().zip(&hands).map(|pair| scope.spawn(move || work(pair))).collect();
+            started.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        for (hand, found) in hands.iter().zip(found) {
+            hand.iter().zip(found?).for_each(|(i, hypotheses)| results[*i] = hypotheses);
+        }
+        Ok(results)
+    }
+}
+
+impl Backend {
+    pub fn config(&self) -> &ModelConfig {
+        match self {
+            Self::Engine(cpu) => cpu.engine.model().config(),
+            Self::Model(model) => model.config(),
+        }
+    }
+
+    /// Translates sentences into the language of `tag`; subwords `suppressed` never occur.
+    pub fn translate(
+        &self,
+        jobs: &[Job],
+        tag: u32,
+        suppressed: &[u32],
+        options: &Options,
+    ) -> Result<Vec<Vec<Decoded>>, Error> {
+        match self {
+            Self::Engine(cpu) => cpu.translate(jobs, tag, suppressed, options),
+            Self::Model(model) => with_model(model, jobs, tag, suppressed, options),
+        }
+    }
+
+    /// Log-probabilities of given translations `(source, target)`, subword by subword and of the end mark.
+    pub fn score(&self, pairs: Vec<(Vec<u32>, Vec<u32>)>, tag: u32) -> Result<Vec<Vec<f32>>, Error> {
+        let Self::Engine(cpu) = self else {
+            return Err(Error::Unsupported("forced decoding runs on the CPU only; use --device cpu".into()));
+        };
+        let options = Arc::new(SearchOptions { beam: 1, end: EOS, ..SearchOptions::default() });
+        let request = |(source, target)| Request::score(source, tag, target, options.clone());
+        let requests: Vec<Request> = pairs.into_iter().map(request).collect();
+        let limits = Limits { threads: rayon::current_num_threads(), ..Limits::default() };
+        let found = cpu.run(&requests, &limits)?;
+        Ok(found.into_iter().map(|h| h.into_iter().next().map(|h| h.token_scores).unwrap_or_default()).collect())
+    }
+}
+
+impl Cpu {
+    fn translate(
+        &self,
+        jobs: &[Job],
+        tag: u32,
+        suppressed: &[u32],
+        options: &Options,
+    ) -> Result<Vec<Vec<Decoded>>, Error> {
+        let More { max_length, min_length, no_repeat_ngram, coverage_penalty, sampling, alignment, .. } = options.more;
+        let beam = options.beam.max(1);
+        let search = Arc::new(SearchOptions {
+            beam,
+            length_penalty: options.length_penalty,
+            nbest: options.nbest.clamp(1, beam),
+            max_ratio: options.max_ratio,
+            max_extra: options.max_extra,
+            max_length,
+            min_length,
+            end: EOS,
+            suppressed: suppressed.into(),
+            no_repeat_ngram,
+            coverage_penalty,
+            sampling,
+            attention: alignment,
+            ..SearchOptions::default()
+        });
+        let request = |job: &Job| {
+            let mut request = Request::new(job.source.clone(), tag, search.clone());
+            request.prefix.clone_from(&job.prefix);
+            request.constraints.clone_from(&job.constraints);
+            request
+        };
+        let requests: Vec<Request> = jobs.iter().map(request).collect();
+        let limits = Limits {
+            source_tokens: options.tokens_per_batch,
+            threads: rayon::current_num_threads(),
+            ..Limits::default()
+        };
+        let found = self.run(&requests, &limits)?;
+        let decoded = |h: strata_runtime::Hypothesis| Decoded {
+            ids: h.ids,
+            score: h.score,
+            token_scores: h.token_scores,
+            attention: h.attention.unwrap_or_default(),
+        };
+        Ok(found.into_iter().map(|hypotheses| hypotheses.into_iter().map(decoded).collect()).collect())
+    }
+}
+
+/// Plain beam search on the model's own device, in batches of like length.
+fn with_model(
+    model: &Transformer,
+    jobs: &[Job],
+    tag: u32,
+    suppressed: &[u32],
+    options: &Options,
+) -> Result<Vec<Vec<Decoded>>, Error> {
+    if options.more != More::default() || jobs.iter().any(|job| !job.prefix.is_empty()) {
+        return Err(Error::Unsupported(
+            "this device has plain beam search only: prefixes, glossaries, sampling, alignments and limits of length or \
+             repetition need --device cpu"
+                .into(),
+        ));
+    }
+    let beam = BeamOptions {
+        beam: options.beam.max(1),
+        length_penalty: options.length_penalty,
+        nbest: options.nbest.clamp(1, options.beam.max(1)),
+        max_ratio: options.max_ratio,
+        max_extra: options.max_extra,
+        end: EOS,
+        suppressed: suppressed.to_vec(),
+    };
+    // Sentences of like length together: they end at about the same step.
+    let mut order: Vec<usize> = (0..jobs.len()).collect();
+    order.sort_by_key(|i| std::cmp::Reverse(jobs[*i].source.len()));
+    let mut results: Vec<Vec<Decoded>> = (0..jobs.len()).map(|_| Vec::new()).collect();
+    let mut rest = order.as_slice();
+    while !rest.is_empty() {
+        let mut tokens = 0;
+        let fitting = rest.iter().take_while(|i| {
+            tokens += jobs[**i].source.len();
+            tokens <= options.tokens_per_batch
+        });
+        let (batch, others) = rest.split_at(fitting.count().max(1));
+        rest = others;
+        let sources: Vec<&[u32]> = batch.iter().map(|i| jobs[*i].source.as_slice()).collect();
+        let found = beam_search(model, &Packed::from_sentences(&sources), &vec![tag; batch.len()], &beam)?;
+        for (i, hypotheses) in batch.iter().zip(found) {
+            results[*i] = hypotheses
+                .into_iter()
+                .map(|h| Decoded { ids: h.ids, score: h.score, token_scores: Vec::new(), attention: Vec::new() })
+                .collect();
+        }
+    }
+    Ok(results)
+}
