@@ -7,7 +7,8 @@ use super::PANEL;
 use super::f32_tiles::{self, F32Product};
 use super::int8_tiles::{self, Int8Product};
 use super::level::Level;
-use super::quantise::{Quantised, quantise_rows};
+use super::quantise::quantise_rows;
+use super::vector::Floats;
 use crate::linear::{Activation, Options, Scratch};
 
 /// Fewest multiplications that are worth a further thread.
@@ -51,29 +52,43 @@ unsafe impl Send for Output {}
 unsafe impl Sync for Output {}
 
 impl Output {
-    /// Stores one row's results `values` of the columns from `first`, a multiple of the number of values, as far as there
-    /// are columns.
+    /// Stores one row's results `values` of the columns from `first`, a multiple of `N`, as far as there are columns.
     ///
     /// # Safety
-    /// `row` is one of the rows, `first` one of the columns, and no other thread writes there.
+    /// The processor has the instructions of `F`; `row` is one of the rows, and no other thread writes there.
     #[inline(always)]
-    pub unsafe fn store<const N: usize>(&self, row: usize, first: usize, mut values: [f32; N]) {
-        if self.relu {
-            values.iter_mut().for_each(|v| *v = if *v < 0.0 { 0.0 } else { *v });
+    pub unsafe fn store<F: Floats<N>, const N: usize>(&self, row: usize, first: usize, mut values: F) {
+        if first >= self.outputs {
+            return;
         }
-        // SAFETY: the caller's promise; `valid` columns from `first` on are there.
+        // SAFETY: the caller's promise; `outputs - first` columns are there.
         unsafe {
-            let out = self.out.add(row * self.stride + first);
-            let valid = self.outputs - first;
-            if valid >= N {
-                for (i, v) in values.iter().enumerate() {
-                    *out.add(i) = if self.accumulate { *out.add(i) + v } else { *v };
-                }
-            } else {
-                for (i, v) in values[..valid].iter().enumerate() {
-                    *out.add(i) = if self.accumulate { *out.add(i) + v } else { *v };
-                }
+            if self.relu {
+                values = values.relu();
             }
+            let out = self.out.add(row * self.stride + first);
+            if self.outputs - first < N {
+                let mut some = [0.0; N];
+                values.store(some.as_mut_ptr());
+                return self.store_some(out, &some[..self.outputs - first]);
+            }
+            if self.accumulate {
+                values = F::load(out).add(values);
+            }
+            values.store(out);
+        }
+    }
+
+    /// The end of a row; out of line, so that what is common stays short.
+    ///
+    /// # Safety
+    /// All of `values` have their place at `out`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn store_some(&self, out: *mut f32, values: &[f32]) {
+        for (i, v) in values.iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { *out.add(i) = if self.accumulate { *out.add(i) + v } else { *v } };
         }
     }
 }
@@ -199,9 +214,4 @@ pub(crate) fn int8(
         output,
     };
     job.pieces(|rows, panels| int8_tiles::piece(level, &product, rows, panels));
-}
-
-/// Number of values of `x` that a row of `padded` quantised values takes as bytes.
-pub(crate) fn row_bytes<Q: Quantised>(padded: usize) -> usize {
-    padded * size_of::<Q>()
 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::PANEL;
 use super::drive::{Output, tile};
 use super::level::Level;
+use super::vector::Floats;
 
 /// A product `x W^T + b`.
 pub(crate) struct F32Product<'a> {
@@ -33,7 +34,8 @@ trait Columns: Copy {
     unsafe fn splat(from: *const f32) -> Self::Splat;
     /// `self + x * w`, rounded once.
     unsafe fn fma(self, x: Self::Splat, w: Self) -> Self;
-    unsafe fn values(self) -> [f32; PANEL];
+    /// Stores the results of `row` and the columns from `first`, with `bias` added.
+    unsafe fn store(self, bias: *const f32, output: &Output, row: usize, first: usize);
     /// Computes `rows` rows from `row` on of all `panels`.
     unsafe fn strip(product: &F32Product<'_>, row: usize, rows: usize, panels: Range<usize>);
 }
@@ -89,11 +91,9 @@ unsafe fn product_tile<C: Columns, const R: usize, const P: usize>(p: &F32Produc
         }
         for c in 0..P {
             let first = (panel + c) * PANEL;
-            let bias = &*p.bias.as_ptr().add(first).cast::<[f32; PANEL]>();
+            let bias = p.bias.as_ptr().add(first);
             for r in 0..R {
-                let mut values = sums[r][c].values();
-                values.iter_mut().zip(bias).for_each(|(v, b)| *v += b);
-                p.output.store(row + r, first, values);
+                sums[r][c].store(bias, &p.output, row + r, first);
             }
         }
     }
@@ -157,8 +157,9 @@ impl Columns for [f32; PANEL] {
     }
 
     #[inline(always)]
-    unsafe fn values(self) -> [f32; PANEL] {
-        self
+    unsafe fn store(self, bias: *const f32, output: &Output, row: usize, first: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { output.store(row, first, self.add(Floats::load(bias))) }
     }
 
     strip!([f32; PANEL], 1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1);
@@ -169,7 +170,7 @@ mod x86 {
     use std::arch::x86_64::*;
     use std::ops::Range;
 
-    use super::{Columns, F32Product, PANEL, product_tile, run};
+    use super::{Columns, F32Product, Floats, Output, product_tile, run};
 
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn avx2(product: &F32Product<'_>, rows: Range<usize>, panels: Range<usize>) {
@@ -212,13 +213,16 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn values(self) -> [f32; PANEL] {
-            // SAFETY: both are 16 values.
-            unsafe { std::mem::transmute(self) }
+        unsafe fn store(self, bias: *const f32, output: &Output, row: usize, first: usize) {
+            // SAFETY: as above.
+            unsafe {
+                output.store(row, first, self[0].add(Floats::load(bias)));
+                output.store(row, first + 8, self[1].add(Floats::load(bias.add(8))));
+            }
         }
 
         // 12 of 16 registers hold sums; fewer than 8 sums leave the multipliers waiting for one another.
-        strip!([__m256; 2], 1 x 4, 2 x 2, 3 x 2, 4 x 1, 5 x 1, 6 x 1);
+        strip!([__m256; 2], 1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1);
     }
 
     impl Columns for __m512 {
@@ -250,9 +254,9 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn values(self) -> [f32; PANEL] {
-            // SAFETY: both are 16 values.
-            unsafe { std::mem::transmute(self) }
+        unsafe fn store(self, bias: *const f32, output: &Output, row: usize, first: usize) {
+            // SAFETY: as above.
+            unsafe { output.store(row, first, self.add(Floats::load(bias))) }
         }
 
         // At most 24 of 32 registers hold sums.

@@ -8,13 +8,14 @@
 use std::ops::Range;
 
 use super::PANEL;
-use super::drive::{Output, row_bytes, tile};
+use super::drive::{Output, tile};
 use super::level::Level;
 use super::quantise::Quantised;
+use super::vector::Floats;
 
 /// A product of quantised rows with quantised panels.
 pub(crate) struct Int8Product<'a> {
-    /// `[rows, padded]` values of the type that the level takes.
+    /// The bytes of `[rows, padded]` values of the type that the level takes.
     pub x: &'a [i8],
     /// The number of inputs, rounded up to a multiple of 4.
     pub padded: usize,
@@ -45,14 +46,15 @@ trait Sums<const N: usize>: Copy {
     type Weights: Copy;
     /// Four inputs of a row, for all columns.
     type Splat: Copy;
-    /// What is added to the values of rows.
-    const OFFSET: i32;
+    /// Results.
+    type Floats: Floats<N>;
 
     unsafe fn zero() -> Self;
     unsafe fn load(from: *const i8) -> Self::Weights;
     unsafe fn splat(from: *const Self::X) -> Self::Splat;
     unsafe fn dot(self, x: Self::Splat, w: Self::Weights) -> Self;
-    unsafe fn values(self) -> [i32; N];
+    /// The sums of products. `columns` is the sum of each column's weights, for what was added to the rows' values.
+    unsafe fn floats(self, columns: *const i32) -> Self::Floats;
 }
 
 /// Computes `rows` and `panels` of `product` with the instructions of `level`, which the processor must have.
@@ -86,7 +88,7 @@ unsafe fn run<S: Sums<N>, const N: usize>(product: &Int8Product<'_>, rows: Range
                 match rows {
                     1 => strip::<S, N, 1, 4>(product, row, units),
                     2 => strip::<S, N, 2, 2>(product, row, units),
-                    3 => strip::<S, N, 3, 2>(product, row, units),
+                    3 => strip::<S, N, 3, 1>(product, row, units),
                     4 => strip::<S, N, 4, 1>(product, row, units),
                     5 => strip::<S, N, 5, 1>(product, row, units),
                     6 => strip::<S, N, 6, 1>(product, row, units),
@@ -127,7 +129,7 @@ unsafe fn product_tile<S: Sums<N>, const N: usize, const R: usize, const U: usiz
 ) {
     // SAFETY: rows and units are within the product, whose slices hold `padded` values for each row and column.
     unsafe {
-        let x = p.x.as_ptr().add(row * row_bytes::<S::X>(p.padded)).cast::<S::X>();
+        let x = p.x.as_ptr().cast::<S::X>().add(row * p.padded);
         let w: [*const i8; U] = std::array::from_fn(
             #[inline(always)]
             |u| {
@@ -135,6 +137,11 @@ unsafe fn product_tile<S: Sums<N>, const N: usize, const R: usize, const U: usiz
                 p.values.as_ptr().add(first / PANEL * p.padded * PANEL + first % PANEL * 4)
             },
         );
+        // One pointer for each row, hidden from the compiler, which would otherwise compute all of them again in each step.
+        let x: [*const S::X; R] = std::hint::black_box(std::array::from_fn(
+            #[inline(always)]
+            |r| x.add(r * p.padded),
+        ));
         let mut sums = [[S::zero(); U]; R];
         for group in 0..p.padded / 4 {
             let mut weights = [S::load(w[0].add(group * 4 * PANEL)); U];
@@ -142,7 +149,7 @@ unsafe fn product_tile<S: Sums<N>, const N: usize, const R: usize, const U: usiz
                 weights[u] = S::load(w[u].add(group * 4 * PANEL));
             }
             for r in 0..R {
-                let x = S::splat(x.add(r * p.padded + group * 4));
+                let x = S::splat(x[r].add(group * 4));
                 for u in 0..U {
                     sums[r][u] = sums[r][u].dot(x, weights[u]);
                 }
@@ -150,20 +157,12 @@ unsafe fn product_tile<S: Sums<N>, const N: usize, const R: usize, const U: usiz
         }
         for u in 0..U {
             let first = (unit + u) * N;
-            if first >= p.output.outputs {
-                return;
-            }
-            let scales = &*p.scales.as_ptr().add(first).cast::<[f32; N]>();
-            let offsets = &*p.sums.as_ptr().add(first).cast::<[i32; N]>();
-            let bias = &*p.bias.as_ptr().add(first).cast::<[f32; N]>();
+            let scales = S::Floats::load(p.scales.as_ptr().add(first));
+            let bias = S::Floats::load(p.bias.as_ptr().add(first));
+            let columns = p.sums.as_ptr().add(first);
             for r in 0..R {
-                let row_scale = *p.row_scales.as_ptr().add(row + r);
-                let sums = sums[r][u].values();
-                let mut values = [0.0; N];
-                for i in 0..N {
-                    let sum = sums[i].wrapping_sub(S::OFFSET * offsets[i]);
-                    values[i] = sum as f32 * (row_scale * scales[i]) + bias[i];
-                }
+                let scales = S::Floats::splat(*p.row_scales.as_ptr().add(row + r)).mul(scales);
+                let values = sums[r][u].floats(columns).mul(scales).add(bias);
                 p.output.store(row + r, first, values);
             }
         }
@@ -174,7 +173,7 @@ impl Sums<8> for [i32; 8] {
     type X = i16;
     type Weights = [i8; 32];
     type Splat = [i16; 4];
-    const OFFSET: i32 = 0;
+    type Floats = [f32; 8];
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -204,8 +203,8 @@ impl Sums<8> for [i32; 8] {
     }
 
     #[inline(always)]
-    unsafe fn values(self) -> [i32; 8] {
-        self
+    unsafe fn floats(self, _: *const i32) -> [f32; 8] {
+        self.map(|sum| sum as f32)
     }
 }
 

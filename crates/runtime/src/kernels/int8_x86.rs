@@ -29,18 +29,6 @@ pub(super) unsafe fn avx512_vnni(product: &Int8Product<'_>, rows: Range<usize>, 
     unsafe { run::<Vnni512, 16>(product, rows, panels) }
 }
 
-#[inline(always)]
-fn values256(register: __m256i) -> [i32; 8] {
-    // SAFETY: both are 8 integers.
-    unsafe { std::mem::transmute(register) }
-}
-
-#[inline(always)]
-fn values512(register: __m512i) -> [i32; 16] {
-    // SAFETY: both are 16 integers.
-    unsafe { std::mem::transmute(register) }
-}
-
 /// Two sums for each of 8 columns, of the even and of the odd pairs of inputs; columns 0 to 3, then 4 to 7.
 #[derive(Clone, Copy)]
 struct Widened(__m256i, __m256i);
@@ -49,7 +37,7 @@ impl Sums<8> for Widened {
     type X = i16;
     type Weights = (__m256i, __m256i);
     type Splat = __m256i;
-    const OFFSET: i32 = 0;
+    type Floats = __m256;
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -84,12 +72,12 @@ impl Sums<8> for Widened {
     }
 
     #[inline(always)]
-    unsafe fn values(self) -> [i32; 8] {
+    unsafe fn floats(self, _: *const i32) -> __m256 {
         // SAFETY: as above.
         unsafe {
             // Adds pairs: columns 0, 1, 4, 5, 2, 3, 6, 7; then puts the quarters in order.
             let mixed = _mm256_hadd_epi32(self.0, self.1);
-            values256(_mm256_permute4x64_epi64::<0b11_01_10_00>(mixed))
+            _mm256_cvtepi32_ps(_mm256_permute4x64_epi64::<0b11_01_10_00>(mixed))
         }
     }
 }
@@ -102,7 +90,7 @@ impl Sums<16> for Widened512 {
     type X = i16;
     type Weights = (__m512i, __m512i);
     type Splat = __m512i;
-    const OFFSET: i32 = 0;
+    type Floats = __m512;
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -137,15 +125,16 @@ impl Sums<16> for Widened512 {
     }
 
     #[inline(always)]
-    unsafe fn values(self) -> [i32; 16] {
-        let (low, high) = (values512(self.0), values512(self.1));
-        std::array::from_fn(
-            #[inline(always)]
-            |i| {
-                let half = if i < 8 { &low } else { &high };
-                half[i % 8 * 2].wrapping_add(half[i % 8 * 2 + 1])
-            },
-        )
+    unsafe fn floats(self, _: *const i32) -> __m512 {
+        // SAFETY: as above.
+        unsafe {
+            // The even and the odd sums of both registers, in the order of columns.
+            let even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+            let odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+            let even = _mm512_permutex2var_epi32(self.0, even, self.1);
+            let odd = _mm512_permutex2var_epi32(self.0, odd, self.1);
+            _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd))
+        }
     }
 }
 
@@ -157,7 +146,7 @@ impl Sums<8> for Vnni256 {
     type X = u8;
     type Weights = __m256i;
     type Splat = __m256i;
-    const OFFSET: i32 = 128;
+    type Floats = __m256;
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -184,8 +173,12 @@ impl Sums<8> for Vnni256 {
     }
 
     #[inline(always)]
-    unsafe fn values(self) -> [i32; 8] {
-        values256(self.0)
+    unsafe fn floats(self, columns: *const i32) -> __m256 {
+        // SAFETY: as above, and 8 sums lie there.
+        unsafe {
+            let added = _mm256_slli_epi32::<7>(_mm256_loadu_si256(columns.cast()));
+            _mm256_cvtepi32_ps(_mm256_sub_epi32(self.0, added))
+        }
     }
 }
 
@@ -197,7 +190,7 @@ impl Sums<16> for Vnni512 {
     type X = u8;
     type Weights = __m512i;
     type Splat = __m512i;
-    const OFFSET: i32 = 128;
+    type Floats = __m512;
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -224,7 +217,11 @@ impl Sums<16> for Vnni512 {
     }
 
     #[inline(always)]
-    unsafe fn values(self) -> [i32; 16] {
-        values512(self.0)
+    unsafe fn floats(self, columns: *const i32) -> __m512 {
+        // SAFETY: as above, and 16 sums lie there.
+        unsafe {
+            let added = _mm512_slli_epi32::<7>(_mm512_loadu_si512(columns.cast()));
+            _mm512_cvtepi32_ps(_mm512_sub_epi32(self.0, added))
+        }
     }
 }

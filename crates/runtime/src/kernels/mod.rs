@@ -15,6 +15,7 @@ mod norm;
 #[cfg(test)]
 pub(crate) mod testing;
 mod top_k;
+mod vector;
 
 pub use attention::{AttentionScratch, KeysValues, attend, attend_all};
 pub use math::{axpy, dot, relu, softmax};

@@ -52,7 +52,7 @@ impl Quantised for u8 {
     }
 }
 
-/// Quantises `x` `[rows, inputs]` into `out` `[rows, padded]` (the rest of each row is zero) with `scales` `[rows]`.
+/// Quantises `x` `[rows, inputs]` into `out` `[rows, padded]` (filled up with zeros) with `scales` `[rows]`.
 pub(crate) fn quantise_rows<Q: Quantised>(
     x: &[f32],
     inputs: usize,
