@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::PANEL;
 use super::drive::{Output, tile};
 use super::level::Level;
-use super::vector::Floats;
+use super::vector::{Floats, prefetch};
 
 /// A product `x W^T + b`.
 pub(crate) struct F32Product<'a> {
@@ -80,7 +80,12 @@ unsafe fn product_tile<C: Columns, const R: usize, const P: usize>(p: &F32Produc
         for i in 0..p.inputs {
             let mut weights = [C::zero(); P];
             for c in 0..P {
-                weights[c] = C::load(w.add((c * p.inputs + i) * PANEL));
+                let from = w.add((c * p.inputs + i) * PANEL);
+                // Many panels side by side are many streams already.
+                if P < 4 {
+                    prefetch(from);
+                }
+                weights[c] = C::load(from);
             }
             for r in 0..R {
                 let x = C::splat(x.add(r * p.inputs + i));

@@ -11,7 +11,7 @@ use super::PANEL;
 use super::drive::{Output, tile};
 use super::level::Level;
 use super::quantise::Quantised;
-use super::vector::Floats;
+use super::vector::{Floats, prefetch};
 
 /// A product of quantised rows with quantised panels.
 pub(crate) struct Int8Product<'a> {
@@ -55,6 +55,8 @@ trait Sums<const N: usize>: Copy {
     unsafe fn dot(self, x: Self::Splat, w: Self::Weights) -> Self;
     /// The sums of products. `columns` is the sum of each column's weights, for what was added to the rows' values.
     unsafe fn floats(self, columns: *const i32) -> Self::Floats;
+    /// Computes `rows` rows, 1 to 6, from `row` on of all `units`.
+    unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>);
 }
 
 /// Computes `rows` and `panels` of `product` with the instructions of `level`, which the processor must have.
@@ -84,19 +86,25 @@ unsafe fn run<S: Sums<N>, const N: usize>(product: &Int8Product<'_>, rows: Range
         |row, rows, panels| {
             let units = panels.start * (PANEL / N)..panels.end * (PANEL / N);
             // SAFETY: the caller's promise.
+            unsafe { S::strip(product, row, rows, units) }
+        },
+    );
+}
+
+/// The tile for each number of rows from 1 to 6: how many units side by side fit the registers.
+macro_rules! strips {
+    ($n:literal, $($rows:literal x $units:literal),*) => {
+        #[inline(always)]
+        unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>) {
+            // SAFETY: the caller's promise.
             unsafe {
                 match rows {
-                    1 => strip::<S, N, 1, 4>(product, row, units),
-                    2 => strip::<S, N, 2, 2>(product, row, units),
-                    3 => strip::<S, N, 3, 1>(product, row, units),
-                    4 => strip::<S, N, 4, 1>(product, row, units),
-                    5 => strip::<S, N, 5, 1>(product, row, units),
-                    6 => strip::<S, N, 6, 1>(product, row, units),
+                    $($rows => strip::<Self, $n, $rows, $units>(product, row, units),)*
                     _ => debug_assert!(rows == 0, "a tile of {rows} rows"),
                 }
             }
-        },
-    );
+        }
+    };
 }
 
 /// Computes `R` rows from `row` on of all `units` of `N` columns, `U` at a time.
@@ -144,8 +152,12 @@ unsafe fn product_tile<S: Sums<N>, const N: usize, const R: usize, const U: usiz
         ));
         let mut sums = [[S::zero(); U]; R];
         for group in 0..p.padded / 4 {
+            prefetch(w[0].add(group * 4 * PANEL));
             let mut weights = [S::load(w[0].add(group * 4 * PANEL)); U];
             for u in 1..U {
+                if (u * N).is_multiple_of(PANEL) {
+                    prefetch(w[u].add(group * 4 * PANEL));
+                }
                 weights[u] = S::load(w[u].add(group * 4 * PANEL));
             }
             for r in 0..R {
@@ -206,8 +218,88 @@ impl Sums<8> for [i32; 8] {
     unsafe fn floats(self, _: *const i32) -> [f32; 8] {
         self.map(|sum| sum as f32)
     }
+
+    strips!(8, 1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[path = "int8_x86.rs"]
 mod x86;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::quantise::{pack_int8, quantise_rows};
+    use crate::kernels::testing::values;
+    use crate::linear::Weights;
+
+    /// What the instructions of VNNI do, so that rows with 128 added are tested on processors without them.
+    #[derive(Clone, Copy)]
+    struct Emulated([i32; 8]);
+
+    impl Sums<8> for Emulated {
+        type X = u8;
+        type Weights = [i8; 32];
+        type Splat = [u8; 4];
+        type Floats = [f32; 8];
+
+        unsafe fn zero() -> Self {
+            Self([0; 8])
+        }
+
+        unsafe fn load(from: *const i8) -> [i8; 32] {
+            // SAFETY: the caller's promise; so below.
+            unsafe { from.cast::<[i8; 32]>().read_unaligned() }
+        }
+
+        unsafe fn splat(from: *const u8) -> [u8; 4] {
+            // SAFETY: as above.
+            unsafe { from.cast::<[u8; 4]>().read_unaligned() }
+        }
+
+        unsafe fn dot(mut self, x: [u8; 4], w: [i8; 32]) -> Self {
+            for (i, w) in w.iter().enumerate() {
+                self.0[i / 4] += i32::from(x[i % 4]) * i32::from(*w);
+            }
+            self
+        }
+
+        unsafe fn floats(self, columns: *const i32) -> [f32; 8] {
+            // SAFETY: as above.
+            let columns = unsafe { columns.cast::<[i32; 8]>().read_unaligned() };
+            std::array::from_fn(|i| (self.0[i] - 128 * columns[i]) as f32)
+        }
+
+        strips!(8, 1 x 8, 2 x 4, 3 x 3, 4 x 2, 5 x 2, 6 x 2);
+    }
+
+    #[test]
+    fn rows_with_128_added_give_the_same_bits() {
+        for (rows, inputs, outputs) in [(1, 4, 1), (5, 70, 37), (6, 513, 16), (14, 33, 100)] {
+            let (x, weight, bias) = (values(rows * inputs, 1), values(outputs * inputs, 2), values(outputs + 15, 3));
+            let Weights::Int8 { values, scales, sums } = pack_int8(&weight, outputs, inputs) else { unreachable!() };
+            let padded = inputs.next_multiple_of(4);
+            let (mut wide, mut bytes, mut row_scales) =
+                (vec![0i16; rows * padded], vec![0u8; rows * padded], vec![0.0; rows]);
+            quantise_rows(&x, inputs, padded, &mut wide, &mut row_scales, false);
+            quantise_rows(&x, inputs, padded, &mut bytes, &mut row_scales, false);
+            let (mut signed, mut unsigned) = (vec![0.0; rows * outputs], vec![1.0; rows * outputs]);
+            for (x, out) in [(bytemuck::cast_slice(&wide), &mut signed), (bytemuck::cast_slice(&bytes), &mut unsigned)]
+            {
+                let output = Output { out: out.as_mut_ptr(), stride: outputs, outputs, relu: false, accumulate: false };
+                let (row_scales, values, scales, sums, bias) = (&row_scales, &values, &scales, &sums, &bias);
+                let product = Int8Product { x, padded, row_scales, values, scales, sums, bias, output };
+                let panels = 0..outputs.div_ceil(PANEL);
+                // SAFETY: sizes are as the product's fields say; neither needs special instructions.
+                unsafe {
+                    if x.len() == rows * padded {
+                        run::<Emulated, 8>(&product, 0..rows, panels);
+                    } else {
+                        run::<[i32; 8], 8>(&product, 0..rows, panels);
+                    }
+                }
+            }
+            assert_eq!(signed, unsigned, "{rows} x {inputs} x {outputs}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{Int8Product, Sums, run};
+use super::{Int8Product, Sums, run, strip};
 
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn avx2(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
@@ -80,6 +80,8 @@ impl Sums<8> for Widened {
             _mm256_cvtepi32_ps(_mm256_permute4x64_epi64::<0b11_01_10_00>(mixed))
         }
     }
+
+    strips!(8, 1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1);
 }
 
 /// As [`Widened`] for 16 columns: 0 to 7, then 8 to 15.
@@ -136,6 +138,8 @@ impl Sums<16> for Widened512 {
             _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd))
         }
     }
+
+    strips!(16, 1 x 4, 2 x 2, 3 x 2, 4 x 2, 5 x 2, 6 x 2);
 }
 
 /// The sums of 8 columns.
@@ -180,6 +184,8 @@ impl Sums<8> for Vnni256 {
             _mm256_cvtepi32_ps(_mm256_sub_epi32(self.0, added))
         }
     }
+
+    strips!(8, 1 x 8, 2 x 4, 3 x 3, 4 x 2, 5 x 2, 6 x 2);
 }
 
 /// The sums of 16 columns.
@@ -224,4 +230,6 @@ impl Sums<16> for Vnni512 {
             _mm512_cvtepi32_ps(_mm512_sub_epi32(self.0, added))
         }
     }
+
+    strips!(16, 1 x 8, 2 x 4, 3 x 4, 4 x 4, 5 x 4, 6 x 4);
 }
