@@ -39,6 +39,9 @@ impl Default for Limits {
     }
 }
 
+/// Source tokens that are encoded at once; more would only need larger buffers.
+const ENCODED: usize = 1024;
+
 /// A request's translations.
 #[derive(Clone, Debug)]
 pub struct Finished {
@@ -177,7 +180,7 @@ impl Session {
         finished
     }
 
-    /// Encodes waiting sentences for which there is room.
+    /// Lets waiting sentences join for which there is room.
     fn join(&mut self) {
         let mut tokens: usize = self.active.iter().map(|active| active.search.request().source.len()).sum();
         let mut width: usize = self.active.iter().map(|active| active.search.request().width()).sum();
@@ -193,9 +196,24 @@ impl Session {
             new_tokens += request.source.len();
         }
         let enough = joining == self.waiting.len() || new_tokens >= self.limits.join_tokens || self.active.is_empty();
-        if joining == 0 || !enough {
+        if !enough {
             return;
         }
+        while joining > 0 {
+            let mut tokens = 0;
+            let group = self.waiting.iter().take(joining).take_while(|(_, request)| {
+                let fits = tokens == 0 || tokens + request.source.len() <= ENCODED;
+                tokens += request.source.len();
+                fits
+            });
+            let group = group.count();
+            self.encode(group);
+            joining -= group;
+        }
+    }
+
+    /// Encodes the first `count` of those that wait.
+    fn encode(&mut self, count: usize) {
         let (layers, d) = (self.model.decoder.len(), self.model.config.d_model);
         let Joining { ids, offsets, slots } = &mut self.joining;
         ids.clear();
@@ -203,8 +221,8 @@ impl Session {
         offsets.clear();
         offsets.push(0);
         self.workspace.tracer.clear();
-        let tracing = self.waiting.iter().take(joining).any(|(_, request)| request.options.routing);
-        for (_, request) in self.waiting.iter().take(joining) {
+        let tracing = self.waiting.iter().take(count).any(|(_, request)| request.options.routing);
+        for (_, request) in self.waiting.iter().take(count) {
             ids.extend_from_slice(&request.source);
             offsets.push(ids.len());
             slots.push(self.sources.take(request.source.len(), layers, d));
@@ -214,7 +232,7 @@ impl Session {
         }
         self.model.encode(ids, offsets, &mut self.workspace);
         self.model.keep_sources(offsets, slots, &mut self.sources, &mut self.workspace);
-        for ((slot, bounds), (id, request)) in slots.iter().zip(offsets.windows(2)).zip(self.waiting.drain(..joining)) {
+        for ((slot, bounds), (id, request)) in slots.iter().zip(offsets.windows(2)).zip(self.waiting.drain(..count)) {
             let mut routing: Vec<TokenRouting> = Vec::new();
             if request.options.routing {
                 routing.extend((bounds[0]..bounds[1]).map(|row| self.workspace.tracer.take(row)));
@@ -224,5 +242,76 @@ impl Session {
             search.source_routing = routing;
             self.active.push(Active { id, source: *slot, search });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strata_recipe::ModelConfig;
+
+    use super::*;
+    use crate::linear::Precision;
+    use crate::request::SearchOptions;
+    use crate::weights::RandomWeights;
+
+    fn session(limits: Limits) -> Session {
+        let config = ModelConfig {
+            encoder_layers: 1,
+            decoder_layers: 1,
+            d_model: 8,
+            d_ffn: 8,
+            heads: 2,
+            vocab_size: 50,
+            max_length: 40,
+            ..ModelConfig::default()
+        };
+        let model = Model::pack(&config, &RandomWeights::new(1), Precision::F32).expect("a model");
+        Session::new(Arc::new(model), limits)
+    }
+
+    fn request(length: usize) -> Request {
+        let options =
+            SearchOptions { end: 1, max_ratio: 0.0, max_extra: 30, min_length: 25, ..SearchOptions::default() };
+        Request::new([vec![3; length - 1], vec![1]].concat(), 2, Arc::new(options))
+    }
+
+    #[test]
+    fn only_rows_of_live_hypotheses_are_kept_and_all_come_back() {
+        let mut session = session(Limits { threads: 1, ..Limits::default() });
+        (5..10).for_each(|length| assert!(session.submit(request(length)).is_ok()));
+        let (mut most, mut written, mut steps) = (0, 0, 0);
+        while !session.is_idle() {
+            session.step();
+            written += session.tokens.len();
+            most = most.max(session.own.used());
+            // A live hypothesis has at most one row for each token.
+            steps += 1;
+            assert!(session.own.used() <= session.active.len() * 5 * steps);
+        }
+        assert_eq!(session.own.used(), 0);
+        assert!(most < written / 2, "{most} rows at a time, {written} written");
+        let id = session.submit(request(7)).expect("an id");
+        (0..4).for_each(|_| assert!(session.step().is_empty()));
+        assert!(session.own.used() > 0 && session.cancel(id));
+        assert_eq!((session.own.used(), session.is_idle()), (0, true));
+    }
+
+    #[test]
+    fn limits_hold_and_one_sentence_may_exceed_them() {
+        let limits = Limits { source_tokens: 20, hypotheses: 12, join_tokens: 1, threads: 1 };
+        let mut session = session(limits);
+        for length in [30, 5, 5, 5, 12, 12] {
+            session.submit(request(length)).expect("an id");
+        }
+        let mut together = Vec::new();
+        while !session.is_idle() {
+            session.step();
+            let lengths: Vec<usize> = session.active.iter().map(|a| a.search.request().source.len()).collect();
+            let fits = lengths.iter().sum::<usize>() <= 20 && 5 * lengths.len() <= 12;
+            assert!(fits || lengths.len() == 1, "{lengths:?}");
+            together.push(lengths.len());
+        }
+        assert_eq!(together.first(), Some(&1));
+        assert_eq!(together.iter().max(), Some(&2), "two of beam 5 fit 12 hypotheses");
     }
 }

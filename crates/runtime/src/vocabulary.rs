@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::linear::Scratch;
+use crate::linear::{Linear, Scratch};
 use crate::model::Model;
 use crate::parallel::room;
 use crate::search::{Candidates, RowScratch, Search};
@@ -25,6 +25,8 @@ pub(crate) struct Projection {
     /// Which search (by its place) and which of its pending tokens each row is.
     owners: Vec<(u32, u32)>,
     scratch: Vec<RowScratch>,
+    /// The output projection's columns of each part of the vocabulary that was asked for in the last step.
+    parts: Vec<(Arc<[u32]>, Linear)>,
 }
 
 /// The rows of a step.
@@ -50,15 +52,28 @@ impl Projection {
         }
         room(&mut self.candidates, self.owners.len());
         self.scratch.resize_with(scratch.len(), RowScratch::default);
+        self.select(model, &searches);
         let mut start = 0;
         for group in searches.chunk_by(|a, b| same(vocabulary(a), vocabulary(b))) {
-            let columns = vocabulary(group[0]);
+            let part = vocabulary(group[0]);
+            let part = part.and_then(|ids| self.parts.iter().position(|(of, _)| Arc::ptr_eq(of, ids)));
             let end = start + group.iter().map(|search| search.pending()).sum::<usize>();
             while start < end {
                 let chunk = start..end.min(start + CHUNK);
                 start = chunk.end;
                 let hidden = &rows.hidden[chunk.start * d..chunk.end * d];
-                self.project(model, hidden, chunk, columns.map(|ids| &**ids), &searches, scratch);
+                self.project(model, hidden, chunk, part, &searches, scratch);
+            }
+        }
+    }
+
+    /// Keeps the columns of the parts of the vocabulary that `searches` ask for, and no others.
+    fn select(&mut self, model: &Model, searches: &[&Search]) {
+        let wanted = || searches.iter().filter_map(|search| vocabulary(search));
+        self.parts.retain(|(part, _)| wanted().any(|ids| Arc::ptr_eq(ids, part)));
+        for ids in wanted() {
+            if !self.parts.iter().any(|(part, _)| Arc::ptr_eq(ids, part)) {
+                self.parts.push((ids.clone(), model.output.select(ids)));
             }
         }
     }
@@ -68,17 +83,15 @@ impl Projection {
         model: &Model,
         hidden: &[f32],
         chunk: Range<usize>,
-        columns: Option<&[u32]>,
+        part: Option<usize>,
         searches: &[&Search],
         scratch: &mut [Scratch],
     ) {
         let threads = scratch.len();
-        let width = columns.map_or(model.config.vocab_size, <[u32]>::len);
+        let output = part.map_or(&model.output, |part| &self.parts[part].1);
+        let width = output.outputs();
         let logits = room(&mut self.logits, chunk.len() * width);
-        match columns {
-            None => model.output.apply(hidden, chunk.len(), logits, plain(threads), &mut scratch[0]),
-            Some(ids) => model.output.apply_columns(hidden, chunk.len(), ids, logits, plain(threads), &mut scratch[0]),
-        }
+        output.apply(hidden, chunk.len(), logits, plain(threads), &mut scratch[0]);
         let piece = chunk.len().div_ceil(threads);
         let candidates = &mut self.candidates[chunk.clone()];
         let owners = &self.owners[chunk];
