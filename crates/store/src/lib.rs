@@ -64,4 +64,7 @@ pub use error::Error;
 pub use mapped::MappedFile;
 pub use model_folder::{Check, ModelFolder, ModelParts};
 pub use run::Run;
-pub use tensors::{Dtype, TensorFile, TensorList, TensorSource, TensorSpec, TensorView, first_non_finite};
+pub use tensors::{
+    Dtype, TensorFile, TensorList, TensorSource, TensorSpec, TensorView, first_non_finite, write_aligned_tensors,
+    write_tensors,
+};

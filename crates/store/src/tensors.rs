@@ -6,7 +6,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 pub use safetensors::Dtype;
 use safetensors::SafeTensors;
@@ -28,7 +30,7 @@ const MAX_HEADER: usize = 100_000_000;
 /// An open safetensors file; its tensors are views of the memory map.
 #[derive(Debug)]
 pub struct TensorFile {
-    map: MappedFile,
+    map: Arc<MappedFile>,
     data_start: usize,
     metadata: Metadata,
     names: Vec<String>,
@@ -48,7 +50,7 @@ pub struct TensorView<'a> {
 impl TensorFile {
     /// Maps the file and checks its header against its length; the content is not read.
     pub fn open(path: impl AsRef<Path>) -> Result<TensorFile, Error> {
-        let map = MappedFile::open(path)?;
+        let map = Arc::new(MappedFile::open(path)?);
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| header_error(map.path(), &map, &e))?;
         let names = metadata.offset_keys();
         Ok(TensorFile { map, data_start: LENGTH_FIELD + header, metadata, names })
@@ -57,6 +59,11 @@ impl TensorFile {
     /// The file's path.
     pub fn path(&self) -> &Path {
         self.map.path()
+    }
+
+    /// The whole file, for who keeps views of it: a tensor lies at [`TensorFile::range`].
+    pub fn mapped(&self) -> &Arc<MappedFile> {
+        &self.map
     }
 
     /// The tensors' names in the order of the file.
@@ -76,11 +83,23 @@ impl TensorFile {
 
     /// The tensor `name`, of whatever type and shape.
     pub fn view(&self, name: &str) -> Result<TensorView<'_>, Error> {
-        let info = self.metadata.info(name);
-        let info = info.ok_or_else(|| Error::NoTensor { path: self.path().to_path_buf(), name: name.to_string() })?;
+        let info = self.info(name)?;
+        Ok(TensorView { dtype: info.dtype, shape: &info.shape, bytes: &self.map[self.range_of(info)] })
+    }
+
+    /// The bytes of the file that are the tensor `name`.
+    pub fn range(&self, name: &str) -> Result<Range<usize>, Error> {
+        Ok(self.range_of(self.info(name)?))
+    }
+
+    fn info(&self, name: &str) -> Result<&TensorInfo, Error> {
+        let missing = || Error::NoTensor { path: self.path().to_path_buf(), name: name.to_string() };
+        self.metadata.info(name).ok_or_else(missing)
+    }
+
+    fn range_of(&self, info: &TensorInfo) -> Range<usize> {
         let (start, end) = info.data_offsets; // checked against the file's length on opening
-        let bytes = &self.map[self.data_start + start..self.data_start + end];
-        Ok(TensorView { dtype: info.dtype, shape: &info.shape, bytes })
+        self.data_start + start..self.data_start + end
     }
 
     /// The tensor `name` if it has that type and shape, else [`Error::TensorMismatch`].
@@ -209,10 +228,21 @@ impl TensorSource for TensorList<'_> {
 
 /// Writes `source` as a safetensors file into a folder in the making.
 pub fn write_tensors(folder: &mut FolderWriter, name: &str, source: &dyn TensorSource) -> Result<(), Error> {
-    folder.file(name, |file| stream(file, source))
+    folder.file(name, |file| stream(file, source, LENGTH_FIELD))
 }
 
-fn stream(file: &mut FileWriter, source: &dyn TensorSource) -> Result<(), Error> {
+/// [`write_tensors`] with the first tensor at a multiple of `alignment` bytes of the file, a multiple of 8. The others
+/// follow without gaps, so they are aligned where the sizes of all are multiples as well.
+pub fn write_aligned_tensors(
+    folder: &mut FolderWriter,
+    name: &str,
+    source: &dyn TensorSource,
+    alignment: usize,
+) -> Result<(), Error> {
+    folder.file(name, |file| stream(file, source, alignment))
+}
+
+fn stream(file: &mut FileWriter, source: &dyn TensorSource, alignment: usize) -> Result<(), Error> {
     let specs = source.specs();
     let path = file.path().to_path_buf();
     let bad = |name: &str, what: String| Error::BadTensor { path: path.clone(), name: name.to_string(), what };
@@ -233,7 +263,7 @@ fn stream(file: &mut FileWriter, source: &dyn TensorSource) -> Result<(), Error>
     let invalid = |what: String| Error::Invalid(format!("cannot write {}: {what}", path.display()));
     let metadata = Metadata::new(None, infos).map_err(|e| invalid(e.to_string()))?;
     let mut header = serde_json::to_vec(&metadata).map_err(|e| invalid(e.to_string()))?;
-    header.resize(header.len().next_multiple_of(LENGTH_FIELD), b' ');
+    header.resize((LENGTH_FIELD + header.len()).next_multiple_of(alignment) - LENGTH_FIELD, b' ');
     if header.len() > MAX_HEADER {
         return Err(invalid(format!("{} tensors are too many for one file", specs.len())));
     }

@@ -49,6 +49,20 @@ fn the_bytes_are_those_of_the_safetensors_crate() {
 }
 
 #[test]
+fn the_first_tensor_can_be_aligned() {
+    let dir = tempfile::tempdir().unwrap();
+    for alignment in [8, 64, 4096] {
+        let mut folder = FolderWriter::new(dir.path().join("m")).unwrap();
+        write_aligned_tensors(&mut folder, "x.safetensors", &sample(), alignment).unwrap();
+        let file = TensorFile::open(folder.commit(Existing::Replace).unwrap().join("x.safetensors")).unwrap();
+        let range = file.range("a").unwrap();
+        assert_eq!((range.start % alignment, range.len()), (0, 4));
+        assert_eq!(file.mapped()[range], 7.0f32.to_le_bytes());
+        assert_eq!(file.names().count(), 5);
+    }
+}
+
+#[test]
 fn a_mismatch_names_tensor_and_both_shapes() {
     let dir = tempfile::tempdir().unwrap();
     let path = write(dir.path(), &sample()).unwrap();
