@@ -1,5 +1,7 @@
 //! What can go wrong in the engine.
 
+use std::path::PathBuf;
+
 use strata_recipe::ConfigError;
 
 /// An error of this crate.
@@ -17,4 +19,15 @@ pub enum Error {
     /// Weights that do not belong to the model of the configuration.
     #[error("{0}")]
     Weights(String),
+    /// A packed model folder that this program cannot use.
+    #[error("{}: {what}", path.display())]
+    Packed {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// A model that another program's format has no place for.
+    #[error("{0}")]
+    Unsupported(String),
 }

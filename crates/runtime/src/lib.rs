@@ -1,6 +1,7 @@
 //! The CPU inference engine: packed weights, int8 or f32, no tensor library and no automatic differentiation.
 
 mod cache;
+mod ctranslate2;
 mod decoder;
 mod dispatch;
 mod encoder;
@@ -12,6 +13,7 @@ pub mod kernels;
 pub mod linear;
 mod load;
 mod model;
+mod packed;
 mod parallel;
 mod positions;
 mod request;
@@ -23,10 +25,12 @@ mod vocabulary;
 mod weights;
 mod workspace;
 
+pub use ctranslate2::write_ctranslate2;
 pub use engine::Engine;
 pub use error::Error;
 pub use linear::{Linear, Precision};
 pub use model::{LinearSpec, Model, Part, Parts};
+pub use packed::{PACKED_VERSION, PackedFolder, write_packed};
 pub use request::{Hypothesis, Request, Sampling, SearchOptions};
 pub use routing::{BlockRouting, GateVisit, Routing, TokenRouting};
 pub use session::{Finished, Limits, Session};

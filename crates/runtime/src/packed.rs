@@ -1,0 +1,180 @@
+//! Packed model folders: a model as the engine holds it, in a file that is mapped and used where it lies. Loading reads a
+//! header, and processes on one machine share the pages of the weights.
+//!
+//! The container is safetensors, which other programs read. It knows no gaps between tensors, so the alignment of
+//! [`ALIGNMENT`](crate::storage::ALIGNMENT) bytes comes from sizes: the header is filled up with spaces, panels and their
+//! lines are multiples of 64 bytes by their shape, and a vector of another size is followed by a tensor of zeros,
+//! `NAME.padding`.
+//!
+//! `packed.json` holds the version of the format. Every version stays loadable: each has a reader of its own, and a folder
+//! of each is kept in `tests/packed-v*`. `docs/packed-format.md` is the format's description.
+
+mod v1;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use strata_recipe::ModelConfig;
+use strata_store::checksums::SUMS_FILE;
+use strata_store::model_folder::{CONFIG_FILE, LANGUAGES_FILE, TOKENIZER_FILE, WEIGHTS_FILE};
+use strata_store::{Check, Checksums, TensorFile};
+
+use crate::error::Error;
+use crate::linear::Precision;
+use crate::model::Model;
+
+pub(crate) use write::keep_the_model;
+pub use write::write_packed;
+
+/// The version of the format that is written; every version up to it is read.
+pub const PACKED_VERSION: u32 = 1;
+
+/// What the parts are.
+const HEADER_FILE: &str = "packed.json";
+/// The parts.
+const PARTS_FILE: &str = "packed.safetensors";
+
+/// A packed model folder, open.
+pub struct PackedFolder {
+    path: PathBuf,
+    config: ModelConfig,
+    version: Version,
+    parts: TensorFile,
+}
+
+/// The header of each version that can be read.
+enum Version {
+    V1(v1::Header),
+}
+
+impl PackedFolder {
+    /// Whether `path` is a packed folder by its looks, whole or not: to tell it from a model folder.
+    pub fn is_at(path: impl AsRef<Path>) -> bool {
+        [HEADER_FILE, PARTS_FILE].iter().any(|name| path.as_ref().join(name).is_file())
+    }
+
+    /// Opens a packed folder after the given check and maps its parts.
+    ///
+    /// # Errors
+    /// [`Error::Packed`] for a folder that is something else or of a newer version; [`Error::Store`] for a file that is missing,
+    /// cut short or damaged.
+    pub fn open(path: impl AsRef<Path>, check: Check) -> Result<Self, Error> {
+        let path = path.as_ref();
+        looks_packed(path)?;
+        let sums = Checksums::read(path)?;
+        for name in [HEADER_FILE, PARTS_FILE, CONFIG_FILE, TOKENIZER_FILE, LANGUAGES_FILE] {
+            if !sums.contains(name) {
+                let what = format!("it does not list {name}");
+                return Err(strata_store::Error::Damaged { path: path.join(SUMS_FILE), what }.into());
+            }
+        }
+        // The version first, so that a newer folder is named as such and a large one is not read for nothing.
+        sums.verify(path, HEADER_FILE)?;
+        let version = Version::read(&path.join(HEADER_FILE))?;
+        match check {
+            Check::Contents => sums.verify_all(path)?,
+            Check::Sizes => sums.names().try_for_each(|name| sums.verify_size(path, name))?,
+        }
+        let config = ModelConfig::read(&path.join(CONFIG_FILE)).map_err(strata_store::Error::from)?;
+        Ok(Self { path: path.to_path_buf(), config, version, parts: TensorFile::open(path.join(PARTS_FILE))? })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// What the products are packed as.
+    pub fn precision(&self) -> Precision {
+        match &self.version {
+            Version::V1(header) => header.precision(),
+        }
+    }
+
+    /// Content of `tokenizer.json`.
+    ///
+    /// # Errors
+    /// [`Error::Store`] for a file that cannot be read.
+    pub fn tokenizer(&self) -> Result<Vec<u8>, Error> {
+        read(&self.path.join(TOKENIZER_FILE))
+    }
+
+    /// Content of `languages.json`.
+    ///
+    /// # Errors
+    /// [`Error::Store`] for a file that cannot be read.
+    pub fn languages(&self) -> Result<Vec<u8>, Error> {
+        read(&self.path.join(LANGUAGES_FILE))
+    }
+}
+
+impl Model {
+    /// The model of a packed folder. Its weights are views of the mapped file: nothing is copied, and the model keeps the
+    /// file mapped when `folder` is gone.
+    ///
+    /// # Errors
+    /// [`Error::Store`] for a part that is missing or has another shape, [`Error::Packed`] for parts that belong to no weight
+    /// of the model.
+    pub fn load_packed(folder: &PackedFolder) -> Result<Self, Error> {
+        match &folder.version {
+            Version::V1(header) => v1::load(header, &folder.config, &folder.parts),
+        }
+    }
+}
+
+impl Version {
+    fn read(path: &Path) -> Result<Self, Error> {
+        /// What the headers of all versions have.
+        #[derive(Deserialize)]
+        struct Common {
+            format_version: u32,
+            #[serde(default)]
+            strata_version: String,
+        }
+        let bytes = read(path)?;
+        let Common { format_version, strata_version } = json(path, &bytes)?;
+        match format_version {
+            1 => Ok(Self::V1(json(path, &bytes)?)),
+            0 => Err(Error::Packed { path: path.to_path_buf(), what: "format version 0 never was".to_owned() }),
+            newer => {
+                let by = if strata_version.is_empty() { String::new() } else { format!(" ({strata_version})") };
+                let what = format!(
+                    "packed format version {newer} was written by a newer strata{by}; this one ({}) reads up to version \
+                     {PACKED_VERSION}. Export the model again with this strata, or update it",
+                    env!("CARGO_PKG_VERSION")
+                );
+                Err(Error::Packed { path: path.to_path_buf(), what })
+            }
+        }
+    }
+}
+
+/// Tells a packed folder from a model folder and from anything else.
+fn looks_packed(path: &Path) -> Result<(), Error> {
+    let what = match () {
+        () if !path.exists() => "it does not exist",
+        () if !path.is_dir() => "it is a file; name the folder that holds it",
+        () if path.join(HEADER_FILE).exists() => return Ok(()),
+        () if path.join(PARTS_FILE).exists() => "its packed.json is missing",
+        () if path.join(WEIGHTS_FILE).exists() => "it is a model folder; load it as one, or pack it first",
+        () => "it has no packed.json",
+    };
+    Err(Error::Packed { path: path.to_path_buf(), what: format!("not a packed model folder: {what}") })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    Ok(std::fs::read(path).map_err(|e| strata_store::Error::io("read", path, e))?)
+}
+
+fn json<'a, T: Deserialize<'a>>(path: &Path, bytes: &'a [u8]) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|e| {
+        strata_store::Error::Damaged { path: path.to_path_buf(), what: format!("no header of a packed model: {e}") }
+            .into()
+    })
+}

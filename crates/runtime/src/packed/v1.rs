@@ -1,0 +1,124 @@
+//! Version 1 of the format: parts of 16-column panels, by their names.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+use strata_recipe::ModelConfig;
+use strata_store::{Dtype, TensorFile};
+
+use crate::error::Error;
+use crate::kernels;
+use crate::linear::{Linear, Precision, Shape};
+use crate::model::{LinearSpec, Model, Parts};
+use crate::storage::{LayoutError, Storage};
+
+/// Columns of a panel in this version.
+pub(super) const PANEL: usize = 16;
+/// Inputs of a column that lie side by side in int8 panels.
+pub(super) const GROUP: usize = 4;
+
+// Panels are used as they lie. Kernels that want others need version 2, and a conversion of these here.
+const _: () = assert!(kernels::PANEL == PANEL);
+
+/// `packed.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Header {
+    pub format_version: u32,
+    /// Of the program that wrote the folder.
+    pub strata_version: String,
+    pub precision: Name,
+    /// [`PANEL`].
+    pub panel: usize,
+}
+
+/// A precision as files name it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Name {
+    F32,
+    Int8,
+}
+
+impl Header {
+    pub fn new(precision: Precision) -> Self {
+        let precision = match precision {
+            Precision::F32 => Name::F32,
+            Precision::Int8 => Name::Int8,
+        };
+        let strata_version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { format_version: 1, strata_version, precision, panel: PANEL }
+    }
+
+    pub fn precision(&self) -> Precision {
+        match self.precision {
+            Name::F32 => Precision::F32,
+            Name::Int8 => Precision::Int8,
+        }
+    }
+}
+
+/// The model of the parts in `file`.
+pub(super) fn load(header: &Header, config: &ModelConfig, file: &TensorFile) -> Result<Model, Error> {
+    let fault = |what: String| Err(Error::Packed { path: file.path().to_path_buf(), what });
+    if header.panel != PANEL {
+        return fault(format!("panels of {} columns, but version 1 of the format has {PANEL}", header.panel));
+    }
+    let mut parts = Mapped { file, precision: header.precision(), used: HashSet::new() };
+    let model = Model::build(config, header.precision(), &mut parts)?;
+    let mut rest = file.names().filter(|name| !parts.used.contains(*name));
+    match rest.find(|name| !name.strip_suffix(".padding").is_some_and(|of| parts.used.contains(of))) {
+        Some(name) => fault(format!(
+            "part `{name}` belongs to no weight of this model; config.json and the parts do not fit together"
+        )),
+        None => Ok(model),
+    }
+}
+
+/// Makes parts of views.
+struct Mapped<'a> {
+    file: &'a TensorFile,
+    precision: Precision,
+    /// Names that were asked for.
+    used: HashSet<String>,
+}
+
+impl Mapped<'_> {
+    fn expect(&mut self, name: String, dtype: Dtype, shape: &[usize]) -> Result<(), Error> {
+        self.file.expect(&name, dtype, shape)?;
+        self.used.insert(name);
+        Ok(())
+    }
+
+    fn layout(&self, name: &str, error: &LayoutError) -> Error {
+        Error::Packed { path: self.file.path().to_path_buf(), what: format!("`{name}`: {error}") }
+    }
+}
+
+impl Parts for Mapped<'_> {
+    fn linear(&mut self, spec: LinearSpec<'_>) -> Result<Linear, Error> {
+        let LinearSpec { name, outputs, inputs, exact, .. } = spec;
+        let panels = outputs.div_ceil(PANEL);
+        let weight = format!("{name}.weight");
+        // Some products of an int8 model are f32 all the same, such as those whose sums would not fit.
+        let is_f32 = exact || self.precision == Precision::F32 || self.file.view(&weight)?.dtype == Dtype::F32;
+        let precision = if is_f32 { Precision::F32 } else { Precision::Int8 };
+        if is_f32 {
+            self.expect(weight, Dtype::F32, &[panels, inputs, PANEL])?;
+        } else {
+            self.expect(weight, Dtype::I8, &[panels, inputs.div_ceil(GROUP), PANEL, GROUP])?;
+            self.expect(format!("{name}.scales"), Dtype::F32, &[panels * PANEL])?;
+            self.expect(format!("{name}.sums"), Dtype::I32, &[panels * PANEL])?;
+        }
+        self.expect(format!("{name}.bias"), Dtype::F32, &[panels * PANEL])?;
+        let find = |part: &'static str| self.file.range(&format!("{name}.{part}")).ok();
+        Linear::mapped(self.file.mapped(), Shape { outputs, inputs, precision }, find)
+            .map_err(|e| self.layout(name, &e))
+    }
+
+    fn vector(&mut self, name: &str, shape: &[usize]) -> Result<Storage<f32>, Error> {
+        self.expect(name.to_owned(), Dtype::F32, shape)?;
+        let range = self.file.range(name)?;
+        Storage::mapped(self.file.mapped(), range, shape.iter().product(), "values").map_err(|e| self.layout(name, &e))
+    }
+}
