@@ -1,7 +1,8 @@
 //! Speed of the engine with random weights of a given shape: sentences and subwords a second.
 //!
-//! `cargo run --release -p strata-runtime --example engine_speed -- [kind] [sentences] [best of]` with kind `dense`, `moe` or `smoe`
+//! `cargo run --release -p strata-runtime --example engine_speed -- [kind] [sentences] [best of] [case]` with kind `dense`, `moe` or `smoe`
 //! (M4's shape: 6+6 layers, d 512, FFN 2048, 8 experts, 32,000 subwords). Each translation is as long as its source.
+//! A case is `int8:5:320:2`: precision, beam, hypotheses under way, threads; without one the usual cases are run.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,7 +22,17 @@ fn main() {
     // Lengths of a news text: 5 to 60 subwords, 26 on average.
     let lengths: Vec<usize> = (0..sentences).map(|i| 5 + (i * 7919 % 101) * (i * 104_729 % 103) / 185).collect();
     println!("{}, {sentences} sentences, {} subwords", config.name(), lengths.iter().sum::<usize>());
-    for precision in [Precision::Int8, Precision::F32] {
+    let usual = [(5, 320, 2), (1, 64, 2), (5, 5, 2), (1, 1, 2), (5, 320, 1), (1, 1, 1)];
+    let (precisions, cases) = match arguments.get(3).map(|case| case.split(':').collect::<Vec<_>>()).as_deref() {
+        Some([precision, numbers @ ..]) => {
+            let numbers: Vec<usize> = numbers.iter().filter_map(|number| number.parse().ok()).collect();
+            let &[beam, hypotheses, threads] = numbers.as_slice() else { return println!("a case is int8:5:320:2") };
+            let precision = if *precision == "f32" { Precision::F32 } else { Precision::Int8 };
+            (vec![precision], vec![(beam, hypotheses, threads)])
+        }
+        _ => (vec![Precision::Int8, Precision::F32], usual.to_vec()),
+    };
+    for precision in precisions {
         let start = Instant::now();
         let model = match Model::pack(&config, &RandomWeights::new(1), precision) {
             Ok(model) => Arc::new(model),
@@ -29,7 +40,7 @@ fn main() {
         };
         println!("{precision:?}: packed in {:.1} s", start.elapsed().as_secs_f64());
         let engine = Engine::new(model);
-        for (beam, hypotheses, threads) in [(5, 320, 2), (1, 64, 2), (5, 5, 2), (1, 1, 2), (5, 320, 1), (1, 1, 1)] {
+        for (beam, hypotheses, threads) in cases.iter().copied() {
             let requests: Vec<Request> = lengths
                 .iter()
                 .enumerate()

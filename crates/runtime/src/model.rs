@@ -95,7 +95,7 @@ pub(crate) struct CrossAttention {
 }
 
 pub(crate) enum FeedForward {
-    Dense { norm: Norm, ffn: Ffn },
+    Dense { norm: Norm, ffn: Box<Ffn> },
     Experts(Box<ExpertBlock>),
 }
 
@@ -263,7 +263,7 @@ impl FeedForward {
         }
         Ok(Self::Dense {
             norm: Norm::build(&format!("{layer}.ffn.norm"), config.d_model, parts)?,
-            ffn: Ffn::build(&format!("{layer}.ffn"), config, parts)?,
+            ffn: Box::new(Ffn::build(&format!("{layer}.ffn"), config, parts)?),
         })
     }
 

@@ -4,8 +4,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use crate::linear::{Linear, Scratch};
 use crate::model::Model;
 use crate::parallel::room;
@@ -95,24 +93,22 @@ impl Projection {
         let piece = chunk.len().div_ceil(threads);
         let candidates = &mut self.candidates[chunk.clone()];
         let owners = &self.owners[chunk];
-        let work = |(((logits, candidates), owners), scratch): (
-            ((&mut [f32], &mut [Candidates]), &[(u32, u32)]),
-            &mut RowScratch,
-        )| {
-            for ((logits, out), (search, i)) in logits.chunks_exact_mut(width).zip(candidates).zip(owners) {
-                searches[*search as usize].candidates(*i as usize, logits, scratch, out);
-            }
-        };
-        let pieces = logits
-            .par_chunks_mut(piece * width)
-            .zip(candidates.par_chunks_mut(piece))
-            .zip(owners.par_chunks(piece))
-            .zip(&mut self.scratch);
+        let work =
+            |logits: &mut [f32], candidates: &mut [Candidates], owners: &[(u32, u32)], scratch: &mut RowScratch| {
+                for ((logits, out), (search, i)) in logits.chunks_exact_mut(width).zip(candidates).zip(owners) {
+                    searches[*search as usize].candidates(*i as usize, logits, scratch, out);
+                }
+            };
         if threads == 1 {
-            work((((logits, candidates), owners), &mut self.scratch[0]));
-        } else {
-            pieces.for_each(work);
+            return work(logits, candidates, owners, &mut self.scratch[0]);
         }
+        rayon::scope(|scope| {
+            let work = &work;
+            let rows = logits.chunks_mut(piece * width).zip(candidates.chunks_mut(piece)).zip(owners.chunks(piece));
+            for (((logits, candidates), owners), scratch) in rows.zip(&mut self.scratch) {
+                scope.spawn(move |_| work(logits, candidates, owners, scratch));
+            }
+        });
     }
 }
 

@@ -9,16 +9,19 @@ use super::level::simd;
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     let clamped = x.clamp(-87.3, 88.3);
-    let n = (clamped * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0; // rounds to the nearest integer
+    // Adding 1.5 * 2^23 rounds to the nearest integer, which then stands in the lowest bits.
+    let shifted = clamped * std::f32::consts::LOG2_E + 12_582_912.0;
+    let n = shifted - 12_582_912.0;
     let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
     let p = ((((1.987_569_1e-4 * r + 1.398_199_9e-3) * r + 8.333_452e-3) * r + 4.166_579_6e-2) * r + 0.166_666_65) * r
         + 0.5;
     let mantissa = p * r * r + r + 1.0;
-    let scale = f32::from_bits((((n as i32) + 127) << 23) as u32);
+    let scale = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
     if x < -87.3 { 0.0 } else { mantissa * scale }
 }
 
-const LANES: usize = 16;
+/// Strands of a sum.
+pub(crate) const LANES: usize = 16;
 
 /// The sum of lanes in a fixed tree.
 #[inline(always)]
@@ -80,7 +83,18 @@ pub(crate) fn softmax_row(row: &mut [f32]) {
 #[inline(always)]
 pub(crate) fn dot_row(a: &[f32], b: &[f32]) -> f32 {
     let b = &b[..a.len()];
-    sum(a.len(), |i| a[i] * b[i])
+    let mut lanes = [0.0f32; LANES];
+    let (mut a_blocks, mut b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    for (a, b) in (&mut a_blocks).zip(&mut b_blocks) {
+        for lane in 0..LANES {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    let mut total = fold(lanes);
+    for (a, b) in a_blocks.remainder().iter().zip(b_blocks.remainder()) {
+        total += a * b;
+    }
+    total
 }
 
 /// Turns a row of scores into probabilities in place.

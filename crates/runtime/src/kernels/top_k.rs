@@ -1,7 +1,7 @@
 //! The best of a vocabulary.
 
 use super::level::simd;
-use super::math::{exp, max, sum};
+use super::math::{LANES, exp, fold, max};
 
 /// Scores that are passed over at once if none is good enough.
 const BLOCK: usize = 64;
@@ -23,7 +23,16 @@ pub fn log_sum_exp(row: &[f32]) -> f32 {
         #[inline(always)]
         || {
             let top = max(row);
-            top + sum(row.len(), |i| exp(row[i] - top)).ln()
+            // Lanes over whole blocks, without bounds to check, become vector code.
+            let mut lanes = [0.0f32; LANES];
+            let mut blocks = row.chunks_exact(LANES);
+            for block in &mut blocks {
+                for (lane, v) in lanes.iter_mut().zip(block) {
+                    *lane += exp(*v - top);
+                }
+            }
+            let rest: f32 = blocks.remainder().iter().map(|v| exp(v - top)).sum();
+            top + (fold(lanes) + rest).ln()
         },
     )
 }
