@@ -1,9 +1,9 @@
-//! Time and memory of loading a model of M4's size (SMoE-4-4, 148M parameters, random weights): packing its weights against
-//! mapping a packed folder. Linux only, for its figures of memory.
+//! Time and memory of loading a model of M4's size (SMoE-4-4, 148M parameters, random weights): packing its weights
+//! against mapping a packed folder. Linux only, for its figures of memory.
 //!
-//! `packed_load FOLDER` writes the model and its packed forms under FOLDER unless they are there (about 2 GB), then for each form starts
-//! two processes that load it and translate; it prints load times and what the two hold in memory at once.
-//! Page caches are warm: every file was read before. `Contents` and `Sizes` are the check of the folder.
+//! `packed_load FOLDER` writes the model and its packed forms under FOLDER unless they are there (about 2 GB), then for
+//! each form starts two processes that load it and translate; it prints load times and what the two hold in memory at
+//! once. Page caches are warm: every file was read before. `Contents` and `Sizes` are the check of the folder.
 
 #[path = "../tests/folders/mod.rs"]
 mod folders;

@@ -1,13 +1,15 @@
-//! A dense model written as a CTranslate2 model folder (`TransformerSpec`, revision 7, binary version 6), so that the same
-//! weights run in both programs.
+//! A dense model written as a CTranslate2 model folder (`TransformerSpec`, revision 7, binary version 6), so that the
+//! same weights run in both programs.
 //!
-//! `model.bin` is, in little-endian: the binary version `u32`; the name of the specification (a string: `u16` length with its
-//! closing zero, then the bytes); its revision `u32`; the number of variables `u32`; each variable (name, rank `u8`,
-//! dimensions `u32`, type `u8`, size in bytes `u32`, values); the number of aliases `u32`; each alias (its name, the name
-//! of the variable it stands for). Read and translated with the `ctranslate2` package 4.8.
+//! `model.bin` is, in little-endian: the binary version `u32`; the name of the specification (a string: `u16` length
+//! with its closing zero, then the bytes); its revision `u32`; the number of variables `u32`; each variable (name, rank
+//! `u8`, dimensions `u32`, type `u8`, size in bytes `u32`, values); the number of aliases `u32`; each alias (its name,
+//! the name of the variable it stands for). Read and translated with the `ctranslate2` package 4.8.
 //!
-//! The decoder's first token is the target language's tag, so the model names no start token (`decoder_start_token` is null) and
-//! the target prefix is the tag. CTranslate2 then leaves the prefix out of its hypotheses and scores, as it does with a start token:
+//! The decoder's first token is the target language's tag, so the model names no start token (`decoder_start_token` is
+//! null) and the target prefix is the tag. CTranslate2 then has the prefix neither in its hypotheses nor in its scores.
+//! Two of its defaults differ from this engine: it forbids the end mark as the first subword (`min_decoding_length`),
+//! and it takes what is suppressed out before the softmax, which changes scores.
 //!
 //! ```python
 //! translator = ctranslate2.Translator("exported", compute_type="float32")
@@ -49,14 +51,16 @@ enum Values {
     Short(i16),
 }
 
-/// Writes the model of `folder` to `output` as a CTranslate2 model with f32 weights; `vocabulary` names the subwords by id.
+/// Writes the model of `folder` to `output` as a CTranslate2 model with f32 weights; `vocabulary` names the subwords by
+/// id.
 ///
-/// The tokens to translate are `<2xx> subwords </s>` with `xx` the target language, and the target prefix is the tag again:
-/// the decoder's start token is left open for it.
+/// The tokens to translate are `<2xx> subwords </s>` with `xx` the target language, and the target prefix is the tag
+/// again: the decoder's start token is left open for it.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a model with experts, which the format has no place for, and for a vocabulary of another size or
-/// without the special subwords; [`Error::Packed`] if the export would replace the model itself; what the files report.
+/// [`Error::Unsupported`] for a model with experts, which the format has no place for, and for a vocabulary of another
+/// size or without the special subwords; [`Error::Packed`] if the export would replace the model itself; what the files
+/// report.
 pub fn write_ctranslate2(
     folder: &ModelFolder,
     vocabulary: &[String],

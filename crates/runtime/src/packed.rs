@@ -1,13 +1,13 @@
-//! Packed model folders: a model as the engine holds it, in a file that is mapped and used where it lies. Loading reads a
-//! header, and processes on one machine share the pages of the weights.
+//! Packed model folders: a model as the engine holds it, in a file that is mapped and used where it lies. Loading reads
+//! a header, and processes on one machine share the pages of the weights.
 //!
 //! The container is safetensors, which other programs read. It knows no gaps between tensors, so the alignment of
-//! [`ALIGNMENT`](crate::storage::ALIGNMENT) bytes comes from sizes: the header is filled up with spaces, panels and their
-//! lines are multiples of 64 bytes by their shape, and a vector of another size is followed by a tensor of zeros,
+//! [`ALIGNMENT`](crate::storage::ALIGNMENT) bytes comes from sizes: the header is filled up with spaces, panels and
+//! their lines are multiples of 64 bytes by their shape, and a vector of another size is followed by a tensor of zeros,
 //! `NAME.padding`.
 //!
-//! `packed.json` holds the version of the format. Every version stays loadable: each has a reader of its own, and a folder
-//! of each is kept in `tests/packed-v*`. `docs/packed-format.md` is the format's description.
+//! `packed.json` holds the version of the format. Every version stays loadable: each has a reader of its own, and a
+//! folder of each is kept in `tests/packed-v*`. `docs/packed-format.md` is the format's description.
 
 mod v1;
 mod write;
@@ -57,8 +57,8 @@ impl PackedFolder {
     /// Opens a packed folder after the given check and maps its parts.
     ///
     /// # Errors
-    /// [`Error::Packed`] for a folder that is something else or of a newer version; [`Error::Store`] for a file that is missing,
-    /// cut short or damaged.
+    /// [`Error::Packed`] for a folder that is something else or of a newer version; [`Error::Store`] for a file that is
+    /// missing, cut short or damaged.
     pub fn open(path: impl AsRef<Path>, check: Check) -> Result<Self, Error> {
         let path = path.as_ref();
         looks_packed(path)?;
@@ -115,12 +115,12 @@ impl PackedFolder {
 }
 
 impl Model {
-    /// The model of a packed folder. Its weights are views of the mapped file: nothing is copied, and the model keeps the
-    /// file mapped when `folder` is gone.
+    /// The model of a packed folder. Its weights are views of the mapped file: nothing is copied, and the model keeps
+    /// the file mapped when `folder` is gone.
     ///
     /// # Errors
-    /// [`Error::Store`] for a part that is missing or has another shape, [`Error::Packed`] for parts that belong to no weight
-    /// of the model.
+    /// [`Error::Store`] for a part that is missing or has another shape, [`Error::Packed`] for parts that belong to no
+    /// weight of the model.
     pub fn load_packed(folder: &PackedFolder) -> Result<Self, Error> {
         match &folder.version {
             Version::V1(header) => v1::load(header, &folder.config, &folder.parts),
@@ -145,8 +145,8 @@ impl Version {
             newer => {
                 let by = if strata_version.is_empty() { String::new() } else { format!(" ({strata_version})") };
                 let what = format!(
-                    "packed format version {newer} was written by a newer strata{by}; this one ({}) reads up to version \
-                     {PACKED_VERSION}. Export the model again with this strata, or update it",
+                    "packed format version {newer} was written by a newer strata{by}; this one ({}) reads up to \
+                     version {PACKED_VERSION}. Export the model again with this strata, or update it",
                     env!("CARGO_PKG_VERSION")
                 );
                 Err(Error::Packed { path: path.to_path_buf(), what })

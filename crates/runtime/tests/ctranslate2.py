@@ -1,4 +1,4 @@
-"""Translates and scores with the ctranslate2 package: a job as JSON on standard input, results as JSON on standard output."""
+"""Translates and scores with the ctranslate2 package: a job comes as JSON, results go as JSON."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import sys
 import ctranslate2
 
 job = json.load(sys.stdin)
-translator = ctranslate2.Translator(job["model"], device="cpu", compute_type="float32", inter_threads=1, intra_threads=1)
+translator = ctranslate2.Translator(job["model"], device="cpu", compute_type="float32", intra_threads=1)
 tag, sources, targets = job["tag"], job["sources"], job["targets"]
 searches = []
 for search in job["searches"]:

@@ -1,5 +1,5 @@
-//! An exported model translates and scores in CTranslate2 as it does here. Needs a Python with the `ctranslate2` package:
-//! `STRATA_PYTHON`, else `python3`; without it the comparison is skipped with a line that says so.
+//! An exported model translates and scores in CTranslate2 as it does here. Needs a Python with the `ctranslate2`
+//! package: `STRATA_PYTHON`, else `python3`; without it the comparison is skipped with a line that says so.
 
 mod common;
 mod folders;
@@ -141,8 +141,8 @@ fn both_programs_find_and_score_the_same_translations() {
             assert_eq!(found.len(), theirs.len());
             for (ours, theirs) in found.iter().zip(theirs) {
                 assert_eq!(ours.len(), theirs.len(), "{ours:?} {theirs:?}");
-                // At the longest length CTranslate2 takes all open hypotheses, and here only as many as the beam still has
-                // room for; so where some ended before, the lists agree in their best only.
+                // At the longest length CTranslate2 takes all open hypotheses, and here only as many as the beam still
+                // has room for; so where some ended before, the lists agree in their best only.
                 let at_limit = ours.iter().filter(|hypothesis| hypothesis.ids.len() == LONGEST).count();
                 let alike = if at_limit == 0 || at_limit == ours.len() { ours.len() } else { 1 };
                 for (ours, (words, score)) in ours.iter().zip(theirs).take(alike) {

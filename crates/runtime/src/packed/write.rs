@@ -16,8 +16,8 @@ use crate::storage::ALIGNMENT;
 /// `output`.
 ///
 /// # Errors
-/// As [`Model::load`]; [`Error::Store`] for a folder that cannot be written, or is there and `existing` forbids to replace
-/// it; [`Error::Packed`] if it would replace the model itself.
+/// As [`Model::load`]; [`Error::Store`] for a folder that cannot be written, or is there and `existing` forbids to
+/// replace it; [`Error::Packed`] if it would replace the model itself.
 pub fn write_packed(
     folder: &ModelFolder,
     precision: Precision,
@@ -37,7 +37,8 @@ pub fn write_packed(
     Ok(out.commit(existing)?)
 }
 
-/// Refuses to put an exported model in the place of the folder that it is made from: weights cannot be had back from it.
+/// Refuses to put an exported model in the place of the folder that it is made from: weights cannot be had back from
+/// it.
 pub(crate) fn keep_the_model(folder: &ModelFolder, output: &Path) -> Result<(), Error> {
     let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
     if same(folder.path(), output) {

@@ -15,8 +15,8 @@ pub fn write_model(path: &Path, config: &ModelConfig, seed: u64) -> ModelFolder 
     write_weights(path, config, &RandomWeights::new(seed))
 }
 
-/// Writes a model of `config` with `weights`. Its subword model and languages are placeholders, which exports copy and do not
-/// read.
+/// Writes a model of `config` with `weights`. Its subword model and languages are placeholders, which exports copy and
+/// do not read.
 pub fn write_weights(path: &Path, config: &ModelConfig, weights: &dyn Weights) -> ModelFolder {
     let json = config.to_json();
     let parts = ModelParts {
