@@ -1,5 +1,6 @@
 //! The CPU inference engine: packed weights, int8 or f32, no tensor library and no automatic differentiation.
 
+pub mod bench;
 mod cache;
 mod ctranslate2;
 mod decoder;
