@@ -1,7 +1,7 @@
 //! `strata bench`: the speed of this machine at Strata's work.
 
 use clap::{Args, Subcommand};
-use strata_train::bench::{StepOptions, train_step};
+use strata_train::bench::{Products, StepOptions, train_step};
 
 use crate::{Outcome, print};
 
@@ -57,6 +57,9 @@ struct TrainStep {
     /// cpu, wgpu, cuda:0, ...
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// Compute the products with weights in bfloat16
+    #[arg(long)]
+    bf16: bool,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
@@ -80,6 +83,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         dropout: a.dropout,
         attention_dropout: a.attention_dropout,
         device: a.device.clone(),
+        products: if a.bf16 { Products::Bf16 } else { Products::F32 },
     })?;
     print(&(serde_json::to_string(&report)? + "\n"))?;
     Ok(Outcome::Done)
