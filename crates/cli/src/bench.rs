@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use strata_runtime::Precision;
 use strata_runtime::bench::{DecodeOptions, decode};
-use strata_train::bench::{StepOptions, train_step};
+use strata_train::bench::{Products, StepOptions, train_step};
 
 use crate::{Outcome, print};
 
@@ -140,6 +140,9 @@ struct TrainStep {
     /// cpu, wgpu, cuda:0, ...
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// Compute the products with weights in bfloat16
+    #[arg(long)]
+    bf16: bool,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
@@ -166,6 +169,7 @@ fn train(a: &TrainStep) -> anyhow::Result<()> {
         dropout: a.dropout,
         attention_dropout: a.attention_dropout,
         device: a.device.clone(),
+        products: if a.bf16 { Products::Bf16 } else { Products::F32 },
     })?;
     print(&(serde_json::to_string(&report)? + "\n"))
 }

@@ -209,6 +209,22 @@ fn a_run_that_stopped_early_has_nothing_left_to_do() {
 }
 
 #[test]
+fn what_a_killed_preparation_left_is_cleared_away_by_the_next() {
+    let here = folder("killed-preparing");
+    here.strata("fetch synthetic --languages 1 --pairs 20000 --output bitext -q").succeeds();
+    let parts = || fs::read_dir(&here.0).unwrap().filter(|e| e.as_ref().unwrap().file_name() != "bitext").count();
+    let mut child = spawn(&here, "prepare bitext --output p -q");
+    while parts() == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be caught writing");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(parts() == 1 && !here.path("p").exists(), "a folder is there whole or not at all");
+    here.strata("prepare bitext --output p --vocab-size 400 -q").succeeds();
+    assert!(parts() == 1 && here.path("p/languages.json").exists());
+}
+
+#[test]
 fn one_run_is_trained_by_one_process() {
     let here = folder("locked");
     let mut child = spawn(&here, "train ../tiny.toml --set train.updates=100000 --set train.checkpoint_every=5");

@@ -20,7 +20,7 @@ mod options;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use strata_store::{Existing, FolderWriter};
+use strata_store::{Existing, FolderWriter, clean_leftovers_of};
 
 use crate::bitext::{Bitext, Pair, Split, discover};
 use crate::error::{Error, Result};
@@ -105,6 +105,8 @@ struct Part {
 pub fn prepare(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<Report> {
     options.check()?;
     check_output(options)?;
+    // A preparation that was killed may have left as much as the corpus is large.
+    clean_leftovers_of(&options.output)?;
     let bitext = select(discover(&options.input)?, options)?;
     let tags: Vec<String> =
         bitext.keys().flat_map(|p| [p.first.clone(), p.second.clone()]).collect::<BTreeSet<_>>().into_iter().collect();

@@ -25,7 +25,7 @@ pub(crate) fn hash(numbers: &[u64]) -> u64 {
 /// Places `0..size` so that `examples` come out: each `examples / size` times, and a random choice for the rest; ascending
 /// within each pass.
 pub(crate) fn places(size: u64, examples: u64, seed: u64) -> impl Iterator<Item = u64> {
-    let (passes, rest) = if size == 0 { (0, 0) } else { (examples / size, examples % size) };
+    let (passes, rest) = (examples.checked_div(size).unwrap_or(0), examples.checked_rem(size).unwrap_or(0));
     let mut chosen: Vec<u64> = Vec::new();
     if rest > 0 {
         let mut keyed: Vec<(u64, u64)> = (0..size).map(|place| (hash(&[seed, place]), place)).collect();

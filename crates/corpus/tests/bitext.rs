@@ -11,7 +11,10 @@ fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) {
     fs::write(folder.join(name), bytes).unwrap();
 }
 
-fn read_all(source: &Source) -> Result<Vec<Result<(String, String), Error>>, Error> {
+/// The two sides of a pair, or what is wrong with its line.
+type Sides = Result<(String, String), Error>;
+
+fn read_all(source: &Source) -> Result<Vec<Sides>, Error> {
     let mut reader = source.open()?;
     let mut pairs = Vec::new();
     while let Some(pair) = reader.next_pair()? {

@@ -84,12 +84,11 @@ pub(crate) fn read_files(deb: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<Fi
     Ok(files)
 }
 
+/// Gets a path and its entry of a tar archive.
+type Visit<'a> = dyn FnMut(String, &mut tar::Entry<'_, Box<dyn Read + '_>>) -> io::Result<()> + 'a;
+
 /// Calls `visit` with each entry of the tar archive `member` (plus `.xz`, `.zst`, `.gz` or nothing) inside a package.
-fn for_each_file(
-    deb: &Path,
-    member: &str,
-    visit: &mut dyn FnMut(String, &mut tar::Entry<'_, Box<dyn Read + '_>>) -> io::Result<()>,
-) -> Result<(), Error> {
+fn for_each_file(deb: &Path, member: &str, visit: &mut Visit<'_>) -> Result<(), Error> {
     let file = File::open(deb).map_err(Error::io("read", deb))?;
     let mut archive = ar::Archive::new(BufReader::new(file));
     while let Some(entry) = archive.next_entry() {

@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn letters(mut n: u32) -> String {
-        let mut word = String::from("X");
+        let mut word = String::from("Xyz"); // a single letter would be an initial, which ends no sentence
         while n > 0 {
             word.push(char::from(b'a' + (n % 26) as u8));
             n /= 26;

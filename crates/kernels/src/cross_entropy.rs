@@ -169,12 +169,16 @@ mod tests {
                 assert_same(
                     || {
                         let (x, w) = inputs();
-                        let loss = cross_entropy(x.clone(), w.clone(), targets.clone(), smoothing, 0.5, Products::F32).loss;
+                        let loss =
+                            cross_entropy(x.clone(), w.clone(), targets.clone(), smoothing, 0.5, Products::F32).loss;
                         (loss, vec![x.into(), w.into()])
                     },
                     || {
                         let (x, w) = inputs();
-                        (composed(x.clone(), w.clone(), &targets, smoothing, 0.5, Products::F32).loss, vec![x.into(), w.into()])
+                        (
+                            composed(x.clone(), w.clone(), &targets, smoothing, 0.5, Products::F32).loss,
+                            vec![x.into(), w.into()],
+                        )
                     },
                 );
             }

@@ -155,7 +155,10 @@ mod tests {
                 assert_same(
                     || {
                         let (x, w, b) = inputs();
-                        (linear(x.clone(), w.clone(), Some(b.clone()), activation, Products::F32), vec![x.into(), w.into(), b.into()])
+                        (
+                            linear(x.clone(), w.clone(), Some(b.clone()), activation, Products::F32),
+                            vec![x.into(), w.into(), b.into()],
+                        )
                     },
                     || {
                         let (x, w, b) = inputs();

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor, TensorData, activation};
-use strata_kernels::{Activation, Dispatch, ExpertWeights, Products, Rows, gather_rows, linear, mask_dropped, replace_rows};
+use strata_kernels::{
+    Activation, Dispatch, ExpertWeights, Products, Rows, gather_rows, linear, mask_dropped, replace_rows,
+};
 use strata_recipe::{Kind, ModelConfig, Normalisation, SecondChoice};
 
 use crate::forward::Forward;
@@ -92,13 +94,8 @@ impl ExpertBlock {
     /// The pass gets the block's trace (filled into `trace`, which says where the block is) and auxiliary losses.
     pub fn apply(&self, x: Tensor<2>, forward: &mut Forward, mut trace: BlockTrace) -> Tensor<2> {
         let e = &self.experts;
-        let mut experts = ExpertWeights::new(
-            e.fc1.clone(),
-            e.bias1.clone(),
-            e.fc2.clone(),
-            e.bias2.clone(),
-            forward.products,
-        );
+        let mut experts =
+            ExpertWeights::new(e.fc1.clone(), e.bias1.clone(), e.fc2.clone(), e.bias2.clone(), forward.products);
         let mut losses = Vec::new();
         let n = x.dims()[0];
         trace.strata_visited = vec![0; n];

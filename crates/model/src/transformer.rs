@@ -72,8 +72,14 @@ struct Layer {
 
 #[derive(Clone)]
 enum FfnSublayer {
-    Dense { norm: Norm, ffn: Ffn },
+    Dense(Box<DenseFfn>),
     Experts(Box<ExpertBlock>),
+}
+
+#[derive(Clone)]
+struct DenseFfn {
+    norm: Norm,
+    ffn: Ffn,
 }
 
 /// What the decoder keeps between steps, for [`Transformer::step`].
@@ -314,10 +320,10 @@ impl Layer {
         let ffn = if config.is_expert_layer(index) {
             FfnSublayer::Experts(Box::new(ExpertBlock::new(init, &join(path, "block"), config)))
         } else {
-            FfnSublayer::Dense {
+            FfnSublayer::Dense(Box::new(DenseFfn {
                 norm: Norm::new(init, config.d_model),
                 ffn: Ffn::new(init, &join(path, "ffn"), config),
-            }
+            }))
         };
         Self {
             self_attention: Attention::new(init, &join(path, "self_attention"), config),
@@ -357,8 +363,8 @@ impl Layer {
     fn feed_forward(&self, x: Tensor<2>, forward: &mut Forward, config: &ModelConfig, trace: BlockTrace) -> Tensor<2> {
         match &self.ffn {
             FfnSublayer::Experts(block) => block.apply(x, forward, trace),
-            FfnSublayer::Dense { norm, ffn } => {
-                let y = ffn.apply(norm.apply(x.clone()), forward, config.activation_dropout);
+            FfnSublayer::Dense(dense) => {
+                let y = dense.ffn.apply(dense.norm.apply(x.clone()), forward, config.activation_dropout);
                 forward.add_dropout(x, y, config.dropout)
             }
         }
@@ -371,9 +377,9 @@ impl Layer {
         }
         match &mut self.ffn {
             FfnSublayer::Experts(block) => block.visit_weights(&join(path, "block"), visitor),
-            FfnSublayer::Dense { norm, ffn } => {
-                norm.visit(&join(path, "ffn.norm"), visitor);
-                ffn.visit(&join(path, "ffn"), visitor);
+            FfnSublayer::Dense(dense) => {
+                dense.norm.visit(&join(path, "ffn.norm"), visitor);
+                dense.ffn.visit(&join(path, "ffn"), visitor);
             }
         }
     }

@@ -161,7 +161,7 @@ fn check(path: &Path) {
     assert!(error < 2e-5, "{name}: y differs by {error}");
 
     let visited = file.view("strata_visited").expect("strata_visited");
-    let visited: Vec<u8> = visited.bytes.chunks_exact(visited.bytes.len() / tokens).map(|b| visits(b)).collect();
+    let visited: Vec<u8> = visited.bytes.chunks_exact(visited.bytes.len() / tokens).map(visits).collect();
     assert_eq!(forward.blocks[0].strata_visited, visited, "{name}: strata visited");
 
     let balance = forward.balance_loss().expect("a balance loss");

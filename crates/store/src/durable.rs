@@ -213,7 +213,16 @@ impl Write for FileWriter {
 /// Removes what writers that died left in `parent`, and puts back a folder that was moved aside and not yet replaced.
 /// The work of a living writer is left alone. Returns the paths removed or put back; a missing `parent` is no error.
 pub fn clean_leftovers(parent: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
-    let parent = parent.as_ref();
+    clean(parent.as_ref(), None)
+}
+
+/// As [`clean_leftovers`], but only what writers of the folder `target` left: for parents that others use as well.
+pub fn clean_leftovers_of(target: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
+    let (parent, name) = split(target.as_ref())?;
+    clean(&parent, Some(&name))
+}
+
+fn clean(parent: &Path, only: Option<&str>) -> Result<Vec<PathBuf>, Error> {
     let found = match fs::read_dir(parent) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         found => found.map_err(|e| Error::io("list", parent, e))?,
@@ -222,6 +231,9 @@ pub fn clean_leftovers(parent: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> 
     for entry in found {
         let path = entry.map_err(|e| Error::io("list", parent, e))?.path();
         let Some((name, kind)) = path.file_name().and_then(|n| n.to_str()).and_then(parse_hidden) else { continue };
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
         let is_link = path.is_symlink();
         let lock = if is_link { None } else { File::open(&path).ok() };
         if lock.as_ref().is_some_and(|f| matches!(f.try_lock(), Err(TryLockError::WouldBlock))) {

@@ -59,7 +59,7 @@ pub mod tensors;
 pub use average::{AveragedWeights, average_last};
 pub use checkpoint::{Checkpoint, CheckpointParts, RunFolder, parse_step, resolve_model, step_name};
 pub use checksums::Checksums;
-pub use durable::{Existing, FileWriter, FolderWriter, clean_leftovers, write_file};
+pub use durable::{Existing, FileWriter, FolderWriter, clean_leftovers, clean_leftovers_of, write_file};
 pub use error::Error;
 pub use mapped::MappedFile;
 pub use model_folder::{Check, ModelFolder, ModelParts};

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use strata_kernels::AdamStep;
+pub use strata_kernels::Products;
 use strata_model::{Forward, Packed, Transformer, parse_device};
 use strata_recipe::{Kind, ModelConfig};
 
@@ -41,6 +42,8 @@ pub struct StepOptions {
     pub attention_dropout: f64,
     /// Where to compute, as `strata_model::parse_device` takes it.
     pub device: String,
+    /// Precision of the products with weights.
+    pub products: Products,
 }
 
 /// What a run of [`train_step`] found.
@@ -114,7 +117,7 @@ pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
     let (mut seconds, mut losses) = (Vec::new(), Vec::new());
     for update in 1..=options.steps + 2 {
         let start = Instant::now();
-        let mut forward = Forward::training(update as u64);
+        let mut forward = Forward::training(update as u64).with_products(options.products);
         let scale = 1.0 / tokens as f32;
         let mut loss = model.loss(&source, &target, targets.clone(), 0.1, scale, &mut forward).loss;
         if let Some(balance) = forward.balance_loss() {

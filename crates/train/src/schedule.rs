@@ -21,8 +21,9 @@ mod tests {
     use super::*;
 
     fn section(schedule: Schedule, warmup: u64) -> TrainSection {
-        let recipe = strata_recipe::RecipeFile::parse("", "test.toml").and_then(|file| file.resolve(None, &[]));
-        let mut train = recipe.expect("an empty recipe has every default").train;
+        let recipe = strata_recipe::RecipeFile::parse("model.kind = \"dense\"", "test.toml")
+            .and_then(|file| file.resolve(None, &[]));
+        let mut train = recipe.expect("a recipe has every default").train;
         (train.learning_rate, train.warmup_init_lr, train.schedule, train.warmup) = (8e-4, 1e-7, schedule, warmup);
         train
     }
