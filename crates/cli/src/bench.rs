@@ -78,7 +78,10 @@ fn strata_of(text: &str) -> anyhow::Result<Vec<usize>> {
 
 fn translate(a: &Translate) -> anyhow::Result<()> {
     anyhow::ensure!((1..=1024).contains(&a.beam), "--beam {}: choose 1 to 1024", a.beam);
-    anyhow::ensure!(a.source_length > 0 && a.target_length > 0 && a.sentences > 0, "lengths and sentences must be above 0");
+    anyhow::ensure!(
+        a.source_length > 0 && a.target_length > 0 && a.sentences > 0,
+        "lengths and sentences must be above 0"
+    );
     for batch in &a.batch {
         anyhow::ensure!(*batch > 0, "--batch 0: choose at least 1");
         let report = decode(&DecodeOptions {

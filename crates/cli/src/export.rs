@@ -48,7 +48,10 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
             write_packed(&folder, precision, &arguments.output, existing)?
         }
         Format::Ctranslate2 => {
-            anyhow::ensure!(!arguments.int8, "--int8: a CTranslate2 folder holds f32; pass compute_type=\"int8\" where it is loaded");
+            anyhow::ensure!(
+                !arguments.int8,
+                "--int8: a CTranslate2 folder holds f32; pass compute_type=\"int8\" where it is loaded"
+            );
             let subwords = strata_corpus::Subwords::load(&folder.file(strata_store::model_folder::TOKENIZER_FILE))?;
             let vocabulary: Vec<String> = (0..subwords.vocab_size() as u32).map(|id| subwords.piece(id)).collect();
             write_ctranslate2(&folder, &vocabulary, &arguments.output, existing)?

@@ -12,8 +12,10 @@ use crate::translate::Place;
 use crate::{Outcome, print};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Prints a line for each pair: the mean natural log-probability of its subwords, the end mark included. \
-                        Example:\n  strata score runs/quickstart --to de source.en translation.de")]
+#[command(
+    after_help = "Prints a line for each pair: the mean natural log-probability of its subwords, the end mark included. \
+                        Example:\n  strata score runs/quickstart --to de source.en translation.de"
+)]
 pub struct Arguments {
     /// Model folder, packed folder, checkpoint, or run (its best checkpoint)
     model: PathBuf,
@@ -57,7 +59,11 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
                 }
             }
             Err(fault) => {
-                terminal.warn(&format!("{}, line {}: {fault}; its score is an empty line", arguments.source.display(), i + 1));
+                terminal.warn(&format!(
+                    "{}, line {}: {fault}; its score is an empty line",
+                    arguments.source.display(),
+                    i + 1
+                ));
                 print("\n")?;
                 outcome = Outcome::SomeFailed;
             }

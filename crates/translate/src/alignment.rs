@@ -31,11 +31,8 @@ pub(crate) fn align<S: AsRef<str>>(source: &[S], target: &[S], attention: &[&[f3
         });
         best.map(|(i, _)| i)
     };
-    let mut pairs: Vec<(u32, u32)> = attention
-        .iter()
-        .zip(&target)
-        .filter_map(|(row, target)| Some((*source.get(most(row)?)?, *target)))
-        .collect();
+    let mut pairs: Vec<(u32, u32)> =
+        attention.iter().zip(&target).filter_map(|(row, target)| Some((*source.get(most(row)?)?, *target))).collect();
     pairs.sort_unstable();
     pairs.dedup();
     pairs

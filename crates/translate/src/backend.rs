@@ -34,7 +34,7 @@ pub(crate) struct Decoded {
 
 /// Runs a model.
 pub(crate) enum Backend {
-    Engine(Cpu),
+    Engine(Box<Cpu>),
     Model(Box<Transformer>),
 }
 
@@ -72,9 +72,11 @@ impl Cpu {
                 let limits = Limits { threads: pool.current_num_threads(), ..*limits };
                 pool.install(|| self.engine.translate(&requests, &limits))
             };
-            let started: Vec<_> =
-                self.pools.iter().zip(&hands).map(|pair| scope.spawn(move || work(pair))).collect();
-            started.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            let started: Vec<_> = self.pools.iter().zip(&hands).map(|pair| scope.spawn(move || work(pair))).collect();
+            started
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
         });
         for (hand, found) in hands.iter().zip(found) {
             hand.iter().zip(found?).for_each(|(i, hypotheses)| results[*i] = hypotheses);

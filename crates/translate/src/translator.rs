@@ -100,12 +100,12 @@ impl Translator {
             }
             // Lengths only: every start would otherwise read the whole file, which is mapped to be read as it is needed.
             let packed = PackedFolder::open(path, Check::Sizes)?;
-            (Backend::Engine(Cpu::new(Model::load_packed(&packed)?, placement.workers)?), path.to_path_buf())
+            (Backend::Engine(Box::new(Cpu::new(Model::load_packed(&packed)?, placement.workers)?)), path.to_path_buf())
         } else {
             let folder = ModelFolder::open(resolve_model(path)?)?;
             let backend = if on_cpu {
                 let precision = if placement.int8 { Precision::Int8 } else { Precision::F32 };
-                Backend::Engine(Cpu::new(Model::load(&folder, precision)?, placement.workers)?)
+                Backend::Engine(Box::new(Cpu::new(Model::load(&folder, precision)?, placement.workers)?))
             } else {
                 if placement.int8 {
                     return Err(Error::Unsupported("int8 runs on the CPU only; use --device cpu".into()));
