@@ -18,6 +18,8 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f32)
     // Mean and reciprocal standard deviation of each row, kept for the backward pass.
     let mut statistics = vec![(0.0f32, 0.0f32); n];
     let fill = |out: *mut f32| {
+        // Opened once: a tensor's slice is looked up at every use.
+        let (xs, gs, bs): (&[f32], &[f32], &[f32]) = (&xs, &gs, &bs);
         let out = Shared::new(out);
         let stats = SharedPairs(statistics.as_mut_ptr());
         for_rows(n, d, |_, first, count| {
@@ -30,7 +32,7 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f32)
                 // SAFETY: each piece has rows of its own.
                 let (out, stat) = unsafe { (out.slice(r * d, d), &mut *stats.0.add(r)) };
                 *stat = (mean, rstd);
-                for (((o, v), g), b) in out.iter_mut().zip(row).zip(gs.iter()).zip(bs.iter()) {
+                for (((o, v), g), b) in out.iter_mut().zip(row).zip(gs).zip(bs) {
                     *o = (v - mean) * rstd * g + b;
                 }
             }
@@ -43,6 +45,7 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f32)
         let (mut dgamma, mut dbeta) = (vec![0.0; count * d], vec![0.0; count * d]);
         let (shared_gamma, shared_beta) = (Shared::new(dgamma.as_mut_ptr()), Shared::new(dbeta.as_mut_ptr()));
         let fill = |out: *mut f32| {
+            let (xs, gs, grad): (&[f32], &[f32], &[f32]) = (&xs, &gs, &grad);
             let out = Shared::new(out);
             for_rows(n, d, |piece, first, count| {
                 // SAFETY: each piece has a row of partial sums and rows of the output of its own.

@@ -81,6 +81,7 @@ pub fn embed(weight: Tensor<2>, ids: Rows, scale: f32, table: &Tensor<2>, places
     let (weight, table) = (Operand::new(weight), Operand::new(table.clone()));
     let (ws, ts) = (weight.values(), table.values());
     let fill = |out: *mut f32| {
+        let (ws, ts): (&[f32], &[f32]) = (&ws, &ts);
         let out = Shared::new(out);
         for_rows(ids.len(), d, |_, first, count| {
             for i in first..first + count {
