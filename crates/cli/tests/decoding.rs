@@ -1,0 +1,174 @@
+//! What the CPU engine offers through the binary: packed folders, 8-bit integers, workers, options of the search, scores of
+//! given translations, other programs' formats.
+
+mod common;
+
+use common::folder;
+use serde_json::Value;
+
+const TEXT: &str = "The old dog sees the cat.\nThe children like songs.\nA bird sings in the garden.\n";
+
+#[test]
+fn a_packed_folder_translates_as_its_model_does() {
+    let here = folder("packed");
+    let plain = here.strata_reading("translate ../run --to qaa --nbest 3", TEXT).succeeds();
+    let said = here.strata("export ../run packed").succeeds();
+    assert!(said.err.contains("packed"), "{said}");
+    let packed = here.strata_reading("translate packed --to qaa --nbest 3", TEXT).succeeds();
+    assert_eq!(packed.out, plain.out);
+    // Weights packed on loading and weights packed before are the same 8-bit integers.
+    let int8 = here.strata_reading("translate ../run --to qaa --nbest 3 --int8", TEXT).succeeds();
+    here.strata("export ../run packed --int8 --overwrite").succeeds();
+    let packed = here.strata_reading("translate packed --to qaa --nbest 3", TEXT).succeeds();
+    assert_eq!(packed.out, int8.out);
+    let json = here.strata("evaluate packed ../prepared --limit 3 --beam 2 --json").succeeds().json();
+    assert_eq!(json["directions"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn exports_do_not_replace_by_accident() {
+    let here = folder("export-again");
+    here.strata("export ../run out").succeeds();
+    here.refuses("export ../run out", &["out", "exists"]);
+    here.refuses("export ../run out --format ctranslate2", &["CTranslate2", "dense"]);
+    here.refuses("export nowhere other", &["nowhere", "does not exist"]);
+    let whole = here.read("out/packed.json");
+    here.write("out/packed.json", whole.replace("\"format_version\": 1", "\"format_version\": 999"));
+    here.strata_reading("translate out --to qaa", TEXT).fails(&["packed.json"]);
+    here.write("out/packed.json", whole);
+    std::fs::remove_file(here.path("out/packed.safetensors")).unwrap();
+    here.strata_reading("translate out --to qaa", TEXT).fails(&["packed.safetensors"]);
+}
+
+#[test]
+fn a_dense_model_is_exported_to_ctranslate2() {
+    let here = folder("ctranslate2");
+    here.strata("train ../tiny.toml --variant dense").succeeds();
+    here.strata("export run ct2 --format ctranslate2").succeeds();
+    let vocabulary: Vec<String> = serde_json::from_str(&here.read("ct2/shared_vocabulary.json")).unwrap();
+    assert_eq!((vocabulary.len(), vocabulary[1].as_str()), (400, "</s>"));
+    assert!(here.path("ct2/model.bin").metadata().unwrap().len() > 400 * 16 * 4);
+    here.refuses("export run ct3 --format ctranslate2 --int8", &["--int8", "compute_type"]);
+}
+
+#[test]
+fn workers_batches_and_threads_change_nothing() {
+    let here = folder("workers");
+    here.write("many.txt", TEXT.repeat(15));
+    let one = here.strata("translate ../run --to qaa --scores many.txt --threads 1").succeeds();
+    for arguments in ["--threads 2", "--threads 2 --workers 2", "--threads 4 --workers 3", "--tokens-per-batch 20"] {
+        let other = here.strata(&format!("translate ../run --to qaa --scores many.txt {arguments}")).succeeds();
+        assert_eq!(other.out, one.out, "{arguments}");
+    }
+}
+
+#[test]
+fn forced_scores_are_those_of_the_search() {
+    let here = folder("score");
+    here.write("source.txt", TEXT);
+    let json = |arguments: &str| -> Vec<Value> {
+        let ran = here.strata(arguments).succeeds();
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let found = json("translate ../run --to qaa --json source.txt --max-length 8");
+    let texts: Vec<&str> = found.iter().map(|line| line["translations"][0]["text"].as_str().unwrap()).collect();
+    here.write("target.txt", texts.join("\n") + "\n");
+    let scored = json("score ../run --to qaa source.txt target.txt --json");
+    let plain = here.strata("score ../run --to qaa source.txt target.txt").succeeds();
+    let number = |value: &Value| value.as_f64().unwrap();
+    let mut compared = 0;
+    for ((scored, plain), found) in scored.iter().zip(plain.out.lines()).zip(&found) {
+        let tokens = scored["tokens"].as_array().unwrap();
+        let sum: f64 = tokens.iter().map(|token| number(&token["score"])).sum();
+        assert!((number(&scored["sum"]) - sum).abs() < 1e-3);
+        assert!((number(&scored["score"]) - plain.parse::<f64>().unwrap()).abs() < 1e-3);
+        assert!((number(&scored["score"]) - sum / tokens.len() as f64).abs() < 1e-4);
+        assert_eq!(tokens.last().unwrap()["piece"], "</s>");
+        // The subwords that the search chose, as far as the text is cut into the same ones again.
+        for (ours, searched) in tokens.iter().zip(found["translations"][0]["tokens"].as_array().unwrap()) {
+            if ours["piece"] != searched["piece"] {
+                break;
+            }
+            assert!((number(&ours["score"]) - number(&searched["score"])).abs() < 1e-3, "{ours} against {searched}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 0);
+    here.write("short.txt", "x\n");
+    here.refuses("score ../run --to qaa source.txt short.txt", &["source.txt", "3 lines", "1"]);
+    here.write("long.txt", "dog ".repeat(200) + "\n");
+    let ran = here.strata("score ../run --to qaa long.txt short.txt");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), "\n"), "{ran}");
+    assert!(ran.err.contains("long.txt, line 1"), "{ran}");
+}
+
+#[test]
+fn prefixes_and_glossaries_are_kept_to() {
+    let here = folder("forced");
+    let target = here.read("../bitext/test.en-qaa.qaa");
+    let words: Vec<&str> = target.split_whitespace().take(2).collect();
+    here.write("prefixes.txt", format!("{}\n\n{}\n", words[0], words[1]));
+    let ran = here.strata_reading("translate ../run --to qaa --prefixes prefixes.txt", TEXT).succeeds();
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(lines[0].starts_with(words[0]) && lines[2].starts_with(words[1]), "{ran}");
+    here.write("terms.txt", format!("# ours\ndog={}\nsongs = {}\n", words[1], words[0]));
+    let ran = here.strata_reading("translate ../run --to qaa --glossary terms.txt", TEXT).succeeds();
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(lines[0].contains(words[1]) && lines[1].contains(words[0]), "{ran}");
+    here.write("bad.txt", "dog\n");
+    here.refuses("translate ../run --to qaa --glossary bad.txt", &["bad.txt", "line 1", "term=translation"]);
+}
+
+#[test]
+fn lengths_repetitions_samples_and_alignments() {
+    let here = folder("options");
+    let json = |arguments: &str| -> Vec<Value> {
+        let ran = here.strata_reading(&format!("translate ../run --to qaa --json {arguments}"), TEXT).succeeds();
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let length = |line: &Value| line["translations"][0]["tokens"].as_array().unwrap().len();
+    assert!(json("--max-length 3").iter().all(|line| length(line) <= 3));
+    assert!(json("--min-length 12 --max-length 12").iter().all(|line| length(line) == 12));
+    for line in json("--no-repeat-ngram 1 --min-length 8") {
+        let tokens = line["translations"][0]["tokens"].as_array().unwrap();
+        let mut pieces: Vec<&str> = tokens.iter().map(|token| token["piece"].as_str().unwrap()).collect();
+        pieces.sort_unstable();
+        let count = pieces.len();
+        pieces.dedup();
+        assert_eq!(pieces.len(), count);
+    }
+    let sample = |seed: u32| {
+        here.strata_reading(&format!("translate ../run --to qaa --sample --seed {seed}"), TEXT).succeeds().out
+    };
+    assert_eq!(sample(1), sample(1));
+    assert_ne!(sample(1), sample(2));
+    let aligned = here.strata_reading("translate ../run --to qaa --alignments --min-length 5", TEXT).succeeds();
+    for (line, source) in aligned.out.lines().zip(TEXT.lines()) {
+        let (text, pairs) = line.split_once(" ||| ").unwrap();
+        let words = |text: &str| text.split_whitespace().count();
+        assert!(!pairs.is_empty() || words(text) == 0, "{line}");
+        for pair in pairs.split_whitespace() {
+            let (s, t) = pair.split_once('-').unwrap();
+            assert!(s.parse::<usize>().unwrap() < words(source) && t.parse::<usize>().unwrap() < words(text), "{line}");
+        }
+    }
+    let piece = json("--min-length 4")[0]["translations"][0]["tokens"][0]["piece"].as_str().unwrap().to_string();
+    let without = here
+        .strata_reading(&format!("translate ../run --to qaa --json --min-length 4 --suppress {piece}"), TEXT)
+        .succeeds();
+    assert!(!without.out.contains(&format!("\"{piece}\"")), "{without}");
+    let ran = here.strata("translate ../run --to qaa --top-k 5");
+    assert!(ran.code == Some(2) && ran.err.contains("--sample"), "{ran}");
+}
+
+#[test]
+fn the_speed_of_decoding_is_json() {
+    let here = folder("bench-translate");
+    let shape = "--layers 2 --d-model 16 --d-ffn 32 --heads 2 --vocab 50 --sentences 3 --source-length 4 --target-length 5 --runs 1";
+    let ran = here.strata(&format!("bench translate {shape} --strata 2,2 --batch 2,1 --beam 2 --int8")).succeeds();
+    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines.iter().all(|line| line["tokens_per_second"].as_f64().unwrap() > 0.0 && line["precision"] == "int8"));
+    assert!(lines[0]["latency_p50_ms"].is_null() && lines[1]["latency_p95_ms"].as_f64().unwrap() > 0.0);
+    here.refuses("bench translate --batch 0", &["--batch 0"]);
+}
