@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use strata_kernels::{Activation, CrossEntropy, Offsets, Products, Rows, cross_entropy, embed, linear};
-use strata_recipe::ModelConfig;
+use strata_recipe::{ModelConfig, sinusoidal};
 
 use crate::error::Error;
 use crate::expert_block::ExpertBlock;
@@ -108,7 +108,10 @@ impl Transformer {
         };
         Ok(Self {
             embedding: init.embedding("embedding.weight", [config.vocab_size, d]),
-            positions: positions(config.max_length + 1, d, device),
+            positions: Tensor::from_data(
+                TensorData::new(sinusoidal(config.max_length + 1, d), [config.max_length + 1, d]),
+                device,
+            ),
             encoder: layers("encoder", config.encoder_layers),
             decoder: layers("decoder", config.decoder_layers),
             encoder_norm: Norm::new(&init, d),
@@ -383,18 +386,4 @@ impl Layer {
             }
         }
     }
-}
-
-/// Sinusoidal positions (Vaswani et al., 2017, section 3.5), sines in the first half of a row and cosines in the second.
-fn positions(count: usize, d: usize, device: &Device) -> Tensor<2> {
-    let half = d / 2;
-    let mut values = vec![0.0f32; count * d];
-    for (place, row) in values.chunks_exact_mut(d).enumerate() {
-        for i in 0..half {
-            let angle = place as f64 / 10_000f64.powf(2.0 * i as f64 / d as f64);
-            row[i] = angle.sin() as f32;
-            row[half + i] = angle.cos() as f32;
-        }
-    }
-    Tensor::from_data(TensorData::new(values, [count, d]), device)
 }

@@ -25,12 +25,11 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use strata_recipe::{Kind, ModelConfig};
+use strata_recipe::{Kind, ModelConfig, sinusoidal};
 use strata_store::{Existing, FileWriter, FolderWriter, ModelFolder, TensorFile};
 
 use crate::error::Error;
 use crate::packed::keep_the_model;
-use crate::positions::sinusoidal;
 
 const BINARY_VERSION: u32 = 6;
 const SPECIFICATION: &str = "TransformerSpec";

@@ -16,7 +16,6 @@ mod load;
 mod model;
 mod packed;
 mod parallel;
-mod positions;
 mod request;
 mod routing;
 mod search;

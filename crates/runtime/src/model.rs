@@ -1,13 +1,12 @@
 //! The model as a plain tree of named parts: packed products and vectors. It is built from any [`Parts`], and visited part by
 //! part, so that a file of packed parts can be written and rebuilt without the original weights.
 
-use strata_recipe::ModelConfig;
+use strata_recipe::{ModelConfig, sinusoidal};
 
 use crate::error::Error;
 use crate::experts::ExpertBlock;
 use crate::kernels::layer_norm;
 use crate::linear::{Linear, Precision};
-use crate::positions::sinusoidal;
 use crate::storage::Storage;
 
 /// A product to be packed: one or more affine maps of one input, their outputs one after another.

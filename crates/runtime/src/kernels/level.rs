@@ -26,7 +26,7 @@ impl Level {
     pub fn available() -> &'static [Level] {
         static AVAILABLE: OnceLock<Vec<Level>> = OnceLock::new();
         AVAILABLE.get_or_init(|| {
-            #[allow(unused_mut)]
+            #[allow(unused_mut)] // other processors have the portable level alone
             let mut levels = vec![Level::Portable];
             #[cfg(target_arch = "x86_64")]
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {

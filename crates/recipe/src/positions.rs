@@ -1,8 +1,8 @@
-//! Positions of tokens.
+//! Positions of tokens: the one table that training and the CPU engine add to embeddings.
 
 /// Sinusoidal positions `[count, d]` (Vaswani et al., 2017, section 3.5), sines in the first half of a row and cosines in the
 /// second.
-pub(crate) fn sinusoidal(count: usize, d: usize) -> Vec<f32> {
+pub fn sinusoidal(count: usize, d: usize) -> Vec<f32> {
     let half = d / 2;
     let mut values = vec![0.0f32; count * d];
     for (place, row) in values.chunks_exact_mut(d).enumerate() {
