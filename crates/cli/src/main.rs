@@ -13,6 +13,7 @@ mod score_table;
 mod terminal;
 mod train;
 mod translate;
+mod vocabulary;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -69,6 +70,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Print how probable a model finds given translations
     Score(score::Arguments),
+    /// Write which subwords translations into each language may have, for faster translation
+    Vocabulary(vocabulary::Arguments),
     /// Write a model in another form: packed for fast loading, or for CTranslate2
     Export(export::Arguments),
     /// State the parameters and FLOPs of a recipe or a model
@@ -121,6 +124,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Translate(arguments) => translate::run(&arguments, &terminal),
         Command::Evaluate(arguments) => evaluate::run(&arguments, &terminal),
         Command::Score(arguments) => score::run(&arguments, &terminal),
+        Command::Vocabulary(arguments) => vocabulary::run(&arguments, &terminal),
         Command::Export(arguments) => export::run(&arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -10,7 +10,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use strata_translate::{Candidate, Glossary, Line as Text, More, Options, Placement, Sampling, Token, Translator};
+use strata_translate::{
+    Candidate, Glossary, Line as Text, More, Options, Placement, Sampling, Token, Translator, VocabularyMap,
+};
 
 use crate::Outcome;
 use crate::terminal::{Terminal, labelled, thousands};
@@ -99,19 +101,17 @@ struct Finer {
 }
 
 impl Finer {
-    fn options(&self, alignment: bool) -> anyhow::Result<More> {
+    fn set(&self, more: &mut More, alignment: bool) -> anyhow::Result<()> {
         let Self { temperature, top_k, top_p, seed, .. } = *self;
-        let glossary = self.glossary.as_deref().map(Glossary::read).transpose()?;
-        Ok(More {
-            max_length: self.max_length,
-            min_length: self.min_length,
-            no_repeat_ngram: self.no_repeat_ngram,
-            coverage_penalty: self.coverage_penalty,
-            sampling: self.sample.then_some(Sampling { temperature, top_k, top_p, seed }),
-            glossary: glossary.map(Arc::new),
-            suppressed: self.suppress.clone(),
-            alignment,
-        })
+        more.max_length = self.max_length;
+        more.min_length = self.min_length;
+        more.no_repeat_ngram = self.no_repeat_ngram;
+        more.coverage_penalty = self.coverage_penalty;
+        more.sampling = self.sample.then_some(Sampling { temperature, top_k, top_p, seed });
+        more.glossary = self.glossary.as_deref().map(Glossary::read).transpose()?.map(Arc::new);
+        more.suppressed.clone_from(&self.suppress);
+        more.alignment = alignment;
+        Ok(())
     }
 }
 
@@ -127,6 +127,9 @@ pub struct Search {
     /// Source subwords translated together
     #[arg(long, default_value_t = 4096, value_name = "N")]
     pub tokens_per_batch: usize,
+    /// Compute only the subwords that the training text has in the target language: a map that `strata vocabulary` wrote
+    #[arg(long, value_name = "FILE")]
+    pub vocabulary_map: Option<PathBuf>,
     #[command(flatten)]
     pub place: Place,
 }
@@ -162,10 +165,12 @@ impl Search {
     pub fn options(&self) -> anyhow::Result<Options> {
         anyhow::ensure!((1..=1024).contains(&self.beam), "--beam {}: choose 1 to 1024", self.beam);
         anyhow::ensure!(self.length_penalty.is_finite(), "--length-penalty must be a number");
+        let map = self.vocabulary_map.as_deref().map(VocabularyMap::read).transpose()?;
         Ok(Options {
             beam: self.beam,
             length_penalty: self.length_penalty,
             tokens_per_batch: self.tokens_per_batch,
+            more: More { vocabulary: map.map(Arc::new), ..More::default() },
             ..Options::default()
         })
     }
@@ -205,7 +210,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     options.nbest = arguments.nbest.unwrap_or(1);
     anyhow::ensure!((1..=1024).contains(&options.nbest), "--nbest {}: choose 1 to 1024", options.nbest);
     options.beam = options.beam.max(options.nbest);
-    options.more = arguments.finer.options(arguments.alignments)?;
+    arguments.finer.set(&mut options.more, arguments.alignments)?;
     let prefixes = match &arguments.finer.prefixes {
         Some(path) => crate::evaluate::lines(path)?,
         None => Vec::new(),

@@ -172,3 +172,44 @@ fn the_speed_of_decoding_is_json() {
     assert!(lines[0]["latency_p50_ms"].is_null() && lines[1]["latency_p95_ms"].as_f64().unwrap() > 0.0);
     here.refuses("bench translate --batch 0", &["--batch 0"]);
 }
+
+#[test]
+fn a_vocabulary_map_limits_what_translations_have() {
+    let here = folder("vocabulary");
+    here.write("source.txt", TEXT);
+    let sizes = here.strata("vocabulary ../prepared --output map.json --json").succeeds().json();
+    let size = |sizes: &Value| sizes["languages"][0]["subwords"].as_u64().unwrap();
+    assert_eq!((sizes["vocabulary"].as_u64(), sizes["languages"].as_array().unwrap().len()), (Some(400), 3));
+    let fewer = here.strata("vocabulary ../prepared --output fewer.json --min-count 50 --json").succeeds().json();
+    assert!(size(&fewer) < size(&sizes) && size(&sizes) < 400, "{fewer} {sizes}");
+    here.strata("evaluate ../run ../prepared --limit 2 --beam 2 --vocabulary-map map.json").succeeds();
+
+    // With next to no subwords left there are next to none in the translations.
+    let mut map: Value = serde_json::from_str(&here.read("map.json")).unwrap();
+    let some: Vec<Value> = map["languages"]["qaa"].as_array().unwrap().iter().rev().take(3).rev().cloned().collect();
+    map["languages"]["qaa"] = [vec![Value::from(1)], some].concat().into();
+    here.write("small.json", map.to_string());
+    let run = "translate ../run --to qaa --json source.txt --nbest 4 --vocabulary-map small.json";
+    let pieces = |output: &str| -> std::collections::BTreeSet<String> {
+        let lines = output.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let tokens = lines.flat_map(|line| line["translations"].as_array().unwrap().clone());
+        let tokens = tokens.flat_map(|found| found["tokens"].as_array().unwrap().clone());
+        tokens.map(|token| token["piece"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(pieces(&here.strata(run).succeeds().out).len() <= 4);
+    // What is asked for may be used nevertheless.
+    here.write("prefixes.txt", "the\nthe\nthe\n");
+    let out = here.strata(&format!("{run} --prefixes prefixes.txt")).succeeds().out;
+    assert!(pieces(&out).len() > 1 && out.contains("\"text\":\"the"), "{out}");
+
+    here.refuses(
+        "translate ../run --to qab source.txt --vocabulary-map source.txt",
+        &["source.txt", "strata vocabulary"],
+    );
+    here.write("other.json", here.read("map.json").replace("\"vocab_size\":400", "\"vocab_size\":500"));
+    here.refuses("translate ../run --to qab source.txt --vocabulary-map other.json", &["another subword model"]);
+    map["languages"]["qaa"] = Value::from(vec![7, 5]);
+    here.write("damaged.json", map.to_string());
+    here.refuses("translate ../run --to qaa source.txt --vocabulary-map damaged.json", &["damaged.json", "qaa"]);
+    here.refuses("vocabulary .. --output map.json", &["languages.json"]);
+}

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use strata_store::TensorFile;
+use strata_store::{TensorFile, TensorList};
 
 use crate::error::Error;
 
@@ -18,6 +18,14 @@ pub trait Weights {
 impl Weights for TensorFile {
     fn f32(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, Error> {
         Ok(TensorFile::f32(self, name, shape)?)
+    }
+}
+
+/// The weights of a model in memory.
+impl Weights for TensorList<'_> {
+    fn f32(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, Error> {
+        let found = TensorList::f32(self, name, shape).map(Cow::Borrowed);
+        found.ok_or_else(|| Error::Weights(format!("the model has no weight `{name}` of shape {shape:?}")))
     }
 }
 

@@ -70,7 +70,8 @@ fn bits_do_not_depend_on_batches_neighbours_or_threads() {
     for (kind, precision) in kinds.into_iter().flat_map(|kind| [(kind, Precision::F32), (kind, Precision::Int8)]) {
         let config = larger(kind);
         let engine = engine(&config, 6, precision);
-        let requests = requests(&config, 64);
+        let many = (kind, precision) == (Kind::Smoe, Precision::F32);
+        let requests = requests(&config, if many { 1000 } else { 64 });
         let alone: Vec<Vec<Hypothesis>> = requests
             .iter()
             .map(|request| engine.translate(std::slice::from_ref(request), &limits(1, 1)).expect("one").remove(0))

@@ -208,6 +208,15 @@ impl<'a> TensorList<'a> {
         self.add(name.into(), dtype, shape, Data::Bytes(bytes.into()));
     }
 
+    /// The elements of the f32 tensor `name`, if there is one of that shape.
+    pub fn f32(&self, name: &str, shape: &[usize]) -> Option<&[f32]> {
+        let (spec, data) = self.tensors.iter().find(|(spec, _)| spec.name == name)?;
+        match data {
+            Data::F32(values) if spec.shape == shape => Some(values),
+            _ => None,
+        }
+    }
+
     fn add(&mut self, name: String, dtype: Dtype, shape: &[usize], data: Data<'a>) {
         self.tensors.push((TensorSpec { name, dtype, shape: shape.to_vec() }, data));
     }

@@ -71,7 +71,7 @@ pub fn validate(model: &Transformer, held_out: &HeldOut, smoothing: f32) -> Resu
 ///
 /// # Errors
 /// A prepared folder that lost its text; what translation reports.
-pub fn validation_bleu(recipe: &Recipe, model: Transformer) -> Result<f64, Error> {
+pub fn validation_bleu(recipe: &Recipe, mut model: Transformer) -> Result<f64, Error> {
     let prepared = Path::new(&recipe.data.prepared);
     let subwords = Subwords::load(&prepared.join(TOKENIZER_FILE))?;
     let languages = Languages::load(&prepared.join(LANGUAGES_FILE))?;
@@ -83,7 +83,11 @@ pub fn validation_bleu(recipe: &Recipe, model: Transformer) -> Result<f64, Error
         keep: None,
     };
     let metrics = Metrics::new(strata_translate::scores::tokenizer("13a")?)?;
-    let translator = Translator::from_parts(model, subwords, languages);
+    let translator = if strata_kernels::on_flex(&model.device()) {
+        Translator::with_engine(&mut model, subwords, languages)?
+    } else {
+        Translator::from_parts(model, subwords, languages)
+    };
     let found = evaluate(&translator, prepared, &options, &metrics, &mut |_| {})?;
     Ok(found.averages.last().map_or(0.0, |all| all.scores.bleu))
 }

@@ -1,5 +1,6 @@
 //! What decodes: the CPU engine, or the model itself on another device.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rayon::ThreadPool;
@@ -99,10 +100,11 @@ impl Backend {
         jobs: &[Job],
         tag: u32,
         suppressed: &[u32],
+        vocabulary: Option<Arc<[u32]>>,
         options: &Options,
     ) -> Result<Vec<Vec<Decoded>>, Error> {
         match self {
-            Self::Engine(cpu) => cpu.translate(jobs, tag, suppressed, options),
+            Self::Engine(cpu) => cpu.translate(jobs, tag, suppressed, vocabulary, options),
             Self::Model(model) => with_model(model, jobs, tag, suppressed, options),
         }
     }
@@ -127,6 +129,7 @@ impl Cpu {
         jobs: &[Job],
         tag: u32,
         suppressed: &[u32],
+        vocabulary: Option<Arc<[u32]>>,
         options: &Options,
     ) -> Result<Vec<Vec<Decoded>>, Error> {
         let More { max_length, min_length, no_repeat_ngram, coverage_penalty, sampling, alignment, .. } = options.more;
@@ -145,10 +148,11 @@ impl Cpu {
             coverage_penalty,
             sampling,
             attention: alignment,
+            vocabulary,
             ..SearchOptions::default()
         });
         let request = |job: &Job| {
-            let mut request = Request::new(job.source.clone(), tag, search.clone());
+            let mut request = Request::new(job.source.clone(), tag, with_forced(&search, job));
             request.prefix.clone_from(&job.prefix);
             request.constraints.clone_from(&job.constraints);
             request
@@ -167,6 +171,18 @@ impl Cpu {
             attention: h.attention.unwrap_or_default(),
         };
         Ok(found.into_iter().map(|hypotheses| hypotheses.into_iter().map(decoded).collect()).collect())
+    }
+}
+
+/// `search`, whose vocabulary, where it is restricted, also has what `job` forces.
+fn with_forced(search: &Arc<SearchOptions>, job: &Job) -> Arc<SearchOptions> {
+    let forced = || job.prefix.iter().chain(job.constraints.iter().flatten()).copied();
+    match &search.vocabulary {
+        Some(ids) if forced().any(|id| ids.binary_search(&id).is_err()) => {
+            let all: BTreeSet<u32> = ids.iter().copied().chain(forced()).collect();
+            Arc::new(SearchOptions { vocabulary: Some(all.into_iter().collect()), ..SearchOptions::clone(search) })
+        }
+        _ => search.clone(),
     }
 }
 

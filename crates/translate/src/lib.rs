@@ -13,9 +13,11 @@ mod options;
 pub mod scores;
 mod split;
 mod translator;
+mod vocabulary;
 
 pub use error::Error;
 pub use glossary::Glossary;
 pub use options::{More, Options};
 pub use strata_runtime::Sampling;
 pub use translator::{Candidate, Forced, Line, Placement, Token, Translator};
+pub use vocabulary::VocabularyMap;

@@ -6,6 +6,7 @@ use strata_recipe::TranslateSection;
 use strata_runtime::Sampling;
 
 use crate::glossary::Glossary;
+use crate::vocabulary::VocabularyMap;
 
 /// Settings of the search and the batches; the defaults are those of a recipe's `[translate]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +45,8 @@ pub struct More {
     pub glossary: Option<Arc<Glossary>>,
     /// Pieces, as the subword model prints them, that a translation never has.
     pub suppressed: Vec<String>,
+    /// Subwords that translations may have, by target language; also those of prefixes and glossaries.
+    pub vocabulary: Option<Arc<VocabularyMap>>,
     /// Give word alignments.
     pub alignment: bool,
 }

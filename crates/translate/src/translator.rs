@@ -121,7 +121,16 @@ impl Translator {
         Ok(Self { backend, subwords, languages })
     }
 
-    /// Puts a translator together from a model in training; `model` must be without gradients.
+    /// A translator with the CPU engine for the weights that `model`, which may be in training, has now.
+    ///
+    /// # Errors
+    /// Weights that the engine cannot use.
+    pub fn with_engine(model: &mut Transformer, subwords: Subwords, languages: Languages) -> Result<Self, Error> {
+        let packed = Model::pack(model.config(), &model.weights(), Precision::F32)?;
+        Ok(Self { backend: Backend::Engine(Box::new(Cpu::new(packed, 1)?)), subwords, languages })
+    }
+
+    /// A translator that searches with the model itself, on its own device; `model` must be without gradients.
     pub fn from_parts(model: Transformer, subwords: Subwords, languages: Languages) -> Self {
         Self { backend: Backend::Model(Box::new(model)), subwords, languages }
     }
@@ -228,7 +237,9 @@ impl Translator {
             jobs_of_line.push(before..jobs.len());
         }
         let suppressed = self.suppressed(&options.more.suppressed)?;
-        let decoded = self.backend.translate(&jobs, tag, &suppressed, options)?;
+        let map = options.more.vocabulary.as_deref();
+        let vocabulary = map.map(|map| map.ids(&self.subwords, to)).transpose()?;
+        let decoded = self.backend.translate(&jobs, tag, &suppressed, vocabulary, options)?;
         let parts: Vec<Vec<Candidate>> = jobs
             .iter()
             .zip(decoded)

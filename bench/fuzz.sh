@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Fuzzes the loader of packed folders: no crash, no allocation beyond 4 MiB for files of some KiB.
+#
+#   bench/fuzz.sh [SECONDS]      # 600 by default
+#
+# Needs a nightly Rust and `cargo install cargo-fuzz`. Begins with the folders of every format version that the tests keep.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:-600}
+corpus=fuzz/corpus/packed_folder
+mkdir -p "$corpus"
+kept=crates/runtime/tests/packed-v1
+folders=(dense-f32 dense-int8 smoe-f32 smoe-int8)
+files=(packed.safetensors packed.json config.json SHA256SUMS)
+for folder in 0 1 2 3; do
+  for file in 0 1 2 3; do
+    { printf "\\x$(printf %02x $((file * 4 + folder)))"; cat "$kept/${folders[folder]}/${files[file]}"; } >"$corpus/kept-$folder-$file"
+  done
+done
+cargo +nightly fuzz run packed_folder -- -max_total_time="$seconds" -max_len=40000 -malloc_limit_mb=4 -rss_limit_mb=1024

@@ -1,0 +1,61 @@
+//! `strata vocabulary`: which subwords translations into each language may have.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use strata_translate::VocabularyMap;
+
+use crate::terminal::Terminal;
+use crate::{Outcome, print, print_json};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Translation computes the probabilities of these subwords only, which is faster; bytes are always among \
+                        them, so that any word can still be written. Example:\n  \
+                        strata vocabulary data/docs-prepared --output vocabulary.json\n  \
+                        strata translate runs/docs-smoe-4-4 --to de --vocabulary-map vocabulary.json < in.en"
+)]
+pub struct Arguments {
+    /// Prepared folder that the model was trained on
+    prepared: PathBuf,
+    /// File for the map
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Leave out subwords that a language's side of the training text has fewer times
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    min_count: u64,
+    /// Print the sizes as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The sizes of a map.
+#[derive(Serialize)]
+struct Sizes<'a> {
+    vocabulary: usize,
+    languages: Vec<Size<'a>>,
+}
+
+#[derive(Serialize)]
+struct Size<'a> {
+    language: &'a str,
+    subwords: usize,
+}
+
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    let map = VocabularyMap::from_prepared(&arguments.prepared, arguments.min_count)?;
+    map.write(&arguments.output)?;
+    let vocabulary = map.vocab_size();
+    let languages: Vec<Size> = map.sizes().map(|(language, subwords)| Size { language, subwords }).collect();
+    if arguments.json {
+        print_json(&Sizes { vocabulary, languages })?;
+    } else {
+        for Size { language, subwords } in &languages {
+            let share = 100.0 * *subwords as f64 / vocabulary as f64;
+            print(&format!("{language:<8} {subwords:>7} of {vocabulary} subwords ({share:.0} %)\n"))?;
+        }
+    }
+    terminal.say(&format!("written to {}", arguments.output.display()));
+    Ok(Outcome::Done)
+}

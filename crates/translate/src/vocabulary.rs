@@ -1,0 +1,135 @@
+//! Which subwords translations into a language may have, as seen in the training text: the output layer then computes
+//! nothing else.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use strata_corpus::Subwords;
+use strata_corpus::languages::{LANGUAGES_FILE, Languages};
+use strata_corpus::prepare::TOKENIZER_FILE;
+use strata_corpus::shards::PairShard;
+use strata_corpus::subword::{EOS, SPECIALS};
+
+use crate::error::Error;
+
+/// Layout version of the file.
+const VERSION: u32 = 1;
+
+/// For each target language the ids that its translations may have, ascending: those that its side of the training text
+/// has, the bytes, with which any word can be written, and the end mark.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VocabularyMap {
+    version: u32,
+    /// Size of the whole vocabulary.
+    vocab_size: usize,
+    /// SHA-256 of the subword model, by which a map of another one is told apart.
+    subwords: String,
+    languages: BTreeMap<String, Vec<u32>>,
+}
+
+impl VocabularyMap {
+    /// Counts the training text of a prepared folder; subwords seen fewer than `min_count` times in a language are left out.
+    ///
+    /// # Errors
+    /// A folder that is not prepared, or damaged.
+    pub fn from_prepared(prepared: &Path, min_count: u64) -> Result<Self, Error> {
+        let languages = Languages::load(&prepared.join(LANGUAGES_FILE))?;
+        let subwords = Subwords::load(&prepared.join(TOKENIZER_FILE))?;
+        let size = subwords.vocab_size();
+        let mut counts: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for direction in &languages.directions {
+            let path = prepared.join("train").join(format!("{}.shard", direction.pair));
+            if !path.exists() {
+                continue; // a pair to validate or test only
+            }
+            let shard = PairShard::open(&path)?;
+            let counts = counts.entry(&direction.target).or_insert_with(|| vec![0; size]);
+            for i in 0..shard.len() {
+                let (first, second) = shard.pair(i)?;
+                for id in if direction.swapped { first } else { second } {
+                    let count = counts.get_mut(id as usize).ok_or_else(|| Error::Text {
+                        path: path.clone(),
+                        what: format!(
+                            "pair {i} has the id {id}, but {TOKENIZER_FILE} only {size} ids; prepare it anew"
+                        ),
+                    })?;
+                    *count += 1;
+                }
+            }
+        }
+        let reserved = (SPECIALS.len() + subwords.languages().len()) as u32;
+        let kept = |counts: Vec<u64>| -> Vec<u32> {
+            let seen = |id: u32| id >= reserved && counts[id as usize] >= min_count.max(1);
+            (0..size as u32).filter(|id| *id == EOS || subwords.is_byte(*id) || seen(*id)).collect()
+        };
+        let languages = counts.into_iter().map(|(language, counts)| (language.to_owned(), kept(counts))).collect();
+        Ok(Self { version: VERSION, vocab_size: size, subwords: fingerprint(&subwords), languages })
+    }
+
+    /// Reads a file that [`VocabularyMap::write`] wrote.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no such map, or has ids outside of its vocabulary.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let fault = |what: String| Error::Text { path: PathBuf::from(path), what };
+        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let map: Self = serde_json::from_slice(&bytes)
+            .map_err(|e| fault(format!("not a vocabulary map ({e}); `strata vocabulary` writes one")))?;
+        if map.version != VERSION {
+            return Err(fault(format!("a vocabulary map of version {}; this strata reads {VERSION}", map.version)));
+        }
+        for (language, ids) in &map.languages {
+            let ascending = ids.is_sorted_by(|a, b| a < b);
+            if !ascending || ids.last().is_none_or(|last| *last as usize >= map.vocab_size) || !ids.contains(&EOS) {
+                return Err(fault(format!(
+                    "the ids of `{language}` are damaged; write the map anew with `strata vocabulary`"
+                )));
+            }
+        }
+        Ok(map)
+    }
+
+    /// Writes the map as JSON.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let mut bytes = serde_json::to_vec(self).map_err(|e| Error::io("write", path, e.into()))?;
+        bytes.push(b'\n');
+        std::fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
+    }
+
+    /// Size of the whole vocabulary.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// Each language with the number of its ids.
+    pub fn sizes(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.languages.iter().map(|(language, ids)| (language.as_str(), ids.len()))
+    }
+
+    /// The ids for translations into `language`, if the map belongs to this subword model and has the language.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`], with what to do.
+    pub fn ids(&self, subwords: &Subwords, language: &str) -> Result<Arc<[u32]>, Error> {
+        if self.vocab_size != subwords.vocab_size() || self.subwords != fingerprint(subwords) {
+            let what =
+                "the vocabulary map was made for another subword model; make one from the model's own prepared folder";
+            return Err(Error::Unsupported(what.to_owned()));
+        }
+        self.languages.get(language).map(|ids| ids.as_slice().into()).ok_or_else(|| {
+            let known: Vec<&str> = self.languages.keys().map(String::as_str).collect();
+            Error::Unsupported(format!("the vocabulary map has no language `{language}`; it has: {}", known.join(", ")))
+        })
+    }
+}
+
+/// SHA-256 of the subword model's own file, in hexadecimal.
+fn fingerprint(subwords: &Subwords) -> String {
+    Sha256::digest(subwords.to_json()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

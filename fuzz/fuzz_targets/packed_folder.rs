@@ -1,0 +1,55 @@
+//! Opens, loads and runs packed folders of which one file is the fuzzer's: errors are well, crashes and memory beyond the
+//! file's size are not. `bench/fuzz.sh` runs it.
+#![no_main]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use libfuzzer_sys::fuzz_target;
+use strata_runtime::{Engine, Limits, Model, PackedFolder, Request, SearchOptions};
+use strata_store::Check;
+
+const FOLDERS: [&str; 4] = ["dense-f32", "dense-int8", "smoe-f32", "smoe-int8"];
+const FILES: [&str; 4] = ["packed.safetensors", "packed.json", "config.json", "SHA256SUMS"];
+
+static WORK: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder to work in"));
+
+fn kept(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/runtime/tests/packed-v1").join(name)
+}
+
+// The first byte says which file of which folder the rest is.
+fuzz_target!(|data: &[u8]| {
+    let Some((choice, content)) = data.split_first() else { return };
+    let (folder, file) = (FOLDERS[usize::from(choice & 3)], FILES[usize::from(choice >> 2 & 3)]);
+    let path = WORK.path().join(folder);
+    if !path.exists() {
+        fs::create_dir(&path).expect("a folder");
+    }
+    for entry in fs::read_dir(kept(folder)).expect("the kept folder") {
+        let entry = entry.expect("an entry");
+        fs::copy(entry.path(), path.join(entry.file_name())).expect("a copy");
+    }
+    fs::write(path.join(file), content).expect("the fuzzer's file");
+    if file != "SHA256SUMS" {
+        vouch(&path);
+    }
+    let Ok(model) = PackedFolder::open(&path, Check::Sizes).and_then(|folder| Model::load_packed(&folder)) else { return };
+    // A model of other bytes is a model nevertheless, also where its weights are no numbers.
+    let options = SearchOptions { beam: 2, max_length: Some(4), end: 1, ..SearchOptions::default() };
+    let request = Request::new(vec![2, 3, 1], 2, Arc::new(options));
+    let _ = Engine::new(Arc::new(model)).translate(&[request], &Limits::default());
+});
+
+/// Makes the checksums agree with what is there, so that the loader goes on to read it.
+fn vouch(path: &Path) {
+    let line = |name: &str| {
+        let entry = strata_store::checksums::Entry::of_file(path.join(name)).expect("a file's sum");
+        let hex: String = entry.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        let bytes = fs::metadata(path.join(name)).expect("a file's size").len();
+        format!("# bytes {bytes} {name}\n{hex}  {name}\n")
+    };
+    let names = ["config.json", "languages.json", "packed.json", "packed.safetensors", "tokenizer.json"];
+    fs::write(path.join("SHA256SUMS"), names.map(line).concat()).expect("the sums");
+}
