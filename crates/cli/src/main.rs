@@ -10,6 +10,7 @@ mod prepare;
 mod quickstart;
 mod score;
 mod score_table;
+mod serve;
 mod terminal;
 mod train;
 mod translate;
@@ -69,6 +70,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Print how probable a model finds given translations
     Score(score::Arguments),
+    /// Serve translations over HTTP: LibreTranslate's API, DeepL's for text, and a web page
+    Serve(serve::Arguments),
     /// Write a model in another form: packed for fast loading, or for CTranslate2
     Export(export::Arguments),
     /// State the parameters and FLOPs of a recipe or a model
@@ -121,6 +124,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Translate(arguments) => translate::run(&arguments, &terminal),
         Command::Evaluate(arguments) => evaluate::run(&arguments, &terminal),
         Command::Score(arguments) => score::run(&arguments, &terminal),
+        Command::Serve(arguments) => serve::run(&arguments, &terminal),
         Command::Export(arguments) => export::run(&arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
