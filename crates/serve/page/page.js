@@ -12,6 +12,7 @@ const state = {
   chosen: null, // { side, sentence, word }
   colour: "strata",
   timer: 0, running: null,
+  told: "", // for the note of the next translation
 };
 
 // ---- the server
@@ -157,10 +158,21 @@ async function translate() {
   state.running = running;
   busy(true);
   try {
+    if (state.from === "auto") {
+      const [found] = await ask("/detect", { q: text }, running.signal);
+      const other = targets().find((tag) => tag !== found.language);
+      if (found.confidence > 0 && found.language === state.to && other) {
+        state.to = other;
+        menus.to.show(other);
+        direct($("target"), other);
+        state.told = `The text is ${nameOf(found.language)} already; translating into ${nameOf(other)}.`;
+      }
+    }
     const route = await ask("/v1/route", { q: text, source: state.from, target: state.to, alignments: true }, running.signal);
     if (state.running !== running) return;
     show(route, []);
-    note("");
+    note(state.told);
+    state.told = "";
     say(route.translatedText);
     const more = await ask("/translate", { q: text, source: route.source, target: state.to, alternatives: 3 }, running.signal);
     if (state.running === running) alternatives(more.alternatives || []);

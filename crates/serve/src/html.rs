@@ -221,7 +221,11 @@ fn events(html: &str) -> Vec<Event> {
             Token::Doctype(doctype) => (doctype.span, Box::new(Event::Other)),
         };
         // Spans are widened to whole brackets, so that nothing of a tag is ever taken for text.
-        let start = html[..span.start.min(html.len())].rfind('<').map_or(at, |start| start.max(at));
+        let bytes = html.as_bytes();
+        let said = span.start.min(html.len());
+        let start =
+            if bytes.get(said) == Some(&b'<') { Some(said) } else { bytes[..said].iter().rposition(|b| *b == b'<') };
+        let start = start.map_or(at, |start| start.max(at));
         let end =
             (start..=html.len()).find(|end| *end >= span.end && html.is_char_boundary(*end)).unwrap_or(html.len());
         let end =
