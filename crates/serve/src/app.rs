@@ -52,7 +52,9 @@ impl App {
             return Err(Error::Settings("name at least one model".into()));
         }
         let models = Models::open(&settings)?;
-        Ok(Arc::new(Self { models, settings, metrics: Metrics::new(), downloads: Downloads::default() }))
+        let app = Self { models, settings, metrics: Metrics::new(), downloads: Downloads::default() };
+        app.cors()?;
+        Ok(Arc::new(app))
     }
 
     /// Loads every model now.

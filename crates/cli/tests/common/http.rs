@@ -16,6 +16,7 @@ pub struct Server {
     pub address: String,
     child: Option<Child>,
     arguments: String,
+    told: bool,
 }
 
 impl Server {
@@ -29,11 +30,14 @@ impl Server {
         let Some(address) = line.trim().strip_prefix("listening on http://") else {
             panic!("{}", Ran::new(&arguments, child.wait_with_output().unwrap()));
         };
-        Server { address: address.to_string(), child: Some(child), arguments }
+        Server { address: address.to_string(), child: Some(child), arguments, told: false }
     }
 
-    /// Tells it to stop.
+    /// Tells it to stop, once.
     pub fn terminate(&mut self) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
         let id = self.child.as_ref().unwrap().id().to_string();
         assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     }
