@@ -335,6 +335,8 @@ function element(name, text, properties = {}) {
   return Object.assign(made, properties);
 }
 
+const several = (count, one, many) => `${count} ${count === 1 ? one : many}`;
+
 function details(which, s, w, linked) {
   const word = state.route.sentences[s][which].words[w];
   const model = state.route.model;
@@ -345,7 +347,7 @@ function details(which, s, w, linked) {
   const partners = [...linked].map((at) => { const [side, i, j] = at.split(" "); return state.route.sentences[i][side].words[j].text; });
   const sum = element("p", word.strata === null
     ? "The decoder wrote this word last and did not read it again."
-    : `${visits.length} visits to strata, ${experts.size} different experts in ${layers.length} blocks.` + (partners.length ? ` Linked with: ${partners.join(", ")}.` : ""));
+    : `${several(visits.length, "visit to a stratum", "visits to strata")}, ${several(experts.size, "expert", "different experts")} in ${several(layers.length, "block", "blocks")}.` + (partners.length ? ` Linked with: ${partners.join(", ")}.` : ""));
   sum.className = "quiet";
   const table = element("table");
   const head = element("tr");

@@ -32,7 +32,8 @@ page.on("console", (message) => { if (message.type() === "error") faults.push(me
 page.on("pageerror", (error) => faults.push(String(error)));
 const shot = (name, options = {}) => page.screenshot({ path: path.join(shots, `${name}.png`), fullPage: true, ...options });
 const words = () => page.locator("#target .word");
-const translated = async () => { await words().first().waitFor(); await page.waitForFunction(() => document.querySelector("#busy").textContent === ""); };
+// Longer than the page waits for the next key.
+const translated = async () => { await page.waitForTimeout(400); await words().first().waitFor(); await page.waitForFunction(() => document.querySelector("#busy").textContent === ""); };
 
 await page.goto(address);
 await page.locator("[data-menu=to] .menu-button").waitFor();
@@ -55,7 +56,7 @@ page.on("requestfailed", () => { cancelled += 1; });
 await page.route("**/v1/route", async (route) => { await new Promise((done) => setTimeout(done, 600)); await route.continue().catch(() => {}); });
 await page.locator("#source").press("End");
 await page.keyboard.type(" It");
-await page.waitForTimeout(400);
+await page.waitForTimeout(500);
 await page.keyboard.type(" sleeps.");
 await page.unroute("**/v1/route", { behavior: "ignoreErrors" });
 await translated();
@@ -120,8 +121,28 @@ check(nameless.length === 0, `controls without a name: ${nameless}`);
 
 // What the server says about a text that is too long.
 await page.locator("#source").fill("word ".repeat(1200));
-await page.locator("#note.bad").waitFor();
+await page.waitForFunction(() => document.querySelector("#note.bad")?.textContent.includes("characters"));
 check((await page.locator("#note").innerText()).includes("characters"), "a text that is too long is explained");
 check(faults.filter((fault) => !/status of 4(00|13)/.test(fault)).length === 0, `faults in the console: ${faults.join("; ")}`);
+
+// A language from right to left, by a server's answers made up for it.
+const rtl = await context.newPage();
+const word = (text, at) => ({ text, tokens: [at, at + 1], strata: 1 });
+const token = (piece) => ({ piece, blocks: [{ layer: 1, visits: [{ stratum: 0, experts: [0, 1], probabilities: [0.6, 0.3] }] }] });
+await rtl.route("**/languages", (route) => route.fulfill({ json: [{ code: "en", name: "English", targets: ["ar", "en"] }] }));
+await rtl.route("**/v1/route", (route) => route.fulfill({ json: {
+  model: { name: "m", kind: "smoe", strata: [2, 2], top_k: 2, encoder_layers: [1], decoder_layers: [1] },
+  source: "en", target: "ar", translatedText: "مرحبا بالعالم",
+  sentences: [{
+    source: { text: "Hello", tokens: [token("▁Hello")], words: [word("Hello", 0)] },
+    target: { text: "مرحبا بالعالم", tokens: [token("▁مرحبا"), token("▁بالعالم")], words: [word("مرحبا", 0), { text: " ", tokens: [0, 0], strata: null }, word("بالعالم", 1)] },
+  }],
+} }));
+await rtl.route("**/translate", (route) => route.fulfill({ json: { translatedText: "مرحبا بالعالم", alternatives: [] } }));
+await rtl.goto(address);
+await rtl.locator("#source").fill("Hello");
+await rtl.locator("#target .word").first().waitFor();
+check((await rtl.locator("#target").evaluate((e) => getComputedStyle(e).direction)) === "rtl", "Arabic runs from right to left");
+await rtl.screenshot({ path: path.join(shots, "7-rtl.png") });
 console.log(`${checks} checks passed`);
 await browser.close();
