@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use strata_serve::keys::{Keys, new_key};
 use strata_serve::log::{Entry, Logger};
-use strata_serve::{App, ConnectionLimits, ModelSource, RequestLimits, Settings};
+use strata_serve::{App, Certificate, ConnectionLimits, ModelSource, RequestLimits, Settings};
 use strata_translate::Placement;
 
 use crate::terminal::Terminal;
@@ -58,6 +58,12 @@ pub struct Arguments {
     /// Requests per minute of the new key; 0 = no limit
     #[arg(long, default_value_t = 0, requires = "new_key", value_name = "N")]
     rate: u32,
+    /// Speak TLS with this certificate (PEM, with its chain)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// Web origin whose pages may call the server, or *; may be given several times
     #[arg(long, value_name = "ORIGIN")]
     origin: Vec<String>,
@@ -136,7 +142,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
             app.preload().await?;
         }
         let address = listener.local_addr().context("no address")?;
-        print(&format!("listening on http://{address}\n"))?;
+        let scheme = if arguments.tls_key.is_some() { "https" } else { "http" };
+        print(&format!("listening on {scheme}://{address}\n"))?;
         if !address.ip().is_loopback() && arguments.keys.is_none() {
             terminal.warn("everybody who reaches this address can use the server; --keys FILE asks for API keys");
         }
@@ -172,6 +179,11 @@ fn settings(arguments: &Arguments, logs: bool) -> anyhow::Result<Settings> {
             ..ConnectionLimits::default()
         },
         keys: arguments.keys.as_deref().map(Keys::read).transpose()?,
+        certificate: arguments
+            .tls_certificate
+            .clone()
+            .zip(arguments.tls_key.clone())
+            .map(|(chain, key)| Certificate { chain, key }),
         origins: arguments.origin.clone(),
         log,
     })

@@ -4,24 +4,40 @@ mod common;
 #[path = "common/http.rs"]
 mod http;
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use common::{Folder, folder};
+use common::{Folder, shared};
 use http::{Server, get, post, post_form, raw};
 use serde_json::{Value, json};
 
 const TEXT: &str = "The old dog sees the cat.";
 
+/// A test's own folder, beside `../served/run`: a model that has learnt enough to write something.
+fn folder(name: &str) -> Folder {
+    static SERVED: OnceLock<()> = OnceLock::new();
+    SERVED.get_or_init(|| {
+        let path = shared().join("served");
+        std::fs::create_dir(&path).unwrap();
+        let here = Folder(path);
+        let every = "--set train.validate_every=200 --set train.checkpoint_every=200 --set model.dropout=0.0";
+        here.strata(&format!("train ../tiny.toml --output run --set train.updates=200 {every}")).succeeds();
+        let said = translated(&Folder(shared().join("first")), TEXT, "");
+        assert!(said.len() > 5, "the model says only `{said}`");
+    });
+    common::folder(name)
+}
+
 /// What `strata translate` makes of a line.
 fn translated(here: &Folder, text: &str, more: &str) -> String {
-    let ran = here.strata_reading(&format!("translate ../run --to qaa {more}"), format!("{text}\n")).succeeds();
+    let ran = here.strata_reading(&format!("translate ../served/run --to qaa {more}"), format!("{text}\n")).succeeds();
     ran.out.trim_end_matches('\n').to_string()
 }
 
 #[test]
 fn texts_are_translated_as_by_the_command() {
     let here = folder("serve-translate");
-    let server = Server::start(&here, "../run");
+    let server = Server::start(&here, "../served/run");
     let wanted = translated(&here, TEXT, "");
     let found = post(&server, "/translate", &json!({ "q": TEXT, "source": "en", "target": "qaa" }));
     assert_eq!((found.status, &found.json()), (200, &json!({ "translatedText": wanted })));
@@ -49,7 +65,7 @@ fn texts_are_translated_as_by_the_command() {
 #[test]
 fn alternatives_are_the_next_best_and_auto_finds_the_language() {
     let here = folder("serve-alternatives");
-    let server = Server::start(&here, "../run");
+    let server = Server::start(&here, "../served/run");
     let nbest = translated(&here, TEXT, "--nbest 6");
     let best: Vec<&str> = nbest.lines().map(|line| line.split(" ||| ").nth(1).unwrap()).collect();
     let ask = json!({ "q": TEXT, "source": "auto", "target": "qaa", "alternatives": 5 });
@@ -77,15 +93,15 @@ fn alternatives_are_the_next_best_and_auto_finds_the_language() {
 #[test]
 fn many_clients_get_the_same_as_one() {
     let here = folder("serve-many");
-    let server = Server::start(&here, "../run --threads 2");
+    let server = Server::start(&here, "../served/run --threads 2");
     let lines: Vec<String> = here.read("../bitext/test.en-qaa.en").lines().take(24).map(str::to_string).collect();
-    let wanted = here.strata_reading("translate ../run --to qaa", lines.join("\n") + "\n").succeeds();
+    let wanted = here.strata_reading("translate ../served/run --to qaa", lines.join("\n") + "\n").succeeds();
     let wanted: Vec<&str> = wanted.out.lines().collect();
+    let asks: Vec<Value> = lines.iter().map(|q| json!({ "q": q, "source": "en", "target": "qaa" })).collect();
     let found: Vec<String> = std::thread::scope(|scope| {
-        let ask = |line: &String| json!({ "q": line, "source": "en", "target": "qaa" });
-        let asked: Vec<_> = lines.iter().map(|line| (ask(line), &server)).collect();
-        let threads: Vec<_> =
-            asked.iter().map(|(ask, server)| scope.spawn(move || post(server, "/translate", ask).json())).collect();
+        let server = &server;
+        let ask = |ask| scope.spawn(move || post(server, "/translate", ask).json());
+        let threads: Vec<_> = asks.iter().map(ask).collect();
         threads.into_iter().map(|t| t.join().unwrap()["translatedText"].as_str().unwrap().to_string()).collect()
     });
     assert_eq!(found, wanted);
@@ -103,7 +119,7 @@ fn many_clients_get_the_same_as_one() {
 #[test]
 fn deepl_clients_are_answered_as_they_expect() {
     let here = folder("serve-deepl");
-    let server = Server::start(&here, "../run");
+    let server = Server::start(&here, "../served/run");
     let wanted = translated(&here, TEXT, "");
     let text = "text=The+old+dog+sees+the+cat.";
     let found = post_form(&server, "/v2/translate", &format!("{text}&{text}&target_lang=QAA&source_lang=EN")).json();
@@ -122,7 +138,7 @@ fn deepl_clients_are_answered_as_they_expect() {
 #[test]
 fn routes_name_strata_experts_and_probabilities_of_every_token() {
     let here = folder("serve-route");
-    let server = Server::start(&here, "../run");
+    let server = Server::start(&here, "../served/run");
     let ask =
         json!({ "q": "The old dog. A cat.", "source": "en", "target": "qaa", "scores": true, "alignments": true });
     let found = post(&server, "/v1/route", &ask).json();
@@ -169,7 +185,7 @@ fn routes_name_strata_experts_and_probabilities_of_every_token() {
 #[test]
 fn html_keeps_its_tags_and_nothing_comes_in() {
     let here = folder("serve-html");
-    let server = Server::start(&here, "../run");
+    let server = Server::start(&here, "../served/run");
     let html =
         "<p class=\"a\">The <b>old dog</b> sees <code>x &lt; y</code> the cat.</p><script>alert(1)</script><img src=x>";
     let found =
@@ -186,7 +202,7 @@ fn html_keeps_its_tags_and_nothing_comes_in() {
 #[test]
 fn files_are_translated_and_fetched() {
     let here = folder("serve-files");
-    let server = Server::start(&here, "../run");
+    let server = Server::start(&here, "../served/run");
     let wanted = translated(&here, TEXT, "");
     let srt = format!("1\n00:00:01,000 --> 00:00:02,500\n{TEXT}\n\n");
     for (name, content, expected) in [
@@ -220,7 +236,7 @@ fn bad_requests_are_answered_in_kind_and_disturb_nobody() {
     let here = folder("serve-bad");
     let server = Server::start(
         &here,
-        "../run --max-characters 300 --max-sentences 5 --max-body-bytes 10000 --max-alternatives 3",
+        "../served/run --max-characters 300 --max-sentences 5 --max-body-bytes 10000 --max-alternatives 3",
     );
     let ask = |q: Value, more: Value| {
         let mut ask = json!({ "q": q, "source": "en", "target": "qaa" });
@@ -281,7 +297,7 @@ fn bad_requests_are_answered_in_kind_and_disturb_nobody() {
 #[test]
 fn slow_clients_are_cut_off() {
     let here = folder("serve-slow");
-    let server = Server::start(&here, "../run --client-seconds 1");
+    let server = Server::start(&here, "../served/run --client-seconds 1");
     let start = Instant::now();
     let mut headers = http::open(&server, "POST /translate HTTP/1.1\r\nhost: a\r\n");
     let mut body = http::open(
@@ -302,7 +318,7 @@ fn keys_are_asked_for_and_their_rates_hold() {
     let (key, line) = (made.out.trim(), made.err.lines().last().unwrap());
     here.write("keys.txt", format!("# ours\n{line}\n"));
     assert!(!line.contains(key));
-    let server = Server::start(&here, "../run --keys keys.txt");
+    let server = Server::start(&here, "../served/run --keys keys.txt");
     let ask = json!({ "q": "A cat.", "source": "en", "target": "qaa" });
     let mut with_key = ask.clone();
     with_key["api_key"] = key.into();
@@ -321,18 +337,17 @@ fn keys_are_asked_for_and_their_rates_hold() {
     assert!((1..=20).contains(&wait), "{wait}");
     assert_eq!(get(&server, "/languages").status, 200);
     here.write("bad.txt", "alice 12\n");
-    here.refuses("serve ../run --keys bad.txt --port 0", &["bad.txt", "line 1", "--new-key"]);
+    here.refuses("serve ../served/run --keys bad.txt --port 0", &["bad.txt", "line 1", "--new-key"]);
 }
 
 #[test]
 fn beyond_the_queue_there_is_429_and_the_rest_is_served() {
     let here = folder("serve-overload");
-    let server = Server::start(&here, "../run --queue 8 --beam 12");
+    let server = Server::start(&here, "../served/run --queue 8 --beam 12");
     let text = "The old dog sees the cat in the garden of the house. ".repeat(4);
+    let ask = json!({ "q": text, "source": "en", "target": "qaa" });
     let answers: Vec<http::Answer> = std::thread::scope(|scope| {
-        let ask = json!({ "q": text, "source": "en", "target": "qaa" });
-        let (ask, server) = (&ask, &server);
-        let threads: Vec<_> = (0..40).map(|_| scope.spawn(move || post(server, "/translate", ask))).collect();
+        let threads: Vec<_> = (0..40).map(|_| scope.spawn(|| post(&server, "/translate", &ask))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let (served, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
@@ -350,7 +365,7 @@ fn beyond_the_queue_there_is_429_and_the_rest_is_served() {
 #[test]
 fn a_client_that_goes_away_gives_its_room_back() {
     let here = folder("serve-gone");
-    let server = Server::start(&here, "../run --beam 48 --max-sentences 2000 --max-characters 200000");
+    let server = Server::start(&here, "../served/run --beam 48 --max-sentences 2000 --max-characters 200000");
     let body = json!({ "q": "The old dog sees the cat in the garden. ".repeat(1500), "source": "en", "target": "qaa" })
         .to_string();
     let head = format!(
@@ -380,7 +395,7 @@ fn a_client_that_goes_away_gives_its_room_back() {
 #[test]
 fn told_to_stop_it_finishes_what_is_under_way() {
     let here = folder("serve-stop");
-    let mut server = Server::start(&here, "../run --beam 24");
+    let mut server = Server::start(&here, "../served/run --beam 24");
     let ask = json!({ "q": "The old dog sees the cat in the garden. ".repeat(100), "source": "en", "target": "qaa" });
     let answer = std::thread::scope(|scope| {
         let (address, ask) = (server.address.clone(), &ask);
@@ -399,8 +414,8 @@ fn told_to_stop_it_finishes_what_is_under_way() {
 #[test]
 fn several_models_are_loaded_when_they_are_asked_for() {
     let here = folder("serve-several");
-    here.strata("export ../run packed").succeeds();
-    let server = Server::start(&here, "first=../run second=packed");
+    here.strata("export ../served/run packed").succeeds();
+    let server = Server::start(&here, "first=../served/run second=packed");
     let loaded = |name: &str| {
         let line = format!("strata_model_loaded{{model=\"{name}\"}} 1");
         get(&server, "/metrics").body.contains(&line)
@@ -413,11 +428,11 @@ fn several_models_are_loaded_when_they_are_asked_for() {
     assert_eq!(post(&server, "/translate", &ask).json(), found);
     assert!(loaded("first"));
     // A model that is damaged later is this request's fault alone.
-    here.refuses("serve a=../run a=packed --port 0", &["two models are named `a`"]);
+    here.refuses("serve a=../served/run a=packed --port 0", &["two models are named `a`"]);
     here.refuses("serve nowhere --port 0", &["nowhere"]);
-    here.refuses("serve ../run --port 0 --origin example.org", &["origin"]);
+    here.refuses("serve ../served/run --port 0 --origin example.org", &["origin"]);
     std::fs::remove_file(here.path("packed/packed.safetensors")).unwrap();
-    let broken = Server::start(&here, "ok=../run broken=packed");
+    let broken = Server::start(&here, "ok=../served/run broken=packed");
     ask["model"] = "broken".into();
     let answer = post(&broken, "/translate", &ask);
     assert_eq!(answer.status, 500, "{}", answer.body);
@@ -428,13 +443,38 @@ fn several_models_are_loaded_when_they_are_asked_for() {
 }
 
 #[test]
+fn tls_is_spoken_with_the_certificate_that_is_given() {
+    let here = folder("serve-tls");
+    let made = here.bash(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out chain.pem -days 2 \
+         -subj /CN=localhost -addext subjectAltName=DNS:localhost && curl --version",
+    );
+    if made.code != Some(0) {
+        eprintln!("SKIPPED: this test needs the programs openssl and curl");
+        return;
+    }
+    let server = Server::start(&here, "../served/run --tls-certificate chain.pem --tls-key key.pem");
+    let port = server.address.rsplit(':').next().unwrap();
+    let found = here.bash(&format!("curl -sS --cacert chain.pem https://localhost:{port}/health")).succeeds();
+    assert_eq!(found.json(), json!({ "status": "ok" }));
+    // Who does not trust the certificate, or speaks no TLS, gets nothing.
+    assert_ne!(here.bash(&format!("curl -sS https://localhost:{port}/health")).code, Some(0));
+    assert_ne!(here.bash(&format!("curl -sS http://localhost:{port}/health")).code, Some(0));
+    here.refuses(
+        "serve ../served/run --tls-certificate key.pem --tls-key key.pem --port 0",
+        &["key.pem", "PEM certificate"],
+    );
+    here.refuses("serve ../served/run --tls-certificate nowhere --tls-key key.pem --port 0", &["nowhere"]);
+}
+
+#[test]
 fn pages_of_other_origins_may_call_only_if_told_so() {
     let here = folder("serve-cors");
     let preflight = "OPTIONS /translate HTTP/1.1\r\nhost: a\r\nconnection: close\r\norigin: https://example.org\r\n\
                      access-control-request-method: POST\r\n\r\n";
-    let closed = Server::start(&here, "../run");
+    let closed = Server::start(&here, "../served/run");
     assert_eq!(raw(&closed, preflight).header("access-control-allow-origin"), None);
-    let open = Server::start(&here, "../run --origin https://example.org");
+    let open = Server::start(&here, "../served/run --origin https://example.org");
     assert_eq!(raw(&open, preflight).header("access-control-allow-origin"), Some("https://example.org"));
     let page = get(&open, "/");
     let policy = page.header("content-security-policy").unwrap();
@@ -449,4 +489,46 @@ fn pages_of_other_origins_may_call_only_if_told_so() {
     for path in ["/translate", "/detect", "/languages", "/v1/route", "/v2/translate", "/translate_file", "/health"] {
         assert!(spec["paths"][path].is_object(), "{path} is not described");
     }
+}
+
+/// The interpreter that `STRATA_SERVE_PYTHON` names, if it has these modules.
+fn python(here: &Folder, modules: &str) -> Option<String> {
+    let python = std::env::var("STRATA_SERVE_PYTHON").unwrap_or_else(|_| "python3".into());
+    let found = here.bash(&format!("\"{python}\" -c 'import {modules}'")).code == Some(0);
+    if !found {
+        eprintln!("SKIPPED: this test needs a Python with {modules}; STRATA_SERVE_PYTHON names one");
+    }
+    found.then_some(python)
+}
+
+#[test]
+fn other_peoples_clients_work_unchanged() {
+    let here = folder("serve-clients");
+    let Some(python) = python(&here, "libretranslatepy, deepl") else { return };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bench/serve_clients.py");
+    let server = Server::start(&here, "../served/run");
+    here.bash(&format!("\"{python}\" {script} http://{} en qaa '{TEXT}'", server.address)).succeeds();
+    let made = here.strata("serve --new-key alice").succeeds();
+    here.write("keys.txt", made.err.lines().last().unwrap());
+    let server = Server::start(&here, "../served/run --keys keys.txt");
+    let run = |key: &str| here.bash(&format!("\"{python}\" {script} http://{} en qaa '{TEXT}' {key}", server.address));
+    let said = run(made.out.trim()).succeeds();
+    assert!(said.out.contains("deepl usage: "), "{said}");
+    assert_ne!(run("wrong").code, Some(0));
+}
+
+#[test]
+fn answers_are_as_the_description_says() {
+    let here = folder("serve-schemathesis");
+    let Some(python) = python(&here, "schemathesis") else { return };
+    let server = Server::start(&here, "../served/run");
+    let url = format!("http://{}", server.address);
+    // Languages are named one by one, but not every direction is translated: 400 is right for some requests that fit.
+    let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
+                  negative_data_rejection,unsupported_method";
+    let options = "--phases examples,coverage,fuzzing --max-examples 20 --seed 1 --request-timeout 60";
+    let run = format!("\"{python}\" -m schemathesis.cli run {url}/spec --url {url} --checks {checks} {options}");
+    let ran = here.bash(&run);
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert_eq!(get(&server, "/health").status, 200);
 }

@@ -10,6 +10,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tokio_rustls::TlsAcceptor;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -33,6 +34,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Translated files that wait to be fetched.
     pub downloads: Downloads,
+    /// Speaks TLS, where a certificate is given.
+    pub tls: Option<TlsAcceptor>,
 }
 
 /// The client's address.
@@ -46,13 +49,14 @@ impl App {
     /// The state of a server with these settings.
     ///
     /// # Errors
-    /// A model that is missing or damaged; an origin that is none.
+    /// A model that is missing or damaged; an origin that is none; a certificate that cannot be used.
     pub fn new(settings: Settings) -> Result<Arc<Self>, Error> {
         if settings.models.is_empty() {
             return Err(Error::Settings("name at least one model".into()));
         }
         let models = Models::open(&settings)?;
-        let app = Self { models, settings, metrics: Metrics::new(), downloads: Downloads::default() };
+        let tls = settings.certificate.as_ref().map(crate::tls::acceptor).transpose()?;
+        let app = Self { models, settings, metrics: Metrics::new(), downloads: Downloads::default(), tls };
         app.cors()?;
         Ok(Arc::new(app))
     }
@@ -83,8 +87,8 @@ impl App {
             .route("/download_file/{name}", get(files::download_file))
             .route("/v1/route", post(route::route))
             .route("/v2/translate", post(deepl::translate))
-            .route("/v2/languages", get(deepl::languages).post(deepl::languages))
-            .route("/v2/usage", get(deepl::usage).post(deepl::usage))
+            .route("/v2/languages", get(deepl::languages))
+            .route("/v2/usage", get(deepl::usage))
             .route("/metrics", get(metrics))
             .route("/spec", get(page::spec))
             .route("/", get(page::html))
@@ -215,7 +219,8 @@ impl FromRequest<Arc<App>> for Call {
         let telling = request.extensions().get::<Telling>().cloned().unwrap_or_default();
         let most = app.settings.request.body_bytes;
         let params = Params::read(request, most, app.settings.connection.body_time).await?;
-        let client = app.settings.keys.as_ref().map(|keys| keys.admit(params.key())).transpose()?;
+        let key = params.key()?;
+        let client = app.settings.keys.as_ref().map(|keys| keys.admit(key)).transpose()?;
         let call = Self { app: app.clone(), params, client, telling };
         if let Some(client) = &call.client {
             call.tell(|told| told.key.clone_from(&client.name));

@@ -10,7 +10,7 @@ use crate::models::name_of;
 use crate::work::{self, Ask};
 
 /// A tag as DeepL writes it.
-fn upper(tag: &str) -> String {
+pub fn upper(tag: &str) -> String {
     tag.replace('_', "-").to_ascii_uppercase()
 }
 
@@ -38,7 +38,12 @@ pub async fn translate(call: Call) -> Answer<Json<Value>> {
 pub async fn languages(call: Call) -> Answer<Json<Value>> {
     let models = &call.app.models;
     let mut tags = models.sources();
-    if call.params.text("type")? == Some("target") {
+    let target = match call.params.text("type")? {
+        None | Some("source") => false,
+        Some("target") => true,
+        Some(_) => return Err(ApiError::invalid("type must be source or target")),
+    };
+    if target {
         tags = tags.iter().flat_map(|source| models.targets(source).into_iter().filter(move |t| t != source)).collect();
         tags.sort_unstable();
         tags.dedup();

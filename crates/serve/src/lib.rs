@@ -25,9 +25,10 @@ mod route;
 mod server;
 mod settings;
 mod srt;
+mod tls;
 mod work;
 
 pub use app::App;
 pub use error::{ApiError, Error};
 pub use server::serve;
-pub use settings::{ConnectionLimits, ModelSource, RequestLimits, Settings};
+pub use settings::{Certificate, ConnectionLimits, ModelSource, RequestLimits, Settings};

@@ -134,19 +134,15 @@ impl Params {
         Ok(())
     }
 
-    /// A text; none if it is missing or empty. Of several the first.
+    /// A text; none if it is missing or empty.
     ///
     /// # Errors
-    /// 400 for a value that is no text.
+    /// 400 for a value that is no text, or for several.
     pub fn text(&self, name: &str) -> Answer<Option<&str>> {
-        let value = match self.values.get(name) {
-            Some(Value::Array(values)) => values.first(),
-            other => other,
-        };
-        match value {
+        match self.values.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-            Some(_) => Err(ApiError::invalid(format!("{name} must be text"))),
+            Some(_) => Err(ApiError::invalid(format!("{name} must be one text"))),
         }
     }
 
@@ -206,9 +202,12 @@ impl Params {
     }
 
     /// The client's key, in whatever place.
-    pub fn key(&self) -> Option<&str> {
-        let said = ["api_key", "auth_key"].iter().find_map(|name| self.text(name).ok().flatten());
-        self.authorization.as_deref().or(said)
+    ///
+    /// # Errors
+    /// 400 for one that is no text.
+    pub fn key(&self) -> Answer<Option<&str>> {
+        let said = self.text("api_key")?.or(self.text("auth_key")?);
+        Ok(self.authorization.as_deref().or(said))
     }
 }
 
@@ -238,7 +237,7 @@ mod tests {
         for params in [form, json, multipart] {
             assert_eq!(params.texts("q"), Ok((vec!["a b!".to_string()], false)));
             assert_eq!((params.number("alternatives"), params.text("source")), (Ok(Some(3)), Ok(None)));
-            assert_eq!((params.required("target"), params.key()), (Ok("de"), Some("k")));
+            assert_eq!((params.required("target"), params.key()), (Ok("de"), Ok(Some("k"))));
             assert!(params.required("source").unwrap_err().message.contains("missing source"));
         }
         let several = read("application/x-www-form-urlencoded", "text=a&text=b&text=c").unwrap();

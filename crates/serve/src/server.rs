@@ -58,11 +58,18 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         stream.set_write_timeout(Some(limits.body_time));
         let router = router.clone();
         let service = service_fn(move |request| answer(router.clone(), peer, request));
-        let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
-        let connection = graceful.watch(connection);
+        let header_time = limits.header_time;
+        let (http, watcher, tls) = (http.clone(), graceful.watcher(), app.tls.clone());
         tokio::spawn(async move {
             // A client that breaks off is no fault of ours.
-            let _ = connection.await;
+            let _ = match tls {
+                None => watcher.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service)).await,
+                Some(tls) => {
+                    let hands = tokio::time::timeout(header_time, tls.accept(Box::pin(stream))).await;
+                    let Ok(Ok(stream)) = hands else { return };
+                    watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await
+                }
+            };
             drop((counted, place));
         });
     }

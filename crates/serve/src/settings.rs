@@ -83,6 +83,15 @@ impl Default for ConnectionLimits {
     }
 }
 
+/// What a server shows who it is by; both files are PEM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Certificate {
+    /// The certificate with its chain.
+    pub chain: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 /// A server's settings.
 pub struct Settings {
     /// What is served; of several models for one direction the first.
@@ -99,6 +108,8 @@ pub struct Settings {
     pub connection: ConnectionLimits,
     /// API keys; none lets everybody in.
     pub keys: Option<Keys>,
+    /// Speak TLS with this certificate.
+    pub certificate: Option<Certificate>,
     /// Origins whose pages may call the server; `*` is every one.
     pub origins: Vec<String>,
     /// What is told of every request.

@@ -27,7 +27,8 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let Some(address) = line.trim().strip_prefix("listening on http://") else {
+        let said = line.trim().strip_prefix("listening on ").and_then(|url| url.split_once("://"));
+        let Some((_, address)) = said else {
             panic!("{}", Ran::new(&arguments, child.wait_with_output().unwrap()));
         };
         Server { address: address.to_string(), child: Some(child), arguments, told: false }
