@@ -132,7 +132,7 @@ struct Job {
     results: Translations,
     missing: usize,
     reply: oneshot::Sender<Result<Translations, Failure>>,
-    _admission: Admission,
+    admission: Admission,
 }
 
 /// An engine's outside. Dropping the last one ends its thread.
@@ -194,7 +194,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let results = vec![Vec::new(); count];
         let pending = requests.into_iter().enumerate().collect();
-        let job = Job { pending, results, missing: count, reply, _admission: admission };
+        let job = Job { pending, results, missing: count, reply, admission };
         let sent = self.jobs.lock().is_ok_and(|jobs| jobs.send(job).is_ok());
         if !sent {
             return Err(Failure::Broken);
@@ -332,7 +332,10 @@ impl<D: Decoder> Worker<D> {
         if job.missing == 0
             && let Some(job) = self.jobs.remove(&number)
         {
-            let _ = job.reply.send(Ok(job.results));
+            let Job { results, reply, admission, .. } = job;
+            // Who has the answer finds the room free.
+            drop(admission);
+            let _ = reply.send(Ok(results));
         }
     }
 
