@@ -131,8 +131,19 @@ struct Job {
     pending: VecDeque<(usize, Request)>,
     results: Translations,
     missing: usize,
-    reply: oneshot::Sender<Result<Translations, Failure>>,
+    /// In front of `reply`, so that it is dropped first.
     admission: Admission,
+    reply: oneshot::Sender<Result<Translations, Failure>>,
+}
+
+impl Job {
+    /// Ends it: who has the answer finds its room free.
+    fn answer(self, answer: Result<Translations, Failure>) {
+        let Self { admission, reply, .. } = self;
+        drop(admission);
+        // A client may be gone.
+        let _ = reply.send(answer);
+    }
 }
 
 /// An engine's outside. Dropping the last one ends its thread.
@@ -194,7 +205,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let results = vec![Vec::new(); count];
         let pending = requests.into_iter().enumerate().collect();
-        let job = Job { pending, results, missing: count, reply, admission };
+        let job = Job { pending, results, missing: count, admission, reply };
         let sent = self.jobs.lock().is_ok_and(|jobs| jobs.send(job).is_ok());
         if !sent {
             return Err(Failure::Broken);
@@ -239,7 +250,7 @@ impl<D: Decoder> Worker<D> {
         let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         broken(said);
         for (_, job) in self.jobs.drain() {
-            let _ = job.reply.send(Err(Failure::Broken));
+            job.answer(Err(Failure::Broken));
         }
         // Jobs that were sent meanwhile are dropped with the receiver, which their senders see.
     }
@@ -314,7 +325,7 @@ impl<D: Decoder> Worker<D> {
                 }
                 Err(error) => {
                     if let Some(job) = self.forget(number) {
-                        let _ = job.reply.send(Err(Failure::Refused(error.to_string())));
+                        job.answer(Err(Failure::Refused(error.to_string())));
                     }
                 }
             }
@@ -330,12 +341,10 @@ impl<D: Decoder> Worker<D> {
         job.results[place] = finished.hypotheses;
         job.missing -= 1;
         if job.missing == 0
-            && let Some(job) = self.jobs.remove(&number)
+            && let Some(mut job) = self.jobs.remove(&number)
         {
-            let Job { results, reply, admission, .. } = job;
-            // Who has the answer finds the room free.
-            drop(admission);
-            let _ = reply.send(Ok(results));
+            let results = std::mem::take(&mut job.results);
+            job.answer(Ok(results));
         }
     }
 
@@ -421,10 +430,7 @@ mod tests {
             assert_eq!(refused, Err(Failure::Refused("nothing to translate".into())));
         });
         let load = engine.load();
-        while load.sentences() > 0 {
-            std::thread::yield_now(); // the worker drops a job just after its answer
-        }
-        assert_eq!((load.finished(), load.is_broken()), (3, false));
+        assert_eq!((load.sentences(), load.finished(), load.is_broken()), (0, 3, false));
     }
 
     #[test]
