@@ -247,6 +247,8 @@ function side(which) {
       button.dataset.at = `${which} ${s} ${w}`;
       button.setAttribute("aria-pressed", "false");
       button.addEventListener("click", () => choose(which, s, w));
+      // A line does not begin with a punctuation mark.
+      if (nodes.length && nodes[nodes.length - 1].nodeName === "BUTTON" && /^\p{P}+$/u.test(word.text)) nodes.push(document.createTextNode("\u2060"));
       nodes.push(button);
     });
     if (!sentence[which].words.length) nodes.push(document.createTextNode(sentence[which].text));

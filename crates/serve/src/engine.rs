@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -263,13 +263,9 @@ impl<D: Decoder> Worker<D> {
                 Err(_) => return false,
             }
         }
-        loop {
-            match self.receiver.try_recv() {
-                Ok(job) => self.take(job),
-                Err(TryRecvError::Empty) => break,
-                // Those that wait for answers hold the engine themselves.
-                Err(TryRecvError::Disconnected) => break,
-            }
+        // Those that wait for answers hold the engine themselves, so a closed channel means only that no more come.
+        while let Ok(job) = self.receiver.try_recv() {
+            self.take(job);
         }
         self.forget_closed();
         self.feed();
