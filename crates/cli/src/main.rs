@@ -10,6 +10,7 @@ mod prepare;
 mod quickstart;
 mod score;
 mod score_table;
+mod serve;
 mod terminal;
 mod train;
 mod translate;
@@ -72,6 +73,8 @@ enum Command {
     Score(score::Arguments),
     /// Write which subwords translations into each language may have, for faster translation
     Vocabulary(vocabulary::Arguments),
+    /// Serve translations over HTTP: LibreTranslate's API, DeepL's for text, and a web page
+    Serve(serve::Arguments),
     /// Write a model in another form: packed for fast loading, or for CTranslate2
     Export(export::Arguments),
     /// State the parameters and FLOPs of a recipe or a model
@@ -125,6 +128,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Evaluate(arguments) => evaluate::run(&arguments, &terminal),
         Command::Score(arguments) => score::run(&arguments, &terminal),
         Command::Vocabulary(arguments) => vocabulary::run(&arguments, &terminal),
+        Command::Serve(arguments) => serve::run(&arguments, &terminal),
         Command::Export(arguments) => export::run(&arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -23,6 +23,11 @@ impl Terminal {
         self.rewrites && !self.quiet
     }
 
+    /// Whether only results, warnings and errors are wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// A line that stays.
     pub fn say(&self, line: &str) {
         if !self.quiet {

@@ -28,6 +28,40 @@ fn identify_tag(tag: &str) -> Option<Lang> {
     known.or_else(|| if code.len() == 3 { Lang::from_code(code) } else { None })
 }
 
+/// The English name of the language of a tag; none for a language that the identifier does not know.
+pub fn english_name(tag: &str) -> Option<&'static str> {
+    identify_tag(tag).map(Lang::eng_name)
+}
+
+/// Tells which of given languages a text is in (whatlang: by letter trigrams). Languages that it does not know are never found.
+pub struct Identifier {
+    /// The tags as given with what the identifier calls them; of several tags for one language the first counts.
+    known: Vec<(String, Lang)>,
+    detector: Detector,
+}
+
+impl Identifier {
+    /// An identifier among the languages of `tags`.
+    pub fn new<'a>(tags: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<(String, Lang)> =
+            tags.into_iter().filter_map(|tag| Some((tag.to_string(), identify_tag(tag)?))).collect();
+        let mut allowed: Vec<Lang> = known.iter().map(|(_, lang)| *lang).collect();
+        allowed.sort_by_key(|lang| lang.code());
+        allowed.dedup();
+        Self { known, detector: Detector::with_allowlist(allowed) }
+    }
+
+    /// The tag of the language of `text` and how sure it is, from 0 to 1; none where there is nothing to tell by.
+    pub fn identify(&self, text: &str) -> Option<(&str, f64)> {
+        if self.known.is_empty() {
+            return None; // an empty list would allow every language
+        }
+        let found = self.detector.detect(text)?;
+        let (tag, _) = self.known.iter().find(|(_, lang)| *lang == found.lang())?;
+        Some((tag, found.confidence()))
+    }
+}
+
 /// Settings of the language filter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -89,6 +123,17 @@ mod tests {
             assert_eq!(identify_tag(tag), Some(lang), "{tag}");
         }
         assert!(!LanguageCheck::knows("om") && !LanguageCheck::knows("x1") && LanguageCheck::knows("nb"));
+    }
+
+    #[test]
+    fn texts_are_told_apart_among_the_given_languages_only() {
+        let identifier = Identifier::new(["en", "de_DE", "qaa"]);
+        let (tag, confidence) = identifier.identify("Der schnelle braune Fuchs springt über den Hund.").unwrap();
+        assert!(tag == "de_DE" && confidence > 0.5 && confidence <= 1.0, "{tag} {confidence}");
+        assert_eq!(identifier.identify("The quick brown fox jumps over the dog.").unwrap().0, "en");
+        assert_eq!(identifier.identify("12345"), None);
+        assert_eq!(Identifier::new(["qaa"]).identify("The quick brown fox"), None);
+        assert_eq!((english_name("deu_Latn"), english_name("qaa")), (Some("German"), None));
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Cpu {
         Ok(Self { engine: Engine::new(Arc::new(model)), pools })
     }
 
+    /// The engine itself.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     fn run(&self, requests: &[Request], limits: &Limits) -> Result<Vec<Vec<strata_runtime::Hypothesis>>, Error> {
         if self.pools.is_empty() || requests.len() < 2 {
             return Ok(self.engine.translate(requests, limits)?);

@@ -34,6 +34,43 @@ impl Cut {
     }
 }
 
+/// What a full stop follows without ending a sentence, lower case.
+const ABBREVIATIONS: [&str; 22] = [
+    "mr", "mrs", "ms", "dr", "prof", "st", "nr", "vs", "e.g", "i.e", "cf", "fig", "ca", "approx", "resp", "bzw", "z.b",
+    "d.h", "vgl", "ggf", "inkl", "mme",
+];
+
+/// The sentences of a line by Unicode's boundaries (UAX #29), which know no abbreviations: after those, and after initials, a
+/// sentence goes on.
+pub(crate) fn sentences(line: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let (mut start, mut end) = (0, 0);
+    for unit in line.split_sentence_bounds() {
+        end += unit.len();
+        let so_far = line[start..end].trim();
+        if !goes_on(so_far) {
+            if !so_far.is_empty() {
+                found.push(so_far);
+            }
+            start = end;
+        }
+    }
+    let rest = line[start..].trim();
+    if !rest.is_empty() {
+        found.push(rest);
+    }
+    found
+}
+
+/// Whether a text ends in an abbreviation or an initial.
+fn goes_on(text: &str) -> bool {
+    let Some(text) = text.strip_suffix('.') else { return false };
+    let last = text.rsplit(|c: char| c.is_whitespace() || "([{\"'„“«".contains(c)).next().unwrap_or("");
+    let mut letters = last.chars();
+    let initial = letters.next().is_some_and(char::is_alphabetic) && letters.next().is_none();
+    initial || ABBREVIATIONS.contains(&last.to_lowercase().as_str())
+}
+
 /// Cuts `text` into parts of at most `limit` subwords as `count` counts them, in order, nothing lost but the space around
 /// cuts. A part is longer than `limit` only where a single character is.
 pub(crate) fn split<'a>(text: &'a str, limit: usize, count: &dyn Fn(&str) -> usize) -> Vec<&'a str> {
@@ -103,6 +140,15 @@ mod tests {
         assert_eq!(split("one two three four five", 2, &words), ["one two", "three four", "five"]);
         let characters = |text: &str| text.chars().count();
         assert_eq!(split("abcdefg", 3, &characters), ["abc", "def", "g"]);
+    }
+
+    #[test]
+    fn sentences_end_at_full_stops_but_not_behind_abbreviations_and_initials() {
+        assert_eq!(sentences(" One. Two?  Three! "), ["One.", "Two?", "Three!"]);
+        assert_eq!(sentences("Ask Dr. Who about J. Smith. He knows."), ["Ask Dr. Who about J. Smith.", "He knows."]);
+        assert_eq!(sentences("彼は来た。彼女も来た！"), ["彼は来た。", "彼女も来た！"]);
+        assert_eq!(sentences("See e.g. Bach"), ["See e.g. Bach"]);
+        assert!(sentences("  ").is_empty());
     }
 
     #[test]

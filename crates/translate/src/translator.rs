@@ -81,7 +81,7 @@ impl Default for Placement {
 
 /// A model with its subwords and languages.
 pub struct Translator {
-    backend: Backend,
+    pub(crate) backend: Backend,
     subwords: Subwords,
     languages: Languages,
 }
@@ -173,7 +173,7 @@ impl Translator {
         from.map_or(Ok(()), |from| check("from", from, of(|d| &d.source)))
     }
 
-    fn tag(&self, to: &str) -> Result<u32, Error> {
+    pub(crate) fn tag(&self, to: &str) -> Result<u32, Error> {
         self.check_direction(None, to)?;
         self.subwords.tag(to).ok_or_else(|| Error::Language {
             way: "into",
@@ -184,7 +184,7 @@ impl Translator {
     }
 
     /// Subwords of a source at most, without the tag and the end mark.
-    fn longest(&self) -> usize {
+    pub(crate) fn longest(&self) -> usize {
         self.config().max_length - 2
     }
 
@@ -249,7 +249,7 @@ impl Translator {
     }
 
     /// Ids that no translation has: padding, unknown, tags, and those of `pieces`.
-    fn suppressed(&self, pieces: &[String]) -> Result<Vec<u32>, Error> {
+    pub(crate) fn suppressed(&self, pieces: &[String]) -> Result<Vec<u32>, Error> {
         let reserved = (SPECIALS.len() + self.subwords.languages().len()) as u32;
         let mut ids: Vec<u32> = (0..reserved).filter(|id| *id != EOS).collect();
         for piece in pieces {
@@ -264,7 +264,7 @@ impl Translator {
         Ok(ids)
     }
 
-    fn candidate(&self, source: &[u32], decoded: Decoded) -> Candidate {
+    pub(crate) fn candidate(&self, source: &[u32], decoded: Decoded) -> Candidate {
         let Decoded { ids, score, token_scores, attention } = decoded;
         let pieces = |ids: &[u32]| -> Vec<String> { ids.iter().map(|id| self.subwords.piece(*id)).collect() };
         let alignment = if attention.is_empty() {

@@ -1,0 +1,234 @@
+//! `strata serve`: a translation server for programs and, by its web page, for people.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use strata_serve::keys::{Keys, new_key};
+use strata_serve::log::{Entry, Logger};
+use strata_serve::{App, Certificate, ConnectionLimits, ModelSource, RequestLimits, Settings};
+use strata_translate::Placement;
+
+use crate::terminal::Terminal;
+use crate::{Outcome, print};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "LibreTranslate's API, DeepL's /v2/translate, /v1/route, /metrics; open the address in a browser for the page, \
+                        /spec describes the API. Ctrl-C or SIGTERM lets requests under way finish. Examples:\n  \
+                        strata serve runs/quickstart\n  \
+                        strata serve de=models/de fr=models/fr --int8 --port 8080\n  \
+                        strata serve --new-key alice --rate 60        (prints a key, and its line for --keys)\n  \
+                        strata serve models/de --host 0.0.0.0 --keys keys.txt --origin https://example.org"
+)]
+pub struct Arguments {
+    /// Models, each as PATH or NAME=PATH: model folder, packed folder, checkpoint, or run
+    #[arg(required_unless_present = "new_key", value_name = "MODEL")]
+    models: Vec<String>,
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1")]
+    host: IpAddr,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 5000)]
+    port: u16,
+    /// Load all models at the start instead of when they are first asked for
+    #[arg(long)]
+    preload: bool,
+    /// Compute with 8-bit integers: faster, with nearly the same translations
+    #[arg(long)]
+    int8: bool,
+    /// Hypotheses kept by beam search; 1 is greedy
+    #[arg(long, default_value_t = 5, value_parser = beam)]
+    beam: usize,
+    /// Sentences that may wait or be under way in a model; beyond them requests are answered 429
+    #[arg(long, default_value_t = 2000, value_name = "N")]
+    queue: usize,
+    #[command(flatten)]
+    limits: Limits,
+    /// File of API keys, lines of `NAME SHA256 REQUESTS_PER_MINUTE`; without it everybody is let in
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Print a new API key and its line for the file of keys, and end
+    #[arg(long, value_name = "NAME", conflicts_with = "models")]
+    new_key: Option<String>,
+    /// Requests per minute of the new key; 0 = no limit
+    #[arg(long, default_value_t = 0, requires = "new_key", value_name = "N")]
+    rate: u32,
+    /// Speak TLS with this certificate (PEM, with its chain)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Web origin whose pages may call the server, or *; may be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Vec<String>,
+}
+
+/// What one request may ask for.
+#[derive(Debug, Args)]
+struct Limits {
+    /// Characters of a request
+    #[arg(long, default_value_t = RequestLimits::default().characters, value_name = "N")]
+    max_characters: usize,
+    /// Sentences of a request
+    #[arg(long, default_value_t = RequestLimits::default().sentences, value_name = "N")]
+    max_sentences: usize,
+    /// Alternatives to a translation
+    #[arg(long, default_value_t = RequestLimits::default().alternatives, value_name = "N", value_parser = alternatives)]
+    max_alternatives: usize,
+    /// Characters of a file
+    #[arg(long, default_value_t = RequestLimits::default().file_characters, value_name = "N")]
+    max_file_characters: usize,
+    /// Bytes of a body
+    #[arg(long, default_value_t = RequestLimits::default().body_bytes, value_name = "N")]
+    max_body_bytes: usize,
+    /// Seconds that a request may take; ten times as many for a file
+    #[arg(long, default_value_t = RequestLimits::default().time.as_secs(), value_name = "N", value_parser = seconds)]
+    max_seconds: u64,
+    /// Seconds that a client may take for headers, and for a body
+    #[arg(long, default_value_t = ConnectionLimits::default().header_time.as_secs(), value_name = "N", value_parser = seconds)]
+    client_seconds: u64,
+    /// Connections at a time
+    #[arg(long, default_value_t = ConnectionLimits::default().connections, value_name = "N", value_parser = connections)]
+    max_connections: usize,
+    /// Seconds that requests under way may go on when the server is told to stop
+    #[arg(long, default_value_t = ConnectionLimits::default().drain_time.as_secs(), value_name = "N", value_parser = seconds)]
+    drain_seconds: u64,
+}
+
+fn between(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("choose {least} to {most}"))
+}
+
+fn beam(text: &str) -> Result<usize, String> {
+    between(text, 1, 64).map(|number| number as usize)
+}
+
+fn alternatives(text: &str) -> Result<usize, String> {
+    between(text, 0, 63).map(|number| number as usize)
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    between(text, 1, 86_400)
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    between(text, 1, 100_000).map(|number| number as usize)
+}
+
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    if let Some(name) = &arguments.new_key {
+        let (key, line) = new_key(name, arguments.rate)?;
+        print(&format!("{key}\n"))?;
+        terminal.say(&format!("give that to the client; the line for the file of keys:\n{line}"));
+        return Ok(Outcome::Done);
+    }
+    let app = App::new(settings(arguments, !terminal.is_quiet())?)?;
+    // The processor is the engine's; these only read and write.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.context("cannot start the server's threads")?;
+    runtime.block_on(async {
+        let stop = stop_signal()?;
+        let address = SocketAddr::new(arguments.host, arguments.port);
+        let listener = tokio::net::TcpListener::bind(address).await;
+        let listener = listener.with_context(|| format!("cannot listen on {address}; choose another --port"))?;
+        if arguments.preload {
+            app.preload().await?;
+        }
+        let address = listener.local_addr().context("no address")?;
+        let scheme = if arguments.tls_key.is_some() { "https" } else { "http" };
+        print(&format!("listening on {scheme}://{address}\n"))?;
+        if !address.ip().is_loopback() && arguments.keys.is_none() {
+            terminal.warn("everybody who reaches this address can use the server; --keys FILE asks for API keys");
+        }
+        strata_serve::serve(listener, app, stop).await?;
+        Ok(Outcome::Done)
+    })
+}
+
+fn settings(arguments: &Arguments, logs: bool) -> anyhow::Result<Settings> {
+    let limits = &arguments.limits;
+    let log: Logger = if logs { Arc::new(log) } else { Arc::new(log_faults) };
+    let (of_client, of_request) = (Duration::from_secs(limits.client_seconds), Duration::from_secs(limits.max_seconds));
+    Ok(Settings {
+        models: arguments.models.iter().map(|said| source(said)).collect(),
+        placement: Placement { int8: arguments.int8, ..Placement::default() },
+        beam: arguments.beam,
+        queue: arguments.queue,
+        request: RequestLimits {
+            characters: limits.max_characters,
+            sentences: limits.max_sentences,
+            alternatives: limits.max_alternatives,
+            file_characters: limits.max_file_characters,
+            body_bytes: limits.max_body_bytes,
+            time: of_request,
+            file_time: of_request * 10,
+            ..RequestLimits::default()
+        },
+        connection: ConnectionLimits {
+            connections: limits.max_connections,
+            header_time: of_client,
+            body_time: of_client,
+            drain_time: Duration::from_secs(limits.drain_seconds),
+            ..ConnectionLimits::default()
+        },
+        keys: arguments.keys.as_deref().map(Keys::read).transpose()?,
+        certificate: arguments
+            .tls_certificate
+            .clone()
+            .zip(arguments.tls_key.clone())
+            .map(|(chain, key)| Certificate { chain, key }),
+        origins: arguments.origin.clone(),
+        log,
+    })
+}
+
+/// `NAME=PATH`, or a path whose last part is the name. A path with `=` in it is one if it exists.
+fn source(said: &str) -> ModelSource {
+    if let Some((name, path)) = said.split_once('=')
+        && !name.contains('/')
+        && !Path::new(said).exists()
+    {
+        return ModelSource { name: name.to_string(), path: path.into() };
+    }
+    let path = PathBuf::from(said);
+    let full = path.canonicalize().unwrap_or_else(|_| path.clone());
+    let name = full.file_name().map_or(said.to_string(), |name| name.to_string_lossy().into_owned());
+    ModelSource { name, path }
+}
+
+/// Done at Ctrl-C or SIGTERM; at the second the program ends at once.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let (tell, mut told) = tokio::sync::watch::channel(false);
+    ctrlc::set_handler(move || {
+        if tell.send_replace(true) {
+            std::process::exit(130);
+        }
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(async move {
+        // The handler lives as long as the program.
+        let _ = told.wait_for(|stop| *stop).await;
+    })
+}
+
+/// A line of JSON on standard error.
+fn log(entry: &Entry) {
+    if let Ok(line) = serde_json::to_string(entry) {
+        // Nobody may read standard error any more.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+}
+
+/// Only what `-q` does not silence.
+fn log_faults(entry: &Entry) {
+    if entry.level != "info" {
+        log(entry);
+    }
+}

@@ -1,0 +1,188 @@
+//! Text with its lay-out: what is translated, and what stays around it.
+
+use strata_translate::{Part, Translator};
+
+use crate::error::Answer;
+use crate::html::HtmlDocument;
+use crate::po::PoDocument;
+use crate::srt::SrtDocument;
+
+/// Something to translate, cut into parts.
+pub trait Document: Send + Sync {
+    /// The parts to translate, in order.
+    fn parts(&self) -> &[String];
+
+    /// Whether the translations' alignments are needed.
+    fn aligned(&self) -> bool {
+        false
+    }
+
+    /// Puts it together from the translations of its parts: of each the `choice`-th, or the last if there are fewer.
+    fn render(&self, translations: &[Part], choice: usize) -> String;
+}
+
+/// How text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Plain text.
+    Text,
+    /// HTML, a page or a piece of one.
+    Html,
+    /// SubRip subtitles.
+    Srt,
+    /// A GNU gettext catalogue.
+    Po,
+}
+
+impl Format {
+    /// The format of a file's name.
+    pub fn of_file(name: &str) -> Option<Self> {
+        let (_, extension) = name.rsplit_once('.')?;
+        match extension.to_ascii_lowercase().as_str() {
+            "txt" => Some(Self::Text),
+            "html" | "htm" => Some(Self::Html),
+            "srt" => Some(Self::Srt),
+            "po" => Some(Self::Po),
+            _ => None,
+        }
+    }
+
+    /// The extensions of files that can be translated.
+    pub const EXTENSIONS: [&str; 5] = [".txt", ".html", ".htm", ".srt", ".po"];
+
+    /// Cuts text of this format into parts for a model.
+    ///
+    /// # Errors
+    /// 400 for text that is not of this format, with the line.
+    pub fn read(self, text: &str, translator: &Translator) -> Answer<Box<dyn Document>> {
+        // What has no letters says the same in every language.
+        let says = |line: &str, part: &std::ops::Range<usize>| line[part.clone()].chars().any(char::is_alphabetic);
+        let cut = |line: &str| translator.parts(line).into_iter().filter(|part| says(line, part)).collect();
+        Ok(match self {
+            Self::Text => Box::new(TextDocument::new(text, &cut)),
+            Self::Html => Box::new(HtmlDocument::new(text, &cut)),
+            Self::Srt => Box::new(SrtDocument::new(text, &cut)?),
+            Self::Po => Box::new(PoDocument::new(text, &cut)?),
+        })
+    }
+}
+
+/// Gives the parts of a line as ranges of bytes.
+pub type Cut<'a> = &'a dyn Fn(&str) -> Vec<std::ops::Range<usize>>;
+
+/// The text of a translation.
+pub fn chosen(part: &Part, choice: usize) -> &str {
+    let last = part.candidates.len().saturating_sub(1);
+    part.candidates.get(choice.min(last)).map_or("", |candidate| &candidate.text)
+}
+
+/// Plain text: lines and the space around sentences stay.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TextDocument {
+    pieces: Vec<Piece>,
+    parts: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Piece {
+    /// Stays as it is: line ends, and space at the ends of lines.
+    Keep(String),
+    /// What is between two sentences of a line.
+    Gap(String),
+    /// The part of this number.
+    Part(usize),
+}
+
+impl TextDocument {
+    /// Cuts text into parts.
+    pub fn new(text: &str, cut: Cut<'_>) -> Self {
+        let mut document = Self::default();
+        for line in text.split_inclusive('\n') {
+            let mut at = 0;
+            for range in cut(line) {
+                let before = line[at..range.start].to_string();
+                document.pieces.push(if at == 0 { Piece::Keep(before) } else { Piece::Gap(before) });
+                document.pieces.push(Piece::Part(document.parts.len()));
+                document.parts.push(line[range.clone()].to_string());
+                at = range.end;
+            }
+            document.pieces.push(Piece::Keep(line[at..].to_string()));
+        }
+        document
+    }
+
+    /// As [`Document::render`], from the texts of the translations.
+    pub fn put_together<'a>(&self, translation: impl Fn(usize) -> &'a str) -> String {
+        let mut text = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Keep(kept) => text.push_str(kept),
+                Piece::Part(number) => text.push_str(translation(*number)),
+                // Scripts without spaces have none between sentences, whatever the source's has.
+                Piece::Gap(_) if text.ends_with(['。', '！', '？']) => {}
+                Piece::Gap(gap) if gap.is_empty() => text.push(' '),
+                Piece::Gap(gap) => text.push_str(gap),
+            }
+        }
+        text
+    }
+}
+
+impl Document for TextDocument {
+    fn parts(&self) -> &[String] {
+        &self.parts
+    }
+
+    fn render(&self, translations: &[Part], choice: usize) -> String {
+        self.put_together(|number| translations.get(number).map_or("", |part| chosen(part, choice)))
+    }
+}
+
+/// Cuts lines at full stops; for tests, which have no model.
+#[cfg(test)]
+pub fn cut_at_stops(line: &str) -> Vec<std::ops::Range<usize>> {
+    let mut at = 0;
+    let mut ranges = Vec::new();
+    for unit in line.split_inclusive(['.', '。']) {
+        let start = at + unit.len() - unit.trim_start().len();
+        let end = at + unit.trim_end().len();
+        if start < end {
+            ranges.push(start..end);
+        }
+        at += unit.len();
+    }
+    ranges
+}
+
+/// A translation with one candidate; for tests.
+#[cfg(test)]
+pub fn part(text: &str) -> Part {
+    let candidate = strata_translate::Candidate { text: text.to_string(), ..Default::default() };
+    Part { candidates: vec![candidate], ..Part::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_space_stay() {
+        let text = "  One. Two.\n\n\tThree\r\n";
+        let document = TextDocument::new(text, &cut_at_stops);
+        assert_eq!(document.parts(), ["One.", "Two.", "Three"]);
+        let same: Vec<Part> = document.parts().iter().map(|text| part(text)).collect();
+        assert_eq!(document.render(&same, 0), text);
+        assert_eq!(document.render(&same, 3), text, "without a fourth candidate the last one stands");
+        let wide = [part("一。"), part("二。"), part("三")];
+        assert_eq!(document.render(&wide, 0), "  一。二。\n\n\t三\r\n");
+        let spaced = TextDocument::new("一。二。", &cut_at_stops);
+        assert_eq!(spaced.render(&[part("One."), part("Two.")], 0), "One. Two.");
+    }
+
+    #[test]
+    fn files_are_known_by_their_extension() {
+        assert_eq!(Format::of_file("a/b.SRT"), Some(Format::Srt));
+        assert_eq!((Format::of_file("b.docx"), Format::of_file("po")), (None, None));
+        assert!(Format::EXTENSIONS.iter().all(|extension| Format::of_file(&format!("a{extension}")).is_some()));
+    }
+}

@@ -1,0 +1,66 @@
+//! Translated files that wait for their clients, in memory: a while, and only so many.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How long a file waits.
+const KEPT: Duration = Duration::from_secs(600);
+/// Bytes of all files that wait; beyond them the oldest go.
+const MOST_BYTES: usize = 64 << 20;
+
+/// Files by name. Names cannot be guessed.
+#[derive(Debug, Default)]
+pub struct Downloads {
+    files: Mutex<VecDeque<Waiting>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    name: String,
+    content: String,
+    since: Instant,
+}
+
+impl Downloads {
+    /// Keeps a file whose name ends in `suffix`, and gives its name.
+    ///
+    /// # Errors
+    /// A system that gives no random numbers.
+    pub fn keep(&self, suffix: &str, content: String) -> Result<String, String> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|e| e.to_string())?;
+        let name: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + suffix;
+        let mut files = self.files.lock().map_err(|e| e.to_string())?;
+        let now = Instant::now();
+        files.push_back(Waiting { name: name.clone(), content, since: now });
+        files.retain(|file| now.duration_since(file.since) < KEPT);
+        while files.len() > 1 && files.iter().map(|file| file.content.len()).sum::<usize>() > MOST_BYTES {
+            files.pop_front();
+        }
+        Ok(name)
+    }
+
+    /// A file that is still there.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let files = self.files.lock().ok()?;
+        let fits = |file: &&Waiting| file.name == name && file.since.elapsed() < KEPT;
+        files.iter().find(fits).map(|file| file.content.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_by_their_own_name_and_the_oldest_make_room() {
+        let downloads = Downloads::default();
+        let first = downloads.keep(".de.txt", "a".repeat(MOST_BYTES)).unwrap();
+        assert_eq!(downloads.get(&first).unwrap().len(), MOST_BYTES);
+        let second = downloads.keep(".de.txt", "b".into()).unwrap();
+        assert!(first != second && second.ends_with(".de.txt") && second.len() > 32);
+        assert_eq!((downloads.get(&first), downloads.get(&second)), (None, Some("b".into())));
+        assert_eq!(downloads.get("../etc/passwd"), None);
+    }
+}

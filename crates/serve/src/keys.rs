@@ -1,0 +1,219 @@
+//! API keys: a file has the SHA-256 of each, so that whoever reads it has no key. Keys are drawn at random and long, so that no
+//! slow hash is needed.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use crate::error::{Answer, ApiError, Error};
+
+/// The keys of a file.
+#[derive(Debug)]
+pub struct Keys {
+    keys: Vec<Key>,
+    buckets: Mutex<HashMap<usize, Bucket>>,
+}
+
+#[derive(Debug)]
+struct Key {
+    name: String,
+    hash: [u8; 32],
+    /// Requests per minute; 0 is no limit.
+    rate: u32,
+    /// Characters translated since the start.
+    characters: AtomicU64,
+}
+
+/// What a key may still send: it fills up with time.
+#[derive(Debug)]
+struct Bucket {
+    requests: f64,
+    at: Instant,
+}
+
+/// Who a request is from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    place: usize,
+    /// The key's name.
+    pub name: String,
+}
+
+/// A new key and the line of the file for it.
+///
+/// # Errors
+/// A name with white space; a system that gives no random numbers.
+pub fn new_key(name: &str, rate: u32) -> Result<(String, String), Error> {
+    if name.is_empty() || name.contains(char::is_whitespace) || name.starts_with('#') {
+        return Err(Error::Settings(format!("`{name}` is no name of a key; give a word")));
+    }
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes).map_err(|e| Error::Settings(format!("the system gives no random numbers: {e}")))?;
+    let key = hex(&bytes);
+    let line = format!("{name} {} {rate}", hex(&hash(&key)));
+    Ok((key, line))
+}
+
+fn hash(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+impl Keys {
+    /// Reads a file of lines `NAME SHA256 REQUESTS_PER_MINUTE`; empty lines and those that begin with `#` are skipped.
+    ///
+    /// # Errors
+    /// A file that cannot be read; the first line that is no such line, by its number.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Io { action: format!("read {}", path.display()), source })?;
+        Self::parse(&text).map_err(|(line, what)| Error::Settings(format!("{}: line {line}: {what}", path.display())))
+    }
+
+    fn parse(text: &str) -> Result<Self, (usize, String)> {
+        let mut keys: Vec<Key> = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let [name, hash, rate] = fields.as_slice() else {
+                return Err((number + 1, "not `NAME SHA256 REQUESTS_PER_MINUTE`; make one with --new-key NAME".into()));
+            };
+            let hash = unhex(hash).ok_or((number + 1, "the second word is no SHA-256 in hexadecimal".into()))?;
+            let rate =
+                rate.parse().map_err(|_| (number + 1, format!("`{rate}` is no number of requests per minute")))?;
+            if keys.iter().any(|key| key.name == *name) {
+                return Err((number + 1, format!("a second key named `{name}`")));
+            }
+            keys.push(Key { name: (*name).to_string(), hash, rate, characters: AtomicU64::new(0) });
+        }
+        Ok(Self { keys, buckets: Mutex::default() })
+    }
+
+    /// The client of a key, if its rate allows another request.
+    ///
+    /// # Errors
+    /// 403 for no key or a wrong one, 429 beyond the rate.
+    pub fn admit(&self, key: Option<&str>) -> Answer<Client> {
+        self.admit_at(key, Instant::now())
+    }
+
+    fn admit_at(&self, key: Option<&str>, now: Instant) -> Answer<Client> {
+        let key = key.ok_or_else(|| ApiError::forbidden("this server asks for an API key; none was given"))?;
+        let hash = hash(key);
+        // All are looked at whichever fits, so that time tells nothing.
+        let (mut found, mut place) = (Choice::from(0), 0u64);
+        for (i, known) in self.keys.iter().enumerate() {
+            let same = known.hash.ct_eq(&hash);
+            place = u64::conditional_select(&place, &(i as u64), same);
+            found |= same;
+        }
+        if !bool::from(found) {
+            return Err(ApiError::forbidden("Invalid API key"));
+        }
+        let place = place as usize;
+        let key = &self.keys[place];
+        if key.rate > 0 {
+            self.take(place, f64::from(key.rate), now)?;
+        }
+        Ok(Client { place, name: key.name.clone() })
+    }
+
+    fn take(&self, place: usize, per_minute: f64, now: Instant) -> Answer<()> {
+        let mut buckets = self.buckets.lock().map_err(|_| ApiError::internal("the keys cannot be counted"))?;
+        let bucket = buckets.entry(place).or_insert(Bucket { requests: per_minute, at: now });
+        let seconds = now.saturating_duration_since(bucket.at).as_secs_f64();
+        bucket.requests = (bucket.requests + seconds * per_minute / 60.0).min(per_minute);
+        bucket.at = now;
+        if bucket.requests < 1.0 {
+            let wait = ((1.0 - bucket.requests) * 60.0 / per_minute).ceil() as u64;
+            return Err(ApiError::busy(format!("this key may send {per_minute} requests per minute"), wait.max(1)));
+        }
+        bucket.requests -= 1.0;
+        Ok(())
+    }
+
+    /// Counts characters that a client had translated.
+    pub fn count(&self, client: &Client, characters: usize) {
+        self.keys[client.place].characters.fetch_add(characters as u64, Ordering::Relaxed);
+    }
+
+    /// Characters that a client had translated since the start.
+    pub fn characters(&self, client: &Client) -> u64 {
+        self.keys[client.place].characters.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_known_by_their_hash_and_wrong_ones_refused() {
+        let (key, line) = new_key("alice", 0).unwrap();
+        let (other, other_line) = new_key("bob", 5).unwrap();
+        assert!(key.len() == 48 && key != other && !line.contains(&key));
+        let keys = Keys::parse(&format!("# ours\n\n{line}\n{other_line}\n")).unwrap();
+        assert_eq!(keys.admit(Some(&key)).unwrap().name, "alice");
+        let bob = keys.admit(Some(&other)).unwrap();
+        assert_eq!(bob.name, "bob");
+        keys.count(&bob, 7);
+        keys.count(&bob, 5);
+        assert_eq!(keys.characters(&bob), 12);
+        for wrong in [None, Some(""), Some("alice"), Some(&key[1..]), Some(line.split(' ').nth(1).unwrap())] {
+            assert_eq!(keys.admit(wrong).unwrap_err().status, StatusCode::FORBIDDEN, "{wrong:?}");
+        }
+        assert!(new_key("a b", 0).is_err() && new_key("", 0).is_err());
+    }
+
+    #[test]
+    fn rates_hold_and_recover() {
+        let (key, line) = new_key("alice", 3).unwrap();
+        let keys = Keys::parse(&line).unwrap();
+        let now = Instant::now();
+        (0..3).for_each(|_| assert!(keys.admit_at(Some(&key), now).is_ok()));
+        let refused = keys.admit_at(Some(&key), now).unwrap_err();
+        assert_eq!((refused.status, refused.retry_after), (StatusCode::TOO_MANY_REQUESTS, Some(20)));
+        assert!(keys.admit_at(Some(&key), now + Duration::from_secs(21)).is_ok());
+        assert!(keys.admit_at(Some(&key), now + Duration::from_secs(22)).is_err());
+    }
+
+    #[test]
+    fn a_line_that_is_none_is_named() {
+        let good = new_key("a", 1).unwrap().1;
+        for (text, line, word) in [
+            ("alice".to_string(), 1, "NAME SHA256"),
+            (format!("{good}\nb 12 3"), 2, "SHA-256"),
+            (format!("{good}\n{good}"), 2, "second key named `a`"),
+            (good.strip_suffix(" 1").unwrap().to_string() + " fast", 1, "`fast`"),
+        ] {
+            let (at, what) = Keys::parse(&text).unwrap_err();
+            assert!(at == line && what.contains(word), "{at} {what}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Connections: accepted up to a limit, given only so much time, and let finish when the server is told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
+use tower::ServiceExt;
+
+use crate::app::{App, Peer};
+use crate::error::Error;
+use crate::log::Entry;
+use crate::metrics::During;
+
+/// Serves until `stop` is done, then lets requests under way finish.
+///
+/// # Errors
+/// An origin that is none. Faults of single connections are theirs alone.
+pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let router = app.router()?;
+    let limits = app.settings.connection.clone();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time)
+        .max_headers(limits.headers)
+        .max_buf_size(limits.header_bytes.max(8192))
+        .keep_alive(true);
+    let graceful = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(limits.connections));
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = accept(&listener, &room) => accepted,
+        };
+        let (stream, peer, place) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Too many open files and the like: others may end meanwhile.
+                (app.settings.log)(&Entry::new("warning", "server", format!("cannot accept a connection: {error}")));
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let counted = app.metrics.during(During::Connection);
+        // Answers are small: what is written goes at once.
+        let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(limits.body_time));
+        let router = router.clone();
+        let service = service_fn(move |request| answer(router.clone(), peer, request));
+        let header_time = limits.header_time;
+        let (http, watcher, tls) = (http.clone(), graceful.watcher(), app.tls.clone());
+        tokio::spawn(async move {
+            // A client that breaks off is no fault of ours.
+            let _ = match tls {
+                None => watcher.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service)).await,
+                Some(tls) => {
+                    let hands = tokio::time::timeout(header_time, tls.accept(Box::pin(stream))).await;
+                    let Ok(Ok(stream)) = hands else { return };
+                    watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await
+                }
+            };
+            drop((counted, place));
+        });
+    }
+    drop(listener);
+    let waiting = graceful.count();
+    (app.settings.log)(&Entry::new("info", "server", format!("stopping; {waiting} connections to finish")));
+    if tokio::time::timeout(limits.drain_time, graceful.shutdown()).await.is_err() {
+        (app.settings.log)(&Entry::new("warning", "server", "requests under way were broken off"));
+    }
+    (app.settings.log)(&Entry::new("info", "server", "stopped"));
+    Ok(())
+}
+
+type Accepted = (TcpStream, Peer, tokio::sync::OwnedSemaphorePermit);
+
+/// The next connection, once there is room for it.
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> std::io::Result<Accepted> {
+    let place = room.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, Peer(peer), place))
+}
+
+async fn answer(
+    router: Router,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Result<axum::response::Response, std::convert::Infallible> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(peer);
+    router.oneshot(request).await
+}
