@@ -1,6 +1,8 @@
 //! The `strata` command: multilingual machine translation with Mixture-of-Experts Transformers.
 
 mod allocator;
+mod analysis_table;
+mod analyze;
 mod bench;
 mod evaluate;
 mod export;
@@ -10,6 +12,8 @@ mod prepare;
 mod quickstart;
 mod score;
 mod score_table;
+mod study;
+mod study_table;
 mod terminal;
 mod train;
 mod translate;
@@ -71,6 +75,10 @@ enum Command {
     Score(score::Arguments),
     /// Write a model in another form: packed for fast loading, or for CTranslate2
     Export(export::Arguments),
+    /// Train and compare the variants of a recipe
+    Study(study::Arguments),
+    /// Show the capacity and the experts that directions, languages and subwords ask for
+    Analyze(analyze::Arguments),
     /// State the parameters and FLOPs of a recipe or a model
     Inspect(inspect::Arguments),
     /// Measure this machine
@@ -122,6 +130,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Evaluate(arguments) => evaluate::run(&arguments, &terminal),
         Command::Score(arguments) => score::run(&arguments, &terminal),
         Command::Export(arguments) => export::run(&arguments, &terminal),
+        Command::Study(arguments) => study::run(&arguments, threads, &terminal),
+        Command::Analyze(arguments) => analyze::run(&arguments, threads, &terminal),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }

@@ -1,0 +1,19 @@
+//! What the models of a corpus are worth and what each language asks of them.
+//!
+//! [`analyze`] records the routing of a corpus and reports requested capacity (RC) and the use of the experts;
+//! [`study`] trains a grid of models with everything else equal and compares them; [`report`] draws it into one HTML file.
+
+pub mod analysis;
+pub mod counts;
+mod error;
+mod frequency;
+pub mod report;
+mod routed;
+pub mod similarity;
+pub mod study;
+mod summary;
+
+pub use analysis::{Analysis, AnalyzeOptions, analyze};
+pub use error::Error;
+pub use frequency::Frequencies;
+pub use routed::{RoutedModel, RoutedPair};

@@ -1,0 +1,5 @@
+//! Analyses and studies as one HTML file.
+
+mod colour;
+
+pub use colour::colour;
