@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 use strata_study::{Analysis, AnalyzeOptions, RoutedModel};
 
@@ -14,7 +15,7 @@ use crate::{Outcome, analysis_table, print, print_json};
     after_help = "Routes the sentences of a prepared corpus with their references as translations. RC is requested \
                         capacity: the strata that a token visits in an expert block. Examples:\n  \
                         strata analyze runs/quickstart runs/quickstart-data/prepared\n  \
-                        strata analyze runs/docs-smoe-4-4 data/docs-prepared --max-sentences 200\n  \
+                        strata analyze runs/docs-smoe-4-4 data/docs-prepared --html capacity.html --max-sentences 200\n  \
                         strata analyze runs/docs-smoe-4-4 data/docs-prepared --directions en-de,de-en --json"
 )]
 pub struct Arguments {
@@ -37,6 +38,9 @@ pub struct Arguments {
     /// List only subwords that occur this often in a direction's text
     #[arg(long, default_value_t = 5, value_name = "N")]
     min_count: u32,
+    /// Write a report with plots: one file that needs no network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Print everything as JSON, the lists of subwords as well
     #[arg(long)]
     json: bool,
@@ -53,10 +57,17 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     };
     let model = RoutedModel::open(&arguments.model, options.threads)?;
     let analysis = analyze_shown(&model, &arguments.data, &options, terminal)?;
+    if let Some(path) = &arguments.html {
+        let page = strata_study::report::of_analysis(&analysis)?;
+        std::fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     if arguments.json {
         print_json(&analysis)?;
     } else {
         print(&analysis_table::render(&analysis, std::io::stdout().is_terminal()))?;
+    }
+    if let Some(path) = &arguments.html {
+        terminal.say(&labelled("written", &path.display().to_string()));
     }
     Ok(Outcome::Done)
 }

@@ -9,6 +9,7 @@ mod export;
 mod fetch;
 mod inspect;
 mod prepare;
+mod prune;
 mod quickstart;
 mod score;
 mod score_table;
@@ -79,6 +80,8 @@ enum Command {
     Study(study::Arguments),
     /// Show the capacity and the experts that directions, languages and subwords ask for
     Analyze(analyze::Arguments),
+    /// Drop the experts that some languages use least, and say what it costs them
+    Prune(prune::Arguments),
     /// State the parameters and FLOPs of a recipe or a model
     Inspect(inspect::Arguments),
     /// Measure this machine
@@ -132,6 +135,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Export(arguments) => export::run(&arguments, &terminal),
         Command::Study(arguments) => study::run(&arguments, threads, &terminal),
         Command::Analyze(arguments) => analyze::run(&arguments, threads, &terminal),
+        Command::Prune(arguments) => prune::run(&arguments, threads, &terminal),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }

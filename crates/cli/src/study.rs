@@ -62,7 +62,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     } else {
         print(&study_table::render(&result))?;
     }
-    terminal.say(&labelled("study", &format!("{}/study.json, study.csv", study.output().display())));
+    terminal.say(&labelled("study", &format!("{}/study.html, study.json, study.csv", study.output().display())));
     let left = result.runs.iter().filter(|run| run.status != Status::Done).count();
     if left > 0 {
         terminal.say(&format!("{left} runs are not done; go on with: strata study {}", arguments.study.display()));

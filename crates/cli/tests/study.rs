@@ -21,7 +21,7 @@ fn analyze_reports_the_requested_capacity() {
     }
     assert!(ran.err.contains("4 directions, 24 sentences"), "{ran}");
     let json = here.strata("analyze ../run ../prepared --max-sentences 6 --min-count 1 --json").succeeds().json();
-    assert_eq!((&json["sentences"], &json["dropped"], &json["strata"]), (&24.into(), &0.into(), &[2, 2].into()));
+    assert_eq!((&json["sentences"], &json["dropped"], &json["strata"]), (&24.into(), &0.into(), &Value::from([2, 2])));
     let blocks = json["blocks"].as_array().unwrap();
     assert_eq!(blocks.len(), 2);
     for block in blocks {
@@ -255,4 +255,161 @@ fn studies_that_cannot_be_are_refused_and_other_settings_are_not_mixed_in() {
     let other = here.strata("study study.toml --only dense --set train.updates=9");
     assert_eq!(other.code, Some(1), "{other}");
     assert!(other.out.contains("begun with other settings"), "{other}");
+}
+
+#[test]
+fn reports_are_one_file_that_needs_nothing_else() {
+    let here = study("study-report");
+    here.strata("analyze ../run ../prepared --max-sentences 4 --min-count 1 --html capacity.html").succeeds();
+    here.strata("study study.toml --only moe-4.seed1,smoe-2-2.seed1").succeeds();
+    for (file, words) in [
+        (
+            "capacity.html",
+            ["RC by direction", "RC by block", "frequency rank", "expert use by language", "routed alike"],
+        ),
+        ("out/study.html", ["Scores", "Training", "Translations side by side", "SMoE-2-2", "expert use by language"]),
+    ] {
+        let page = here.read(file);
+        for word in words {
+            assert!(page.contains(word), "{file} has no `{word}`");
+        }
+        assert!(
+            page.starts_with("<!doctype html>") && page.contains("name=\"viewport\"") && page.contains("@media print")
+        );
+        for (opened, closed) in
+            [("<svg", "</svg>"), ("<table", "</table>"), ("<figure", "</figure>"), ("<details", "</details>")]
+        {
+            assert_eq!(page.matches(opened).count(), page.matches(closed).count(), "{file}: {opened}");
+        }
+        assert!(page.matches("<svg").count() >= 4, "{file}");
+        // No address but the name of SVG's own namespace, nothing that is loaded.
+        let without = page.replace("http://www.w3.org/2000/svg", "");
+        for outside in ["http:", "https:", "src=", "@import", "url(", "<link"] {
+            assert!(!without.contains(outside), "{file} has {outside}");
+        }
+    }
+}
+
+#[test]
+fn reports_look_right_in_a_browser() {
+    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
+        std::process::Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
+    }) else {
+        println!(
+            "SKIPPED: no Chromium here, so nobody has looked at the report; install the package chromium to run this test"
+        );
+        return;
+    };
+    let here = folder("browser");
+    here.strata("analyze ../run ../prepared --max-sentences 4 --min-count 1 --html page.html").succeeds();
+    let page = here.path("page.html");
+    let open = |arguments: &[String]| {
+        let mut command = std::process::Command::new(browser);
+        command.args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+        ]);
+        command.args(["--disable-component-update", "--disable-sync", "--disable-quic"]);
+        command.arg(format!("--user-data-dir={}", here.path("profile").display()));
+        command.args(arguments).arg(format!("file://{}", page.display()));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    // A page that measures itself on a phone's width: the body must not be wider than the window, plots must not stick out.
+    let measure = "<script>addEventListener('load',()=>{const wide=[...document.querySelectorAll('svg,p,h1,h2,h3')]\
+                   .filter(e=>e.getBoundingClientRect().right>innerWidth+1).length;document.title='window '+innerWidth+\
+                   ' body '+document.documentElement.scrollWidth+' out '+wide+' plots '+document.querySelectorAll('svg').length})</script>";
+    let whole = here.read("page.html");
+    here.write("page.html", whole.replace("</body>", &format!("{measure}</body>")));
+    for width in [500, 1280] {
+        let dom = open(&["--dump-dom".to_string(), format!("--window-size={width},900")]);
+        let title = dom.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).expect(&dom).0;
+        let numbers: Vec<u32> = title.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let [window, body, out, plots] = numbers[..] else { panic!("`{title}`") };
+        assert!(body <= window && out == 0 && plots >= 4, "`{title}` at {width}");
+    }
+    let picture = here.path("page.png");
+    open(&[format!("--screenshot={}", picture.display()), "--window-size=500,2400".to_string()]);
+    let bytes = std::fs::read(&picture).unwrap();
+    assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 20_000, "{} bytes", bytes.len());
+}
+
+#[test]
+fn a_pruned_model_is_smaller_and_still_a_model() {
+    let here = folder("prune");
+    let text = "The old dog sees the cat.\nThe children like songs.\nA bird sings in the garden.\n";
+    let prune = "prune ../run --data ../prepared --languages qaa --limit 4 --beam 2";
+    let whole = here.strata(&format!("{prune} --keep 1.0 --output whole --json")).succeeds().json();
+    assert_eq!(whole["strata_after"], Value::from([2, 2]));
+    assert!((number(&whole["mass_kept"]) - 1.0).abs() < 1e-9);
+    assert_eq!(whole["before"]["averages"], whole["after"]["averages"]);
+    let same = std::fs::read(here.path("../run/best/model.safetensors")).unwrap();
+    assert!(same == std::fs::read(here.path("whole/model.safetensors")).unwrap());
+    let plain = here.strata_reading("translate ../run --to qaa --scores --nbest 2", text).succeeds();
+    let kept = here.strata_reading("translate whole --to qaa --scores --nbest 2", text).succeeds();
+    assert_eq!(plain.out, kept.out);
+
+    // Three of four experts; the last stratum keeps the two that a token chooses there.
+    let half = here.strata(&format!("{prune} --keep 0.75 --output half --json")).succeeds().json();
+    assert_eq!((&half["strata_before"], &half["strata_after"]), (&Value::from([2, 2]), &Value::from([1, 2])));
+    assert_eq!(half["directions"], Value::from(["en-qaa", "qaa-en"]));
+    for block in half["blocks"].as_array().unwrap() {
+        let importance: Vec<f64> = block["importance"].as_array().unwrap().iter().map(number).collect();
+        let first = usize::from(importance[1] > importance[0]);
+        assert_eq!(block["kept"], Value::from([first, 2, 3]), "{block}");
+    }
+    let inspected = here.strata("inspect half --json").succeeds().json();
+    assert_eq!(inspected["parameters"], half["parameters_after"]);
+    assert!(half["parameters_after"].as_u64() < half["parameters_before"].as_u64());
+    let (old, new) = (number(&half["parameters_before"]), number(&half["parameters_after"]));
+    // Two blocks lose an expert (two matrices of 16 x 32 with biases) and a row of the first gate.
+    assert_eq!(old - new, 2.0 * (2.0 * 16.0 * 32.0 + 32.0 + 16.0 + 16.0));
+    here.strata_reading("translate half --to qaa", text).succeeds();
+    here.strata("evaluate half ../prepared --limit 2 --beam 1").succeeds();
+    here.strata("export half packed").succeeds();
+    let analysed = here.strata("analyze half ../prepared --max-sentences 2 --json").succeeds().json();
+    assert_eq!(analysed["strata"], Value::from([1, 2]));
+    // The experts that stay are those of before under new numbers, and so are their rows of the gates.
+    let (old, new) = ("../run/best/model.safetensors", "half/model.safetensors");
+    let [old, new] = [old, new].map(|file| strata_store::TensorFile::open(here.path(file)).unwrap());
+    for (block, path) in half["blocks"].as_array().unwrap().iter().zip(["encoder", "decoder"]) {
+        let path = format!("{path}.layers.1.block");
+        let kept: Vec<usize> = block["kept"].as_array().unwrap().iter().map(|e| e.as_u64().unwrap() as usize).collect();
+        for (now, before) in kept.iter().enumerate() {
+            for weight in ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"] {
+                let bytes = |file: &strata_store::TensorFile, expert: usize| {
+                    file.view(&format!("{path}.experts.{expert}.{weight}")).unwrap().bytes.to_vec()
+                };
+                assert!(bytes(&new, now) == bytes(&old, *before), "{path} {now} {weight}");
+            }
+            let gate = |file: &strata_store::TensorFile, row: usize| {
+                file.view(&format!("{path}.gate.0.weight")).unwrap().bytes[row * 64..][..64].to_vec()
+            };
+            assert!(gate(&new, now) == gate(&old, *before), "{path}, row {now} of the gate");
+        }
+    }
+    // A model without strata, all languages, figures for people.
+    let moe = "--set model.kind=moe --set model.strata=[] --set model.experts=4 --set train.updates=4";
+    here.strata(&format!("train ../tiny.toml --output moe {moe}")).succeeds();
+    let ran =
+        here.strata("prune moe --data ../prepared --languages qaa,qab --keep 0.5 --limit 3 --beam 1 --output small");
+    let ran = ran.succeeds();
+    assert!(ran.out.contains("MoE-2: strata [4] -> [2]") && ran.out.contains("from en (2)"), "{ran}");
+}
+
+#[test]
+fn pruning_that_cannot_be_is_refused() {
+    let here = folder("prune-bad");
+    let prune = "prune ../run --data ../prepared --output out";
+    here.refuses(&format!("{prune} --languages qaa --keep 0"), &["keep = 0", "above 0"]);
+    here.refuses(&format!("{prune} --languages qaa --keep 1.5"), &["keep = 1.5"]);
+    here.refuses(&format!("{prune} --languages qax --keep 0.5"), &["qax", "did you mean"]);
+    here.refuses("prune nowhere --data ../prepared --languages qaa --keep 0.5 --output out", &["nowhere"]);
+    here.refuses("prune ../run --data nowhere --languages qaa --keep 0.5 --output out", &["nowhere"]);
+    here.write("out/mine", "");
+    here.refuses(&format!("{prune} --languages qaa --keep 0.5"), &["out exists", "--overwrite"]);
 }

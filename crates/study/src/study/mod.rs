@@ -315,12 +315,18 @@ impl Study {
         Ok(Statistics::collect(metric, &lines("hyp")?, &[&lines("ref")?])?)
     }
 
-    /// Writes `study.json` and `study.csv` into the study's folder.
+    /// Writes `study.json`, `study.csv` and the report `study.html` into the study's folder.
     ///
     /// # Errors
     /// Files that cannot be read or written.
     pub fn write(&self) -> Result<StudyResult, Error> {
         let result = self.result()?;
+        let mut analyses = Vec::new();
+        for (planned, result) in self.plan.iter().zip(&self.results).filter(|(_, r)| r.status == Status::Done) {
+            analyses.extend(self.analysis(planned)?.map(|analysis| (result.id.clone(), analysis)));
+        }
+        let page = crate::report::of_study(&result, &analyses)?;
+        strata_store::write_file(self.file.output.join("study.html"), page.as_bytes())?;
         write_json(&self.file.output.join("study.json"), &result)?;
         strata_store::write_file(self.file.output.join("study.csv"), csv::render(&result).as_bytes())?;
         Ok(result)
