@@ -238,7 +238,12 @@ pub(crate) fn lines(lines: &[Line], across: &str, up: &str) -> Result<String, Er
     let all = || lines.iter().flat_map(|line| line.points.iter());
     let last = all().map(|p| p.0).fold(1.0, f64::max);
     let (low, high) = all().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), p| (low.min(p.1), high.max(p.1)));
-    let (low, high) = if low < high { (low, high) } else { (0.0, low.max(1.0) + 1.0) };
+    let (low, high) = match low < high {
+        true => (low, high),
+        // One value, or none: an axis needs an extent.
+        false if low.is_finite() => (low - 1.0, low + 1.0),
+        false => (0.0, 1.0),
+    };
     let room = 0.05 * (high - low);
     draw(320, |area| {
         let mut chart = ChartBuilder::on(area)
