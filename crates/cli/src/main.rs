@@ -1,16 +1,21 @@
 //! The `strata` command: multilingual machine translation with Mixture-of-Experts Transformers.
 
 mod allocator;
+mod analysis_table;
+mod analyze;
 mod bench;
 mod evaluate;
 mod export;
 mod fetch;
 mod inspect;
 mod prepare;
+mod prune;
 mod quickstart;
 mod score;
 mod score_table;
 mod serve;
+mod study;
+mod study_table;
 mod terminal;
 mod train;
 mod translate;
@@ -77,6 +82,12 @@ enum Command {
     Serve(serve::Arguments),
     /// Write a model in another form: packed for fast loading, or for CTranslate2
     Export(export::Arguments),
+    /// Train and compare the variants of a recipe
+    Study(study::Arguments),
+    /// Show the capacity and the experts that directions, languages and subwords ask for
+    Analyze(analyze::Arguments),
+    /// Drop the experts that some languages use least, and say what it costs them
+    Prune(prune::Arguments),
     /// State the parameters and FLOPs of a recipe or a model
     Inspect(inspect::Arguments),
     /// Measure this machine
@@ -130,6 +141,9 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Vocabulary(arguments) => vocabulary::run(&arguments, &terminal),
         Command::Serve(arguments) => serve::run(&arguments, &terminal),
         Command::Export(arguments) => export::run(&arguments, &terminal),
+        Command::Study(arguments) => study::run(&arguments, threads, &terminal),
+        Command::Analyze(arguments) => analyze::run(&arguments, threads, &terminal),
+        Command::Prune(arguments) => prune::run(&arguments, threads, &terminal),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use strata_corpus::prepare::Options as PrepareOptions;
-use strata_recipe::{Recipe, RecipeFile};
+use strata_recipe::{Kind, Recipe, RecipeFile};
 use strata_train::Stopped;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
@@ -95,7 +95,10 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     let evaluation = evaluate_shown(&translator, &prepared, &options, &metrics, terminal)?;
     let report = score_table::render(&evaluation) + &examples(&evaluation);
     std::fs::write(output.join("report.txt"), &report)?;
-    print(&format!("\n{report}\n{}", next(&model, output, &prepared, &evaluation)))?;
+    print(&format!(
+        "\n{report}\n{}",
+        next(&model, output, &prepared, &evaluation, translator.config().kind != Kind::Dense)
+    ))?;
     Ok(Outcome::Done)
 }
 
@@ -170,13 +173,20 @@ fn examples(evaluation: &Evaluation) -> String {
     text
 }
 
-fn next(model: &Path, output: &Path, prepared: &Path, evaluation: &Evaluation) -> String {
+fn next(model: &Path, output: &Path, prepared: &Path, evaluation: &Evaluation, experts: bool) -> String {
     let to = evaluation.directions.iter().find(|d| d.source == "en").map_or("en", |d| d.target.as_str());
     let (model, output, prepared) = (model.display(), output.display(), prepared.display());
+    let analyze = if experts {
+        let page = "capacity.html     (which language asks for how much)";
+        format!("strata analyze {model} {prepared} --html {output}/{page}\n        ")
+    } else {
+        String::new()
+    };
     format!(
         "model   {model}\nreport  {output}/report.txt, translations in {output}/translations, curves in {output}/tensorboard\n\
          next    echo 'Click the icon to open the file.' | strata translate {model} --to {to}\n        \
          strata evaluate {model} {prepared}\n        \
+         {analyze}\
          strata quickstart --variant dense --output runs/quickstart-dense\n        \
          strata train recipes/docs.toml --variant smoe-4-4     (after: strata fetch docs; strata prepare data/docs ...)\n"
     )

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -49,6 +49,9 @@ pub struct Arguments {
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
+    /// Save and stop when the program that started this one ends
+    #[arg(long, hide = true)]
+    stop_with_parent: bool,
 }
 
 /// Parses `KEY=VALUE`.
@@ -58,6 +61,9 @@ pub fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    if arguments.stop_with_parent {
+        stop_with_parent()?;
+    }
     if arguments.keys {
         print(&strata_recipe::render_keys())?;
         return Ok(Outcome::Done);
@@ -146,9 +152,31 @@ fn watch(start: Start, terminal: &Terminal) -> anyhow::Result<Summary> {
     Ok(summary)
 }
 
-/// Set by Ctrl-C or SIGTERM; a second one ends the program at once.
-fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
+/// Raises the stop flag once the parent process is gone: a killed study leaves no training behind that holds its run.
+#[cfg(unix)]
+fn stop_with_parent() -> anyhow::Result<()> {
+    let (stop, parent) = (stop_flag()?, std::os::unix::process::parent_id());
+    std::thread::spawn(move || {
+        while std::os::unix::process::parent_id() == parent {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn stop_with_parent() -> anyhow::Result<()> {
+    Ok(())
+}
+
+/// Set by Ctrl-C or SIGTERM; a second one ends the program at once. Every call gives the same flag.
+pub fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    if let Some(flag) = FLAG.get() {
+        return Ok(Arc::clone(flag));
+    }
+    let stop = Arc::clone(FLAG.get_or_init(Arc::default));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {

@@ -9,7 +9,7 @@ use crate::gate::{Choices, choose};
 use crate::linear::{Linear, Scratch};
 use crate::model::{Ffn, LinearSpec, Norm, Part, Parts};
 use crate::parallel::{over_rows, room};
-use crate::routing::Tracer;
+use crate::routing::{AtGate, Tracer};
 use crate::workspace::{plain, relu};
 
 /// An expert block with its norms and residual; it takes the place of a layer's whole FFN sub-layer.
@@ -237,7 +237,17 @@ impl ExpertBlock {
         let logits = room(&mut buffers.logits, n * gate.visible);
         gate.product.apply(input, n, logits, plain(threads), &mut scratch[0]);
         buffers.choices.extend(logits.chunks_exact_mut(gate.visible).map(|row| choose(row, self.top_k, self.scale)));
-        tracer.visits(stratum, gate.first, self.top_k, rows, &buffers.choices);
+        let (first, visible, top_k) = (gate.first, gate.visible, self.top_k);
+        // Choosing has turned the logits into probabilities.
+        tracer.visits(AtGate {
+            stratum,
+            first,
+            visible,
+            top_k,
+            rows,
+            choices: &buffers.choices,
+            distributions: logits,
+        });
         let choices = &buffers.choices;
         buffers.dispatch.run(
             &self.experts[gate.first..gate.first + gate.visible],

@@ -11,6 +11,10 @@ pub struct GateVisit {
     pub experts: Vec<u32>,
     /// The gate's probability of each.
     pub probabilities: Vec<f32>,
+    /// The gate's probability of every expert that it sees, which are the block's experts from `first` on.
+    pub distribution: Vec<f32>,
+    /// The first expert that the gate sees.
+    pub first: usize,
 }
 
 /// A token's way through one expert block; the number of visits is its requested capacity (RC).
@@ -32,6 +36,21 @@ pub struct Routing {
     pub source: Vec<TokenRouting>,
     /// Of each token that the decoder read: the first token, then the translation's without the last one that it wrote.
     pub target: Vec<TokenRouting>,
+}
+
+/// What the gate of one stratum chose for the tokens that visit it.
+pub(crate) struct AtGate<'a> {
+    pub stratum: usize,
+    /// Its first visible expert.
+    pub first: usize,
+    pub visible: usize,
+    pub top_k: usize,
+    /// The tokens.
+    pub rows: &'a [u32],
+    /// One for each token.
+    pub choices: &'a [Choices],
+    /// The gate's probabilities `[tokens, visible]`.
+    pub distributions: &'a [f32],
 }
 
 /// Collects the visits of the rows of one pass.
@@ -57,13 +76,14 @@ impl Tracer {
         self.routings.get_mut(row).map(std::mem::take).unwrap_or_default()
     }
 
-    /// Notes the choices of `rows` at the gate of `stratum`, whose first visible expert is `first`.
-    pub fn visits(&mut self, stratum: usize, first: usize, top_k: usize, rows: &[u32], choices: &[Choices]) {
+    /// Notes what a gate chose.
+    pub fn visits(&mut self, gate: AtGate<'_>) {
         if self.wanted.is_empty() {
             return;
         }
+        let AtGate { stratum, first, visible, top_k, rows, choices, distributions } = gate;
         self.routings.resize(self.wanted.len(), Vec::new());
-        for (row, choice) in rows.iter().zip(choices) {
+        for ((row, choice), distribution) in rows.iter().zip(choices).zip(distributions.chunks_exact(visible)) {
             if !self.wanted.get(*row as usize).is_some_and(|wanted| *wanted) {
                 continue;
             }
@@ -76,6 +96,8 @@ impl Tracer {
                     stratum,
                     experts: choice.experts[..top_k].iter().map(|e| e + first as u32).collect(),
                     probabilities: choice.probabilities[..top_k].to_vec(),
+                    distribution: distribution.to_vec(),
+                    first,
                 });
             }
         }

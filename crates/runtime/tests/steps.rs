@@ -92,6 +92,10 @@ fn the_routing_trace_covers_every_token_and_agrees_with_the_kind() {
                         assert_eq!(visit.experts.len(), config.top_k);
                         assert!(visit.experts.iter().all(|e| seen.contains(&(*e as usize))));
                         assert!(visit.probabilities.is_sorted_by(|a, b| a >= b));
+                        assert_eq!((visit.first, visit.distribution.len()), (first, seen.len()));
+                        assert!((visit.distribution.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+                        let chosen = visit.experts.iter().map(|e| visit.distribution[*e as usize - first]);
+                        assert!(chosen.eq(visit.probabilities.iter().copied()));
                     }
                 }
             }

@@ -1,0 +1,143 @@
+//! `strata prune`: a smaller model for some languages, with what it cost them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use strata_store::{Existing, ModelFolder, resolve_model};
+use strata_study::RoutedModel;
+use strata_study::prune::{PruneOptions, PrunePlan, belongs, plan, write};
+use strata_translate::Translator;
+use strata_translate::evaluate::{EvaluateOptions, Evaluation};
+use strata_translate::scores::{Metrics, tokenizer};
+
+use crate::evaluate::evaluate_shown;
+use crate::terminal::{Terminal, labelled, short};
+use crate::translate::Search;
+use crate::{Outcome, print, print_json};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Drops the experts that the languages use least, by the gate mass recorded on the validation split, and writes a \
+                        model folder like any other. Examples:\n  \
+                        strata prune runs/docs-smoe-4-4 --data data/docs-prepared --languages de,fr --keep 0.5 --output models/de-fr\n  \
+                        strata translate models/de-fr --to de < text.en"
+)]
+pub struct Arguments {
+    /// Model folder, checkpoint, or run (its best checkpoint); a model with experts
+    model: PathBuf,
+    /// Prepared folder
+    #[arg(long)]
+    data: PathBuf,
+    /// The languages to keep it for, comma-separated; English need not be named
+    #[arg(long, value_delimiter = ',', required = true, value_name = "LANGS")]
+    languages: Vec<String>,
+    /// Share of each block's experts to keep; every stratum keeps at least one
+    #[arg(long, value_name = "SHARE")]
+    keep: f64,
+    /// Folder to write
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Replace the folder if it is there
+    #[arg(long)]
+    overwrite: bool,
+    /// Sentences of each direction whose routing is recorded, the first ones of the validation split; 0 for all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    max_sentences: usize,
+    /// Test sentences of each direction for the scores before and after, the first ones; 0 for all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    limit: usize,
+    #[command(flatten)]
+    search: Search,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    plan: &'a PrunePlan,
+    /// Share of the gate mass that stays, the mean over blocks.
+    mass_kept: f64,
+    before: &'a Evaluation,
+    after: &'a Evaluation,
+}
+
+pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    anyhow::ensure!(
+        arguments.overwrite || !arguments.output.exists(),
+        "{} exists; choose another folder, or pass --overwrite to replace it",
+        arguments.output.display()
+    );
+    let folder = ModelFolder::open(resolve_model(&arguments.model)?)?;
+    let options = PruneOptions {
+        languages: arguments.languages.clone(),
+        keep: arguments.keep,
+        split: "valid".to_string(),
+        max_sentences: arguments.max_sentences,
+        threads: if threads > 0 { threads } else { std::thread::available_parallelism().map_or(1, usize::from) },
+    };
+    let routed = RoutedModel::open(folder.path(), options.threads)?;
+    let plan = plan(&routed, &arguments.data, &options, &mut |progress| {
+        terminal.progress(&labelled("routing", &format!("{} of {} directions", progress.done, progress.of)));
+    })?;
+    drop(routed);
+    let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
+    let written = write(&folder, &plan, &arguments.output, existing)?;
+    let metrics = Metrics::new(tokenizer("13a")?)?;
+    let placement = arguments.search.place.placement();
+    let evaluated = |model: &std::path::Path| -> anyhow::Result<Evaluation> {
+        let translator = Translator::open(model, &placement)?;
+        let directions = &translator.languages().directions;
+        let wanted = directions.iter().filter(|d| belongs(d, &arguments.languages)).map(|d| d.name());
+        let options = EvaluateOptions {
+            split: "test".to_string(),
+            directions: wanted.collect(),
+            limit: arguments.limit,
+            translate: arguments.search.options()?,
+            keep: None,
+        };
+        evaluate_shown(&translator, &arguments.data, &options, &metrics, terminal)
+    };
+    let (before, after) = (evaluated(folder.path())?, evaluated(&written)?);
+    let report = Report { plan: &plan, mass_kept: plan.mass_kept(), before: &before, after: &after };
+    if arguments.json {
+        print_json(&report)?;
+    } else {
+        print(&table(&report))?;
+    }
+    terminal.say(&labelled("written", &written.display().to_string()));
+    Ok(Outcome::Done)
+}
+
+fn table(report: &Report) -> String {
+    let Report { plan, mass_kept, before, after } = report;
+    let mut text = format!(
+        "{}: strata {:?} -> {:?}, parameters {} -> {}; {:.1} % of the gate mass stays\n",
+        plan.config.name(),
+        plan.strata_before,
+        plan.strata_after,
+        short(plan.parameters_before as f64, ""),
+        short(plan.parameters_after as f64, ""),
+        100.0 * mass_kept
+    );
+    for block in &plan.blocks {
+        let name = format!("{} layer {}", block.side, block.layer);
+        text += &format!("{name:<18} keeps experts {:?}\n", block.kept);
+    }
+    text += &format!("\n{:<24} {:>16} {:>16} {:>8}\n", "BLEU / chrF2", "before", "after", "BLEU");
+    let mut row = |name: String, old: (f64, f64), new: (f64, f64)| {
+        let scores = |(bleu, chrf2): (f64, f64)| format!("{bleu:.2} / {chrf2:.1}");
+        text += &format!("{name:<24} {:>16} {:>16} {:>+8.2}\n", scores(old), scores(new), new.0 - old.0);
+    };
+    for (old, new) in before.directions.iter().zip(&after.directions) {
+        let of = |d: &strata_translate::evaluate::DirectionScore| (d.scores.bleu, d.scores.chrf2);
+        row(old.direction.clone(), of(old), of(new));
+    }
+    for (old, new) in before.averages.iter().zip(&after.averages) {
+        let of = |a: &strata_translate::evaluate::Average| (a.scores.bleu, a.scores.chrf2);
+        row(format!("{} ({})", old.name, old.directions), of(old), of(new));
+    }
+    text
+}

@@ -1,0 +1,131 @@
+//! `strata study`: train and compare the variants of a recipe.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use strata_study::study::results::Status;
+use strata_study::study::{Event, Study, Trainer};
+
+use crate::terminal::{Terminal, duration, labelled, short, thousands};
+use crate::train::{key_value, stop_flag};
+use crate::{Outcome, print, print_json, study_table};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Trains the runs one after another, each an ordinary run of `strata train` in a process of its own, then \
+                        translates, scores and analyses. Stop it at any moment; the same command goes on, and makes nothing \
+                        twice. Examples:\n  \
+                        strata study recipes/study.toml --dry-run\n  \
+                        strata study recipes/study.toml --only moe-8,smoe-4-4\n  \
+                        strata study recipes/study.toml --table --json"
+)]
+pub struct Arguments {
+    /// Study file: a recipe, names for variants and seeds of it, a baseline
+    study: PathBuf,
+    /// Train only these runs, comma-separated: names, or names with a seed such as moe-8.seed1
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    only: Vec<String>,
+    /// Change a key of all recipes; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// Show the runs with their sizes, and train nothing
+    #[arg(long, conflicts_with_all = ["only", "table"])]
+    dry_run: bool,
+    /// Show the results so far, and train nothing
+    #[arg(long, conflicts_with = "only")]
+    table: bool,
+    /// Print the results as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    let mut study = Study::open(&arguments.study, &arguments.set)?;
+    check_names(&study, &arguments.only)?;
+    if arguments.dry_run {
+        return if arguments.json { print_json(&study.results()) } else { print(&study_table::plan(&study)) }
+            .map(|()| Outcome::Done);
+    }
+    if !arguments.table {
+        let trainer = Trainer {
+            program: std::env::current_exe().context("cannot find this program")?,
+            recipe: study.recipe(),
+            threads,
+        };
+        let stop = stop_flag()?;
+        study.run(&trainer, &arguments.only, &stop, &mut |event| shown(event, terminal))?;
+    }
+    let result = study.write()?;
+    if arguments.json {
+        print_json(&result)?;
+    } else {
+        print(&study_table::render(&result))?;
+    }
+    terminal.say(&labelled("study", &format!("{}/study.html, study.json, study.csv", study.output().display())));
+    let left = result.runs.iter().filter(|run| run.status != Status::Done).count();
+    if left > 0 {
+        terminal.say(&format!("{left} runs are not done; go on with: strata study {}", arguments.study.display()));
+    }
+    let failed = result.runs.iter().any(|run| run.status == Status::Failed);
+    Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })
+}
+
+fn check_names(study: &Study, only: &[String]) -> anyhow::Result<()> {
+    let known = || study.plan().iter().flat_map(|planned| [planned.name.as_str(), planned.id.as_str()]);
+    for name in only {
+        if !known().any(|known| known == name) {
+            let hint =
+                strata_recipe::nearest(name, known()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+            let mut names: Vec<&str> = Vec::new();
+            for planned in study.plan() {
+                if !names.contains(&planned.name.as_str()) {
+                    names.push(&planned.name);
+                }
+            }
+            anyhow::bail!("--only: the study has no run `{name}`{hint} (runs: {})", names.join(", "));
+        }
+    }
+    Ok(())
+}
+
+fn shown(event: &Event, terminal: &Terminal) {
+    match event {
+        Event::Begun { number, of, planned } => {
+            terminal.say(&labelled("run", &format!("{number} of {of}: {}", planned.id)));
+        }
+        Event::Line(line) => {
+            let lasting = ["model ", "validation ", "trained ", "best ", "warning: ", "error: "];
+            if lasting.iter().any(|start| line.starts_with(start)) {
+                terminal.say(line);
+            } else {
+                terminal.progress(&labelled("training", line));
+                terminal.detail(line);
+            }
+        }
+        Event::Measuring(what, progress) => {
+            terminal.progress(&labelled(what, &format!("{} of {} directions", progress.done, progress.of)));
+        }
+        Event::Over(result) => {
+            let id = &result.id;
+            let text = match (result.status, &result.reason, result.average("all")) {
+                (Status::Done, _, Some(all)) => format!(
+                    "{id}: BLEU {:.2}, chrF2 {:.2} over {} directions; {} updates in {}, {}/token",
+                    all.bleu,
+                    all.chrf2,
+                    all.directions,
+                    thousands(result.updates),
+                    duration(result.train_seconds),
+                    short(result.flops_per_token_measured.unwrap_or(result.flops_per_token) as f64, "FLOP")
+                ),
+                (Status::Interrupted, ..) => format!("{id}: stopped at update {}", thousands(result.updates)),
+                (_, Some(reason), _) => {
+                    terminal.warn(&format!("{id} failed: {reason}"));
+                    return;
+                }
+                _ => return,
+            };
+            terminal.say(&labelled("done", &text));
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Sums over routed tokens: requested capacity, use of the experts, entropy, balance; for each direction and block.
+
+use std::collections::HashMap;
+
+use strata_recipe::ModelConfig;
+use strata_runtime::{BlockRouting, TokenRouting};
+
+use crate::routed::RoutedPair;
+
+/// Sums over the tokens that came through one expert block.
+#[derive(Clone, Debug, Default)]
+pub struct BlockCounts {
+    /// Tokens.
+    pub tokens: u64,
+    /// Strata visited, all tokens together.
+    pub visits: u64,
+    /// Tokens that visited 1, 2, ... strata.
+    pub tokens_by_capacity: Vec<u64>,
+    /// What each expert's output was multiplied by, summed over the choices that fell on it.
+    pub mass: Vec<f64>,
+    /// Choices that fell on each expert.
+    pub chosen: Vec<u64>,
+    /// One for each stratum.
+    pub gates: Vec<GateCounts>,
+    /// Of each subword id: tokens, and strata that they visited.
+    pub subwords: HashMap<u32, (u32, u32)>,
+}
+
+/// Sums over the tokens at one gate.
+#[derive(Clone, Debug, Default)]
+pub struct GateCounts {
+    /// Tokens.
+    pub tokens: u64,
+    /// Entropy of the gate's probabilities, nats, summed.
+    pub entropy: f64,
+    /// How often each visible expert was the first choice.
+    pub first: Vec<u64>,
+    /// The probability of each visible expert, summed.
+    pub probability: Vec<f64>,
+}
+
+/// The counts of all expert blocks of one direction, encoder blocks first.
+#[derive(Clone, Debug)]
+pub struct DirectionCounts {
+    /// Pairs.
+    pub sentences: usize,
+    /// One for each expert block.
+    pub blocks: Vec<BlockCounts>,
+}
+
+/// Where an expert block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Whether it is in the decoder.
+    pub decoder: bool,
+    /// Its layer, from 0.
+    pub layer: usize,
+}
+
+/// The expert blocks of a model, encoder blocks first.
+pub fn places(config: &ModelConfig) -> Vec<Place> {
+    let of = |decoder, layers: usize| (0..layers).map(move |layer| Place { decoder, layer });
+    of(false, config.encoder_layers)
+        .chain(of(true, config.decoder_layers))
+        .filter(|place| config.is_expert_layer(place.layer))
+        .collect()
+}
+
+impl BlockCounts {
+    fn new(config: &ModelConfig) -> Self {
+        let gate = |stratum| GateCounts {
+            first: vec![0; config.visible_experts(stratum)],
+            probability: vec![0.0; config.visible_experts(stratum)],
+            ..GateCounts::default()
+        };
+        let (experts, strata) = (config.experts_of_block(), config.strata_of_block().len());
+        Self {
+            tokens_by_capacity: vec![0; strata],
+            mass: vec![0.0; experts],
+            chosen: vec![0; experts],
+            gates: (0..strata).map(gate).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a token's way through the block.
+    fn add(&mut self, id: u32, routing: &BlockRouting) {
+        let visits = routing.visits.len();
+        self.tokens += 1;
+        self.visits += visits as u64;
+        if let Some(tokens) = visits.checked_sub(1).and_then(|v| self.tokens_by_capacity.get_mut(v)) {
+            *tokens += 1;
+        }
+        let of_subword = self.subwords.entry(id).or_default();
+        *of_subword = (of_subword.0 + 1, of_subword.1 + visits as u32);
+        for visit in &routing.visits {
+            // As the block weights its experts: two relative to each other, a single one by its probability.
+            let sum: f32 = if visit.experts.len() > 1 { visit.probabilities.iter().sum() } else { 1.0 };
+            for (expert, probability) in visit.experts.iter().zip(&visit.probabilities) {
+                self.chosen[*expert as usize] += 1;
+                self.mass[*expert as usize] += f64::from(probability / sum.max(f32::EPSILON));
+            }
+            let gate = &mut self.gates[visit.stratum];
+            gate.tokens += 1;
+            if let Some(first) = visit.experts.first() {
+                gate.first[*first as usize - visit.first] += 1;
+            }
+            for (sum, p) in gate.probability.iter_mut().zip(&visit.distribution) {
+                *sum += f64::from(*p);
+                if *p > 0.0 {
+                    gate.entropy -= f64::from(*p) * f64::from(*p).ln();
+                }
+            }
+        }
+    }
+
+    /// Adds another block's sums; both are of blocks of one shape.
+    pub fn merge(&mut self, other: &BlockCounts) {
+        fn add<T: Copy + std::ops::AddAssign>(to: &mut [T], from: &[T]) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
+        }
+        self.tokens += other.tokens;
+        self.visits += other.visits;
+        add(&mut self.tokens_by_capacity, &other.tokens_by_capacity);
+        add(&mut self.mass, &other.mass);
+        add(&mut self.chosen, &other.chosen);
+        for (gate, other) in self.gates.iter_mut().zip(&other.gates) {
+            gate.tokens += other.tokens;
+            gate.entropy += other.entropy;
+            add(&mut gate.first, &other.first);
+            add(&mut gate.probability, &other.probability);
+        }
+        for (id, (tokens, visits)) in &other.subwords {
+            let sum = self.subwords.entry(*id).or_default();
+            *sum = (sum.0 + tokens, sum.1 + visits);
+        }
+    }
+
+    /// Mean requested capacity: strata visited by a token.
+    pub fn requested_capacity(&self) -> f64 {
+        self.visits as f64 / self.tokens.max(1) as f64
+    }
+
+    /// Each expert's share of the gate mass; zeros where no token came.
+    pub fn mass_share(&self) -> Vec<f64> {
+        let all: f64 = self.mass.iter().sum();
+        self.mass.iter().map(|mass| if all > 0.0 { mass / all } else { 0.0 }).collect()
+    }
+
+    /// Mean entropy of the gates' probabilities, nats.
+    pub fn entropy(&self) -> f64 {
+        let tokens: u64 = self.gates.iter().map(|gate| gate.tokens).sum();
+        self.gates.iter().map(|gate| gate.entropy).sum::<f64>() / tokens.max(1) as f64
+    }
+
+    /// The balance loss of training over these tokens, the mean over the gates that saw any: 1 for perfectly even experts.
+    pub fn balance(&self) -> f64 {
+        let seen: Vec<&GateCounts> = self.gates.iter().filter(|gate| gate.tokens > 0).collect();
+        let loss = |gate: &&GateCounts| {
+            let tokens = gate.tokens as f64;
+            let products = gate.first.iter().zip(&gate.probability).map(|(first, p)| *first as f64 * p);
+            gate.first.len() as f64 * products.sum::<f64>() / (tokens * tokens)
+        };
+        seen.iter().map(loss).sum::<f64>() / seen.len().max(1) as f64
+    }
+}
+
+impl DirectionCounts {
+    /// Zeros for the blocks of a model.
+    pub fn new(config: &ModelConfig) -> Self {
+        Self { sentences: 0, blocks: places(config).iter().map(|_| BlockCounts::new(config)).collect() }
+    }
+
+    /// Adds a routed pair; `places` are those of the model.
+    pub fn add(&mut self, places: &[Place], pair: &RoutedPair) {
+        self.sentences += 1;
+        let mut side = |decoder: bool, ids: &[u32], tokens: &[TokenRouting]| {
+            for (id, blocks) in ids.iter().zip(tokens) {
+                for routing in blocks {
+                    let at = places.iter().position(|p| *p == Place { decoder, layer: routing.layer });
+                    if let Some(at) = at {
+                        self.blocks[at].add(*id, routing);
+                    }
+                }
+            }
+        };
+        side(false, &pair.source, &pair.routing.source);
+        side(true, &pair.target, &pair.routing.target);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strata_recipe::Kind;
+    use strata_runtime::{GateVisit, Routing};
+
+    use super::*;
+
+    fn config() -> ModelConfig {
+        ModelConfig {
+            kind: Kind::Smoe,
+            strata: vec![2, 2],
+            encoder_layers: 2,
+            decoder_layers: 2,
+            ..ModelConfig::default()
+        }
+    }
+
+    /// A visit of `stratum` that chose `experts` with these probabilities of the visible experts.
+    fn visit(stratum: usize, experts: [u32; 2], distribution: &[f32]) -> GateVisit {
+        let first = 2 * stratum;
+        GateVisit {
+            stratum,
+            experts: experts.to_vec(),
+            probabilities: experts.iter().map(|e| distribution[*e as usize - first]).collect(),
+            distribution: distribution.to_vec(),
+            first,
+        }
+    }
+
+    #[test]
+    fn tokens_add_up_as_the_paper_counts_them() {
+        let (config, at) = (config(), Place { decoder: false, layer: 1 });
+        assert_eq!(places(&config), [at, Place { decoder: true, ..at }]);
+        let out = BlockRouting { layer: 1, visits: vec![visit(0, [3, 0], &[0.2, 0.1, 0.1, 0.6])] };
+        let on = BlockRouting {
+            layer: 1,
+            visits: vec![visit(0, [0, 1], &[0.5, 0.5, 0.0, 0.0]), visit(1, [2, 3], &[0.75, 0.25])],
+        };
+        let routing = Routing { source: vec![vec![out], vec![on]], target: Vec::new() };
+        let mut counts = DirectionCounts::new(&config);
+        counts.add(&places(&config), &RoutedPair { source: vec![7, 7], target: vec![1], routing });
+        let block = &counts.blocks[0];
+        assert_eq!((block.tokens, block.visits, block.requested_capacity()), (2, 3, 1.5));
+        assert_eq!(block.tokens_by_capacity, [1, 1]);
+        assert_eq!(block.chosen, [2, 1, 1, 2]);
+        let expected = [0.25 + 0.5, 0.5, 0.75, 0.75 + 0.25];
+        block.mass.iter().zip(expected).for_each(|(found, mass)| assert!((found - mass).abs() < 1e-6, "{block:?}"));
+        assert_eq!(block.subwords[&7], (2, 3));
+        // First gate: first choices 3 and 0 once each; mean probabilities .35 .3 .05 .3. Second: 2 alone, .75 .25.
+        let (first, second) = (4.0 * (0.5 * 0.35 + 0.5 * 0.3), 2.0 * 0.75);
+        assert!((block.balance() - (first + second) / 2.0).abs() < 1e-6, "{}", block.balance());
+        let half = -0.5f64.ln();
+        assert!((block.gates[1].entropy - (-0.75 * 0.75f64.ln() - 0.25 * 0.25f64.ln())).abs() < 1e-6);
+        assert!(block.entropy() > half && counts.blocks[1].tokens == 0);
+        assert_eq!(counts.blocks[1].balance(), 0.0);
+        let mut twice = block.clone();
+        twice.merge(block);
+        assert_eq!((twice.tokens, twice.requested_capacity(), twice.subwords[&7]), (4, 1.5, (4, 6)));
+        assert!((twice.balance() - block.balance()).abs() < 1e-9);
+    }
+}

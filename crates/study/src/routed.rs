@@ -1,0 +1,106 @@
+//! A model whose routing is recorded: sentence pairs in, the way of every token through the expert blocks out.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use strata_corpus::Subwords;
+use strata_corpus::languages::{LANGUAGES_FILE, Languages};
+use strata_corpus::prepare::TOKENIZER_FILE;
+use strata_corpus::subword::EOS;
+use strata_recipe::{Kind, ModelConfig};
+use strata_runtime::{Engine, Limits, Model, PackedFolder, Precision, Request, Routing, SearchOptions};
+use strata_store::{Check, ModelFolder, resolve_model};
+
+use crate::error::Error;
+
+/// Pairs that are routed together: enough to fill the machine, few enough that their traces take little memory.
+pub(crate) const CHUNK: usize = 128;
+
+/// A model with experts, ready to route sentences on the CPU.
+pub struct RoutedModel {
+    engine: Engine,
+    subwords: Subwords,
+    languages: Languages,
+    threads: usize,
+}
+
+/// A sentence and its translation in subwords.
+pub struct RoutedPair {
+    /// The target language's tag, the source's subwords, the end mark: what the encoder reads.
+    pub source: Vec<u32>,
+    /// The target language's tag and the translation's subwords: what the decoder reads.
+    pub target: Vec<u32>,
+    /// The way of each of these tokens.
+    pub routing: Routing,
+}
+
+impl RoutedModel {
+    /// Loads a model folder, a checkpoint, a run's best checkpoint, or a packed folder; `threads` work on each step.
+    ///
+    /// # Errors
+    /// A missing or damaged file; a model without experts, which has no routing.
+    pub fn open(path: &Path, threads: usize) -> Result<Self, Error> {
+        let (model, folder) = if PackedFolder::is_at(path) {
+            (Model::load_packed(&PackedFolder::open(path, Check::Sizes)?)?, path.to_path_buf())
+        } else {
+            let folder = ModelFolder::open(resolve_model(path)?)?;
+            (Model::load(&folder, Precision::F32)?, folder.path().to_path_buf())
+        };
+        if model.config().kind == Kind::Dense {
+            let what = "a dense model has no experts, so there is no routing to look at";
+            return Err(Error::Invalid(format!("{}: {what}", path.display())));
+        }
+        Ok(Self {
+            engine: Engine::new(Arc::new(model)),
+            subwords: Subwords::load(&folder.join(TOKENIZER_FILE))?,
+            languages: Languages::load(&folder.join(LANGUAGES_FILE))?,
+            threads: threads.max(1),
+        })
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &ModelConfig {
+        self.engine.model().config()
+    }
+
+    /// Its subword model.
+    pub fn subwords(&self) -> &Subwords {
+        &self.subwords
+    }
+
+    /// The languages that it was trained on.
+    pub fn languages(&self) -> &Languages {
+        &self.languages
+    }
+
+    /// Routes sentences with their given translations into `to` (teacher forcing). Pairs with a side that is longer than the model
+    /// takes are left out, so that the result may be shorter than the input; each has the index of its pair in front.
+    ///
+    /// # Errors
+    /// A language that the model has no tag for; what the engine reports.
+    pub fn route(&self, sources: &[String], targets: &[String], to: &str) -> Result<Vec<(usize, RoutedPair)>, Error> {
+        let tag = self.subwords.tag(to).ok_or_else(|| {
+            let known = self.subwords.languages().join(", ");
+            Error::Invalid(format!("this model has no language `{to}`; it knows: {known}"))
+        })?;
+        let options = Arc::new(SearchOptions { beam: 1, end: EOS, routing: true, ..SearchOptions::default() });
+        let most = self.config().max_length;
+        let (mut requests, mut pairs) = (Vec::new(), Vec::new());
+        let encoded = self.subwords.encode_batch(sources).into_iter().zip(self.subwords.encode_batch(targets));
+        for (i, (source, target)) in encoded.enumerate() {
+            if source.len() + 2 > most || target.len() + 1 > most || source.is_empty() || target.is_empty() {
+                continue;
+            }
+            let source: Vec<u32> = [tag].into_iter().chain(source).chain([EOS]).collect();
+            requests.push(Request::score(source.clone(), tag, target.clone(), options.clone()));
+            pairs.push((i, source, [tag].into_iter().chain(target).collect::<Vec<u32>>()));
+        }
+        let limits = Limits { threads: self.threads, hypotheses: 4096, ..Limits::default() };
+        let found = self.engine.translate(&requests, &limits)?;
+        let with_routing = pairs.into_iter().zip(found).map(|((i, source, target), hypotheses)| {
+            let routing = hypotheses.into_iter().next().and_then(|h| h.routing).unwrap_or_default();
+            (i, RoutedPair { source, target, routing })
+        });
+        Ok(with_routing.collect())
+    }
+}

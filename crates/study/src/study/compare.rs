@@ -1,0 +1,210 @@
+//! Differences from the baseline: paired bootstrap over sentences (Koehn, 2004), for directions and for averages over them, with
+//! the seeds of a system taken together.
+
+use strata_metrics::{Arithmetic, Metric, Statistics};
+
+use super::results::{Comparison, RunResult, Spread, Status, SystemResult};
+use crate::error::Error;
+
+/// Test sets drawn.
+const RESAMPLES: usize = 1000;
+
+/// A run's sufficient statistics for one metric: one for each direction.
+pub(crate) struct Counted {
+    pub name: String,
+    pub seed: u64,
+    pub directions: Vec<Statistics>,
+}
+
+/// The directions that an average is over, or the one direction.
+pub(crate) struct Of {
+    pub name: String,
+    pub directions: Vec<usize>,
+}
+
+/// Compares every system with the baseline where they have seeds in common.
+pub(crate) fn compare(
+    metric: &dyn Metric,
+    runs: &[Counted],
+    baseline: &str,
+    groups: &[Of],
+) -> Result<Vec<Comparison>, Error> {
+    let mut names: Vec<&str> = Vec::new();
+    for run in runs.iter().filter(|run| run.name != baseline) {
+        if !names.contains(&run.name.as_str()) {
+            names.push(&run.name);
+        }
+    }
+    let resampled = runs.iter().map(|run| resample(metric, run)).collect::<Result<Vec<_>, Error>>()?;
+    let mut found = Vec::new();
+    for name in names {
+        let pairs: Vec<(usize, usize)> = (0..runs.len())
+            .filter(|i| runs[*i].name == name)
+            .filter_map(|i| {
+                let base = runs.iter().position(|run| run.name == baseline && run.seed == runs[i].seed)?;
+                Some((i, base))
+            })
+            .collect();
+        if pairs.is_empty() {
+            continue;
+        }
+        for group in groups {
+            let mean = |run: usize, draw: usize| {
+                let scores = group.directions.iter().map(|direction| resampled[run][*direction][draw]);
+                scores.sum::<f64>() / group.directions.len() as f64
+            };
+            let difference = |draw: usize| {
+                let all = pairs.iter().map(|(system, base)| mean(*system, draw) - mean(*base, draw));
+                all.sum::<f64>() / pairs.len() as f64
+            };
+            // Draw 0 is the real test set.
+            let real = difference(0);
+            let mut drawn: Vec<f64> = (1..=RESAMPLES).map(difference).collect();
+            let centre = drawn.iter().sum::<f64>() / RESAMPLES as f64;
+            let beyond = drawn.iter().filter(|d| (*d - centre).abs() >= real.abs()).count();
+            drawn.sort_by(f64::total_cmp);
+            let outside = RESAMPLES / 40; // 2.5 % on either side
+            found.push(Comparison {
+                name: name.to_string(),
+                of: group.name.clone(),
+                metric: metric.name(),
+                seeds: pairs.iter().map(|(i, _)| runs[*i].seed).collect(),
+                difference: real,
+                low: drawn[outside],
+                high: drawn[RESAMPLES - 1 - outside],
+                // The real test set counts as one more draw, so that p is never 0.
+                p_bootstrap: (beyond as f64 + 1.0) / (RESAMPLES as f64 + 1.0),
+                by_seed: pairs.iter().map(|(system, base)| mean(*system, 0) - mean(*base, 0)).collect(),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// `[direction][draw]`: a run's scores on the real test set (draw 0) and on the drawn ones. Draws depend on the direction and
+/// its number alone, so that all runs are scored on the same sentences.
+fn resample(metric: &dyn Metric, run: &Counted) -> Result<Vec<Vec<f64>>, Error> {
+    let mut all = Vec::with_capacity(run.directions.len());
+    for (direction, statistics) in run.directions.iter().enumerate() {
+        let rows: Vec<&[u64]> = statistics.rows().collect();
+        let mut scores = vec![statistics.score(metric)?];
+        let mut random = SplitMix(12345 ^ ((direction as u64) << 32));
+        let mut totals = vec![0u64; statistics.width()];
+        for _ in 0..RESAMPLES {
+            totals.fill(0);
+            for _ in 0..rows.len() {
+                let row = rows[random.below(rows.len() as u64) as usize];
+                totals.iter_mut().zip(row).for_each(|(total, count)| *total += count);
+            }
+            let totals: Vec<f64> = totals.iter().map(|count| *count as f64).collect();
+            scores.push(metric.value(&totals, Arithmetic::Exact).score);
+        }
+        all.push(scores);
+    }
+    Ok(all)
+}
+
+/// Sebastiano Vigna's SplitMix64.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Below `bound`; the bias of the multiplication is under bound / 2^64.
+    fn below(&mut self, bound: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    }
+}
+
+/// Means and spread over the seeds of each name, in the order of the study.
+pub(crate) fn systems(runs: &[RunResult]) -> Vec<SystemResult> {
+    let mut found: Vec<SystemResult> = Vec::new();
+    for run in runs {
+        if found.iter().any(|system| system.name == run.name) {
+            continue;
+        }
+        let done: Vec<&RunResult> = runs.iter().filter(|r| r.name == run.name && r.status == Status::Done).collect();
+        let names = done.first().map_or(Vec::new(), |r| r.averages.iter().map(|a| a.name.clone()).collect());
+        let averages = names.into_iter().map(|name| {
+            let all: Vec<_> = done.iter().filter_map(|r| r.average(&name)).collect();
+            let bleu: Vec<f64> = all.iter().map(|a| a.bleu).collect();
+            let n = bleu.len() as f64;
+            let mean = bleu.iter().sum::<f64>() / n;
+            let squares: f64 = bleu.iter().map(|b| (b - mean) * (b - mean)).sum();
+            Spread {
+                name,
+                bleu: mean,
+                bleu_min: bleu.iter().copied().fold(f64::INFINITY, f64::min),
+                bleu_max: bleu.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+                bleu_deviation: (bleu.len() > 1).then(|| (squares / (n - 1.0)).sqrt()),
+                chrf2: all.iter().map(|a| a.chrf2).sum::<f64>() / n,
+            }
+        });
+        found.push(SystemResult {
+            name: run.name.clone(),
+            averages: averages.collect(),
+            seeds: done.iter().map(|r| r.seed).collect(),
+        });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use strata_metrics::{Bleu, BleuOptions};
+
+    use super::*;
+
+    const REFERENCES: [&str; 4] = [
+        "the cat sat on the mat in the sun",
+        "a dog lay by the door of the house",
+        "it is raining again on the roof today",
+        "we will go to the town by the sea",
+    ];
+
+    fn counted(name: &str, seed: u64, sides: [[&str; 4]; 2]) -> Counted {
+        let bleu = Bleu::new(BleuOptions::default()).unwrap();
+        let of = |hypotheses: &[&str; 4]| {
+            let many: Vec<&str> = hypotheses.iter().copied().cycle().take(40).collect();
+            let references: Vec<&str> = REFERENCES.iter().copied().cycle().take(40).collect();
+            Statistics::collect(&bleu, &many, &[&references]).unwrap()
+        };
+        Counted { name: name.into(), seed, directions: sides.iter().map(of).collect() }
+    }
+
+    #[test]
+    fn better_systems_are_found_and_equal_ones_are_not_called_different() {
+        let worse = ["the cat sat on a mat in the rain", "a dog lay at the door of a house", REFERENCES[2], "we go"];
+        let runs = [
+            counted("base", 1, [worse, worse]),
+            counted("base", 2, [worse, worse]),
+            counted("best", 1, [REFERENCES, worse]),
+            counted("best", 2, [REFERENCES, worse]),
+            counted("best", 3, [REFERENCES, REFERENCES]),
+            counted("same", 2, [worse, worse]),
+            counted("alone", 9, [worse, worse]),
+        ];
+        let groups =
+            [Of { name: "en-de".into(), directions: vec![0] }, Of { name: "all".into(), directions: vec![0, 1] }];
+        let bleu = Bleu::new(BleuOptions::default()).unwrap();
+        let found = compare(&bleu, &runs, "base", &groups).unwrap();
+        let named: Vec<(&str, &str, &[u64])> =
+            found.iter().map(|c| (c.name.as_str(), c.of.as_str(), c.seeds.as_slice())).collect();
+        let both: &[u64] = &[1, 2];
+        assert_eq!(
+            named,
+            [("best", "en-de", both), ("best", "all", both), ("same", "en-de", &[2]), ("same", "all", &[2])]
+        );
+        let (one, all) = (&found[0], &found[1]);
+        assert!(one.difference > 20.0 && (all.difference - one.difference / 2.0).abs() < 1e-9, "{found:?}");
+        assert!(one.low > 0.0 && one.low < one.difference && one.difference < one.high && one.p_bootstrap < 0.01);
+        assert_eq!(one.by_seed, [one.difference; 2]);
+        assert_eq!((found[2].difference, found[2].low, found[2].high, found[2].p_bootstrap), (0.0, 0.0, 0.0, 1.0));
+    }
+}

@@ -1,0 +1,54 @@
+//! A study's scores as comma-separated values: a row for each run and direction or average.
+
+use super::results::{RunResult, StudyResult};
+
+const HEADER: &str = "run,name,seed,status,model,parameters,flops_per_token,flops_per_token_measured,rc_encoder,rc_decoder,\
+                      updates,train_seconds,of,level,sentences,bleu,chrf2\n";
+
+/// Renders the table; numbers as they are, with a point.
+pub fn render(result: &StudyResult) -> String {
+    let mut text = HEADER.to_string();
+    for run in &result.runs {
+        let front = front(run);
+        let mut row = |of: &str, level: &str, sentences: &str, scores: Option<(f64, f64)>| {
+            let scores = scores.map_or(",".to_string(), |(bleu, chrf2)| format!("{bleu},{chrf2}"));
+            text += &format!("{front},{},{level},{sentences},{scores}\n", quoted(of));
+        };
+        if run.directions.is_empty() {
+            row("", "", "", None);
+        }
+        for d in &run.directions {
+            row(&d.direction, &d.level.to_string(), &d.sentences.to_string(), Some((d.bleu, d.chrf2)));
+        }
+        for average in &run.averages {
+            row(&average.name, "", "", Some((average.bleu, average.chrf2)));
+        }
+    }
+    text
+}
+
+/// The columns that a run's rows share.
+fn front(run: &RunResult) -> String {
+    let number = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
+    let status = serde_json::to_value(run.status).ok();
+    [
+        quoted(&run.id),
+        quoted(&run.name),
+        run.seed.to_string(),
+        status.as_ref().and_then(|s| s.as_str()).unwrap_or_default().to_string(),
+        quoted(&run.model),
+        run.parameters.to_string(),
+        run.flops_per_token.to_string(),
+        run.flops_per_token_measured.map_or(String::new(), |flops| flops.to_string()),
+        number(run.rc_encoder),
+        number(run.rc_decoder),
+        run.updates.to_string(),
+        run.train_seconds.to_string(),
+    ]
+    .join(",")
+}
+
+/// Quoted where it must be (RFC 4180).
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_string() }
+}

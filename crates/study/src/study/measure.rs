@@ -1,0 +1,100 @@
+//! A trained run's figures: translations of the test set, their scores, and the routing behind them.
+
+use std::path::{Path, PathBuf};
+
+use strata_recipe::{Cost, Kind};
+use strata_translate::evaluate::{EvaluateOptions, Evaluation, Text, evaluate};
+use strata_translate::scores::Metrics;
+use strata_translate::{Options, Placement, Translator};
+
+use super::file::{Planned, StudyFile, Weights};
+use super::results::{RunResult, ShownTranslation};
+use crate::analysis::{Analysis, AnalyzeOptions, Progress, analyze, coloured};
+use crate::error::Error;
+use crate::routed::RoutedModel;
+
+/// What measuring a run needs to know.
+pub(crate) struct Measure<'a> {
+    pub study: &'a StudyFile,
+    pub planned: &'a Planned,
+    pub metrics: &'a Metrics,
+    /// Where sources, translations and references are kept.
+    pub translations: PathBuf,
+    pub threads: usize,
+}
+
+impl Measure<'_> {
+    /// Translates, scores and analyses; fills the figures of `result` in. The analysis is none for a dense model.
+    pub fn run(
+        &self,
+        result: &mut RunResult,
+        progress: &mut dyn FnMut(&str, Progress),
+    ) -> Result<Option<Analysis>, Error> {
+        let recipe = &self.planned.recipe;
+        let run = Path::new(&recipe.train.output);
+        let model = match self.study.weights {
+            Weights::Best => strata_store::resolve_model(run)?,
+            Weights::Last => run.join("last"),
+            Weights::Averaged => run.join("averaged"),
+        };
+        let options = EvaluateOptions {
+            split: self.study.split.clone(),
+            directions: recipe.data.directions.clone(),
+            limit: self.study.sentences,
+            translate: Options::from(&recipe.translate),
+            keep: Some(self.translations.clone()),
+        };
+        let prepared = Path::new(&recipe.data.prepared);
+        let translator = Translator::open(&model, &Placement::default())?;
+        let evaluation = evaluate(&translator, prepared, &options, self.metrics, &mut |p| {
+            progress("translating", Progress { done: p.done, of: p.of });
+        })?;
+        result.take_scores(&evaluation);
+        if translator.config().kind == Kind::Dense {
+            result.flops_per_token_measured = Some(Cost::of(translator.config(), None)?.flops_per_token);
+            result.examples = shown(&evaluation).map(|(text, i, line)| plain(text, i, line)).collect();
+            return Ok(None);
+        }
+        drop(translator);
+        let routed = RoutedModel::open(&model, self.threads)?;
+        let options = AnalyzeOptions {
+            split: self.study.split.clone(),
+            directions: recipe.data.directions.clone(),
+            max_sentences: self.study.analysis_sentences,
+            threads: self.threads,
+            ..AnalyzeOptions::default()
+        };
+        let analysis = analyze(&routed, prepared, &options, &mut |p| progress("routing", p))?;
+        result.flops_per_token_measured = Some(analysis.flops_per_token_measured);
+        (result.rc_encoder, result.rc_decoder) = (analysis.rc_encoder, analysis.rc_decoder);
+        for (text, i, line) in shown(&evaluation) {
+            let mut example = plain(text, i, line);
+            let (source, target) = (&text.sources[i..=i], std::slice::from_ref(line));
+            if let Some((_, pair)) = routed.route(source, target, &text.direction.target)?.first() {
+                let tokens = coloured(&routed, &text.direction, pair);
+                (example.source_tokens, example.tokens) = (tokens.source, tokens.target);
+            }
+            result.examples.push(example);
+        }
+        Ok(Some(analysis))
+    }
+}
+
+/// One sentence of each direction, the same for every run: the one nearest to a middling length.
+fn shown(evaluation: &Evaluation) -> impl Iterator<Item = (&Text, usize, &String)> {
+    evaluation.texts.iter().filter_map(|(text, hypotheses)| {
+        let best = (0..text.sources.len()).min_by_key(|i| text.sources[*i].chars().count().abs_diff(50))?;
+        Some((text, best, &hypotheses[best]))
+    })
+}
+
+fn plain(text: &Text, sentence: usize, translation: &str) -> ShownTranslation {
+    ShownTranslation {
+        direction: text.direction.name(),
+        source: text.sources[sentence].clone(),
+        reference: text.references[sentence].clone(),
+        translation: translation.to_string(),
+        source_tokens: Vec::new(),
+        tokens: Vec::new(),
+    }
+}

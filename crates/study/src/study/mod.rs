@@ -1,0 +1,394 @@
+//! `strata study`: a grid of training runs with everything else equal, one after another, measured and compared.
+//!
+//! All that is known is on the disk after every step: `OUTPUT/runs/ID` is an ordinary run of `strata train`,
+//! `OUTPUT/translations/ID` has what it translated, `OUTPUT/results/ID.json` its figures. A study that is called again goes on
+//! where it stopped, and makes nothing twice.
+
+mod compare;
+mod csv;
+mod file;
+mod log;
+mod measure;
+pub mod results;
+mod training;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+use strata_corpus::Subwords;
+use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Statistics, Tokenizer};
+use strata_recipe::{Cost, Recipe};
+use strata_translate::scores::Metrics;
+
+use crate::analysis::{Analysis, Progress};
+use crate::error::Error;
+use compare::{Counted, Of};
+use measure::Measure;
+use results::{RunResult, Status, StudyResult};
+
+pub use file::{Planned, RunEntry, StudyFile, Weights};
+pub use training::{Trained, Trainer};
+
+/// Something that happened in a study.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A run is begun, gone on with or measured.
+    Begun {
+        /// Its place in the plan, from 1.
+        number: usize,
+        /// Runs in all.
+        of: usize,
+        /// The run.
+        planned: &'a Planned,
+    },
+    /// A line that the training says.
+    Line(&'a str),
+    /// How far the measuring is: `translating` or `routing`.
+    Measuring(&'a str, Progress),
+    /// A run is over, well or not.
+    Over(&'a RunResult),
+}
+
+/// A study under way.
+pub struct Study {
+    file: StudyFile,
+    plan: Vec<Planned>,
+    results: Vec<RunResult>,
+    metrics: Metrics,
+    /// Checksums of the corpus's subwords and languages.
+    corpus: String,
+}
+
+/// What `results/ID.json` holds.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// The recipe, the corpus and what was measured, so that figures of another study are not taken for ours.
+    made_from: String,
+    result: RunResult,
+}
+
+impl Study {
+    /// Reads a study and the results that it has so far. `overrides` change keys of all recipes.
+    ///
+    /// # Errors
+    /// A study that cannot be: its file's fault, a recipe's, a corpus that is not there.
+    pub fn open(path: &Path, overrides: &[(String, String)]) -> Result<Self, Error> {
+        let file = StudyFile::open(path)?;
+        let plan = file.plan(overrides)?;
+        let prepared = plan.first().map_or(String::new(), |planned| planned.recipe.data.prepared.clone());
+        if let Some(other) = plan.iter().find(|planned| planned.recipe.data.prepared != prepared) {
+            let what = format!(
+                "run `{}` has data.prepared = {:?} where others have {prepared:?}; a study compares on one corpus",
+                other.name, other.recipe.data.prepared
+            );
+            return Err(Error::File { place: path.display().to_string(), what });
+        }
+        let tokenizer = Path::new(&prepared).join("tokenizer.json");
+        if !tokenizer.exists() {
+            let what =
+                "no tokenizer.json there; data.prepared must name a folder that `strata prepare` wrote".to_string();
+            return Err(Error::File { place: prepared, what });
+        }
+        let vocabulary = Subwords::load(&tokenizer)?.vocab_size();
+        let checksum = |name: &str| strata_store::checksums::Entry::of_file(Path::new(&prepared).join(name));
+        let corpus = format!("{:x?} {:x?}", checksum("tokenizer.json")?.sha256, checksum("languages.json")?.sha256);
+        let baseline = plan.iter().find(|planned| planned.name == file.baseline).map(|p| p.recipe.clone());
+        let metrics = Metrics::new(Tokenizer::default())?;
+        let mut study = Self { file, plan, results: Vec::new(), metrics, corpus };
+        for planned in study.plan.clone() {
+            let mut result = match study.kept(&planned)? {
+                Some(result) => result,
+                None => waiting(&planned, vocabulary, baseline.as_ref())?,
+            };
+            if result.status != Status::Done {
+                // A study that was killed has kept nothing of its last run, but the run's folder has.
+                take_training(&planned, &mut result)?;
+                if result.status == Status::Waiting && result.updates > 0 {
+                    result.status = Status::Interrupted;
+                }
+            }
+            study.results.push(result);
+        }
+        Ok(study)
+    }
+
+    /// The runs, in the order in which they are trained.
+    pub fn plan(&self) -> &[Planned] {
+        &self.plan
+    }
+
+    /// The folder of the study.
+    pub fn output(&self) -> &Path {
+        &self.file.output
+    }
+
+    /// The recipe's file.
+    pub fn recipe(&self) -> PathBuf {
+        self.file.recipe_path()
+    }
+
+    /// The figures of each run, in the order of the plan.
+    pub fn results(&self) -> &[RunResult] {
+        &self.results
+    }
+
+    /// Trains and measures what is not done yet, one run after another; only the entries named in `only`, or all if it is empty.
+    /// A run that fails is noted and does not stop the others. Results are written after every run.
+    ///
+    /// # Errors
+    /// Results that cannot be written.
+    pub fn run(
+        &mut self,
+        trainer: &Trainer,
+        only: &[String],
+        stop: &AtomicBool,
+        events: &mut dyn FnMut(&Event),
+    ) -> Result<(), Error> {
+        let of = self.plan.len();
+        for i in 0..of {
+            let wanted = only.is_empty() || only.contains(&self.plan[i].name) || only.contains(&self.plan[i].id);
+            if !wanted || self.results[i].status == Status::Done {
+                continue;
+            }
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let planned = self.plan[i].clone();
+            events(&Event::Begun { number: i + 1, of, planned: &planned });
+            let mut result = self.results[i].clone();
+            (result.status, result.reason) = (Status::Waiting, None);
+            match trainer.train(&planned, stop, &mut |line| events(&Event::Line(line))) {
+                Trained::Failed(reason) => (result.status, result.reason) = (Status::Failed, Some(reason)),
+                Trained::Interrupted => result.status = Status::Interrupted,
+                Trained::Finished => {
+                    let measured = self.measure(&planned, &mut result, trainer.threads, events);
+                    match measured {
+                        Ok(()) => result.status = Status::Done,
+                        Err(error) => {
+                            (result.status, result.reason) = (Status::Failed, Some(format!("measuring: {error}")));
+                        }
+                    }
+                }
+            }
+            // Figures of the training are worth having even where it failed.
+            if let Err(error) = take_training(&planned, &mut result) {
+                result.reason.get_or_insert_with(|| error.to_string());
+            }
+            self.keep(&planned, &result)?;
+            events(&Event::Over(&result));
+            self.results[i] = result;
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    fn measure(
+        &self,
+        planned: &Planned,
+        result: &mut RunResult,
+        threads: usize,
+        events: &mut dyn FnMut(&Event),
+    ) -> Result<(), Error> {
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let translations = self.translations(planned);
+        let measure = Measure { study: &self.file, planned, metrics: &self.metrics, translations, threads };
+        let analysis = measure.run(result, &mut |what, progress| events(&Event::Measuring(what, progress)))?;
+        let path = self.analysis_path(planned);
+        match analysis {
+            Some(analysis) => write_json(&path, &analysis),
+            None => Ok(()),
+        }
+    }
+
+    /// The analysis of a run that is done; none for a dense model.
+    ///
+    /// # Errors
+    /// A file that is damaged.
+    pub fn analysis(&self, planned: &Planned) -> Result<Option<Analysis>, Error> {
+        read_json(&self.analysis_path(planned))
+    }
+
+    fn translations(&self, planned: &Planned) -> PathBuf {
+        self.file.output.join("translations").join(&planned.id)
+    }
+
+    fn analysis_path(&self, planned: &Planned) -> PathBuf {
+        self.file.output.join("results").join(format!("{}.analysis.json", planned.id))
+    }
+
+    fn result_path(&self, planned: &Planned) -> PathBuf {
+        self.file.output.join("results").join(format!("{}.json", planned.id))
+    }
+
+    fn made_from(&self, planned: &Planned) -> String {
+        let mut recipe = planned.recipe.clone();
+        // What changes no figure.
+        recipe.train.threads = 0;
+        recipe.train.output = String::new();
+        let StudyFile { split, sentences, analysis_sentences, weights, .. } = &self.file;
+        let measured = format!("{split} {sentences} {analysis_sentences} {weights:?} {}", self.corpus);
+        recipe.to_toml(&measured)
+    }
+
+    fn keep(&self, planned: &Planned, result: &RunResult) -> Result<(), Error> {
+        let kept = Kept { made_from: self.made_from(planned), result: result.clone() };
+        write_json(&self.result_path(planned), &kept)
+    }
+
+    fn kept(&self, planned: &Planned) -> Result<Option<RunResult>, Error> {
+        let kept: Option<Kept> = read_json(&self.result_path(planned))?;
+        Ok(kept.filter(|kept| kept.made_from == self.made_from(planned)).map(|kept| kept.result))
+    }
+
+    /// All figures, with means over seeds and differences from the baseline.
+    ///
+    /// # Errors
+    /// Translations that cannot be read.
+    pub fn result(&self) -> Result<StudyResult, Error> {
+        let signatures = self.metrics.signatures();
+        Ok(StudyResult {
+            study: self.file.path.display().to_string(),
+            prepared: self.plan.first().map_or(String::new(), |planned| planned.recipe.data.prepared.clone()),
+            split: self.file.split.clone(),
+            baseline: self.file.baseline.clone(),
+            signatures: vec![signatures.bleu, signatures.chrf2],
+            systems: compare::systems(&self.results),
+            comparisons: self.comparisons()?,
+            runs: self.results.clone(),
+        })
+    }
+
+    /// Paired tests of the runs that translated the same directions as the first one that is done.
+    fn comparisons(&self) -> Result<Vec<results::Comparison>, Error> {
+        let done = || self.plan.iter().zip(&self.results).filter(|(_, result)| result.status == Status::Done);
+        let Some((_, first)) = done().next() else { return Ok(Vec::new()) };
+        let same = |result: &RunResult| {
+            let key =
+                |r: &RunResult| r.directions.iter().map(|d| (d.direction.clone(), d.sentences)).collect::<Vec<_>>();
+            key(result) == key(first)
+        };
+        let places = |belongs: &dyn Fn(&results::Scored) -> bool| -> Vec<usize> {
+            first.directions.iter().enumerate().filter(|(_, d)| belongs(d)).map(|(i, _)| i).collect()
+        };
+        let mut groups: Vec<Of> = Vec::new();
+        for average in &first.averages {
+            let (way, level) = average.name.split_once(", ").unwrap_or((&average.name, ""));
+            let directions = places(&|d| {
+                let of_way = match way {
+                    "from en" => d.source == "en",
+                    "into en" => d.target == "en",
+                    "other" => d.source != "en" && d.target != "en",
+                    _ => true,
+                };
+                of_way && (level.is_empty() || d.level.to_string() == level)
+            });
+            groups.push(Of { name: average.name.clone(), directions });
+        }
+        groups.extend(
+            first.directions.iter().enumerate().map(|(i, d)| Of { name: d.direction.clone(), directions: vec![i] }),
+        );
+        let bleu = Bleu::new(BleuOptions::default())?;
+        let chrf2 = Chrf::new(ChrfOptions::chrf2())?;
+        let mut found = Vec::new();
+        for metric in [&bleu as &dyn Metric, &chrf2] {
+            let mut counted = Vec::new();
+            for (planned, result) in done().filter(|(_, result)| same(result)) {
+                let directions = result.directions.iter().map(|d| self.statistics(metric, planned, &d.direction));
+                let directions = directions.collect::<Result<_, Error>>()?;
+                counted.push(Counted { name: planned.name.clone(), seed: planned.seed, directions });
+            }
+            found.extend(compare::compare(metric, &counted, &self.file.baseline, &groups)?);
+        }
+        Ok(found)
+    }
+
+    fn statistics(&self, metric: &dyn Metric, planned: &Planned, direction: &str) -> Result<Statistics, Error> {
+        let lines = |kind: &str| -> Result<Vec<String>, Error> {
+            let path = self.translations(planned).join(format!("{}.{direction}.{kind}", self.file.split));
+            let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+            Ok(text.lines().map(ToString::to_string).collect())
+        };
+        Ok(Statistics::collect(metric, &lines("hyp")?, &[&lines("ref")?])?)
+    }
+
+    /// Writes `study.json`, `study.csv` and the report `study.html` into the study's folder.
+    ///
+    /// # Errors
+    /// Files that cannot be read or written.
+    pub fn write(&self) -> Result<StudyResult, Error> {
+        let result = self.result()?;
+        let mut analyses = Vec::new();
+        for (planned, result) in self.plan.iter().zip(&self.results).filter(|(_, r)| r.status == Status::Done) {
+            analyses.extend(self.analysis(planned)?.map(|analysis| (result.id.clone(), analysis)));
+        }
+        let page = crate::report::of_study(&result, &analyses)?;
+        strata_store::write_file(self.file.output.join("study.html"), page.as_bytes())?;
+        write_json(&self.file.output.join("study.json"), &result)?;
+        strata_store::write_file(self.file.output.join("study.csv"), csv::render(&result).as_bytes())?;
+        Ok(result)
+    }
+}
+
+/// A run that is not begun.
+fn waiting(planned: &Planned, vocabulary: usize, baseline: Option<&Recipe>) -> Result<RunResult, Error> {
+    let cost = Cost::of(&planned.recipe.model_config(vocabulary)?, None)?;
+    Ok(RunResult {
+        id: planned.id.clone(),
+        name: planned.name.clone(),
+        seed: planned.seed,
+        model: cost.name,
+        status: Status::Waiting,
+        reason: None,
+        differs: baseline.map_or(Vec::new(), |baseline| file::differing_keys(&planned.recipe, baseline)),
+        parameters: cost.parameters,
+        flops_per_token: cost.flops_per_token,
+        flops_per_token_measured: None,
+        rc_encoder: None,
+        rc_decoder: None,
+        updates: 0,
+        best_loss: None,
+        best_update: None,
+        train_seconds: 0.0,
+        tokens_per_second: None,
+        dropped: 0,
+        translate_seconds: 0.0,
+        directions: Vec::new(),
+        averages: Vec::new(),
+        curve: Vec::new(),
+        examples: Vec::new(),
+    })
+}
+
+/// Takes over what the run's folder tells of its training.
+fn take_training(planned: &Planned, result: &mut RunResult) -> Result<(), Error> {
+    let log = log::read(Path::new(&planned.recipe.train.output))?;
+    (result.curve, result.tokens_per_second, result.dropped) = (log.curve, log.tokens_per_second, log.dropped);
+    if let Some(state) = training::state(planned)? {
+        (result.updates, result.train_seconds) = (state.update, state.seconds);
+        (result.best_loss, result.best_update) = (state.best.map(|b| b.0), state.best.map(|b| b.1));
+    }
+    Ok(())
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::File { place: path.display().to_string(), what: e.to_string() })?;
+    Ok(strata_store::write_file(path, (text + "\n").as_bytes())?)
+}
+
+/// Reads a file of ours; none where there is none.
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", path, error)),
+    };
+    let what = "it is damaged, or of another version of strata; remove it to measure the run again";
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|e| Error::File { place: path.display().to_string(), what: format!("{what} ({e})") })
+}

@@ -1,0 +1,204 @@
+//! One training run as a process of its own: a crash, a kill for want of memory or a bad recipe ends that run and no other.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use serde_json::Value;
+use strata_recipe::Recipe;
+use strata_store::RunFolder;
+
+use super::file::Planned;
+use crate::error::Error;
+
+/// How runs are trained.
+#[derive(Clone, Debug)]
+pub struct Trainer {
+    /// The `strata` program.
+    pub program: PathBuf,
+    /// The recipe file of the study.
+    pub recipe: PathBuf,
+    /// Threads of new runs; 0 leaves it to the recipe.
+    pub threads: usize,
+}
+
+/// How a run's training ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trained {
+    /// All updates are made, or patience ended.
+    Finished,
+    /// It was stopped and goes on the next time.
+    Interrupted,
+    /// It broke, and why.
+    Failed(String),
+}
+
+/// What a run's folder says of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RunState {
+    /// Updates made.
+    pub update: u64,
+    /// Time spent training, in seconds.
+    pub seconds: f64,
+    /// Best validation loss and its update.
+    pub best: Option<(f64, u64)>,
+    /// Whether nothing is left to train.
+    pub finished: bool,
+}
+
+/// The state of a run on the disk; none before its first checkpoint.
+///
+/// # Errors
+/// A damaged newest checkpoint.
+pub(crate) fn state(planned: &Planned) -> Result<Option<RunState>, Error> {
+    let path = Path::new(&planned.recipe.train.output);
+    let train = &planned.recipe.train;
+    let Ok(folder) = RunFolder::at(path) else { return Ok(None) };
+    let Some(last) = folder.last()? else { return Ok(None) };
+    let file = folder.checkpoint_path(last).join(strata_store::checkpoint::STATE_FILE);
+    let bytes = std::fs::read(&file).map_err(|e| Error::io("read", &file, e))?;
+    let state: Value = serde_json::from_slice(&bytes)
+        .map_err(|e| Error::File { place: file.display().to_string(), what: format!("not a training state: {e}") })?;
+    let update = state["update"].as_u64().unwrap_or(last);
+    let patience_over =
+        train.patience > 0 && state["validations_since_best"].as_u64().is_some_and(|since| since >= train.patience);
+    let averaged = train.average_last == 0 || path.join("averaged").is_dir();
+    Ok(Some(RunState {
+        update,
+        seconds: state["seconds"].as_f64().unwrap_or(0.0),
+        best: state["best"]["loss"].as_f64().zip(state["best"]["update"].as_u64()),
+        finished: (update >= train.updates || patience_over) && averaged,
+    }))
+}
+
+/// That the run in the folder, if there is one, was begun with the planned recipe.
+fn same_recipe(planned: &Planned) -> Result<(), String> {
+    let path = Path::new(&planned.recipe.train.output).join("recipe.toml");
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut begun = Recipe::load(&path, None, &[]).map_err(|e| e.to_string())?;
+    // The number of threads and the folder's spelling change no result that is compared.
+    begun.train.threads = planned.recipe.train.threads;
+    begun.train.output.clone_from(&planned.recipe.train.output);
+    if begun == planned.recipe {
+        return Ok(());
+    }
+    Err(format!(
+        "{} was begun with other settings; remove the folder to train it anew, or give the study another output",
+        planned.recipe.train.output
+    ))
+}
+
+impl Trainer {
+    /// Trains a planned run to its end, or goes on with it; a finished run is left alone. `lines` gets what the training says,
+    /// line by line.
+    pub fn train(&self, planned: &Planned, stop: &AtomicBool, lines: &mut dyn FnMut(&str)) -> Trained {
+        if let Err(reason) = same_recipe(planned) {
+            return Trained::Failed(reason);
+        }
+        let found = match state(planned) {
+            Ok(found) => found,
+            Err(error) => return Trained::Failed(error.to_string()),
+        };
+        if found.as_ref().is_some_and(|state| state.finished) {
+            return Trained::Finished;
+        }
+        match self.command(planned, found.is_some()).spawn() {
+            Ok(child) => watch(child, stop, lines),
+            Err(error) => Trained::Failed(format!("cannot start {}: {error}", self.program.display())),
+        }
+    }
+
+    fn command(&self, planned: &Planned, begun: bool) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("train");
+        if begun {
+            command.arg("--resume").arg(&planned.recipe.train.output);
+        } else {
+            command.arg(&self.recipe);
+            if let Some(variant) = &planned.variant {
+                command.args(["--variant", variant]);
+            }
+            for (key, value) in &planned.set {
+                command.args(["--set", &format!("{key}={value}")]);
+            }
+            if self.threads > 0 {
+                command.args(["--threads", &self.threads.to_string()]);
+            }
+        }
+        // A study that is killed takes its training with it, which saves a checkpoint first.
+        command.args(["--json", "--stop-with-parent"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C reaches the whole group of a terminal; the study hands it on itself, once.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command
+    }
+}
+
+/// Follows a training process to its end.
+fn watch(mut child: Child, stop: &AtomicBool, lines: &mut dyn FnMut(&str)) -> Trained {
+    let (said, heard) = channel();
+    let reader = child.stderr.take().map(|stderr| {
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if said.send(line).is_err() {
+                    break;
+                }
+            }
+        })
+    });
+    let mut output = child.stdout.take();
+    let (mut last_error, mut told) = (None, false);
+    loop {
+        match heard.recv_timeout(Duration::from_millis(200)) {
+            Ok(line) => {
+                if let Some(error) = line.strip_prefix("error: ") {
+                    last_error = Some(error.to_string());
+                }
+                lines(&line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if stop.load(Ordering::Relaxed) && !told {
+            told = true;
+            terminate(&child);
+        }
+    }
+    if let Some(reader) = reader {
+        let _ = reader.join();
+    }
+    let mut summary = String::new();
+    if let Some(output) = &mut output {
+        // The summary is a few hundred bytes, so the process never waits for it to be read.
+        let _ = output.read_to_string(&mut summary);
+    }
+    let status = match child.wait() {
+        Ok(status) => status,
+        Err(error) => return Trained::Failed(format!("cannot wait for the training: {error}")),
+    };
+    if !status.success() {
+        return Trained::Failed(last_error.unwrap_or_else(|| format!("the training ended with {status}")));
+    }
+    match serde_json::from_str::<Value>(&summary).ok().as_ref().and_then(|s| s["stopped"].as_str()) {
+        Some("finished" | "early_stop") => Trained::Finished,
+        Some("interrupted") => Trained::Interrupted,
+        _ => Trained::Failed("the training ended without a summary".to_string()),
+    }
+}
+
+/// Asks a process to save and stop.
+#[cfg(unix)]
+fn terminate(child: &Child) {
+    // A process that has ended by itself needs no signal.
+    let _ = rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM);
+}
+
+/// There are no signals to ask with; the training goes on to its end.
+#[cfg(not(unix))]
+fn terminate(_child: &Child) {}

@@ -1,0 +1,101 @@
+//! From counts to the figures of an analysis.
+
+use strata_corpus::languages::{Languages, Level};
+use strata_recipe::ModelConfig;
+
+use crate::analysis::{BlockSummary, DirectionSummary, Group, LanguageSummary, Routed};
+use crate::counts::{BlockCounts, DirectionCounts, Place};
+
+/// Mean requested capacity over the blocks of one side; none without blocks or tokens there.
+pub(crate) fn mean_rc(places: &[Place], counts: &DirectionCounts, decoder: bool) -> Option<f64> {
+    let blocks = places.iter().zip(&counts.blocks).filter(|(p, block)| p.decoder == decoder && block.tokens > 0);
+    mean(blocks.map(|(_, block)| block.requested_capacity()))
+}
+
+/// The mean; none of nothing.
+pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let all: Vec<f64> = values.collect();
+    (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+}
+
+/// The figures of one block.
+pub(crate) fn block(place: Place, block: &BlockCounts) -> BlockSummary {
+    let shares = |counts: &[u64]| {
+        let all = counts.iter().sum::<u64>().max(1) as f64;
+        counts.iter().map(|n| *n as f64 / all).collect()
+    };
+    BlockSummary {
+        side: if place.decoder { "decoder" } else { "encoder" }.to_string(),
+        layer: place.layer + 1,
+        tokens: block.tokens,
+        requested_capacity: block.requested_capacity(),
+        capacity_shares: shares(&block.tokens_by_capacity),
+        choice_share: shares(&block.chosen),
+        mass_share: block.mass_share(),
+        entropy: block.entropy(),
+        balance: block.balance(),
+    }
+}
+
+/// Means over directions out of English, into English and between others, each as a whole and by resource level.
+pub(crate) fn groups(directions: &[DirectionSummary]) -> Vec<Group> {
+    type Way = (&'static str, fn(&DirectionSummary) -> bool);
+    let ways: [Way; 3] = [
+        ("from en", |d| d.source == "en"),
+        ("into en", |d| d.target == "en"),
+        ("other", |d| d.source != "en" && d.target != "en"),
+    ];
+    let group = |name: String, of: &[&DirectionSummary]| Group {
+        name,
+        directions: of.len(),
+        rc_encoder: mean(of.iter().filter_map(|d| d.rc_encoder)),
+        rc_decoder: mean(of.iter().filter_map(|d| d.rc_decoder)),
+    };
+    let mut groups = Vec::new();
+    for (name, belongs) in ways {
+        let all: Vec<&DirectionSummary> = directions.iter().filter(|d| belongs(d)).collect();
+        if all.is_empty() {
+            continue;
+        }
+        groups.push(group(name.to_string(), &all));
+        for level in [Level::High, Level::Low, Level::VeryLow] {
+            let of_level: Vec<&DirectionSummary> = all.iter().filter(|d| d.level == level).copied().collect();
+            if !of_level.is_empty() && of_level.len() < all.len() {
+                groups.push(group(format!("{name}, {level}"), &of_level));
+            }
+        }
+    }
+    groups
+}
+
+/// Each language that was routed: the encoder's blocks over the directions out of it, the decoder's over those into it.
+pub(crate) fn languages(
+    config: &ModelConfig,
+    places: &[Place],
+    routed: &[Routed],
+    languages: &Languages,
+) -> Vec<LanguageSummary> {
+    let mut found = Vec::new();
+    for language in &languages.languages {
+        let mut counts = DirectionCounts::new(config);
+        for direction in routed {
+            for (i, place) in places.iter().enumerate() {
+                let own = if place.decoder { &direction.direction.target } else { &direction.direction.source };
+                if *own == language.tag {
+                    counts.blocks[i].merge(&direction.counts.blocks[i]);
+                }
+            }
+        }
+        if counts.blocks.iter().all(|block| block.tokens == 0) {
+            continue;
+        }
+        found.push(LanguageSummary {
+            language: language.tag.clone(),
+            level: language.level,
+            rc_encoder: mean_rc(places, &counts, false),
+            rc_decoder: mean_rc(places, &counts, true),
+            mass_share: counts.blocks.iter().map(|b| (b.tokens > 0).then(|| b.mass_share())).collect(),
+        });
+    }
+    found
+}
