@@ -126,7 +126,8 @@ impl Translator {
     /// # Errors
     /// Weights that the engine cannot use.
     pub fn with_engine(model: &mut Transformer, subwords: Subwords, languages: Languages) -> Result<Self, Error> {
-        let packed = Model::pack(model.config(), &model.weights(), Precision::F32)?;
+        let weights = model.weights();
+        let packed = Model::pack(model.config(), &weights, Precision::F32)?;
         Ok(Self { backend: Backend::Engine(Box::new(Cpu::new(packed, 1)?)), subwords, languages })
     }
 
