@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -129,7 +130,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         terminal.say(&format!("give that to the client; the line for the file of keys:\n{line}"));
         return Ok(Outcome::Done);
     }
-    let app = App::new(settings(arguments, !terminal.is_quiet())?)?;
+    let lines = LogLines::start()?;
+    let app = App::new(settings(arguments, lines.logger(!terminal.is_quiet()))?)?;
     // The processor is the engine's; these only read and write.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.context("cannot start the server's threads")?;
@@ -147,14 +149,15 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         if !address.ip().is_loopback() && arguments.keys.is_none() {
             terminal.warn("everybody who reaches this address can use the server; --keys FILE asks for API keys");
         }
-        strata_serve::serve(listener, app, stop).await?;
+        let served = strata_serve::serve(listener, app, stop).await;
+        lines.flush();
+        served?;
         Ok(Outcome::Done)
     })
 }
 
-fn settings(arguments: &Arguments, logs: bool) -> anyhow::Result<Settings> {
+fn settings(arguments: &Arguments, log: Logger) -> anyhow::Result<Settings> {
     let limits = &arguments.limits;
-    let log: Logger = if logs { Arc::new(log) } else { Arc::new(log_faults) };
     let (of_client, of_request) = (Duration::from_secs(limits.client_seconds), Duration::from_secs(limits.max_seconds));
     Ok(Settings {
         models: arguments.models.iter().map(|said| source(said)).collect(),
@@ -218,17 +221,55 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-/// A line of JSON on standard error.
-fn log(entry: &Entry) {
-    if let Ok(line) = serde_json::to_string(entry) {
-        // Nobody may read standard error any more.
-        let _ = writeln!(std::io::stderr(), "{line}");
-    }
+/// Lines on their way to standard error. A thread of its own writes them, so that nobody who does not read them can hold up
+/// requests: what does not fit is left out.
+#[derive(Clone)]
+struct LogLines(SyncSender<Message>);
+
+enum Message {
+    Line(String),
+    /// Tells when all lines before are written.
+    Flush(SyncSender<()>),
 }
 
-/// Only what `-q` does not silence.
-fn log_faults(entry: &Entry) {
-    if entry.level != "info" {
-        log(entry);
+/// Lines that wait to be written at most.
+const MOST_LINES: usize = 4096;
+/// How long the last lines may take at the end.
+const FLUSH_TIME: Duration = Duration::from_secs(1);
+
+impl LogLines {
+    fn start() -> anyhow::Result<Self> {
+        let (sender, receiver) = sync_channel(MOST_LINES);
+        let write = move || {
+            for message in receiver {
+                match message {
+                    // Nobody may read standard error any more.
+                    Message::Line(line) => drop(writeln!(std::io::stderr(), "{line}")),
+                    Message::Flush(done) => drop(done.send(())),
+                }
+            }
+        };
+        std::thread::Builder::new().name("log".into()).spawn(write).context("cannot start the thread of the log")?;
+        Ok(Self(sender))
+    }
+
+    /// A logger that tells all, or only what `-q` does not silence.
+    fn logger(&self, all: bool) -> Logger {
+        let sender = self.0.clone();
+        Arc::new(move |entry: &Entry| {
+            if (all || entry.level != "info")
+                && let Ok(line) = serde_json::to_string(entry)
+            {
+                let _ = sender.try_send(Message::Line(line));
+            }
+        })
+    }
+
+    /// Waits until all lines are written, but not for long.
+    fn flush(&self) {
+        let (done, told) = sync_channel(1);
+        if self.0.try_send(Message::Flush(done)).is_ok() {
+            let _ = told.recv_timeout(FLUSH_TIME);
+        }
     }
 }

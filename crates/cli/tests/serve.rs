@@ -295,6 +295,16 @@ fn bad_requests_are_answered_in_kind_and_disturb_nobody() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    let here = folder("serve-log");
+    let server = Server::start(&here, "../served/run");
+    // A pipe holds 64 KiB; these are some 150 bytes each.
+    for i in 0..800 {
+        assert_eq!(get(&server, "/health").status, 200, "request {i}");
+    }
+}
+
+#[test]
 fn slow_clients_are_cut_off() {
     let here = folder("serve-slow");
     let server = Server::start(&here, "../served/run --client-seconds 1");
@@ -530,5 +540,6 @@ fn answers_are_as_the_description_says() {
     let run = format!("\"{python}\" -m schemathesis.cli run {url}/spec --url {url} --checks {checks} {options}");
     let ran = here.bash(&run);
     assert_eq!(ran.code, Some(0), "{ran}");
+    // Nobody read the server's log meanwhile.
     assert_eq!(get(&server, "/health").status, 200);
 }

@@ -359,7 +359,7 @@ mod tests {
     }
 
     fn one_part(text: &str) -> Vec<Range<usize>> {
-        vec![0..text.len()]
+        std::iter::once(0..text.len()).collect()
     }
 
     #[test]
