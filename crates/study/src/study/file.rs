@@ -235,7 +235,6 @@ pub fn differing_keys(recipe: &Recipe, other: &Recipe) -> Vec<String> {
     };
     let others = table(other);
     let free = |key: &str| key.starts_with("model.") || key == "train.seed" || key == "train.output";
-    // What changes no weight of the model.
     table(recipe)
         .into_iter()
         .zip(others)
