@@ -16,9 +16,9 @@ use crate::{Outcome, print, print_json, study_table};
     after_help = "Trains the runs one after another, each an ordinary run of `strata train` in a process of its own, then \
                         translates, scores and analyses. Stop it at any moment; the same command goes on, and makes nothing \
                         twice. Examples:\n  \
-                        strata study recipes/study.toml --dry-run\n  \
-                        strata study recipes/study.toml --only moe-8,smoe-4-4\n  \
-                        strata study recipes/study.toml --table --json"
+                        strata study studies/docs.toml --dry-run\n  \
+                        strata study studies/docs.toml --only moe-8,smoe-4-4\n  \
+                        strata study studies/docs.toml --table --json"
 )]
 pub struct Arguments {
     /// Study file: a recipe, names for variants and seeds of it, a baseline
