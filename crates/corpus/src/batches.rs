@@ -137,14 +137,7 @@ impl Lanes {
                         continue; // a pair without this split
                     }
                     let shard = PairShard::open(&path)?;
-                    if !shard.is_empty() && shard.largest_id() as usize >= subwords.vocab_size() {
-                        let what = format!(
-                            "it has the id {} but {TOKENIZER_FILE} only {} ids: they are not from one `strata prepare`",
-                            shard.largest_id(),
-                            subwords.vocab_size()
-                        );
-                        return Err(Error::damaged(&path, what));
-                    }
+                    shard.check_ids(subwords.vocab_size())?;
                     pairs.push(&direction.pair);
                     shards.push(shard);
                     shards.len() - 1

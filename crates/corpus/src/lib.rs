@@ -10,6 +10,7 @@ pub mod dedup;
 pub mod error;
 pub mod filter;
 mod foreign;
+pub mod frequency;
 pub mod language;
 pub mod languages;
 pub mod leak;

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use strata_store::MappedFile;
 
 use crate::error::{Error, Result};
+use crate::prepare::TOKENIZER_FILE;
 
 const MAGIC: &[u8; 8] = b"STRATASH";
 const VERSION: u32 = 1;
@@ -161,6 +162,21 @@ impl PairShard {
     /// Its largest id.
     pub fn largest_id(&self) -> u32 {
         self.largest
+    }
+
+    /// Checks that all ids are of a vocabulary of this size.
+    ///
+    /// # Errors
+    /// The largest one, if it is not.
+    pub fn check_ids(&self, vocab_size: usize) -> Result<()> {
+        if self.is_empty() || (self.largest as usize) < vocab_size {
+            return Ok(());
+        }
+        let what = format!(
+            "it has the id {} but {TOKENIZER_FILE} only {vocab_size} ids: they are not from one `strata prepare`",
+            self.largest
+        );
+        Err(Error::damaged(self.path(), what))
     }
 
     /// Both sides of pair `i`.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use strata_corpus::Subwords;
+use strata_corpus::frequency::subword_counts;
 use strata_corpus::languages::{LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
-use strata_corpus::shards::PairShard;
 use strata_corpus::subword::{EOS, SPECIALS};
 
 use crate::error::Error;
@@ -39,33 +39,15 @@ impl VocabularyMap {
         let languages = Languages::load(&prepared.join(LANGUAGES_FILE))?;
         let subwords = Subwords::load(&prepared.join(TOKENIZER_FILE))?;
         let size = subwords.vocab_size();
-        let mut counts: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-        for direction in &languages.directions {
-            let path = prepared.join("train").join(format!("{}.shard", direction.pair));
-            if !path.exists() {
-                continue; // a pair to validate or test only
-            }
-            let shard = PairShard::open(&path)?;
-            let counts = counts.entry(&direction.target).or_insert_with(|| vec![0; size]);
-            for i in 0..shard.len() {
-                let (first, second) = shard.pair(i)?;
-                for id in if direction.swapped { first } else { second } {
-                    let count = counts.get_mut(id as usize).ok_or_else(|| Error::Text {
-                        path: path.clone(),
-                        what: format!(
-                            "pair {i} has the id {id}, but {TOKENIZER_FILE} only {size} ids; prepare it anew"
-                        ),
-                    })?;
-                    *count += 1;
-                }
-            }
-        }
+        let counts = subword_counts(prepared, &languages, size)?;
         let reserved = (SPECIALS.len() + subwords.languages().len()) as u32;
         let kept = |counts: Vec<u64>| -> Vec<u32> {
             let seen = |id: u32| id >= reserved && counts[id as usize] >= min_count.max(1);
             (0..size as u32).filter(|id| *id == EOS || subwords.is_byte(*id) || seen(*id)).collect()
         };
-        let languages = counts.into_iter().map(|(language, counts)| (language.to_owned(), kept(counts))).collect();
+        let is_target = |language: &str| languages.directions.iter().any(|direction| direction.target == *language);
+        let targets = counts.into_iter().filter(|(language, _)| is_target(language));
+        let languages = targets.map(|(language, counts)| (language, kept(counts))).collect();
         Ok(Self { version: VERSION, vocab_size: size, subwords: fingerprint(&subwords), languages })
     }
 

@@ -1,0 +1,39 @@
+//! How often each subword occurs in the training text of each language.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::error::Result;
+use crate::languages::Languages;
+use crate::shards::PairShard;
+
+/// Counts the training shards of a prepared folder with a vocabulary of `vocab_size`: for each language the occurrences of every id.
+/// A pair counts once, whatever directions are learnt from it; one without training pairs need not have a shard.
+///
+/// # Errors
+/// Missing or damaged shards, and ids outside of the vocabulary.
+pub fn subword_counts(prepared: &Path, languages: &Languages, vocab_size: usize) -> Result<BTreeMap<String, Vec<u64>>> {
+    let mut counts: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for direction in &languages.directions {
+        let path = prepared.join("train").join(format!("{}.shard", direction.pair));
+        if seen.contains(&direction.pair.as_str()) || (direction.train == 0 && !path.exists()) {
+            continue;
+        }
+        seen.push(&direction.pair);
+        let shard = PairShard::open(&path)?;
+        shard.check_ids(vocab_size)?;
+        let (first, second) = match direction.swapped {
+            false => (&direction.source, &direction.target),
+            true => (&direction.target, &direction.source),
+        };
+        for i in 0..shard.len() {
+            let (of_first, of_second) = shard.pair(i)?;
+            for (language, ids) in [(first, of_first), (second, of_second)] {
+                let counts = counts.entry(language.clone()).or_insert_with(|| vec![0; vocab_size]);
+                ids.into_iter().for_each(|id| counts[id as usize] += 1);
+            }
+        }
+    }
+    Ok(counts)
+}
