@@ -1,7 +1,8 @@
 //! From counts to the figures of an analysis.
 
-use strata_corpus::languages::{Languages, Level};
+use strata_corpus::languages::Languages;
 use strata_recipe::ModelConfig;
+use strata_translate::evaluate;
 
 use crate::analysis::{BlockSummary, DirectionSummary, Group, LanguageSummary, Routed};
 use crate::counts::{BlockCounts, DirectionCounts, Place};
@@ -39,33 +40,14 @@ pub(crate) fn block(place: Place, block: &BlockCounts) -> BlockSummary {
 
 /// Means over directions out of English, into English and between others, each as a whole and by resource level.
 pub(crate) fn groups(directions: &[DirectionSummary]) -> Vec<Group> {
-    type Way = (&'static str, fn(&DirectionSummary) -> bool);
-    let ways: [Way; 3] = [
-        ("from en", |d| d.source == "en"),
-        ("into en", |d| d.target == "en"),
-        ("other", |d| d.source != "en" && d.target != "en"),
-    ];
-    let group = |name: String, of: &[&DirectionSummary]| Group {
+    let group = |(name, places): (String, Vec<usize>)| Group {
         name,
-        directions: of.len(),
-        rc_encoder: mean(of.iter().filter_map(|d| d.rc_encoder)),
-        rc_decoder: mean(of.iter().filter_map(|d| d.rc_decoder)),
+        directions: places.len(),
+        rc_encoder: mean(places.iter().filter_map(|i| directions[*i].rc_encoder)),
+        rc_decoder: mean(places.iter().filter_map(|i| directions[*i].rc_decoder)),
     };
-    let mut groups = Vec::new();
-    for (name, belongs) in ways {
-        let all: Vec<&DirectionSummary> = directions.iter().filter(|d| belongs(d)).collect();
-        if all.is_empty() {
-            continue;
-        }
-        groups.push(group(name.to_string(), &all));
-        for level in [Level::High, Level::Low, Level::VeryLow] {
-            let of_level: Vec<&DirectionSummary> = all.iter().filter(|d| d.level == level).copied().collect();
-            if !of_level.is_empty() && of_level.len() < all.len() {
-                groups.push(group(format!("{name}, {level}"), &of_level));
-            }
-        }
-    }
-    groups
+    let groups = evaluate::groups(directions.iter().map(|d| (d.source.as_str(), d.target.as_str(), d.level)));
+    groups.into_iter().map(group).collect()
 }
 
 /// Each language that was routed: the encoder's blocks over the directions out of it, the decoder's over those into it.

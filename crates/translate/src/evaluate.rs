@@ -209,27 +209,41 @@ pub fn evaluate(
     Ok(Evaluation { split: options.split.clone(), signatures: metrics.signatures(), directions, averages, texts: kept })
 }
 
-/// Averages out of and into English and between others, each as a whole and per resource level, and over all.
-fn averages(directions: &[DirectionScore]) -> Vec<Average> {
-    type Group = (&'static str, fn(&DirectionScore) -> bool);
-    let groups: [Group; 3] = [
-        ("from en", |d| d.source == "en"),
-        ("into en", |d| d.target == "en"),
-        ("other", |d| d.source != "en" && d.target != "en"),
+/// The directions, as `(source, target, level)`, out of English, into English and between others, each as a whole and by resource level
+/// where it has several: `from en`, `into en, low`, ... with their places.
+pub fn groups<'a>(directions: impl IntoIterator<Item = (&'a str, &'a str, Level)>) -> Vec<(String, Vec<usize>)> {
+    type Way = (&'static str, fn(&str, &str) -> bool);
+    let directions: Vec<(&str, &str, Level)> = directions.into_iter().collect();
+    let ways: [Way; 3] = [
+        ("from en", |source, _| source == "en"),
+        ("into en", |_, target| target == "en"),
+        ("other", |source, target| source != "en" && target != "en"),
     ];
-    let mut averages = Vec::new();
-    for (name, belongs) in groups {
-        let group: Vec<&DirectionScore> = directions.iter().filter(|d| belongs(d)).collect();
-        averages.extend(average(name.to_string(), &group));
+    let mut groups = Vec::new();
+    for (way, belongs) in ways {
+        let all: Vec<usize> = (0..directions.len()).filter(|i| belongs(directions[*i].0, directions[*i].1)).collect();
+        if all.is_empty() {
+            continue;
+        }
+        groups.push((way.to_string(), all.clone()));
         for level in [Level::High, Level::Low, Level::VeryLow] {
-            let of_level: Vec<&DirectionScore> = group.iter().filter(|d| d.level == level).copied().collect();
-            if of_level.len() < group.len() {
-                averages.extend(average(format!("{name}, {level}"), &of_level));
+            let of_level: Vec<usize> = all.iter().copied().filter(|i| directions[*i].2 == level).collect();
+            if !of_level.is_empty() && of_level.len() < all.len() {
+                groups.push((format!("{way}, {level}"), of_level));
             }
         }
     }
-    averages.extend(average("all".to_string(), &directions.iter().collect::<Vec<_>>()));
-    averages
+    groups
+}
+
+/// Averages over the [`groups`], and over all.
+fn averages(directions: &[DirectionScore]) -> Vec<Average> {
+    let mut groups = groups(directions.iter().map(|d| (d.source.as_str(), d.target.as_str(), d.level)));
+    groups.push(("all".to_string(), (0..directions.len()).collect()));
+    let average = |(name, places): (String, Vec<usize>)| {
+        average(name, &places.into_iter().map(|i| &directions[i]).collect::<Vec<_>>())
+    };
+    groups.into_iter().filter_map(average).collect()
 }
 
 fn average(name: String, group: &[&DirectionScore]) -> Option<Average> {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use strata_corpus::Subwords;
 use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Statistics, Tokenizer};
 use strata_recipe::{Cost, Recipe};
+use strata_translate::evaluate;
 use strata_translate::scores::Metrics;
 
 use crate::analysis::{Analysis, Progress};
@@ -271,23 +272,11 @@ impl Study {
                 |r: &RunResult| r.directions.iter().map(|d| (d.direction.clone(), d.sentences)).collect::<Vec<_>>();
             key(result) == key(first)
         };
-        let places = |belongs: &dyn Fn(&results::Scored) -> bool| -> Vec<usize> {
-            first.directions.iter().enumerate().filter(|(_, d)| belongs(d)).map(|(i, _)| i).collect()
-        };
-        let mut groups: Vec<Of> = Vec::new();
-        for average in &first.averages {
-            let (way, level) = average.name.split_once(", ").unwrap_or((&average.name, ""));
-            let directions = places(&|d| {
-                let of_way = match way {
-                    "from en" => d.source == "en",
-                    "into en" => d.target == "en",
-                    "other" => d.source != "en" && d.target != "en",
-                    _ => true,
-                };
-                of_way && (level.is_empty() || d.level.to_string() == level)
-            });
-            groups.push(Of { name: average.name.clone(), directions });
-        }
+        let all = first.directions.len();
+        let of_groups =
+            evaluate::groups(first.directions.iter().map(|d| (d.source.as_str(), d.target.as_str(), d.level)));
+        let mut groups: Vec<Of> = of_groups.into_iter().map(|(name, directions)| Of { name, directions }).collect();
+        groups.push(Of { name: "all".into(), directions: (0..all).collect() });
         groups.extend(
             first.directions.iter().enumerate().map(|(i, d)| Of { name: d.direction.clone(), directions: vec![i] }),
         );
