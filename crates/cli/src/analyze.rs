@@ -46,14 +46,14 @@ pub struct Arguments {
     json: bool,
 }
 
-pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let options = AnalyzeOptions {
         split: arguments.split.clone(),
         directions: arguments.directions.clone(),
         max_sentences: arguments.max_sentences,
         subwords: arguments.subwords,
         min_count: arguments.min_count,
-        threads: if threads > 0 { threads } else { std::thread::available_parallelism().map_or(1, usize::from) },
+        threads: rayon::current_num_threads(),
     };
     let model = RoutedModel::open(&arguments.model, options.threads)?;
     let analysis = analyze_shown(&model, &arguments.data, &options, terminal)?;

@@ -142,8 +142,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Serve(arguments) => serve::run(&arguments, &terminal),
         Command::Export(arguments) => export::run(&arguments, &terminal),
         Command::Study(arguments) => study::run(&arguments, threads, &terminal),
-        Command::Analyze(arguments) => analyze::run(&arguments, threads, &terminal),
-        Command::Prune(arguments) => prune::run(&arguments, threads, &terminal),
+        Command::Analyze(arguments) => analyze::run(&arguments, &terminal),
+        Command::Prune(arguments) => prune::run(&arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }

@@ -64,7 +64,7 @@ struct Report<'a> {
     after: &'a Evaluation,
 }
 
-pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     anyhow::ensure!(
         arguments.overwrite || !arguments.output.exists(),
         "{} exists; choose another folder, or pass --overwrite to replace it",
@@ -76,7 +76,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
         keep: arguments.keep,
         split: "valid".to_string(),
         max_sentences: arguments.max_sentences,
-        threads: if threads > 0 { threads } else { std::thread::available_parallelism().map_or(1, usize::from) },
+        threads: rayon::current_num_threads(),
     };
     let routed = RoutedModel::open(folder.path(), options.threads)?;
     let plan = plan(&routed, &arguments.data, &options, &mut |progress| {

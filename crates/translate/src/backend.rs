@@ -7,7 +7,7 @@ use rayon::ThreadPool;
 use strata_corpus::subword::EOS;
 use strata_model::{BeamOptions, Packed, Transformer, beam_search};
 use strata_recipe::ModelConfig;
-use strata_runtime::{Engine, Limits, Model, Request, SearchOptions};
+use strata_runtime::{Engine, Hypothesis, Limits, Model, Request, SearchOptions};
 
 use crate::error::Error;
 use crate::options::{More, Options};
@@ -31,6 +31,13 @@ pub(crate) struct Decoded {
     pub token_scores: Vec<f32>,
     /// Attention of each id to each source position, where alignments are asked for.
     pub attention: Vec<Vec<f32>>,
+}
+
+impl From<Hypothesis> for Decoded {
+    fn from(found: Hypothesis) -> Self {
+        let Hypothesis { ids, score, token_scores, attention, .. } = found;
+        Self { ids, score, token_scores, attention: attention.unwrap_or_default() }
+    }
 }
 
 /// Runs a model.
@@ -61,7 +68,7 @@ impl Cpu {
         &self.engine
     }
 
-    fn run(&self, requests: &[Request], limits: &Limits) -> Result<Vec<Vec<strata_runtime::Hypothesis>>, Error> {
+    fn run(&self, requests: &[Request], limits: &Limits) -> Result<Vec<Vec<Hypothesis>>, Error> {
         if self.pools.is_empty() || requests.len() < 2 {
             return Ok(self.engine.translate(requests, limits)?);
         }
@@ -137,25 +144,7 @@ impl Cpu {
         vocabulary: Option<Arc<[u32]>>,
         options: &Options,
     ) -> Result<Vec<Vec<Decoded>>, Error> {
-        let More { max_length, min_length, no_repeat_ngram, coverage_penalty, sampling, alignment, .. } = options.more;
-        let beam = options.beam.max(1);
-        let search = Arc::new(SearchOptions {
-            beam,
-            length_penalty: options.length_penalty,
-            nbest: options.nbest.clamp(1, beam),
-            max_ratio: options.max_ratio,
-            max_extra: options.max_extra,
-            max_length,
-            min_length,
-            end: EOS,
-            suppressed: suppressed.into(),
-            no_repeat_ngram,
-            coverage_penalty,
-            sampling,
-            attention: alignment,
-            vocabulary,
-            ..SearchOptions::default()
-        });
+        let search = Arc::new(SearchOptions { vocabulary, ..search_options(options, suppressed) });
         let request = |job: &Job| {
             let mut request = Request::new(job.source.clone(), tag, with_forced(&search, job));
             request.prefix.clone_from(&job.prefix);
@@ -169,13 +158,29 @@ impl Cpu {
             ..Limits::default()
         };
         let found = self.run(&requests, &limits)?;
-        let decoded = |h: strata_runtime::Hypothesis| Decoded {
-            ids: h.ids,
-            score: h.score,
-            token_scores: h.token_scores,
-            attention: h.attention.unwrap_or_default(),
-        };
-        Ok(found.into_iter().map(|hypotheses| hypotheses.into_iter().map(decoded).collect()).collect())
+        Ok(found.into_iter().map(|hypotheses| hypotheses.into_iter().map(Decoded::from).collect()).collect())
+    }
+}
+
+/// The engine's options for a search as `options` say, over the whole vocabulary but `suppressed`.
+pub(crate) fn search_options(options: &Options, suppressed: &[u32]) -> SearchOptions {
+    let More { max_length, min_length, no_repeat_ngram, coverage_penalty, sampling, alignment, .. } = options.more;
+    let beam = options.beam.max(1);
+    SearchOptions {
+        beam,
+        length_penalty: options.length_penalty,
+        nbest: options.nbest.clamp(1, beam),
+        max_ratio: options.max_ratio,
+        max_extra: options.max_extra,
+        max_length,
+        min_length,
+        end: EOS,
+        suppressed: suppressed.into(),
+        no_repeat_ngram,
+        coverage_penalty,
+        sampling,
+        attention: alignment,
+        ..SearchOptions::default()
     }
 }
 

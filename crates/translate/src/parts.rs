@@ -14,9 +14,9 @@ use strata_corpus::subword::EOS;
 use strata_runtime::{Hypothesis, Limits, PackedFolder, Request, SearchOptions, Session, TokenRouting};
 use strata_store::resolve_model;
 
-use crate::backend::{Backend, Decoded};
+use crate::backend::{Backend, search_options};
 use crate::error::Error;
-use crate::options::Options;
+use crate::options::{More, Options};
 use crate::split::{sentences, split};
 use crate::translator::{Candidate, Translator};
 
@@ -119,20 +119,14 @@ impl Translator {
     /// [`Error::Language`].
     pub fn part_search(&self, to: &str, wanted: Wanted) -> Result<PartSearch, Error> {
         let tag = self.tag(to)?;
-        let defaults = Options::default();
-        let beam = wanted.beam.max(1);
-        let options = SearchOptions {
-            beam,
-            nbest: wanted.nbest.clamp(1, beam),
-            length_penalty: defaults.length_penalty,
-            max_ratio: defaults.max_ratio,
-            max_extra: defaults.max_extra,
-            end: EOS,
-            suppressed: self.suppressed(&[])?.into(),
-            attention: wanted.alignment,
-            routing: wanted.routing,
-            ..SearchOptions::default()
+        let options = Options {
+            beam: wanted.beam,
+            nbest: wanted.nbest,
+            more: More { alignment: wanted.alignment, ..More::default() },
+            ..Options::default()
         };
+        let options = search_options(&options, &self.suppressed(&[])?);
+        let options = SearchOptions { routing: wanted.routing, ..options };
         Ok(PartSearch { tag, options: Arc::new(options) })
     }
 
@@ -159,13 +153,7 @@ impl Translator {
             };
             part.targets = hypotheses.iter().map(target).collect();
         }
-        let decoded = |h: Hypothesis| Decoded {
-            ids: h.ids,
-            score: h.score,
-            token_scores: h.token_scores,
-            attention: h.attention.unwrap_or_default(),
-        };
-        part.candidates = hypotheses.into_iter().map(|h| self.candidate(source, decoded(h))).collect();
+        part.candidates = hypotheses.into_iter().map(|h| self.candidate(source, h.into())).collect();
         if part.candidates.is_empty() {
             part.candidates.push(Candidate::default());
         }
