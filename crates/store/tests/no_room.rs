@@ -146,9 +146,12 @@ fn a_read_only_folder_is_a_clear_error() {
     let root = fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
     if root {
         // Root may write anywhere, so the child is made someone else; that one must reach this binary.
-        let exe = std::env::current_exe().unwrap();
+        // Copied by another process: a handle of ours that is open for writing would be inherited by
+        // the children that the tests beside this one start, and a program that is open for writing
+        // cannot be run ("text file busy").
         let copy = dir.path().join("child");
-        fs::copy(exe, &copy).unwrap();
+        let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy).status().unwrap();
+        assert!(copied.success(), "cp: {copied}");
         mode(&copy, 0o755);
         command = Command::new(&copy);
         command.args(["--exact", CHILD, "--ignored", "--nocapture"]);
