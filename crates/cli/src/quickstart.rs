@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     let trained = if begun && strata_store::resolve_model(output).is_ok() {
         let goes_on = "a run is there already: going on with it (--overwrite starts anew)";
         terminal.say(&labelled("quickstart", &format!("{}: {goes_on}", output.display())));
-        train::resume(output, None, terminal)?
+        train::resume(output, None, None, terminal)?
     } else {
         get_bitext(arguments, &mut recipe, &bitext, terminal)?;
         prepare_bitext(&recipe, &bitext, &prepared, terminal)?;

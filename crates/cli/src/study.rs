@@ -13,11 +13,12 @@ use crate::{Outcome, print, print_json, study_table};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Trains the runs one after another, each an ordinary run of `strata train` in a process of its own, then \
-                        translates, scores and analyses. Stop it at any moment; the same command goes on, and makes nothing \
-                        twice. Examples:\n  \
+    after_help = "Trains the runs one after another, or one on each of several devices, each an ordinary run of \
+                        `strata train` in a process of its own, then translates, scores and analyses. Stop it at any moment; \
+                        the same command goes on, and makes nothing twice. Examples:\n  \
                         strata study studies/docs.toml --dry-run\n  \
                         strata study studies/docs.toml --only moe-8,smoe-4-4\n  \
+                        strata study studies/docs.toml --devices cuda:0,cuda:1\n  \
                         strata study studies/docs.toml --table --json"
 )]
 pub struct Arguments {
@@ -26,6 +27,10 @@ pub struct Arguments {
     /// Train only these runs, comma-separated: names, or names with a seed such as moe-8.seed1
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
+    /// Devices that train at the same time, comma-separated, in place of the study's; `cpu,cpu` trains two runs on the CPU, each
+    /// with half of its threads
+    #[arg(long, value_delimiter = ',', value_name = "DEVICES", conflicts_with_all = ["dry_run", "table"])]
+    devices: Vec<String>,
     /// Change a key of all recipes; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
@@ -41,20 +46,22 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    let mut study = Study::open(&arguments.study, &arguments.set)?;
+    let study = Study::open(&arguments.study, &arguments.set)?;
     check_names(&study, &arguments.only)?;
     if arguments.dry_run {
         return if arguments.json { print_json(&study.results()) } else { print(&study_table::plan(&study)) }
             .map(|()| Outcome::Done);
     }
     if !arguments.table {
+        let devices = if arguments.devices.is_empty() { study.devices() } else { &arguments.devices[..] };
         let trainer = Trainer {
             program: std::env::current_exe().context("cannot find this program")?,
             recipe: study.recipe(),
-            threads,
+            threads: share_of_threads(threads, devices.len()),
+            devices: devices.to_vec(),
         };
-        let stop = stop_flag()?;
-        study.run(&trainer, &arguments.only, &stop, &mut |event| shown(event, terminal))?;
+        let (stop, several) = (stop_flag()?, devices.len() > 1);
+        study.run(&trainer, &arguments.only, &stop, &mut |event| shown(event, several, terminal))?;
     }
     let result = study.write()?;
     if arguments.json {
@@ -69,6 +76,14 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     }
     let failed = result.runs.iter().any(|run| run.status == Status::Failed);
     Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })
+}
+
+/// The threads of each of several runs at a time, unless they are given: more than the machine has would only make them wait.
+fn share_of_threads(given: usize, runs: usize) -> usize {
+    if given > 0 || runs < 2 {
+        return given;
+    }
+    (std::thread::available_parallelism().map_or(1, usize::from) / runs).max(1)
 }
 
 fn check_names(study: &Study, only: &[String]) -> anyhow::Result<()> {
@@ -89,22 +104,27 @@ fn check_names(study: &Study, only: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn shown(event: &Event, terminal: &Terminal) {
+/// Tells what happened; of `several` runs at a time, which one it happened to.
+fn shown(event: &Event, several: bool, terminal: &Terminal) {
+    let of = |id: &str| if several { format!("{id}: ") } else { String::new() };
     match event {
-        Event::Begun { number, of, planned } => {
-            terminal.say(&labelled("run", &format!("{number} of {of}: {}", planned.id)));
+        Event::Begun { number, of, planned, device } => {
+            let on = device.map_or(String::new(), |device| format!(" on {device}"));
+            terminal.say(&labelled("run", &format!("{number} of {of}: {}{on}", planned.id)));
         }
-        Event::Line(line) => {
+        Event::Line(id, line) => {
             let lasting = ["model ", "validation ", "trained ", "best ", "warning: ", "error: "];
+            let text = format!("{}{line}", of(id));
             if lasting.iter().any(|start| line.starts_with(start)) {
-                terminal.say(line);
+                terminal.say(&text);
             } else {
-                terminal.progress(&labelled("training", line));
-                terminal.detail(line);
+                terminal.progress(&labelled("training", &text));
+                terminal.detail(&text);
             }
         }
-        Event::Measuring(what, progress) => {
-            terminal.progress(&labelled(what, &format!("{} of {} directions", progress.done, progress.of)));
+        Event::Measuring(id, what, progress) => {
+            let text = format!("{}{} of {} directions", of(id), progress.done, progress.of);
+            terminal.progress(&labelled(what, &text));
         }
         Event::Over(result) => {
             let id = &result.id;

@@ -21,7 +21,7 @@ pub fn plan(study: &Study) -> String {
             short(result.parameters as f64, ""),
             short(result.flops_per_token as f64, ""),
             thousands(planned.recipe.train.updates),
-            status(result),
+            status(&result),
             if result.differs.is_empty() { String::new() } else { format!("; {}", result.differs.join(", ")) }
         );
     }

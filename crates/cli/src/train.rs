@@ -31,14 +31,14 @@ pub struct Arguments {
     /// Folder of the run, in place of train.output
     #[arg(short, long)]
     output: Option<PathBuf>,
-    /// cpu, wgpu, cuda:0, ..., in place of train.device
+    /// cpu, wgpu, cuda:0, ..., in place of train.device; with --resume, the device to go on with
     #[arg(long)]
     device: Option<String>,
     /// Remove an earlier run in that folder
     #[arg(long)]
     overwrite: bool,
     /// Go on with the run in this folder
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "variant", "set", "output", "device", "overwrite", "keys"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "variant", "set", "output", "overwrite", "keys"])]
     resume: Option<PathBuf>,
     /// Go on from this checkpoint (step-500, or 500) in place of the newest; later ones are set aside
     #[arg(long, value_name = "STEP", requires = "resume", conflicts_with = "recipe")]
@@ -74,7 +74,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
                 terminal
                     .warn("--threads is ignored: a run goes on with its recipe's train.threads, for the same weights");
             }
-            resume(run, arguments.from.as_deref(), terminal)?
+            resume(run, arguments.from.as_deref(), arguments.device.as_deref(), terminal)?
         }
         None => {
             let mut overrides = arguments.set.clone();
@@ -112,13 +112,13 @@ pub fn start(recipe: &Recipe, overwrite: bool, terminal: &Terminal) -> anyhow::R
     watch(Start::New { recipe, overwrite }, terminal)
 }
 
-/// Goes on with a run; `from` names a checkpoint.
-pub fn resume(run: &Path, from: Option<&str>, terminal: &Terminal) -> anyhow::Result<Summary> {
+/// Goes on with a run; `from` names a checkpoint, `device` one in place of the recipe's.
+pub fn resume(run: &Path, from: Option<&str>, device: Option<&str>, terminal: &Terminal) -> anyhow::Result<Summary> {
     let from = from.map(strata_store::parse_step).transpose()?;
     if !run.exists() {
         bail!("{}: there is no such run", run.display());
     }
-    watch(Start::Resume { run, from }, terminal)
+    watch(Start::Resume { run, from, device }, terminal)
 }
 
 fn watch(start: Start, terminal: &Terminal) -> anyhow::Result<Summary> {

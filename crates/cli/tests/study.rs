@@ -171,6 +171,32 @@ fn a_study_trains_measures_compares_and_makes_nothing_twice() {
 }
 
 #[test]
+fn two_at_a_time_find_the_same_as_one_after_another() {
+    let (one, two) = (study("study-one"), study("study-two"));
+    let only = "--only dense,moe-4,smoe-2-2 --json";
+    let one = one.strata(&format!("study study.toml {only} --threads 1")).succeeds().json();
+    two.write(
+        "study.toml",
+        STUDY.replace("seeds = [1]\nsentences", "devices = [\"cpu\", \"cpu\"]\nseeds = [1]\nsentences"),
+    );
+    let ran = two.strata(&format!("study study.toml {only}")).succeeds();
+    for words in ["moe-4.seed2 on cpu", "smoe-2-2.seed1: trained ", "dense.seed1: BLEU"] {
+        assert!(ran.err.contains(words), "no `{words}` in {ran}");
+    }
+    let both = ran.json();
+    assert_eq!(both["comparisons"], one["comparisons"]);
+    assert!(!both["comparisons"].as_array().unwrap().is_empty());
+    for id in ["dense.seed1", "moe-4.seed1", "smoe-2-2.seed1", "moe-4.seed2", "smoe-2-2.seed2"] {
+        for key in ["status", "updates", "best_loss", "directions", "examples", "rc_decoder"] {
+            assert_eq!(run(&both, id)[key], run(&one, id)[key], "{id}: {key}");
+        }
+    }
+    // A device that there is not: each run says so, none is lost.
+    let refused = two.strata("study study.toml --only moe-4.seed1,broken --devices tpu,cpu --set train.updates=3");
+    assert!(refused.code == Some(1) && refused.out.contains("tpu"), "{refused}");
+}
+
+#[test]
 fn shared_weights_and_data_are_the_same_in_all_runs() {
     let here = study("study-equal");
     let only = "--only moe-4.seed1,smoe-2-2.seed1";

@@ -36,22 +36,27 @@ pub enum Start<'a> {
         run: &'a Path,
         /// The step to go on from; the newest by default. Newer checkpoints are set aside.
         from: Option<u64>,
+        /// The device to go on with, in place of the recipe's.
+        device: Option<&'a str>,
     },
 }
 
 /// Trains until all updates are made, `stop` is set, or patience ends; tells `observe` what happens.
 ///
 /// After a stop, a kill or a crash, [`Start::Resume`] goes on to bit-identical weights on the same machine with the same
-/// number of threads.
+/// number of threads and the same kind of device.
 ///
 /// # Errors
 /// See [`Error`]. Whatever goes wrong, earlier checkpoints stay as they are.
 pub fn train(start: Start, stop: &AtomicBool, observe: &mut (dyn FnMut(&Event) + Send)) -> Result<Summary, Error> {
     let (recipe, begun) = match start {
         Start::New { recipe, .. } => (recipe.clone(), None),
-        Start::Resume { run: path, from } => {
+        Start::Resume { run: path, from, device } => {
             let mut run = Run::open(path)?;
-            let recipe = Recipe::load(&path.join("recipe.toml"), None, &[])?;
+            let mut recipe = Recipe::load(&path.join("recipe.toml"), None, &[])?;
+            if let Some(device) = device {
+                recipe.train.device = device.to_string();
+            }
             let checkpoint = match from {
                 Some(step) => {
                     let checkpoint = run.load(step)?;

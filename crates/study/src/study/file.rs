@@ -21,6 +21,9 @@ pub struct StudyFile {
     /// Seeds of each run that does not name its own.
     #[serde(default = "first_seed")]
     pub seeds: Vec<u64>,
+    /// Devices that train, each one run at a time; a device that is named twice trains two. None: the recipe's.
+    #[serde(default)]
+    pub devices: Vec<String>,
     /// `test` or `valid`: the split that is translated and analysed.
     #[serde(default = "test_split")]
     pub split: String,
@@ -191,7 +194,8 @@ impl StudyFile {
         let id = format!("{}.seed{seed}", run.name);
         let own = flat(&run.set).map_err(|key| self.fault(format!("run `{}` sets no value for `{key}`", run.name)))?;
         let mut set: Vec<(String, String)> = of_all.iter().chain(&own).chain(overrides).cloned().collect();
-        if let Some((key, _)) = set.iter().find(|(key, _)| key == "train.seed" || key == "train.output") {
+        let ours = |(key, _): &&(String, String)| ["train.seed", "train.output"].contains(&key.as_str());
+        if let Some((key, _)) = set.iter().find(ours) {
             let instead = if key == "train.seed" { "give `seeds`" } else { "the study makes a folder for each run" };
             return Err(self.fault(format!("run `{}`: {key} cannot be set in a study; {instead}", run.name)));
         }

@@ -1,4 +1,4 @@
-//! `strata study`: a grid of training runs with everything else equal, one after another, measured and compared.
+//! `strata study`: a grid of training runs with everything else equal, one after another on each device, measured and compared.
 //!
 //! All that is known is on the disk after every step: `OUTPUT/runs/ID` is an ordinary run of `strata train`,
 //! `OUTPUT/translations/ID` has what it translated, `OUTPUT/results/ID.json` its figures. A study that is called again goes on
@@ -13,7 +13,8 @@ pub mod results;
 mod training;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use strata_corpus::Subwords;
@@ -42,11 +43,13 @@ pub enum Event<'a> {
         of: usize,
         /// The run.
         planned: &'a Planned,
+        /// Where it is trained, unless that is left to the recipe.
+        device: Option<&'a str>,
     },
-    /// A line that the training says.
-    Line(&'a str),
-    /// How far the measuring is: `translating` or `routing`.
-    Measuring(&'a str, Progress),
+    /// A line that the training of the run of this name says.
+    Line(&'a str, &'a str),
+    /// How far the measuring of the run of this name is: `translating` or `routing`.
+    Measuring(&'a str, &'a str, Progress),
     /// A run is over, well or not.
     Over(&'a RunResult),
 }
@@ -55,7 +58,8 @@ pub enum Event<'a> {
 pub struct Study {
     file: StudyFile,
     plan: Vec<Planned>,
-    results: Vec<RunResult>,
+    /// In the order of the plan; held while the files made of all results are written.
+    results: Mutex<Vec<RunResult>>,
     metrics: Metrics,
     /// Checksums of the corpus's subwords and languages.
     corpus: String,
@@ -96,20 +100,20 @@ impl Study {
         let corpus = format!("{:x?} {:x?}", checksum("tokenizer.json")?.sha256, checksum("languages.json")?.sha256);
         let baseline = plan.iter().find(|planned| planned.name == file.baseline).map(|p| p.recipe.clone());
         let metrics = Metrics::new(Tokenizer::default())?;
-        let mut study = Self { file, plan, results: Vec::new(), metrics, corpus };
-        for planned in study.plan.clone() {
-            let mut result = match study.kept(&planned)? {
+        let study = Self { file, plan, results: Mutex::default(), metrics, corpus };
+        for planned in &study.plan {
+            let mut result = match study.kept(planned)? {
                 Some(result) => result,
-                None => waiting(&planned, vocabulary, baseline.as_ref())?,
+                None => waiting(planned, vocabulary, baseline.as_ref())?,
             };
             if result.status != Status::Done {
                 // A study that was killed has kept nothing of its last run, but the run's folder has.
-                take_training(&planned, &mut result)?;
+                take_training(planned, &mut result)?;
                 if result.status == Status::Waiting && result.updates > 0 {
                     result.status = Status::Interrupted;
                 }
             }
-            study.results.push(result);
+            study.lock().push(result);
         }
         Ok(study)
     }
@@ -129,58 +133,99 @@ impl Study {
         self.file.recipe_path()
     }
 
-    /// The figures of each run, in the order of the plan.
-    pub fn results(&self) -> &[RunResult] {
-        &self.results
+    /// The devices that the file names.
+    pub fn devices(&self) -> &[String] {
+        &self.file.devices
     }
 
-    /// Trains and measures what is not done yet, one run after another; only the entries named in `only`, or all if it is empty.
-    /// A run that fails is noted and does not stop the others. Results are written after every run.
+    /// The figures of each run, in the order of the plan.
+    pub fn results(&self) -> Vec<RunResult> {
+        self.lock().clone()
+    }
+
+    /// The results, also where a thread that held them has panicked: each is whole at any time.
+    fn lock(&self) -> MutexGuard<'_, Vec<RunResult>> {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Trains and measures what is not done yet; only the entries named in `only`, or all if it is empty. Each of the trainer's
+    /// devices takes the next run of the plan as soon as it is free. A run that fails is noted and does not stop the others.
+    /// Results are written after every run.
     ///
     /// # Errors
-    /// Results that cannot be written.
+    /// Results that cannot be written: no further run is begun then.
     pub fn run(
-        &mut self,
+        &self,
         trainer: &Trainer,
         only: &[String],
         stop: &AtomicBool,
-        events: &mut dyn FnMut(&Event),
+        events: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<(), Error> {
-        let of = self.plan.len();
-        for i in 0..of {
-            let wanted = only.is_empty() || only.contains(&self.plan[i].name) || only.contains(&self.plan[i].id);
-            if !wanted || self.results[i].status == Status::Done {
-                continue;
-            }
-            if stop.load(Ordering::Relaxed) {
-                break;
-            }
-            let planned = self.plan[i].clone();
-            events(&Event::Begun { number: i + 1, of, planned: &planned });
-            let mut result = self.results[i].clone();
-            (result.status, result.reason) = (Status::Waiting, None);
-            match trainer.train(&planned, stop, &mut |line| events(&Event::Line(line))) {
-                Trained::Failed(reason) => (result.status, result.reason) = (Status::Failed, Some(reason)),
-                Trained::Interrupted => result.status = Status::Interrupted,
-                Trained::Finished => {
-                    let measured = self.measure(&planned, &mut result, trainer.threads, events);
-                    match measured {
-                        Ok(()) => result.status = Status::Done,
-                        Err(error) => {
-                            (result.status, result.reason) = (Status::Failed, Some(format!("measuring: {error}")));
-                        }
-                    }
+        let results = self.results();
+        let wanted = |planned: &Planned| only.is_empty() || only.contains(&planned.name) || only.contains(&planned.id);
+        let left: Vec<usize> =
+            (0..self.plan.len()).filter(|&i| wanted(&self.plan[i]) && results[i].status != Status::Done).collect();
+        let (next, events) = (AtomicUsize::new(0), Mutex::new(events));
+        let tell = |event: &Event| events.lock().unwrap_or_else(PoisonError::into_inner)(event);
+        let work = |device: Option<&str>| -> Result<(), Error> {
+            while !stop.load(Ordering::Relaxed) {
+                let Some(&i) = left.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+                if let Err(error) = self.run_one(i, trainer, device, stop, &tell) {
+                    next.store(left.len(), Ordering::Relaxed);
+                    return Err(error);
                 }
             }
-            // Figures of the training are worth having even where it failed.
-            if let Err(error) = take_training(&planned, &mut result) {
-                result.reason.get_or_insert_with(|| error.to_string());
-            }
-            self.keep(&planned, &result)?;
-            events(&Event::Over(&result));
-            self.results[i] = result;
-            self.write()?;
+            Ok(())
+        };
+        if trainer.devices.is_empty() {
+            return work(None);
         }
+        let mut outcome = Ok(());
+        std::thread::scope(|scope| {
+            let workers: Vec<_> =
+                trainer.devices.iter().map(|device| scope.spawn(|| work(Some(device.as_str())))).collect();
+            for worker in workers {
+                match worker.join() {
+                    Ok(ended) => outcome = std::mem::replace(&mut outcome, Ok(())).and(ended),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+        });
+        outcome
+    }
+
+    /// Trains and measures the `i`-th run of the plan and keeps what came of it.
+    fn run_one(
+        &self,
+        i: usize,
+        trainer: &Trainer,
+        device: Option<&str>,
+        stop: &AtomicBool,
+        tell: &dyn Fn(&Event),
+    ) -> Result<(), Error> {
+        let planned = &self.plan[i];
+        tell(&Event::Begun { number: i + 1, of: self.plan.len(), planned, device });
+        let mut result = self.lock()[i].clone();
+        (result.status, result.reason) = (Status::Waiting, None);
+        match trainer.train(planned, device, stop, &mut |line| tell(&Event::Line(&planned.id, line))) {
+            Trained::Failed(reason) => (result.status, result.reason) = (Status::Failed, Some(reason)),
+            Trained::Interrupted => result.status = Status::Interrupted,
+            Trained::Finished => match self.measure(planned, &mut result, trainer.threads, tell) {
+                Ok(()) => result.status = Status::Done,
+                Err(error) => {
+                    (result.status, result.reason) = (Status::Failed, Some(format!("measuring: {error}")));
+                }
+            },
+        }
+        // Figures of the training are worth having even where it failed.
+        if let Err(error) = take_training(planned, &mut result) {
+            result.reason.get_or_insert_with(|| error.to_string());
+        }
+        self.keep(planned, &result)?;
+        tell(&Event::Over(&result));
+        let mut results = self.lock();
+        results[i] = result;
+        self.write_all(&results)?;
         Ok(())
     }
 
@@ -189,7 +234,7 @@ impl Study {
         planned: &Planned,
         result: &mut RunResult,
         threads: usize,
-        events: &mut dyn FnMut(&Event),
+        tell: &dyn Fn(&Event),
     ) -> Result<(), Error> {
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -197,7 +242,8 @@ impl Study {
         };
         let translations = self.translations(planned);
         let measure = Measure { study: &self.file, planned, metrics: &self.metrics, translations, threads };
-        let analysis = measure.run(result, &mut |what, progress| events(&Event::Measuring(what, progress)))?;
+        let mut told = |what: &str, progress| tell(&Event::Measuring(&planned.id, what, progress));
+        let analysis = measure.run(result, &mut told)?;
         let path = self.analysis_path(planned);
         match analysis {
             Some(analysis) => write_json(&path, &analysis),
@@ -227,8 +273,9 @@ impl Study {
 
     fn made_from(&self, planned: &Planned) -> String {
         let mut recipe = planned.recipe.clone();
-        // What changes no figure.
+        // What changes no figure; a device changes no more than the last digits.
         recipe.train.threads = 0;
+        "cpu".clone_into(&mut recipe.train.device);
         recipe.train.output = String::new();
         let StudyFile { split, sentences, analysis_sentences, weights, .. } = &self.file;
         let measured = format!("{split} {sentences} {analysis_sentences} {weights:?} {}", self.corpus);
@@ -250,6 +297,10 @@ impl Study {
     /// # Errors
     /// Translations that cannot be read.
     pub fn result(&self) -> Result<StudyResult, Error> {
+        self.result_of(&self.lock())
+    }
+
+    fn result_of(&self, results: &[RunResult]) -> Result<StudyResult, Error> {
         let signatures = self.metrics.signatures();
         Ok(StudyResult {
             study: self.file.path.display().to_string(),
@@ -257,15 +308,15 @@ impl Study {
             split: self.file.split.clone(),
             baseline: self.file.baseline.clone(),
             signatures: vec![signatures.bleu, signatures.chrf2],
-            systems: compare::systems(&self.results),
-            comparisons: self.comparisons()?,
-            runs: self.results.clone(),
+            systems: compare::systems(results),
+            comparisons: self.comparisons(results)?,
+            runs: results.to_vec(),
         })
     }
 
     /// Paired tests of the runs that translated the same directions as the first one that is done.
-    fn comparisons(&self) -> Result<Vec<results::Comparison>, Error> {
-        let done = || self.plan.iter().zip(&self.results).filter(|(_, result)| result.status == Status::Done);
+    fn comparisons(&self, results: &[RunResult]) -> Result<Vec<results::Comparison>, Error> {
+        let done = || self.plan.iter().zip(results).filter(|(_, result)| result.status == Status::Done);
         let Some((_, first)) = done().next() else { return Ok(Vec::new()) };
         let same = |result: &RunResult| {
             let key =
@@ -309,9 +360,13 @@ impl Study {
     /// # Errors
     /// Files that cannot be read or written.
     pub fn write(&self) -> Result<StudyResult, Error> {
-        let result = self.result()?;
+        self.write_all(&self.lock())
+    }
+
+    fn write_all(&self, results: &[RunResult]) -> Result<StudyResult, Error> {
+        let result = self.result_of(results)?;
         let mut analyses = Vec::new();
-        for (planned, result) in self.plan.iter().zip(&self.results).filter(|(_, r)| r.status == Status::Done) {
+        for (planned, result) in self.plan.iter().zip(results).filter(|(_, r)| r.status == Status::Done) {
             analyses.extend(self.analysis(planned)?.map(|analysis| (result.id.clone(), analysis)));
         }
         let page = crate::report::of_study(&result, &analyses)?;

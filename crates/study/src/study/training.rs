@@ -23,6 +23,8 @@ pub struct Trainer {
     pub recipe: PathBuf,
     /// Threads of new runs; 0 leaves it to the recipe.
     pub threads: usize,
+    /// Devices that train at the same time, one run each; none for the recipe's own, one run after another.
+    pub devices: Vec<String>,
 }
 
 /// How a run's training ended.
@@ -81,8 +83,9 @@ fn same_recipe(planned: &Planned) -> Result<(), String> {
         return Ok(());
     }
     let mut begun = Recipe::load(&path, None, &[]).map_err(|e| e.to_string())?;
-    // The number of threads and the folder's spelling change no result that is compared.
+    // The number of threads, the device and the folder's spelling make no other run of it.
     begun.train.threads = planned.recipe.train.threads;
+    begun.train.device.clone_from(&planned.recipe.train.device);
     begun.train.output.clone_from(&planned.recipe.train.output);
     if begun == planned.recipe {
         return Ok(());
@@ -94,9 +97,15 @@ fn same_recipe(planned: &Planned) -> Result<(), String> {
 }
 
 impl Trainer {
-    /// Trains a planned run to its end, or goes on with it; a finished run is left alone. `lines` gets what the training says,
-    /// line by line.
-    pub fn train(&self, planned: &Planned, stop: &AtomicBool, lines: &mut dyn FnMut(&str)) -> Trained {
+    /// Trains a planned run to its end on a device, or goes on with it; a finished run is left alone. Without a device it is
+    /// that of the recipe, or the one that the run was on. `lines` gets what the training says, line by line.
+    pub fn train(
+        &self,
+        planned: &Planned,
+        device: Option<&str>,
+        stop: &AtomicBool,
+        lines: &mut dyn FnMut(&str),
+    ) -> Trained {
         if let Err(reason) = same_recipe(planned) {
             return Trained::Failed(reason);
         }
@@ -107,13 +116,13 @@ impl Trainer {
         if found.as_ref().is_some_and(|state| state.finished) {
             return Trained::Finished;
         }
-        match self.command(planned, found.is_some()).spawn() {
+        match self.command(planned, device, found.is_some()).spawn() {
             Ok(child) => watch(child, stop, lines),
             Err(error) => Trained::Failed(format!("cannot start {}: {error}", self.program.display())),
         }
     }
 
-    fn command(&self, planned: &Planned, begun: bool) -> Command {
+    fn command(&self, planned: &Planned, device: Option<&str>, begun: bool) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("train");
         if begun {
@@ -129,6 +138,9 @@ impl Trainer {
             if self.threads > 0 {
                 command.args(["--threads", &self.threads.to_string()]);
             }
+        }
+        if let Some(device) = device {
+            command.args(["--device", device]);
         }
         // A study that is killed takes its training with it, which saves a checkpoint first.
         command.args(["--json", "--stop-with-parent"]);
