@@ -61,6 +61,9 @@ struct Translate {
     batch: Vec<usize>,
     #[arg(long, default_value_t = 4)]
     beam: usize,
+    /// Batches side by side, each with its share of the threads and of --batch; 0 = as many as there are sentences enough for
+    #[arg(long, default_value_t = 0)]
+    workers: usize,
     /// Compute with 8-bit integers
     #[arg(long)]
     int8: bool,
@@ -98,6 +101,7 @@ fn translate(a: &Translate) -> anyhow::Result<()> {
             target_length: a.target_length,
             batch: *batch,
             beam: a.beam,
+            workers: a.workers,
             precision: if a.int8 { Precision::Int8 } else { Precision::F32 },
             runs: a.runs,
         })?;

@@ -143,14 +143,14 @@ pub struct Place {
     /// Compute with 8-bit integers: faster on the CPU, with nearly the same translations
     #[arg(long)]
     pub int8: bool,
-    /// Batches worked on side by side, each with its share of the threads
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = workers)]
+    /// Batches worked on side by side, each with its share of the threads; 0 = as many as there are sentences enough for
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = workers)]
     pub workers: usize,
 }
 
 fn workers(text: &str) -> Result<usize, String> {
-    let count = text.parse().ok().filter(|count| (1..=1024).contains(count));
-    count.ok_or_else(|| "choose 1 to 1024".to_string())
+    let count = text.parse().ok().filter(|count| (0..=1024).contains(count));
+    count.ok_or_else(|| "choose 0 to 1024".to_string())
 }
 
 impl Place {

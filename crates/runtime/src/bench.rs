@@ -43,6 +43,8 @@ pub struct DecodeOptions {
     pub batch: usize,
     /// Hypotheses of each.
     pub beam: usize,
+    /// Sessions side by side; 0 leaves it to the engine.
+    pub workers: usize,
     /// Precision of the products.
     pub precision: Precision,
     /// Runs, of which the best and the median count; one more goes before them.
@@ -133,6 +135,7 @@ pub fn decode(options: &DecodeOptions) -> Result<DecodeReport, Error> {
         hypotheses: options.batch * options.beam,
         join_tokens: options.batch * options.source_length,
         threads: rayon::current_num_threads(),
+        workers: options.workers,
     };
     let (mut seconds, mut latencies, mut tokens) = (Vec::new(), Vec::new(), 0);
     for run in 0..=options.runs.max(1) {

@@ -1,23 +1,41 @@
 //! The engine: many requests in, their translations out, in the same order.
 
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::ThreadPool;
 
 use crate::error::Error;
 use crate::model::Model;
 use crate::request::{Hypothesis, Request, SearchOptions};
 use crate::session::{Limits, Session};
 
-/// Translates with one model. It can be shared by threads; each call has its own session.
+/// Hypotheses that a worker should have under way at least, where their number is left to the engine: with fewer rows, reading
+/// the weights once for each worker costs more than threads that wait for one another at every product.
+const ROWS_OF_A_WORKER: usize = 32;
+
+/// Translates with one model. It can be shared by threads; each call has its own sessions.
 pub struct Engine {
     model: Arc<Model>,
-    /// A session for reuse, so that calls one after another allocate its buffers once.
-    idle: Mutex<Option<(Limits, Session)>>,
+    /// Sessions for reuse, so that calls one after another allocate their buffers once.
+    idle: Mutex<Vec<(Limits, Session)>>,
+    /// Likewise for workers of several threads.
+    pools: Mutex<Vec<ThreadPool>>,
+}
+
+/// The requests of a call, which its workers take one after another.
+struct Queue<'a> {
+    requests: &'a [Request],
+    /// Longest first: sentences that are together in a batch then end at about the same step, and no long one is left for the
+    /// end, alone.
+    order: Vec<usize>,
+    next: AtomicUsize,
 }
 
 impl Engine {
     /// An engine for `model`.
     pub fn new(model: Arc<Model>) -> Self {
-        Self { model, idle: Mutex::new(None) }
+        Self { model, idle: Mutex::default(), pools: Mutex::default() }
     }
 
     /// The model.
@@ -33,34 +51,93 @@ impl Engine {
     /// Translates `requests`: for each up to `nbest` hypotheses, best first, in the order of the requests.
     ///
     /// # Errors
-    /// [`Error::Request`] for a request that does not fit the model; nothing is translated then.
+    /// [`Error::Request`] for a request that does not fit the model; nothing is translated then. [`Error::Threads`] if the
+    /// system starts no thread.
     pub fn translate(&self, requests: &[Request], limits: &Limits) -> Result<Vec<Vec<Hypothesis>>, Error> {
         requests.iter().try_for_each(|request| request.check(self.model.config()))?;
-        let mut session = match self.idle.lock() {
-            Ok(mut idle) => idle.take().filter(|(of, _)| of == limits).map(|(_, session)| session),
-            Err(_) => None,
-        }
-        .unwrap_or_else(|| self.session(*limits));
-        // Longest first: sentences that are together in the batch then end at about the same step, and no long one is left for
-        // the end, alone.
         let mut order: Vec<usize> = (0..requests.len()).collect();
         order.sort_by_key(|i| std::cmp::Reverse(requests[*i].source.len()));
-        let mut places = Vec::with_capacity(order.len());
-        for i in order {
-            places.push((session.submit(requests[i].clone())?, i));
-        }
+        let queue = Queue { requests, order, next: AtomicUsize::new(0) };
+        let workers = workers(requests, limits);
+        let found = if workers == 1 {
+            vec![self.work(&queue, &Limits { workers: 1, ..*limits })]
+        } else {
+            self.side_by_side(&queue, limits, workers)?
+        };
         let mut results = vec![Vec::new(); requests.len()];
-        let first = places.first().map_or(0, |(id, _)| *id);
-        while !session.is_idle() {
-            for finished in session.step() {
-                // Ids are given one after another.
-                results[places[(finished.id - first) as usize].1] = finished.hypotheses;
-            }
-        }
-        if let Ok(mut idle) = self.idle.lock() {
-            *idle = Some((*limits, session));
+        for found in found {
+            found?.into_iter().for_each(|(i, hypotheses)| results[i] = hypotheses);
         }
         Ok(results)
+    }
+
+    /// Lets `workers` take requests from the queue, each with its share of what `limits` allow.
+    fn side_by_side(&self, queue: &Queue, limits: &Limits, workers: usize) -> Result<Vec<Translated>, Error> {
+        let share = |all: usize| (all / workers).max(1);
+        let limits = Limits {
+            source_tokens: share(limits.source_tokens),
+            hypotheses: share(limits.hypotheses),
+            join_tokens: share(limits.join_tokens),
+            threads: share(limits.threads),
+            workers: 1,
+        };
+        if limits.threads == 1 {
+            return Ok(each_on_a_thread((0..workers).map(|_| || self.work(queue, &limits))));
+        }
+        let pools = self.take_pools(workers, limits.threads)?;
+        let found = each_on_a_thread(pools.iter().map(|pool| || pool.install(|| self.work(queue, &limits))));
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).extend(pools);
+        Ok(found)
+    }
+
+    /// Translates what it gets of the queue, until that is empty.
+    fn work(&self, queue: &Queue, limits: &Limits) -> Translated {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = idle.iter().position(|(of, _)| of == limits).map(|i| idle.swap_remove(i).1);
+        drop(idle);
+        let mut session = used.unwrap_or_else(|| self.session(*limits));
+        let (mut places, mut first, mut results) = (Vec::new(), None, Vec::new());
+        loop {
+            if session.waiting() == 0 {
+                let all = session.is_idle();
+                let (tokens, width) =
+                    if all { (limits.source_tokens, limits.hypotheses) } else { (limits.join_tokens, usize::MAX) };
+                let (mut got_tokens, mut got_width) = (0, 0);
+                while got_tokens < tokens && got_width < width {
+                    let Some(i) = queue.take() else { break };
+                    let request = &queue.requests[i];
+                    (got_tokens, got_width) = (got_tokens + request.source.len(), got_width + request.width());
+                    // Ids are given one after another.
+                    first.get_or_insert(session.submit(request.clone())?);
+                    places.push(i);
+                }
+            }
+            if session.is_idle() {
+                break;
+            }
+            for finished in session.step() {
+                results.push((places[(finished.id - first.unwrap_or(0)) as usize], finished.hypotheses));
+            }
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those of other limits would be kept for nothing, most likely.
+        idle.retain(|(of, _)| of == limits);
+        idle.push((*limits, session));
+        Ok(results)
+    }
+
+    /// Thread pools for workers, from those that are idle as far as there are some of the size.
+    fn take_pools(&self, count: usize, threads: usize) -> Result<Vec<ThreadPool>, Error> {
+        let mut idle = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|pool| pool.current_num_threads() == threads);
+        let from = idle.len().saturating_sub(count);
+        let mut pools = idle.split_off(from);
+        drop(idle);
+        while pools.len() < count {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pools.push(pool.map_err(|e| Error::Threads(e.to_string()))?);
+        }
+        Ok(pools)
     }
 
     /// The natural log-probability of each subword of `target` (given without the end mark) and of the end mark after it, as the
@@ -74,4 +151,36 @@ impl Engine {
         let results = self.translate(&[request], &Limits::default())?;
         Ok(results.into_iter().flatten().next().map(|hypothesis| hypothesis.token_scores).unwrap_or_default())
     }
+}
+
+/// Places of requests and their hypotheses.
+type Translated = Result<Vec<(usize, Vec<Hypothesis>)>, Error>;
+
+impl Queue<'_> {
+    fn take(&self) -> Option<usize> {
+        self.order.get(self.next.fetch_add(1, Ordering::Relaxed)).copied()
+    }
+}
+
+/// How many workers a call gets: as many as are asked for, or as there are rows for; never more than requests or threads.
+fn workers(requests: &[Request], limits: &Limits) -> usize {
+    let wanted = match limits.workers {
+        0 => requests.iter().map(Request::width).sum::<usize>().min(limits.hypotheses) / ROWS_OF_A_WORKER,
+        given => given,
+    };
+    wanted.min(limits.threads).min(requests.len()).max(1)
+}
+
+/// Runs each piece of work on a thread of its own; the first on this one.
+fn each_on_a_thread<W: FnOnce() -> Translated + Send>(work: impl Iterator<Item = W>) -> Vec<Translated> {
+    let mut work = work;
+    std::thread::scope(|scope| {
+        let first = work.next();
+        let others: Vec<_> = work.map(|work| scope.spawn(work)).collect();
+        let mut found: Vec<Translated> = first.into_iter().map(|work| work()).collect();
+        for other in others {
+            found.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        found
+    })
 }

@@ -27,6 +27,9 @@ pub enum Error {
         /// What is wrong, and what to do.
         what: String,
     },
+    /// Threads that the system does not start.
+    #[error("cannot start workers: {0}")]
+    Threads(String),
     /// A model that another program's format has no place for.
     #[error("{0}")]
     Unsupported(String),

@@ -27,15 +27,18 @@ pub struct Limits {
     /// Sentences that wait join together once they have so many source tokens, or all of them fit: encoding many tokens at
     /// once reads the encoder's weights once.
     pub join_tokens: usize,
-    /// Threads of every step.
+    /// Threads of every step; of all workers together where there are several.
     pub threads: usize,
+    /// Sessions side by side in [`Engine::translate`](crate::Engine::translate), each with its share of all the above: they need
+    /// not wait for one another at every product. 0: as many as have rows enough. A session by itself takes no notice of it.
+    pub workers: usize,
 }
 
 /// For one machine that does nothing else.
 impl Default for Limits {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { source_tokens: 4096, hypotheses: 320, join_tokens: 256, threads }
+        Self { source_tokens: 4096, hypotheses: 320, join_tokens: 256, threads, workers: 0 }
     }
 }
 
@@ -298,7 +301,7 @@ mod tests {
 
     #[test]
     fn limits_hold_and_one_sentence_may_exceed_them() {
-        let limits = Limits { source_tokens: 20, hypotheses: 12, join_tokens: 1, threads: 1 };
+        let limits = Limits { source_tokens: 20, hypotheses: 12, join_tokens: 1, threads: 1, workers: 1 };
         let mut session = session(limits);
         for length in [30, 5, 5, 5, 12, 12] {
             session.submit(request(length)).expect("an id");

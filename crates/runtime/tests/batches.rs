@@ -1,4 +1,5 @@
-//! A request's bits do not depend on its neighbours, on the size of the batch, on when it joins, or on the number of threads.
+//! A request's bits do not depend on its neighbours, on the size of the batch, on when it joins, or on the number of threads and
+//! workers.
 
 mod common;
 
@@ -61,7 +62,7 @@ fn requests(config: &ModelConfig, count: usize) -> Vec<Request> {
 }
 
 fn limits(sentences: usize, threads: usize) -> Limits {
-    Limits { source_tokens: 11 * sentences, hypotheses: 8 * sentences, join_tokens: 20, threads }
+    Limits { source_tokens: 11 * sentences, hypotheses: 8 * sentences, join_tokens: 20, threads, workers: 0 }
 }
 
 #[test]
@@ -77,11 +78,14 @@ fn bits_do_not_depend_on_batches_neighbours_or_threads() {
             .map(|request| engine.translate(std::slice::from_ref(request), &limits(1, 1)).expect("one").remove(0))
             .collect();
         let mut numbers = Numbers(9);
-        for (sentences, threads) in [(1, 2), (7, 1), (7, 2), (64, 1), (64, 2)] {
+        for (sentences, threads, workers) in
+            [(1, 2, 0), (7, 1, 0), (7, 2, 1), (7, 4, 2), (64, 1, 0), (64, 2, 0), (64, 2, 1), (40, 3, 3)]
+        {
             let mut order: Vec<usize> = (0..requests.len()).collect();
             (1..order.len()).for_each(|i| order.swap(i, numbers.below(i as u64 + 1) as usize));
             let shuffled: Vec<Request> = order.iter().map(|i| requests[*i].clone()).collect();
-            let found = engine.translate(&shuffled, &limits(sentences, threads)).expect("translations");
+            let limits = Limits { workers, ..limits(sentences, threads) };
+            let found = engine.translate(&shuffled, &limits).expect("translations");
             for (i, found) in order.iter().zip(found) {
                 assert_eq!(found, alone[*i], "{precision:?} {}: {sentences} at a time", config.name());
             }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rayon::ThreadPool;
 use strata_corpus::subword::EOS;
 use strata_model::{BeamOptions, Packed, Transformer, beam_search};
 use strata_recipe::ModelConfig;
@@ -46,55 +45,20 @@ pub(crate) enum Backend {
     Model(Box<Transformer>),
 }
 
-/// The CPU engine and its workers: each has its own batch and its share of the threads.
+/// The CPU engine, and how many batches it works on side by side; 0 leaves that to it.
 pub(crate) struct Cpu {
-    engine: Engine,
-    /// One for each worker; none for a single worker, which uses the threads of its caller.
-    pools: Vec<ThreadPool>,
+    pub engine: Engine,
+    pub workers: usize,
 }
 
 impl Cpu {
-    /// An engine for `model` whose threads are shared out to `workers`.
-    pub fn new(model: Model, workers: usize) -> Result<Self, Error> {
-        let each = (rayon::current_num_threads() / workers.max(1)).max(1);
-        let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(each).build();
-        let pools = if workers > 1 { (0..workers).map(pool).collect::<Result<_, _>>() } else { Ok(Vec::new()) };
-        let pools = pools.map_err(|e| Error::Unsupported(format!("cannot start {workers} workers: {e}")))?;
-        Ok(Self { engine: Engine::new(Arc::new(model)), pools })
+    /// An engine for `model`.
+    pub fn new(model: Model, workers: usize) -> Self {
+        Self { engine: Engine::new(Arc::new(model)), workers }
     }
 
-    /// The engine itself.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    fn run(&self, requests: &[Request], limits: &Limits) -> Result<Vec<Vec<Hypothesis>>, Error> {
-        if self.pools.is_empty() || requests.len() < 2 {
-            return Ok(self.engine.translate(requests, limits)?);
-        }
-        // Dealt out by length, so that every worker gets long and short ones.
-        let mut order: Vec<usize> = (0..requests.len()).collect();
-        order.sort_by_key(|i| std::cmp::Reverse(requests[*i].source.len()));
-        let hands: Vec<Vec<usize>> = (0..self.pools.len())
-            .map(|worker| order.iter().copied().skip(worker).step_by(self.pools.len()).collect())
-            .collect();
-        let mut results = vec![Vec::new(); requests.len()];
-        let found: Vec<Result<_, strata_runtime::Error>> = std::thread::scope(|scope| {
-            let work = |(pool, hand): (&ThreadPool, &Vec<usize>)| {
-                let requests: Vec<Request> = hand.iter().map(|i| requests[*i].clone()).collect();
-                let limits = Limits { threads: pool.current_num_threads(), ..*limits };
-                pool.install(|| self.engine.translate(&requests, &limits))
-            };
-            let started: Vec<_> = self.pools.iter().zip(&hands).map(|pair| scope.spawn(move || work(pair))).collect();
-            started
-                .into_iter()
-                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
-        });
-        for (hand, found) in hands.iter().zip(found) {
-            hand.iter().zip(found?).for_each(|(i, hypotheses)| results[*i] = hypotheses);
-        }
-        Ok(results)
+    fn limits(&self) -> Limits {
+        Limits { threads: rayon::current_num_threads(), workers: self.workers, ..Limits::default() }
     }
 }
 
@@ -129,8 +93,7 @@ impl Backend {
         let options = Arc::new(SearchOptions { beam: 1, end: EOS, ..SearchOptions::default() });
         let request = |(source, target)| Request::score(source, tag, target, options.clone());
         let requests: Vec<Request> = pairs.into_iter().map(request).collect();
-        let limits = Limits { threads: rayon::current_num_threads(), ..Limits::default() };
-        let found = cpu.run(&requests, &limits)?;
+        let found = cpu.engine.translate(&requests, &cpu.limits())?;
         Ok(found.into_iter().map(|h| h.into_iter().next().map(|h| h.token_scores).unwrap_or_default()).collect())
     }
 }
@@ -152,12 +115,8 @@ impl Cpu {
             request
         };
         let requests: Vec<Request> = jobs.iter().map(request).collect();
-        let limits = Limits {
-            source_tokens: options.tokens_per_batch,
-            threads: rayon::current_num_threads(),
-            ..Limits::default()
-        };
-        let found = self.run(&requests, &limits)?;
+        let limits = Limits { source_tokens: options.tokens_per_batch, ..self.limits() };
+        let found = self.engine.translate(&requests, &limits)?;
         Ok(found.into_iter().map(|hypotheses| hypotheses.into_iter().map(Decoded::from).collect()).collect())
     }
 }

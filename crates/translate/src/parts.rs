@@ -108,7 +108,7 @@ impl Translator {
     /// A model that is not on the CPU.
     pub fn session(&self, limits: Limits) -> Result<Session, Error> {
         match &self.backend {
-            Backend::Engine(cpu) => Ok(cpu.engine().session(limits)),
+            Backend::Engine(cpu) => Ok(cpu.engine.session(limits)),
             Backend::Model(_) => Err(Error::Unsupported("continuous batching runs on the CPU only".into())),
         }
     }

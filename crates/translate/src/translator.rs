@@ -68,14 +68,15 @@ pub struct Placement {
     pub device: String,
     /// Pack the weights as 8-bit integers (CPU; a packed folder has its precision already).
     pub int8: bool,
-    /// Batches that are worked on side by side, each with its share of the threads (CPU).
+    /// Batches that are worked on side by side, each with its share of the threads; 0: as many as there are sentences enough
+    /// for (CPU).
     pub workers: usize,
 }
 
-/// On the CPU, in f32, one batch at a time on all threads.
+/// On the CPU, in f32.
 impl Default for Placement {
     fn default() -> Self {
-        Self { device: "cpu".to_string(), int8: false, workers: 1 }
+        Self { device: "cpu".to_string(), int8: false, workers: 0 }
     }
 }
 
@@ -100,12 +101,12 @@ impl Translator {
             }
             // Lengths only: every start would otherwise read the whole file, which is mapped to be read as it is needed.
             let packed = PackedFolder::open(path, Check::Sizes)?;
-            (Backend::Engine(Box::new(Cpu::new(Model::load_packed(&packed)?, placement.workers)?)), path.to_path_buf())
+            (Backend::Engine(Box::new(Cpu::new(Model::load_packed(&packed)?, placement.workers))), path.to_path_buf())
         } else {
             let folder = ModelFolder::open(resolve_model(path)?)?;
             let backend = if on_cpu {
                 let precision = if placement.int8 { Precision::Int8 } else { Precision::F32 };
-                Backend::Engine(Box::new(Cpu::new(Model::load(&folder, precision)?, placement.workers)?))
+                Backend::Engine(Box::new(Cpu::new(Model::load(&folder, precision)?, placement.workers)))
             } else {
                 if placement.int8 {
                     return Err(Error::Unsupported("int8 runs on the CPU only; use --device cpu".into()));
@@ -128,7 +129,7 @@ impl Translator {
     pub fn with_engine(model: &mut Transformer, subwords: Subwords, languages: Languages) -> Result<Self, Error> {
         let weights = model.weights();
         let packed = Model::pack(model.config(), &weights, Precision::F32)?;
-        Ok(Self { backend: Backend::Engine(Box::new(Cpu::new(packed, 1)?)), subwords, languages })
+        Ok(Self { backend: Backend::Engine(Box::new(Cpu::new(packed, 0))), subwords, languages })
     }
 
     /// A translator that searches with the model itself, on its own device; `model` must be without gradients.

@@ -110,8 +110,11 @@ impl Job<'_> {
     }
 
     fn threads(&self) -> usize {
+        if self.options.threads < 2 {
+            return 1;
+        }
         let worth = self.rows.saturating_mul(self.inputs).saturating_mul(self.outputs) / GRAIN;
-        self.options.threads.min(worth).max(1).min(rayon::current_num_threads())
+        self.options.threads.min(worth).min(rayon::current_num_threads()).max(1)
     }
 
     /// Calls `work(rows, panels)` for pieces that cover all rows and panels, on several threads if that pays.
