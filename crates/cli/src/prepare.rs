@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Replace an earlier prepared folder there
     #[arg(long)]
     overwrite: bool,
-    /// Only pairs of these languages, comma-separated
+    /// Only pairs of which both languages are among these, comma-separated, such as en,de,fr
     #[arg(long, value_delimiter = ',', value_name = "LANGS")]
     languages: Vec<String>,
     /// Only these directions, comma-separated, such as en-de,de-en [default: both of each pair]

@@ -193,6 +193,11 @@ fn select(mut bitext: Bitext, options: &Options) -> Result<Bitext> {
             }
         }
     }
+    let half: Vec<String> = bitext
+        .keys()
+        .filter(|pair| options.languages.contains(&pair.first) != options.languages.contains(&pair.second))
+        .map(ToString::to_string)
+        .collect();
     let wanted = |language: &String| options.languages.is_empty() || options.languages.contains(language);
     bitext.retain(|pair, splits| {
         // A pair with held-out text alone stays: it shows what a model does without training text (zero-shot).
@@ -202,7 +207,10 @@ fn select(mut bitext: Bitext, options: &Options) -> Result<Bitext> {
             && options.directions.used(pair).contains(&true)
     });
     if !bitext.values().any(|splits| splits.contains_key(&Split::Train)) {
-        let reason = "no training bitext between the languages and directions asked for".to_string();
+        let mut reason = "no training bitext between the languages and directions asked for".to_string();
+        if !half.is_empty() {
+            reason += &format!("; both languages of a pair must be named, and there is {}", half.join(", "));
+        }
         return Err(Error::Empty { path: options.input.clone(), reason });
     }
     Ok(bitext)
