@@ -1,11 +1,13 @@
 //! `strata bench`: the speed of this machine at Strata's work.
 
 use clap::{Args, Subcommand};
+use strata_recipe::Shape;
 use strata_runtime::Precision;
 use strata_runtime::bench::{DecodeOptions, decode};
 use strata_train::bench::{Products, StepOptions, train_step};
 
-use crate::{Outcome, print};
+use crate::terminal::Terminal;
+use crate::{Outcome, bench_training, print};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -20,6 +22,13 @@ enum What {
                             strata bench train-step --strata 4,4 --batch 32 --length 32\n  \
                             strata bench train-step --strata '' --dropout 0     (dense)")]
     TrainStep(TrainStep),
+    /// Time training steps at several shapes and print a table, beside another program if one is named
+    #[command(
+        after_help = "Best and median tokens per second, FLOP/s and their share of what the engine's f32 product does on this \
+                            machine, peak memory, page faults. Example:\n  \
+                            strata bench training --shapes A,B --rounds 3 --threads 2 --peer 'python3 step.py'"
+    )]
+    Training(bench_training::Arguments),
     /// Time translation with random weights and fixed lengths and print tokens per second as JSON, a line for each setting
     #[command(after_help = "Examples:\n  \
                             strata bench translate --int8\n  \
@@ -88,14 +97,16 @@ fn translate(a: &Translate) -> anyhow::Result<()> {
     for batch in &a.batch {
         anyhow::ensure!(*batch > 0, "--batch 0: choose at least 1");
         let report = decode(&DecodeOptions {
-            layers: a.layers,
-            d_model: a.d_model,
-            d_ffn: a.d_ffn,
-            heads: a.heads,
-            vocab: a.vocab,
-            moe_every: a.moe_every,
-            top_k: a.top_k,
-            strata: strata_of(&a.strata)?,
+            shape: Shape {
+                layers: a.layers,
+                d_model: a.d_model,
+                d_ffn: a.d_ffn,
+                heads: a.heads,
+                vocab: a.vocab,
+                moe_every: a.moe_every,
+                top_k: a.top_k,
+                strata: strata_of(&a.strata)?,
+            },
             sentences: if *batch == 1 { a.sentences.min(8) } else { a.sentences },
             source_length: a.source_length,
             target_length: a.target_length,
@@ -152,9 +163,10 @@ struct TrainStep {
     bf16: bool,
 }
 
-pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     match &arguments.what {
         What::TrainStep(a) => train(a)?,
+        What::Training(a) => return bench_training::run(a, terminal),
         What::Translate(a) => translate(a)?,
     }
     Ok(Outcome::Done)
@@ -162,17 +174,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 
 fn train(a: &TrainStep) -> anyhow::Result<()> {
     let report = train_step(&StepOptions {
-        layers: a.layers,
-        d_model: a.d_model,
-        d_ffn: a.d_ffn,
-        heads: a.heads,
-        vocab: a.vocab,
-        moe_every: a.moe_every,
-        top_k: a.top_k,
+        shape: Shape {
+            layers: a.layers,
+            d_model: a.d_model,
+            d_ffn: a.d_ffn,
+            heads: a.heads,
+            vocab: a.vocab,
+            moe_every: a.moe_every,
+            top_k: a.top_k,
+            strata: strata_of(&a.strata)?,
+        },
         batch: a.batch,
         length: a.length,
         steps: a.steps,
-        strata: strata_of(&a.strata)?,
         dropout: a.dropout,
         attention_dropout: a.attention_dropout,
         device: a.device.clone(),

@@ -4,6 +4,7 @@ mod allocator;
 mod analysis_table;
 mod analyze;
 mod bench;
+mod bench_training;
 mod evaluate;
 mod export;
 mod fetch;
@@ -145,7 +146,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Analyze(arguments) => analyze::run(&arguments, &terminal),
         Command::Prune(arguments) => prune::run(&arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(&arguments),
-        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments, &terminal),
     }
 }
 

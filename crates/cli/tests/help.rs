@@ -82,7 +82,14 @@ fn results_for_programs_are_json_and_nothing_else() {
     let bench =
         "bench train-step --layers 2 --d-model 16 --d-ffn 16 --heads 2 --vocab 50 --batch 2 --length 4 --steps 2";
     let measured = here.strata(&format!("{bench} --strata 2,2")).succeeds().json();
-    for key in ["tokens_per_second_best", "tokens_per_second_median", "first_loss", "last_loss", "parameters"] {
+    for key in [
+        "tokens_per_second_best",
+        "tokens_per_second_median",
+        "first_loss",
+        "last_loss",
+        "parameters",
+        "flops_per_second_best",
+    ] {
         assert!(measured[key].as_f64().unwrap() > 0.0, "{measured}");
     }
 }

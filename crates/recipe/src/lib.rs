@@ -11,6 +11,7 @@ mod model_config;
 mod positions;
 mod recipe;
 mod recipe_file;
+mod shape;
 mod suggest;
 mod validate;
 mod wording;
@@ -23,4 +24,5 @@ pub use model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalisation, SecondC
 pub use positions::sinusoidal;
 pub use recipe::{DataSection, ModelSection, Precision, Recipe, Schedule, Subwords, TrainSection, TranslateSection};
 pub use recipe_file::RecipeFile;
+pub use shape::Shape;
 pub use suggest::nearest;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use strata_recipe::{Kind, ModelConfig};
+use strata_recipe::Shape;
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::linear::Precision;
+use crate::linear::{Linear, Options, Precision, Scratch};
 use crate::model::Model;
 use crate::request::{Request, SearchOptions};
 use crate::session::Limits;
@@ -17,22 +17,8 @@ use crate::weights::{RandomWeights, mix};
 /// What is decoded.
 #[derive(Clone, Debug)]
 pub struct DecodeOptions {
-    /// Layers of the encoder and of the decoder.
-    pub layers: usize,
-    /// Width.
-    pub d_model: usize,
-    /// Inner width of FFNs and experts.
-    pub d_ffn: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Vocabulary.
-    pub vocab: usize,
-    /// Every n-th layer has an expert block.
-    pub moe_every: usize,
-    /// Experts per token and gate.
-    pub top_k: usize,
-    /// Experts per stratum; one stratum is a vanilla MoE, none is dense.
-    pub strata: Vec<usize>,
+    /// The model.
+    pub shape: Shape,
     /// Sentences.
     pub sentences: usize,
     /// Subwords of every source.
@@ -85,26 +71,7 @@ pub struct DecodeReport {
 /// # Errors
 /// [`Error::Config`] for an impossible shape.
 pub fn decode(options: &DecodeOptions) -> Result<DecodeReport, Error> {
-    let mut config = ModelConfig {
-        encoder_layers: options.layers,
-        decoder_layers: options.layers,
-        d_model: options.d_model,
-        d_ffn: options.d_ffn,
-        heads: options.heads,
-        vocab_size: options.vocab,
-        moe_every: options.moe_every,
-        top_k: options.top_k,
-        max_length: options.source_length.max(options.target_length).max(3) + 1,
-        ..ModelConfig::default()
-    };
-    match options.strata.as_slice() {
-        [] => config.kind = Kind::Dense,
-        [experts] => {
-            config.kind = if options.top_k == 1 { Kind::Switch } else { Kind::Moe };
-            config.experts = *experts;
-        }
-        strata => (config.kind, config.strata) = (Kind::Smoe, strata.to_vec()),
-    }
+    let config = options.shape.config(options.source_length.max(options.target_length) + 1);
     let parameters = strata_recipe::Cost::of(&config, None)?.parameters;
     let model = Arc::new(Model::pack(&config, &RandomWeights::new(1), options.precision)?);
     let mut packed_bytes = 0;
@@ -124,7 +91,7 @@ pub fn decode(options: &DecodeOptions) -> Result<DecodeReport, Error> {
         end: 2,
         ..SearchOptions::default()
     });
-    let vocab = options.vocab.saturating_sub(4).max(1) as u64;
+    let vocab = options.shape.vocab.saturating_sub(4).max(1) as u64;
     let request = |sentence: usize| {
         let id = |place: usize| 4 + (mix(sentence as u64, place as u64) % vocab) as u32;
         Request::new((0..options.source_length).map(id).collect(), 1, search.clone())
@@ -175,4 +142,23 @@ pub fn decode(options: &DecodeOptions) -> Result<DecodeReport, Error> {
         parameters,
         packed_bytes,
     })
+}
+
+/// FLOP/s of the best of many f32 products of 960 rows with a packed 1,024 x 1,024 map, on all threads: about the most that the
+/// machine can do, to hold other figures against.
+pub fn product_peak() -> f64 {
+    const ROWS: usize = 960;
+    const WIDTH: usize = 1024;
+    let value = |i: usize| mix(3, i as u64) as f32 / u64::MAX as f32 - 0.5;
+    let weight: Vec<f32> = (0..WIDTH * WIDTH).map(value).collect();
+    let map = Linear::pack(&weight, None, WIDTH, WIDTH, Precision::F32);
+    let x: Vec<f32> = (0..ROWS * WIDTH).map(value).collect();
+    let (mut out, mut scratch) = (vec![0.0; ROWS * WIDTH], Scratch::default());
+    let mut best = f64::INFINITY;
+    for _ in 0..60 {
+        let started = Instant::now();
+        map.apply(&x, ROWS, &mut out, Options::default(), &mut scratch);
+        best = best.min(started.elapsed().as_secs_f64());
+    }
+    2.0 * (ROWS * WIDTH * WIDTH) as f64 / best
 }
