@@ -11,3 +11,22 @@ pub fn keep_pages() {
         libc::mallopt(libc::M_TOP_PAD, 256 << 20);
     }
 }
+
+/// For servers, before their threads start: two heaps for all of them instead of eight for each processor. Requests are worked on by
+/// whatever threads are free, so that otherwise each heap grows to the most that it ever held at once, one by one over hours.
+pub fn few_heaps() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt only sets numbers.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
+/// Gives back what is free now, for programs that run on for days after giving up something large.
+pub fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: malloc_trim may be called at any time by any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

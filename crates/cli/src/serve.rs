@@ -39,6 +39,16 @@ pub struct Arguments {
     /// Load all models at the start instead of when they are first asked for
     #[arg(long)]
     preload: bool,
+    /// Seconds after which a model that nobody asks for is unloaded, until the next request for it; 0 = never
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    unload_after: u32,
+    /// Models in memory at a time: the one that was asked for longest ago makes room, unless it is in use; 0 = all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    max_loaded: usize,
+    /// Names by which clients may call the server besides localhost, separated by commas; * = all. Without it, on loopback only
+    /// this machine's own names, elsewhere all
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    allowed_hosts: Vec<String>,
     /// Compute with 8-bit integers: faster, with nearly the same translations
     #[arg(long)]
     int8: bool,
@@ -130,6 +140,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         terminal.say(&format!("give that to the client; the line for the file of keys:\n{line}"));
         return Ok(Outcome::Done);
     }
+    // A model file that another program cuts short is that model's end, and not the server's.
+    strata_store::keep_alive();
+    crate::allocator::few_heaps();
     let lines = LogLines::start()?;
     let app = App::new(settings(arguments, lines.logger(!terminal.is_quiet()))?)?;
     // The processor is the engine's; these only read and write.
@@ -163,6 +176,10 @@ fn settings(arguments: &Arguments, log: Logger) -> anyhow::Result<Settings> {
         models: arguments.models.iter().map(|said| source(said)).collect(),
         placement: Placement { int8: arguments.int8, ..Placement::default() },
         beam: arguments.beam,
+        most_loaded: arguments.max_loaded,
+        unload_after: (arguments.unload_after > 0).then(|| Duration::from_secs(arguments.unload_after.into())),
+        released: Arc::new(crate::allocator::give_back),
+        hosts: arguments.allowed_hosts.clone(),
         queue: arguments.queue,
         request: RequestLimits {
             characters: limits.max_characters,

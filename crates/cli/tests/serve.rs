@@ -4,35 +4,11 @@ mod common;
 #[path = "common/http.rs"]
 mod http;
 
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use common::{Folder, shared};
-use http::{Server, get, post, post_form, raw};
+use common::Folder;
+use http::{Server, TEXT, folder, get, post, post_form, raw, translated};
 use serde_json::{Value, json};
-
-const TEXT: &str = "The old dog sees the cat.";
-
-/// A test's own folder, beside `../served/run`: a model that has learnt enough to write something.
-fn folder(name: &str) -> Folder {
-    static SERVED: OnceLock<()> = OnceLock::new();
-    SERVED.get_or_init(|| {
-        let path = shared().join("served");
-        std::fs::create_dir(&path).unwrap();
-        let here = Folder(path);
-        let every = "--set train.validate_every=200 --set train.checkpoint_every=200 --set model.dropout=0.0";
-        here.strata(&format!("train ../tiny.toml --output run --set train.updates=200 {every}")).succeeds();
-        let said = translated(&Folder(shared().join("first")), TEXT, "");
-        assert!(said.len() > 5, "the model says only `{said}`");
-    });
-    common::folder(name)
-}
-
-/// What `strata translate` makes of a line.
-fn translated(here: &Folder, text: &str, more: &str) -> String {
-    let ran = here.strata_reading(&format!("translate ../served/run --to qaa {more}"), format!("{text}\n")).succeeds();
-    ran.out.trim_end_matches('\n').to_string()
-}
 
 #[test]
 fn texts_are_translated_as_by_the_command() {
@@ -222,9 +198,12 @@ fn files_are_translated_and_fetched() {
         let path = url.strip_prefix(&format!("http://{}", server.address)).unwrap();
         assert_eq!(get(&server, path).body, expected);
     }
-    for (name, content, word) in
-        [("a.docx", "x", "format not supported"), ("a.srt", "x", "-->"), ("a.po", "x", "line 1")]
-    {
+    for (name, content, word) in [
+        ("a.exe", "x", "format not supported"),
+        ("a.docx", "x", "no Word document"),
+        ("a.srt", "x", "-->"),
+        ("a.po", "x", "line 1"),
+    ] {
         let answer = http::post_file(&server, "/translate_file", name, content, &[("source", "en"), ("target", "qaa")]);
         assert!(answer.status == 400 && answer.body.contains(word), "{}", answer.body);
     }
@@ -263,7 +242,7 @@ fn bad_requests_are_answered_in_kind_and_disturb_nobody() {
         (
             raw(
                 &server,
-                "POST /translate HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 3\r\n\r\n{\"q",
+                "POST /translate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 3\r\n\r\n{\"q",
             ),
             400,
             "no JSON",
@@ -271,7 +250,7 @@ fn bad_requests_are_answered_in_kind_and_disturb_nobody() {
         (
             raw(
                 &server,
-                "POST /translate HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 1073741824\r\n\r\n",
+                "POST /translate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1073741824\r\n\r\n",
             ),
             413,
             "larger than",
@@ -287,8 +266,8 @@ fn bad_requests_are_answered_in_kind_and_disturb_nobody() {
     }
     // Too many headers, or too large ones, are no request at all.
     let many: String = (0..200).map(|i| format!("x-{i}: y\r\n")).collect();
-    assert_eq!(raw(&server, &format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n")).status, 431);
-    let large = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(100_000));
+    assert_eq!(raw(&server, &format!("GET / HTTP/1.1\r\nhost: localhost\r\n{many}\r\n")).status, 431);
+    let large = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "y".repeat(100_000));
     assert_eq!(raw(&server, &large).status, 431);
     assert_eq!(raw(&server, "nonsense\r\n\r\n").status, 400);
     assert_eq!(ask(json!(TEXT), json!({})).status, 200);
@@ -309,10 +288,10 @@ fn slow_clients_are_cut_off() {
     let here = folder("serve-slow");
     let server = Server::start(&here, "../served/run --client-seconds 1");
     let start = Instant::now();
-    let mut headers = http::open(&server, "POST /translate HTTP/1.1\r\nhost: a\r\n");
+    let mut headers = http::open(&server, "POST /translate HTTP/1.1\r\nhost: localhost\r\n");
     let mut body = http::open(
         &server,
-        "POST /translate HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+        "POST /translate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
     );
     assert_eq!(http::read(&mut body).status, 408);
     let rest = http::read_all(&mut headers);
@@ -337,7 +316,8 @@ fn keys_are_asked_for_and_their_rates_hold() {
     wrong["api_key"] = "wrong".into();
     assert_eq!(post(&server, "/translate", &wrong).json()["error"], "Invalid API key");
     assert_eq!(post(&server, "/translate", &with_key).status, 200);
-    let deepl = "GET /v2/usage HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: DeepL-Auth-Key KEY\r\n\r\n";
+    let deepl =
+        "GET /v2/usage HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: DeepL-Auth-Key KEY\r\n\r\n";
     assert_eq!(raw(&server, &deepl.replace("KEY", key)).json()["character_count"], 6);
     assert_eq!(raw(&server, &deepl.replace("KEY", "k")).status, 403);
     assert_eq!(post(&server, "/translate", &with_key).status, 200);
@@ -379,7 +359,7 @@ fn a_client_that_goes_away_gives_its_room_back() {
     let body = json!({ "q": "The old dog sees the cat in the garden. ".repeat(1500), "source": "en", "target": "qaa" })
         .to_string();
     let head = format!(
-        "POST /translate HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /translate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     let gone = http::open(&server, &(head + &body));
@@ -480,7 +460,7 @@ fn tls_is_spoken_with_the_certificate_that_is_given() {
 #[test]
 fn pages_of_other_origins_may_call_only_if_told_so() {
     let here = folder("serve-cors");
-    let preflight = "OPTIONS /translate HTTP/1.1\r\nhost: a\r\nconnection: close\r\norigin: https://example.org\r\n\
+    let preflight = "OPTIONS /translate HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\norigin: https://example.org\r\n\
                      access-control-request-method: POST\r\n\r\n";
     let closed = Server::start(&here, "../served/run");
     assert_eq!(raw(&closed, preflight).header("access-control-allow-origin"), None);

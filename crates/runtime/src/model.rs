@@ -1,7 +1,10 @@
 //! The model as a plain tree of named parts: packed products and vectors. It is built from any [`Parts`], and visited part by
 //! part, so that a file of packed parts can be written and rebuilt without the original weights.
 
+use std::sync::Arc;
+
 use strata_recipe::{ModelConfig, sinusoidal};
+use strata_store::MappedFile;
 
 use crate::error::Error;
 use crate::experts::ExpertBlock;
@@ -65,6 +68,8 @@ pub struct Model {
     pub(crate) decoder: Vec<DecoderLayer>,
     pub(crate) encoder_norm: Norm,
     pub(crate) decoder_norm: Norm,
+    /// The file that its weights are views of, if they are.
+    pub(crate) file: Option<Arc<MappedFile>>,
 }
 
 pub(crate) struct EncoderLayer {
@@ -157,12 +162,19 @@ impl Model {
             decoder,
             encoder_norm: Norm::build("encoder.norm", d, parts)?,
             decoder_norm: Norm::build("decoder.norm", d, parts)?,
+            file: None,
         })
     }
 
     /// The model's configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// What another program has done to the mapped file that the weights are in, if it has: what is computed with them is
+    /// then worth nothing.
+    pub fn change(&self) -> Option<String> {
+        self.file.as_ref().and_then(|file| file.change())
     }
 
     /// What its products are packed as.

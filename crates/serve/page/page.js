@@ -383,7 +383,9 @@ function details(which, s, w, linked) {
 
 function alternatives(others) {
   $("others").hidden = !others.length;
-  $("alternatives").replaceChildren(...others.map((text) => { const item = element("li", text); direct(item, state.to); return item; }));
+  // The list too: its numbers stand where its lines begin.
+  direct($("alternatives"), state.to);
+  $("alternatives").replaceChildren(...others.map((text) => element("li", text)));
 }
 
 // ---- files

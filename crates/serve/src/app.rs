@@ -10,12 +10,14 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::downloads::Downloads;
 use crate::error::{Answer, ApiError, Error};
+use crate::hosts::Hosts;
 use crate::keys::Client;
 use crate::log::{Entry, Told};
 use crate::metrics::{During, Metrics};
@@ -34,9 +36,14 @@ pub struct App {
     pub metrics: Metrics,
     /// Translated files that wait to be fetched.
     pub downloads: Downloads,
+    /// Room for files that are being translated.
+    pub files: Arc<Semaphore>,
     /// Speaks TLS, where a certificate is given.
     pub tls: Option<TlsAcceptor>,
 }
+
+/// Files that are translated at a time: each may be some 50 MB in memory.
+const MOST_FILES: usize = 16;
 
 /// The client's address.
 #[derive(Clone, Copy, Debug)]
@@ -56,27 +63,29 @@ impl App {
         }
         let models = Models::open(&settings)?;
         let tls = settings.certificate.as_ref().map(crate::tls::acceptor).transpose()?;
-        let app = Self { models, settings, metrics: Metrics::new(), downloads: Downloads::default(), tls };
+        let files = Arc::new(Semaphore::new(MOST_FILES));
+        let app = Self { models, settings, metrics: Metrics::new(), downloads: Downloads::default(), files, tls };
         app.cors()?;
         Ok(Arc::new(app))
     }
 
-    /// Loads every model now.
+    /// Loads every model now, or as many as may be in memory at a time.
     ///
     /// # Errors
     /// The first that cannot be loaded.
     pub async fn preload(&self) -> Result<(), Error> {
-        for model in self.models.all() {
-            model.get().await.map_err(|error| Error::Settings(error.message))?;
+        let most = if self.settings.most_loaded == 0 { usize::MAX } else { self.settings.most_loaded };
+        for model in self.models.all().iter().take(most) {
+            self.models.get(model).await.map_err(|error| Error::Settings(error.message))?;
         }
         Ok(())
     }
 
-    /// All routes.
+    /// All routes, for clients that call the server by one of the names.
     ///
     /// # Errors
     /// An origin that is none.
-    pub fn router(self: &Arc<Self>) -> Result<Router, Error> {
+    pub fn router(self: &Arc<Self>, hosts: Hosts) -> Result<Router, Error> {
         let router = Router::new()
             .route("/translate", post(libretranslate::translate))
             .route("/detect", post(libretranslate::detect))
@@ -108,6 +117,7 @@ impl App {
             Some(cors) => router.layer(cors),
             None => router,
         };
+        let router = router.layer(from_fn_with_state(Arc::new(hosts), Hosts::check));
         Ok(router.layer(from_fn_with_state(self.clone(), observe)).with_state(self.clone()))
     }
 

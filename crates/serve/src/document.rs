@@ -2,7 +2,8 @@
 
 use strata_translate::{Part, Translator};
 
-use crate::error::Answer;
+use crate::docx::Package;
+use crate::error::{Answer, ApiError};
 use crate::html::HtmlDocument;
 use crate::po::PoDocument;
 use crate::srt::SrtDocument;
@@ -19,6 +20,71 @@ pub trait Document: Send + Sync {
 
     /// Puts it together from the translations of its parts: of each the `choice`-th, or the last if there are fewer.
     fn render(&self, translations: &[Part], choice: usize) -> String;
+
+    /// The same as a file, with the best of each.
+    ///
+    /// # Errors
+    /// 413 for one that is too large for its format.
+    fn render_file(&self, translations: &[Part]) -> Answer<Vec<u8>> {
+        Ok(self.render(translations, 0).into_bytes())
+    }
+}
+
+/// A file that was opened, but not cut.
+pub enum File {
+    /// Text of any format.
+    Text(String, Format),
+    /// A Word document.
+    Docx(Box<Package>),
+}
+
+impl File {
+    /// Opens a file by its name.
+    ///
+    /// # Errors
+    /// 400 for one of another format, or with text that is not UTF-8, with the line; 413 for one with too much in it.
+    pub fn open(name: &str, content: Vec<u8>) -> Answer<Self> {
+        if name.to_ascii_lowercase().ends_with(".docx") {
+            return Package::read(content).map(|package| Self::Docx(Box::new(package)));
+        }
+        let format = Format::of_file(name).ok_or_else(|| {
+            let known = Self::EXTENSIONS.join(", ");
+            ApiError::invalid(format!("Invalid request: file format not supported; there are {known}"))
+        })?;
+        let text = String::from_utf8(content).map_err(|e| {
+            let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+            ApiError::invalid(format!("line {line} of the file is not UTF-8"))
+        })?;
+        Ok(Self::Text(text, format))
+    }
+
+    /// The extensions of files that can be translated.
+    pub const EXTENSIONS: [&str; 6] = [".txt", ".html", ".htm", ".srt", ".po", ".docx"];
+
+    /// What it says, with whatever markup its format has; a Word document's is without.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Text(text, _) => text.clone(),
+            Self::Docx(package) => package.text(),
+        }
+    }
+
+    /// Cuts it into parts for a model.
+    ///
+    /// # Errors
+    /// As [`Format::read`].
+    pub fn cut(self, translator: &Translator) -> Answer<Box<dyn Document>> {
+        match self {
+            Self::Text(text, format) => format.read(&text, translator),
+            Self::Docx(package) => Ok(Box::new(package.cut(&|line| worded(translator, line)))),
+        }
+    }
+}
+
+/// The parts of a line that say something: what has no letters says the same in every language.
+fn worded(translator: &Translator, line: &str) -> Vec<std::ops::Range<usize>> {
+    let says = |part: &std::ops::Range<usize>| line[part.clone()].chars().any(char::is_alphabetic);
+    translator.parts(line).into_iter().filter(says).collect()
 }
 
 /// How text is written.
@@ -47,17 +113,12 @@ impl Format {
         }
     }
 
-    /// The extensions of files that can be translated.
-    pub const EXTENSIONS: [&str; 5] = [".txt", ".html", ".htm", ".srt", ".po"];
-
     /// Cuts text of this format into parts for a model.
     ///
     /// # Errors
     /// 400 for text that is not of this format, with the line.
     pub fn read(self, text: &str, translator: &Translator) -> Answer<Box<dyn Document>> {
-        // What has no letters says the same in every language.
-        let says = |line: &str, part: &std::ops::Range<usize>| line[part.clone()].chars().any(char::is_alphabetic);
-        let cut = |line: &str| translator.parts(line).into_iter().filter(|part| says(line, part)).collect();
+        let cut = |line: &str| worded(translator, line);
         Ok(match self {
             Self::Text => Box::new(TextDocument::new(text, &cut)),
             Self::Html => Box::new(HtmlDocument::new(text, &cut)),
@@ -183,6 +244,10 @@ mod tests {
     fn files_are_known_by_their_extension() {
         assert_eq!(Format::of_file("a/b.SRT"), Some(Format::Srt));
         assert_eq!((Format::of_file("b.docx"), Format::of_file("po")), (None, None));
-        assert!(Format::EXTENSIONS.iter().all(|extension| Format::of_file(&format!("a{extension}")).is_some()));
+        let known = File::EXTENSIONS.iter().filter(|extension| Format::of_file(&format!("a{extension}")).is_some());
+        assert_eq!(known.count(), File::EXTENSIONS.len() - 1);
+        assert!(File::open("a.exe", vec![]).is_err() && File::open("a.DOCX", vec![]).is_err());
+        let error = File::open("a.txt", b"a\nb\xff".to_vec()).err().unwrap();
+        assert!(error.message.contains("line 2"), "{}", error.message);
     }
 }

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
+
 /// How long a file waits.
 const KEPT: Duration = Duration::from_secs(600);
 /// Bytes of all files that wait; beyond them the oldest go.
@@ -18,7 +20,7 @@ pub struct Downloads {
 #[derive(Debug)]
 struct Waiting {
     name: String,
-    content: String,
+    content: Bytes,
     since: Instant,
 }
 
@@ -27,13 +29,13 @@ impl Downloads {
     ///
     /// # Errors
     /// A system that gives no random numbers.
-    pub fn keep(&self, suffix: &str, content: String) -> Result<String, String> {
+    pub fn keep(&self, suffix: &str, content: Vec<u8>) -> Result<String, String> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|e| e.to_string())?;
         let name: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + suffix;
         let mut files = self.files.lock().map_err(|e| e.to_string())?;
         let now = Instant::now();
-        files.push_back(Waiting { name: name.clone(), content, since: now });
+        files.push_back(Waiting { name: name.clone(), content: content.into(), since: now });
         files.retain(|file| now.duration_since(file.since) < KEPT);
         while files.len() > 1 && files.iter().map(|file| file.content.len()).sum::<usize>() > MOST_BYTES {
             files.pop_front();
@@ -42,7 +44,7 @@ impl Downloads {
     }
 
     /// A file that is still there.
-    pub fn get(&self, name: &str) -> Option<String> {
+    pub fn get(&self, name: &str) -> Option<Bytes> {
         let files = self.files.lock().ok()?;
         let fits = |file: &&Waiting| file.name == name && file.since.elapsed() < KEPT;
         files.iter().find(fits).map(|file| file.content.clone())
@@ -56,9 +58,9 @@ mod tests {
     #[test]
     fn files_are_found_by_their_own_name_and_the_oldest_make_room() {
         let downloads = Downloads::default();
-        let first = downloads.keep(".de.txt", "a".repeat(MOST_BYTES)).unwrap();
+        let first = downloads.keep(".de.txt", vec![b'a'; MOST_BYTES]).unwrap();
         assert_eq!(downloads.get(&first).unwrap().len(), MOST_BYTES);
-        let second = downloads.keep(".de.txt", "b".into()).unwrap();
+        let second = downloads.keep(".de.txt", b"b".to_vec()).unwrap();
         assert!(first != second && second.ends_with(".de.txt") && second.len() > 32);
         assert_eq!((downloads.get(&first), downloads.get(&second)), (None, Some("b".into())));
         assert_eq!(downloads.get("../etc/passwd"), None);

@@ -26,7 +26,7 @@ pub enum Error {
 /// An answer other than success.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiError {
-    /// 400, 403, 404, 405, 408, 413, 415, 429, 500 or 503.
+    /// 400, 403, 404, 405, 408, 413, 421, 429, 500 or 503.
     pub status: StatusCode,
     /// What is wrong and what to do; never the user's text.
     pub message: String,

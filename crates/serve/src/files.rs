@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::app::{App, Call};
-use crate::document::Format;
 use crate::error::{Answer, ApiError};
 use crate::work;
 
@@ -18,19 +17,16 @@ pub async fn translate_file(headers: HeaderMap, call: Call) -> Answer<Json<Value
     let file = call.params.file.clone();
     let file =
         file.ok_or_else(|| ApiError::invalid("Invalid request: missing file parameter, as multipart/form-data"))?;
-    let format = Format::of_file(&file.name).ok_or_else(|| {
-        ApiError::invalid(format!(
-            "Invalid request: file format not supported; there are {}",
-            Format::EXTENSIONS.join(", ")
-        ))
-    })?;
-    let text = String::from_utf8(file.content.to_vec()).map_err(|e| {
-        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
-        ApiError::invalid(format!("line {line} of the file is not UTF-8"))
-    })?;
+    // Of files that are large when they are unpacked there are only so many at a time.
+    let _place = call
+        .app
+        .files
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| ApiError::busy("too many files are being translated; try again later", 5))?;
     let source = work::source_language(&call, call.params.required("source")?)?;
     let target = work::language(&call, call.params.required("target")?)?.to_string();
-    let translated = work::translate_file(&call, text, format, source, &target).await?;
+    let translated = work::translate_file(&call, &file, source, &target).await?;
     let extension = file.name.rsplit_once('.').map_or("txt", |(_, extension)| extension).to_ascii_lowercase();
     let name = call.app.downloads.keep(&format!(".{target}.{extension}"), translated);
     let name = name.map_err(|_| ApiError::internal("the translation cannot be kept"))?;
@@ -46,6 +42,9 @@ pub async fn download_file(State(app): State<Arc<App>>, Path(name): Path<String>
     let content = app.downloads.get(&name).ok_or_else(|| ApiError::not_found("there is no such file any more"))?;
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
     let disposition = disposition.unwrap_or(HeaderValue::from_static("attachment"));
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    let kind = match name.ends_with(".docx") {
+        true => HeaderValue::from_static("application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        false => HeaderValue::from_static("text/plain; charset=utf-8"),
+    };
     Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)], content).into_response())
 }

@@ -5,28 +5,37 @@
 //! happens goes to [`Settings::log`], never with the users' text.
 
 mod app;
+mod archive;
 mod deepl;
 mod document;
+mod docx;
 mod downloads;
-pub mod engine;
+mod engine;
 mod error;
 mod files;
+mod hosts;
 mod html;
+mod html_events;
 pub mod keys;
 mod libretranslate;
+mod load;
 pub mod log;
 mod markup;
 mod metrics;
 mod models;
 mod page;
 mod params;
+mod placeholders;
 mod po;
 mod route;
 mod server;
 mod settings;
 mod srt;
 mod tls;
+mod wordml;
 mod work;
+mod worker;
+mod xml_events;
 
 pub use app::App;
 pub use error::{ApiError, Error};

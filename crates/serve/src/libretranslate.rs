@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde_json::{Map, Value, json};
 
 use crate::app::{App, Call};
-use crate::document::Format;
+use crate::document::{File, Format};
 use crate::error::{Answer, ApiError};
 use crate::models::name_of;
 use crate::work::{self, Ask, Translated};
@@ -92,7 +92,7 @@ pub async fn frontend_settings(State(app): State<Arc<App>>) -> Json<Value> {
             "target": { "code": target, "name": name_of(&target) },
         },
         "suggestions": false,
-        "supportedFilesFormat": Format::EXTENSIONS,
+        "supportedFilesFormat": File::EXTENSIONS,
     }))
 }
 

@@ -10,6 +10,7 @@ use strata_translate::{Part, Target, Trace};
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::document::{Cut, chosen};
+use crate::placeholders::placeholders;
 
 /// An element in running text; one without an end tag is a point.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +98,8 @@ impl Segment {
             if around.clone().any(|(_, e)| !inside(e)) || elements[..marked].iter().any(stands_in) {
                 continue;
             }
-            let parent = around.min_by_key(|(_, e)| e.range.len()).map(|(i, _)| i);
+            // Of those that hold the same, the one inside comes last.
+            let parent = around.min_by_key(|(i, e)| (e.range.len(), std::cmp::Reverse(*i))).map(|(i, _)| i);
             let verbatim = Some(escape(&text[range.clone()]));
             elements.push(Element { open: String::new(), close: String::new(), range, verbatim, parent });
         }
@@ -276,60 +278,6 @@ fn proportional(text: &str, range: &Range<usize>, units: &mut Vec<Unit>) {
     units.extend(text.split_word_bound_indices().map(|(i, word)| Unit::new(word, vec![(place(i), 1.0)])));
 }
 
-/// Where the placeholders of a text are: `{name}`, `{{name}}`, `${name}`, `%s`, `%1$d`, `%(name)s`, addresses.
-pub fn placeholders(text: &str) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(start) = text[at..].find(['{', '%', '$', 'h']).map(|i| at + i) {
-        let rest = &text[start..];
-        let length = match rest.as_bytes()[0] {
-            b'{' => braces(rest),
-            b'$' => rest[1..].starts_with('{').then(|| braces(&rest[1..])).flatten().map(|length| length + 1),
-            b'%' => percent(rest),
-            _ => address(rest),
-        };
-        match length {
-            Some(length) => {
-                found.push(start..start + length);
-                at = start + length;
-            }
-            None => at = start + 1,
-        }
-    }
-    found
-}
-
-/// The length of `{...}` or `{{...}}` without spaces but at its ends.
-fn braces(text: &str) -> Option<usize> {
-    let double = text.starts_with("{{");
-    let (open, close) = if double { (2, "}}") } else { (1, "}") };
-    let end = text.find(close)?;
-    let inner = text.get(open..end)?.trim();
-    (inner.len() <= 64 && !inner.contains([' ', '{', '}'])).then_some(end + close.len())
-}
-
-/// The length of a conversion of printf.
-fn percent(text: &str) -> Option<usize> {
-    let mut rest = &text[1..];
-    if let Some(named) = rest.strip_prefix('(') {
-        rest = &named[named.find(')')? + 1..];
-    }
-    let flags = rest.find(|c: char| !(c.is_ascii_digit() || "$.-+#".contains(c)))?;
-    let kind = rest[flags..].chars().next()?;
-    let after = rest[flags + kind.len_utf8()..].chars().next();
-    let ends = !after.is_some_and(char::is_alphanumeric);
-    ("sdiufxXcge@".contains(kind) && ends).then(|| text.len() - rest.len() + flags + kind.len_utf8())
-}
-
-/// The length of a web address.
-fn address(text: &str) -> Option<usize> {
-    if !text.starts_with("http://") && !text.starts_with("https://") {
-        return None;
-    }
-    let end = text.find(|c: char| c.is_whitespace() || "<>\"".contains(c)).unwrap_or(text.len());
-    Some(text[..end].trim_end_matches(['.', ',', ')', ';', '!', '?']).len())
-}
-
 #[cfg(test)]
 mod tests {
     use strata_translate::{Candidate, TracedToken};
@@ -397,11 +345,15 @@ mod tests {
         let part = translated(text, "Jetzt das {Datei} öffnen", &[4, 0, 1, 0]);
         let html = segment.render(&[part], 0);
         assert!(html.contains("das {file_name} öffnen") && html.matches("%s").count() == 1, "{html}");
-        let found: Vec<&str> = placeholders("100% of {a b} {x} ${y} {{ z }} %1$d %(n)s %sx https://a.b/c?d. h %")
-            .into_iter()
-            .map(|range| &"100% of {a b} {x} ${y} {{ z }} %1$d %(n)s %sx https://a.b/c?d. h %"[range])
-            .collect();
-        assert_eq!(found, ["{x}", "${y}", "{{ z }}", "%1$d", "%(n)s", "https://a.b/c?d"]);
+    }
+
+    #[test]
+    fn a_placeholder_is_in_the_innermost_of_elements_that_hold_the_same() {
+        let text = "{name} is here";
+        let elements = vec![whole("<a>", "</a>", 0..6, None), whole("<b>", "</b>", 0..6, Some(0))];
+        let segment = Segment::new(text.into(), elements, &one_part);
+        let html = segment.render(&[translated(text, "Hier ist {Name}", &[2, 1, 0])], 0);
+        assert_eq!(html, "Hier ist <a><b>{name}</b></a>");
     }
 
     #[test]

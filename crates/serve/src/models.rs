@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use strata_corpus::language::{Identifier, english_name};
 use strata_corpus::languages::Languages;
@@ -10,10 +10,11 @@ use strata_runtime::{Limits, Request};
 use strata_translate::{Candidate, Part, Placement, Translator, Wanted};
 use tokio::sync::Mutex;
 
-use crate::engine::{Engine, Failure, Load};
+use crate::engine::{Engine, Failure};
 use crate::error::{Answer, ApiError, Error};
+use crate::load::Load;
 use crate::log::{Entry, Logger};
-use crate::settings::{ModelSource, Settings};
+use crate::settings::{ModelSource, Released, Settings};
 
 /// All models of a server.
 pub struct Models {
@@ -22,6 +23,10 @@ pub struct Models {
     identifier: Identifier,
     /// Tags of all languages, sorted.
     tags: Vec<String>,
+    /// Models in memory at a time; 0 is all.
+    most_loaded: usize,
+    /// Held while one is loaded, so that it is known how many there are.
+    loading: Mutex<()>,
 }
 
 /// A model, loaded or not.
@@ -31,7 +36,10 @@ pub struct Served {
     placement: Placement,
     queue: usize,
     log: Logger,
+    released: Released,
     loaded: Mutex<Option<Loaded>>,
+    /// When it was last asked for.
+    used: std::sync::Mutex<Instant>,
     /// The last engine's load, for metrics, which must not wait for loading.
     load: std::sync::Mutex<Option<Arc<Load>>>,
 }
@@ -62,18 +70,50 @@ impl Models {
                 placement: settings.placement.clone(),
                 queue: settings.queue,
                 log: settings.log.clone(),
+                released: settings.released.clone(),
                 loaded: Mutex::default(),
+                used: std::sync::Mutex::new(Instant::now()),
                 load: std::sync::Mutex::default(),
             }));
         }
         let tags: BTreeSet<String> = models.iter().flat_map(|model| model.languages.tags()).collect();
         let identifier = Identifier::new(tags.iter().map(String::as_str));
-        Ok(Self { models, identifier, tags: tags.into_iter().collect() })
+        let (tags, most_loaded) = (tags.into_iter().collect(), settings.most_loaded);
+        Ok(Self { models, identifier, tags, most_loaded, loading: Mutex::default() })
     }
 
     /// All of them.
     pub fn all(&self) -> &[Arc<Served>] {
         &self.models
+    }
+
+    /// A model's weights and engine, loaded now if they are not there. Where too many are, the one that was asked for longest ago
+    /// goes; those in use stay.
+    ///
+    /// # Errors
+    /// As [`Served::get`].
+    pub async fn get(&self, model: &Arc<Served>) -> Answer<Loaded> {
+        if self.most_loaded == 0 || model.is_loaded() {
+            return model.get().await;
+        }
+        let _loading = self.loading.lock().await;
+        let mut others: Vec<&Arc<Served>> =
+            self.models.iter().filter(|other| !Arc::ptr_eq(other, model) && other.is_loaded()).collect();
+        others.sort_by_key(|other| other.used());
+        let mut too_many = (others.len() + 1).saturating_sub(self.most_loaded);
+        for other in others {
+            if too_many > 0 && other.unload("to make room for another").await {
+                too_many -= 1;
+            }
+        }
+        model.get().await
+    }
+
+    /// Gives up the models that nobody asked for in a while.
+    pub async fn unload_idle(&self, after: Duration) {
+        for model in self.models.iter().filter(|model| model.is_loaded() && model.used().elapsed() >= after) {
+            model.unload("nobody asked for it").await;
+        }
     }
 
     /// Tags of all languages, sorted.
@@ -162,17 +202,67 @@ impl Served {
         self.load.lock().ok().and_then(|load| load.clone())
     }
 
+    /// Whether its weights are in memory.
+    pub fn is_loaded(&self) -> bool {
+        self.load().is_some_and(|load| !load.is_broken())
+    }
+
+    /// When it was last asked for.
+    pub fn used(&self) -> Instant {
+        self.used.lock().map_or_else(|_| Instant::now(), |used| *used)
+    }
+
+    fn touch(&self) {
+        if let Ok(mut used) = self.used.lock() {
+            *used = Instant::now();
+        }
+    }
+
+    /// Gives up its weights unless it is in use; whether it did. The next request loads them again.
+    async fn unload(&self, why: &str) -> bool {
+        // Who loads it just now uses it.
+        let Ok(mut loaded) = self.loaded.try_lock() else { return false };
+        if !loaded.as_ref().is_some_and(Loaded::is_idle) {
+            return false;
+        }
+        let Some(old) = loaded.take() else { return false };
+        if let Ok(mut load) = self.load.lock() {
+            *load = None;
+        }
+        let released = self.released.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            old.close();
+            released();
+        });
+        // A panic there is told by the thread itself.
+        let _ = done.await;
+        let entry = Entry::new("info", "model", format!("unloaded: {why}"));
+        (self.log)(&Entry { model: self.source.name.clone(), ..entry });
+        true
+    }
+
     /// Its weights and engine, loaded now if they are not there, or if the engine has stopped by a fault.
     ///
     /// # Errors
     /// 500 where that fails; the reason is logged.
-    pub async fn get(self: &Arc<Self>) -> Answer<Loaded> {
+    async fn get(self: &Arc<Self>) -> Answer<Loaded> {
         let mut loaded = self.loaded.lock().await;
-        if let Some(loaded) = loaded.as_ref().filter(|loaded| !loaded.engine.load().is_broken()) {
-            return Ok(loaded.clone());
+        self.touch();
+        let changed = match loaded.as_ref() {
+            Some(loaded) if !loaded.engine.load().is_broken() => match loaded.translator.change() {
+                None => return Ok(loaded.clone()),
+                changed => changed,
+            },
+            _ => None,
+        };
+        if let Some(what) = changed {
+            (self.log)(&Entry { model: self.source.name.clone(), ..Entry::new("error", "model", what) });
         }
         // Gone before the new one is there, so that there are never two in memory.
         let old = loaded.take();
+        if let Ok(mut load) = self.load.lock() {
+            *load = None;
+        }
         let model = self.clone();
         let opened = tokio::task::spawn_blocking(move || {
             drop(old);
@@ -201,14 +291,31 @@ impl Served {
             log(&Entry { model: name, ..entry });
         };
         let name = &self.source.name;
-        let engine = Engine::start(name, session, self.queue, broken).map_err(|e| format!("no thread: {e}"))?;
+        let translator = Arc::new(translator);
+        let watched = translator.clone();
+        let change = move || watched.change();
+        let engine = Engine::start(name, session, self.queue, change, broken).map_err(|e| format!("no thread: {e}"))?;
         let message = format!("loaded in {:.2} s", start.elapsed().as_secs_f64());
         (self.log)(&Entry { model: name.clone(), ..Entry::new("info", "model", message) });
-        Ok(Loaded { translator: Arc::new(translator), engine: Arc::new(engine) })
+        Ok(Loaded { translator, engine: Arc::new(engine) })
     }
 }
 
 impl Loaded {
+    /// Whether nobody but its owner holds it.
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.engine) == 1 && self.engine.load().sentences() == 0
+    }
+
+    /// Gives up all of it, and waits until it is gone.
+    fn close(self) {
+        let Self { translator, engine } = self;
+        if let Some(engine) = Arc::into_inner(engine) {
+            engine.close();
+        }
+        drop(translator);
+    }
+
     /// The model with its subwords.
     pub fn translator(&self) -> &Arc<Translator> {
         &self.translator

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
@@ -52,6 +52,10 @@ impl Params {
         let too_large = || ApiError::too_large(format!("the body is larger than {most} bytes"));
         let length = header(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
         if length.is_some_and(|length| length > most as u64) {
+            // Who asks first is told first.
+            if header(EXPECT).is_none() {
+                discard(request.into_body()).await;
+            }
             return Err(too_large());
         }
         let kind = header(CONTENT_TYPE).unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
@@ -60,12 +64,15 @@ impl Params {
             let limited = Request::from_parts(parts, Body::new(Limited::new(body, most)));
             return params.add_multipart(limited).await.map(|()| params);
         }
-        let collected = Limited::new(request.into_body(), most).collect().await;
-        let body = collected.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-            Some(_) => too_large(),
-            None => ApiError::invalid("the body could not be read"),
-        })?;
-        let body = body.to_bytes();
+        let mut sent = request.into_body();
+        let body = match Limited::new(&mut sent, most).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                discard(sent).await;
+                return Err(too_large());
+            }
+            Err(_) => return Err(ApiError::invalid("the body could not be read")),
+        };
         match kind.as_str() {
             _ if body.is_empty() => {}
             "application/json" => {
@@ -208,6 +215,21 @@ impl Params {
     pub fn key(&self) -> Answer<Option<&str>> {
         let said = self.text("api_key")?.or(self.text("auth_key")?);
         Ok(self.authorization.as_deref().or(said))
+    }
+}
+
+/// Bytes of a body that is too large which are taken all the same.
+const DISCARDED: usize = 16 << 20;
+
+/// Takes the rest of a body that is too large, up to a bound, and throws it away. A connection that is closed with bytes on their
+/// way to it is reset, and most clients send all before they read: they would not see why they were refused.
+async fn discard(mut body: Body) {
+    let mut left = DISCARDED;
+    while let Some(Ok(frame)) = body.frame().await {
+        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(rest) => left = rest,
+            None => return,
+        }
     }
 }
 

@@ -41,7 +41,7 @@ pub async fn route(call: Call) -> Answer<Json<Value>> {
             None => call.app.models.identify_source(&text, &target).map_or(target.clone(), |(tag, _)| tag),
         };
         let served = call.app.models.choose(params.text("model")?, &source, &target)?;
-        let loaded = served.get().await?;
+        let loaded = call.app.models.get(&served).await?;
         let (direction, name) = (format!("{source}-{target}"), served.name().to_string());
         call.tell(|told| (told.direction, told.model) = (direction, name));
         let translator = loaded.translator().clone();

@@ -18,6 +18,7 @@ use tower::ServiceExt;
 
 use crate::app::{App, Peer};
 use crate::error::Error;
+use crate::hosts::Hosts;
 use crate::log::Entry;
 use crate::metrics::During;
 
@@ -26,7 +27,9 @@ use crate::metrics::During;
 /// # Errors
 /// An origin that is none. Faults of single connections are theirs alone.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = ()>) -> Result<(), Error> {
-    let router = app.router()?;
+    let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let router = app.router(Hosts::new(loopback, &app.settings.hosts))?;
+    let unloading = app.settings.unload_after.map(|after| tokio::spawn(unload(app.clone(), after)));
     let limits = app.settings.connection.clone();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -74,6 +77,9 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         });
     }
     drop(listener);
+    if let Some(unloading) = unloading {
+        unloading.abort();
+    }
     let waiting = graceful.count();
     (app.settings.log)(&Entry::new("info", "server", format!("stopping; {waiting} connections to finish")));
     if tokio::time::timeout(limits.drain_time, graceful.shutdown()).await.is_err() {
@@ -81,6 +87,15 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
     }
     (app.settings.log)(&Entry::new("info", "server", "stopped"));
     Ok(())
+}
+
+/// Gives up models that nobody asked for in a while, for ever.
+async fn unload(app: Arc<App>, after: Duration) {
+    let mut ticks = tokio::time::interval((after / 4).clamp(Duration::from_millis(250), Duration::from_secs(30)));
+    loop {
+        ticks.tick().await;
+        app.models.unload_idle(after).await;
+    }
 }
 
 type Accepted = (TcpStream, Peer, tokio::sync::OwnedSemaphorePermit);

@@ -1,6 +1,7 @@
 //! How a server is set up.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use strata_translate::Placement;
@@ -92,6 +93,9 @@ pub struct Certificate {
     pub key: PathBuf,
 }
 
+/// See [`Settings::released`].
+pub type Released = Arc<dyn Fn() + Send + Sync>;
+
 /// A server's settings.
 pub struct Settings {
     /// What is served; of several models for one direction the first.
@@ -100,6 +104,15 @@ pub struct Settings {
     pub placement: Placement,
     /// Hypotheses kept by beam search.
     pub beam: usize,
+    /// Models in memory at a time: the one that was asked for longest ago makes room, unless it is in use; 0 is all.
+    pub most_loaded: usize,
+    /// How long a model that nobody asks for stays in memory; none is for ever.
+    pub unload_after: Option<Duration>,
+    /// Called when a model was given up, to give its memory back to the system.
+    pub released: Released,
+    /// Names by which clients may call the server, besides those of this machine; `*` is every name. Where there are none and
+    /// it can be reached from elsewhere, every name is taken.
+    pub hosts: Vec<String>,
     /// Sentences that may wait or be under way in a model; beyond them requests are answered 429.
     pub queue: usize,
     /// What one request may ask for.

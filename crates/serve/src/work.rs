@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use strata_translate::{Part, Wanted};
 
 use crate::app::Call;
-use crate::document::{Document, Format};
+use crate::document::{Document, File, Format};
 use crate::error::{Answer, ApiError};
 use crate::models::{Loaded, blocking};
+use crate::params::Upload;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -136,7 +137,7 @@ async fn translate_until(call: &Call, ask: Ask, deadline: Instant, most: usize) 
             None
         } else {
             let served = call.app.models.choose(model.as_deref(), &source, &target)?;
-            Some((served.name().to_string(), served.get().await?))
+            Some((served.name().to_string(), call.app.models.get(&served).await?))
         };
         placed.push(Placed { text, source, confidence, loaded });
     }
@@ -213,14 +214,15 @@ fn put_together(placed: Placed, document: Option<&dyn Document>, parts: &[Part],
 ///
 /// # Errors
 /// As [`translate`].
-pub async fn translate_file(
-    call: &Call,
-    text: String,
-    format: Format,
-    source: Option<String>,
-    target: &str,
-) -> Answer<String> {
+pub async fn translate_file(call: &Call, upload: &Upload, source: Option<String>, target: &str) -> Answer<Vec<u8>> {
     let limits = &call.app.settings.request;
+    let (name, content) = (upload.name.clone(), upload.content.clone());
+    let (file, text) = blocking(move || {
+        let file = File::open(&name, content.to_vec())?;
+        let text = file.text();
+        Ok::<_, ApiError>((file, text))
+    })
+    .await??;
     let characters = text.chars().count();
     if characters > limits.file_characters {
         let text = format!("a file of {characters} characters; at most {} are taken", limits.file_characters);
@@ -234,14 +236,14 @@ pub async fn translate_file(
             None => found_out(call, &text, target)?,
         };
         if source == target {
-            return Ok(text);
+            return Ok(upload.content.to_vec());
         }
         let served = call.app.models.choose(call.params.text("model")?, &source, target)?;
-        let loaded = served.get().await?;
+        let loaded = call.app.models.get(&served).await?;
         let name = served.name().to_string();
         call.tell(|told| (told.direction, told.model) = (format!("{source}-{target}"), name));
         let translator = loaded.translator().clone();
-        let document = blocking(move || format.read(&text, &translator)).await??;
+        let document = blocking(move || file.cut(&translator)).await??;
         call.tell(|told| told.sentences = Some(document.parts().len()));
         let wanted = Wanted { beam: call.app.settings.beam, nbest: 1, alignment: document.aligned(), routing: false };
         let mut parts = Vec::with_capacity(document.parts().len());
@@ -256,7 +258,7 @@ pub async fn translate_file(
                 Err(other) => return Err(other),
             }
         }
-        blocking(move || document.render(&parts, 0)).await
+        blocking(move || document.render_file(&parts)).await?
     })
     .await
 }

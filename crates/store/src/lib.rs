@@ -51,6 +51,7 @@ pub mod checkpoint;
 pub mod checksums;
 pub mod durable;
 mod error;
+mod guard;
 mod mapped;
 pub mod model_folder;
 mod run;
@@ -61,6 +62,7 @@ pub use checkpoint::{Checkpoint, CheckpointParts, RunFolder, parse_step, resolve
 pub use checksums::Checksums;
 pub use durable::{Existing, FileWriter, FolderWriter, clean_leftovers, clean_leftovers_of, write_file};
 pub use error::Error;
+pub use guard::keep_alive;
 pub use mapped::MappedFile;
 pub use model_folder::{Check, ModelFolder, ModelParts};
 pub use run::Run;

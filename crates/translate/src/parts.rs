@@ -113,6 +113,15 @@ impl Translator {
         }
     }
 
+    /// What another program has done to the mapped file that the weights are in, if it has: what is computed with them is
+    /// then worth nothing.
+    pub fn change(&self) -> Option<String> {
+        match &self.backend {
+            Backend::Engine(cpu) => cpu.engine().model().change(),
+            Backend::Model(_) => None,
+        }
+    }
+
     /// The search for translations into `to`.
     ///
     /// # Errors

@@ -5,11 +5,36 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::{Folder, Ran};
+use crate::common::{self, Folder, Ran, shared};
+
+/// What the tests translate.
+pub const TEXT: &str = "The old dog sees the cat.";
+
+/// A test's own folder, beside `../served/run`: a model that has learnt enough to write something.
+pub fn folder(name: &str) -> Folder {
+    static SERVED: OnceLock<()> = OnceLock::new();
+    SERVED.get_or_init(|| {
+        let path = shared().join("served");
+        std::fs::create_dir(&path).unwrap();
+        let here = Folder(path);
+        let every = "--set train.validate_every=200 --set train.checkpoint_every=200 --set model.dropout=0.0";
+        here.strata(&format!("train ../tiny.toml --output run --set train.updates=200 {every}")).succeeds();
+        let said = translated(&Folder(shared().join("first")), TEXT, "");
+        assert!(said.len() > 5, "the model says only `{said}`");
+    });
+    common::folder(name)
+}
+
+/// What `strata translate` makes of a line.
+pub fn translated(here: &Folder, text: &str, more: &str) -> String {
+    let ran = here.strata_reading(&format!("translate ../served/run --to qaa {more}"), format!("{text}\n")).succeeds();
+    ran.out.trim_end_matches('\n').to_string()
+}
 
 /// `strata serve` on a port of its own; killed when dropped.
 pub struct Server {
@@ -32,6 +57,11 @@ impl Server {
             panic!("{}", Ran::new(&arguments, child.wait_with_output().unwrap()));
         };
         Server { address: address.to_string(), child: Some(child), arguments, told: false }
+    }
+
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     /// Tells it to stop, once.
@@ -74,6 +104,7 @@ pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: String,
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -88,14 +119,14 @@ impl Answer {
 
 /// Opens a connection and sends bytes.
 pub fn open(server: &Server, bytes: &str) -> TcpStream {
-    open_at(&server.address, bytes)
+    open_at(&server.address, bytes.as_bytes())
 }
 
-fn open_at(address: &str, bytes: &str) -> TcpStream {
+fn open_at(address: &str, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     // A server that has heard enough closes.
-    let _ = stream.write_all(bytes.as_bytes());
+    let _ = stream.write_all(bytes);
     stream
 }
 
@@ -123,7 +154,7 @@ pub fn read(stream: &mut TcpStream) -> Answer {
         headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    Answer { status, headers, body: String::from_utf8(body).unwrap() }
+    Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned(), bytes: body }
 }
 
 pub fn raw(server: &Server, request: &str) -> Answer {
@@ -134,10 +165,11 @@ pub fn get(server: &Server, path: &str) -> Answer {
     raw(server, &format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", server.address))
 }
 
-fn send(address: &str, path: &str, kind: &str, body: &str) -> Answer {
+fn send(address: &str, path: &str, kind: &str, body: &[u8]) -> Answer {
     let length = body.len();
     let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
-    read(&mut open_at(address, &format!("{head}content-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}")))
+    let head = format!("{head}content-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
+    read(&mut open_at(address, &[head.as_bytes(), body].concat()))
 }
 
 pub fn post(server: &Server, path: &str, body: &Value) -> Answer {
@@ -145,21 +177,26 @@ pub fn post(server: &Server, path: &str, body: &Value) -> Answer {
 }
 
 pub fn post_to(address: &str, path: &str, body: &Value) -> Answer {
-    send(address, path, "application/json", &body.to_string())
+    send(address, path, "application/json", body.to_string().as_bytes())
 }
 
 pub fn post_form(server: &Server, path: &str, body: &str) -> Answer {
-    send(&server.address, path, "application/x-www-form-urlencoded", body)
+    send(&server.address, path, "application/x-www-form-urlencoded", body.as_bytes())
 }
 
 /// Sends a file in a form.
-pub fn post_file(server: &Server, path: &str, name: &str, content: &str, fields: &[(&str, &str)]) -> Answer {
+pub fn post_file(
+    server: &Server,
+    path: &str,
+    name: &str,
+    content: impl AsRef<[u8]>,
+    fields: &[(&str, &str)],
+) -> Answer {
     let mut body = String::new();
     for (name, value) in fields {
         body += &format!("--limit\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
     }
-    body += &format!(
-        "--limit\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{content}\r\n--limit--\r\n"
-    );
+    body += &format!("--limit\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
+    let body = [body.as_bytes(), content.as_ref(), b"\r\n--limit--\r\n"].concat();
     send(&server.address, path, "multipart/form-data; boundary=limit", &body)
 }

@@ -65,7 +65,8 @@ pub(super) fn load(header: &Header, config: &ModelConfig, file: &TensorFile) -> 
         return fault(format!("panels of {} columns, but version 1 of the format has {PANEL}", header.panel));
     }
     let mut parts = Mapped { file, precision: header.precision(), used: HashSet::new() };
-    let model = Model::build(config, header.precision(), &mut parts)?;
+    let mut model = Model::build(config, header.precision(), &mut parts)?;
+    model.file = Some(file.mapped().clone());
     let mut rest = file.names().filter(|name| !parts.used.contains(*name));
     match rest.find(|name| !name.strip_suffix(".padding").is_some_and(|of| parts.used.contains(of))) {
         Some(name) => fault(format!(

@@ -102,15 +102,16 @@ await link.waitFor();
 const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
 const saved = readFileSync(await download.path(), "utf8");
 check(saved.split("\n").length === 4 && saved.trim().length > 0, "the translated file has as many lines");
-await page.locator("#file").setInputFiles({ name: "a.docx", mimeType: "application/zip", buffer: Buffer.from("x") });
+await page.locator("#file").setInputFiles({ name: "a.exe", mimeType: "application/octet-stream", buffer: Buffer.from("x") });
 check((await page.locator("#note").innerText()).includes(".srt"), "a file of another kind is refused");
 
 // Dark, and a phone.
 await page.locator("#theme").click();
 await shot("5-dark");
 await page.setViewportSize({ width: 375, height: 740 });
-check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing is wider than a phone");
 await shot("6-phone");
+const wide = await page.evaluate(() => [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1).map((e) => `${e.tagName}#${e.id}.${e.className}`));
+check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `nothing is wider than a phone: ${wide}`);
 await page.setViewportSize({ width: 1280, height: 900 });
 
 // What a screen reader is told: every control has a name.
@@ -144,5 +145,26 @@ await rtl.locator("#source").fill("Hello");
 await rtl.locator("#target .word").first().waitFor();
 check((await rtl.locator("#target").evaluate((e) => getComputedStyle(e).direction)) === "rtl", "Arabic runs from right to left");
 await rtl.screenshot({ path: path.join(shots, "7-rtl.png") });
-console.log(`${checks} checks passed`);
+
+// The same with a model that translates into one, where the server has it.
+const fromServer = await (await context.request.get(`${address}/languages`)).json();
+const target = fromServer.flatMap((language) => language.targets).find((tag) => ["ar", "fa", "he", "ur"].includes(tag));
+if (target) {
+  const own = await context.newPage();
+  await own.goto(address);
+  await own.locator("[data-menu=to] .menu-button").click();
+  await own.keyboard.type(target);
+  await own.keyboard.press("Enter");
+  await own.locator("#source").fill(text);
+  await own.locator("#target .word").first().waitFor();
+  const style = await own.locator("#target").evaluate((e) => ({ direction: getComputedStyle(e).direction, lang: e.lang, align: getComputedStyle(e).textAlign }));
+  check(style.direction === "rtl" && style.lang === target, `${target} runs from right to left and is named to screen readers: ${JSON.stringify(style)}`);
+  check((await own.locator("#source").evaluate((e) => getComputedStyle(e).direction)) === "ltr", "the source still runs from left to right");
+  const boxes = await own.locator("#target .word").evaluateAll((all) => all.slice(0, 2).map((e) => e.getBoundingClientRect().right));
+  check(boxes.length < 2 || boxes[0] > boxes[1], "the first word stands furthest to the right");
+  await own.locator("#target .word").first().click();
+  await own.locator("#details").waitFor();
+  await own.screenshot({ path: path.join(shots, "8-rtl-model.png"), fullPage: true });
+}
+console.log(`${checks} checks passed${target ? `, one of them with a model into ${target}` : ""}`);
 await browser.close();
