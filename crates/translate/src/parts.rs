@@ -117,7 +117,7 @@ impl Translator {
     /// then worth nothing.
     pub fn change(&self) -> Option<String> {
         match &self.backend {
-            Backend::Engine(cpu) => cpu.engine().model().change(),
+            Backend::Engine(cpu) => cpu.engine.model().change(),
             Backend::Model(_) => None,
         }
     }
