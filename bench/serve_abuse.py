@@ -405,7 +405,7 @@ def main():
     parser.add_argument("--pause", type=float, default=0.5, help="seconds between two tries of a bad client")
     parser.add_argument("--alone", type=float, default=20, help="seconds of good clients alone")
     parser.add_argument("--seconds", type=float, default=60, help="seconds of abuse")
-    parser.add_argument("--least", type=float, default=0.3, help="share of their speed that good clients must keep")
+    parser.add_argument("--least", type=float, default=0.2, help="share of their speed that good clients must keep")
     parser.add_argument("--most", type=float, default=250, help="MB by which memory may grow")
     arguments = parser.parse_args()
     global HOST, PORT, SOURCE, TARGET, PAUSE

@@ -52,8 +52,9 @@ impl Params {
         let too_large = || ApiError::too_large(format!("the body is larger than {most} bytes"));
         let length = header(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
         if length.is_some_and(|length| length > most as u64) {
-            // Who asks first is told first.
-            if header(EXPECT).is_none() {
+            // Who asks first is told first, and so is who announces more than would be taken.
+            let little = length.is_some_and(|length| length <= DISCARDED as u64);
+            if little && header(EXPECT).is_none() {
                 discard(request.into_body()).await;
             }
             return Err(too_large());
@@ -220,17 +221,23 @@ impl Params {
 
 /// Bytes of a body that is too large which are taken all the same.
 const DISCARDED: usize = 16 << 20;
+/// How long that may take.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// Takes the rest of a body that is too large, up to a bound, and throws it away. A connection that is closed with bytes on their
 /// way to it is reset, and most clients send all before they read: they would not see why they were refused.
 async fn discard(mut body: Body) {
     let mut left = DISCARDED;
-    while let Some(Ok(frame)) = body.frame().await {
-        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-            Some(rest) => left = rest,
-            None => return,
+    let all = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(rest) => left = rest,
+                None => return,
+            }
         }
-    }
+    };
+    // Who does not get it across in that time is told all the same.
+    let _ = tokio::time::timeout(DISCARD_TIME, all).await;
 }
 
 #[cfg(test)]
