@@ -17,12 +17,15 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Store`] for a file that cannot be read, or a tensor that is missing or has another shape;
-    /// [`Error::Weights`] for a tensor that the model has no place for.
+    /// [`Error::Weights`] for a tensor that the model has no place for, or a file that changed while it was read.
     pub fn load(folder: &ModelFolder, precision: Precision) -> Result<Self, Error> {
         let config = folder.model_config()?;
         let file = folder.weights()?;
         let mut packer = Packer { weights: &file, precision, used: HashSet::new() };
         let model = Self::build(&config, precision, &mut packer)?;
+        if let Some(change) = file.mapped().change() {
+            return Err(Error::Weights(format!("{change}; load the model again when its folder is whole")));
+        }
         match file.names().find(|name| !packer.used.contains(*name)) {
             Some(name) => Err(Error::Weights(format!(
                 "{}: tensor `{name}` belongs to no weight of this model; config.json and the weights do not fit together",
