@@ -20,7 +20,7 @@ pub struct StepOptions {
     pub batch: usize,
     /// Subwords of every sentence.
     pub length: usize,
-    /// Timed steps, after [`WARM_UP`] that are not.
+    /// Timed steps, after two that are not.
     pub steps: usize,
     /// Dropout.
     pub dropout: f64,
