@@ -261,6 +261,5 @@ fn benchmarks_of_nothing() {
         here.refuses(&format!("bench train-step --d-model 16 --d-ffn 16 {option}"), &[words]);
     }
     here.refuses("bench training --shapes A,Z", &["--shapes Z", "A, B, C, D, F"]);
-    here.refuses("bench training --rounds 0", &["--rounds"]);
     here.refuses("bench training --steps 0", &["strata ended with", "steps = 0"]);
 }
