@@ -385,7 +385,7 @@ fn a_client_that_goes_away_gives_its_room_back() {
 #[test]
 fn told_to_stop_it_finishes_what_is_under_way() {
     let here = folder("serve-stop");
-    let mut server = Server::start(&here, "../served/run --beam 24");
+    let mut server = Server::start(&here, "../served/run --beam 24 --drain-seconds 600 --max-seconds 600");
     let ask = json!({ "q": "The old dog sees the cat in the garden. ".repeat(100), "source": "en", "target": "qaa" });
     let answer = std::thread::scope(|scope| {
         let (address, ask) = (server.address.clone(), &ask);
