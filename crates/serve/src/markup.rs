@@ -179,6 +179,8 @@ impl Segment {
         placed.sort_by_key(|(run, child)| (run.start, run.end, *child));
         let mut at = span.start;
         for (run, child) in placed {
+            // Of siblings that lay claim to the same words the first has them.
+            let run = run.start.max(at)..run.end.max(at);
             write(&units[at..run.start], html);
             at = run.end;
             let element = &self.elements[child];
