@@ -36,24 +36,39 @@ enum What {
     Translate(Translate),
 }
 
+/// Sizes of a model that have the same defaults in all benchmarks.
 #[derive(Debug, Args)]
-struct Translate {
-    /// Layers of the encoder and of the decoder
-    #[arg(long, default_value_t = 6)]
-    layers: usize,
+struct Sizes {
     #[arg(long, default_value_t = 512)]
     d_model: usize,
     #[arg(long, default_value_t = 2048)]
     d_ffn: usize,
     #[arg(long, default_value_t = 8)]
     heads: usize,
-    #[arg(long, default_value_t = 32_000)]
-    vocab: usize,
     /// Every n-th layer has an expert block
     #[arg(long, default_value_t = 2)]
     moe_every: usize,
     #[arg(long, default_value_t = 2)]
     top_k: usize,
+}
+
+impl Sizes {
+    /// With what each benchmark has its own defaults for.
+    fn shape(&self, layers: usize, vocab: usize, strata: &str) -> anyhow::Result<Shape> {
+        let Self { d_model, d_ffn, heads, moe_every, top_k } = *self;
+        Ok(Shape { layers, d_model, d_ffn, heads, vocab, moe_every, top_k, strata: strata_of(strata)? })
+    }
+}
+
+#[derive(Debug, Args)]
+struct Translate {
+    /// Layers of the encoder and of the decoder
+    #[arg(long, default_value_t = 6)]
+    layers: usize,
+    #[command(flatten)]
+    sizes: Sizes,
+    #[arg(long, default_value_t = 32_000)]
+    vocab: usize,
     /// Experts of each stratum, comma-separated; `8` is a vanilla MoE, '' is dense
     #[arg(long, default_value = "")]
     strata: String,
@@ -97,16 +112,7 @@ fn translate(a: &Translate) -> anyhow::Result<()> {
     for batch in &a.batch {
         anyhow::ensure!(*batch > 0, "--batch 0: choose at least 1");
         let report = decode(&DecodeOptions {
-            shape: Shape {
-                layers: a.layers,
-                d_model: a.d_model,
-                d_ffn: a.d_ffn,
-                heads: a.heads,
-                vocab: a.vocab,
-                moe_every: a.moe_every,
-                top_k: a.top_k,
-                strata: strata_of(&a.strata)?,
-            },
+            shape: a.sizes.shape(a.layers, a.vocab, &a.strata)?,
             sentences: if *batch == 1 { a.sentences.min(8) } else { a.sentences },
             source_length: a.source_length,
             target_length: a.target_length,
@@ -126,19 +132,10 @@ struct TrainStep {
     /// Layers of the encoder and of the decoder
     #[arg(long, default_value_t = 3)]
     layers: usize,
-    #[arg(long, default_value_t = 512)]
-    d_model: usize,
-    #[arg(long, default_value_t = 2048)]
-    d_ffn: usize,
-    #[arg(long, default_value_t = 8)]
-    heads: usize,
+    #[command(flatten)]
+    sizes: Sizes,
     #[arg(long, default_value_t = 16_000)]
     vocab: usize,
-    /// Every n-th layer has an expert block
-    #[arg(long, default_value_t = 2)]
-    moe_every: usize,
-    #[arg(long, default_value_t = 2)]
-    top_k: usize,
     /// Sentence pairs of a step
     #[arg(long, default_value_t = 32)]
     batch: usize,
@@ -174,16 +171,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
 
 fn train(a: &TrainStep) -> anyhow::Result<()> {
     let report = train_step(&StepOptions {
-        shape: Shape {
-            layers: a.layers,
-            d_model: a.d_model,
-            d_ffn: a.d_ffn,
-            heads: a.heads,
-            vocab: a.vocab,
-            moe_every: a.moe_every,
-            top_k: a.top_k,
-            strata: strata_of(&a.strata)?,
-        },
+        shape: a.sizes.shape(a.layers, a.vocab, &a.strata)?,
         batch: a.batch,
         length: a.length,
         steps: a.steps,

@@ -64,6 +64,9 @@ struct Times {
 struct Row {
     shape: &'static str,
     what: &'static str,
+    /// For `strata bench train-step`.
+    #[serde(skip)]
+    flags: &'static str,
     strata: Times,
     peer: Option<Times>,
 }
@@ -84,9 +87,9 @@ pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let mut rows = Vec::new();
     for name in &a.shapes {
         let found = SHAPES.iter().find(|(shape, ..)| shape.eq_ignore_ascii_case(name));
-        let &(shape, what, _) =
+        let &(shape, what, flags) =
             found.with_context(|| format!("--shapes {name}: choose among {}", SHAPES.map(|s| s.0).join(", ")))?;
-        rows.push(Row { shape, what, strata: Times::default(), peer: peer.as_ref().map(|_| Times::default()) });
+        rows.push(Row { shape, what, flags, strata: Times::default(), peer: peer.as_ref().map(|_| Times::default()) });
     }
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut product_peak = 0f64;
@@ -94,10 +97,9 @@ pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
         product_peak = product_peak.max(strata_runtime::bench::product_peak());
         for row in &mut rows {
             terminal.progress(&format!("round {round} of {}: shape {}", a.rounds, row.shape));
-            let flags = SHAPES.iter().find(|(shape, ..)| *shape == row.shape).map_or("", |shape| shape.2);
             let flags: Vec<String> = [format!("--threads={threads}"), format!("--steps={}", a.steps)]
                 .into_iter()
-                .chain(flags.split(' ').map(ToString::to_string))
+                .chain(row.flags.split(' ').map(ToString::to_string))
                 .collect();
             let mut ours = Command::new(&program);
             ours.args(["bench", "train-step"]).args(&flags);
@@ -220,7 +222,7 @@ fn table(report: &Report) -> String {
         let _ = write!(text, "  {:>10} {:>8} {:>8}  {:>12}", "peer, best", "median", "MiB", "ratios");
     }
     let _ = writeln!(text, "  {:>11}", "faults/step");
-    for Row { shape, what, strata, peer } in &report.shapes {
+    for Row { shape, what, strata, peer, .. } in &report.shapes {
         let flops = strata.flops_per_second.unwrap_or(0.0);
         let _ = write!(
             text,

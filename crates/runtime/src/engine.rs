@@ -172,8 +172,7 @@ fn workers(requests: &[Request], limits: &Limits) -> usize {
 }
 
 /// Runs each piece of work on a thread of its own; the first on this one.
-fn each_on_a_thread<W: FnOnce() -> Translated + Send>(work: impl Iterator<Item = W>) -> Vec<Translated> {
-    let mut work = work;
+fn each_on_a_thread<W: FnOnce() -> Translated + Send>(mut work: impl Iterator<Item = W>) -> Vec<Translated> {
     std::thread::scope(|scope| {
         let first = work.next();
         let others: Vec<_> = work.map(|work| scope.spawn(work)).collect();

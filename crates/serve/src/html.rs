@@ -257,6 +257,15 @@ mod tests {
         tags
     }
 
+    /// Two placeholders and an empty link that all lay claim to the same words.
+    #[test]
+    fn siblings_that_claim_the_same_words_do_not_overlap() {
+        let html = "{name}<a href=#><a href=#> </a>{name}</a>";
+        let document = HtmlDocument::new(html, &cut_at_stops);
+        let translations: Vec<Part> = document.parts().iter().map(|_| part("&a&.&}aaa}&a")).collect();
+        assert_eq!(tags(&document.render(&translations, 0)), tags(html));
+    }
+
     proptest! {
         #[test]
         fn any_text_is_taken(html in ".{0,40}", more in "[<>/a!\\-\"'= p&;\u{fc}\r\n]{0,40}") {

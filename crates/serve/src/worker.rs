@@ -95,7 +95,10 @@ impl<D: Decoder, C: Fn() -> Option<String>> Worker<D, C> {
         }
         let start = Instant::now();
         let finished = self.decoder.step();
-        if let Some(what) = (self.change)().filter(|_| !finished.is_empty()) {
+        // Only before something is answered: it asks the system.
+        if !finished.is_empty()
+            && let Some(what) = (self.change)()
+        {
             return Round::Changed(what);
         }
         self.measure(start.elapsed().as_secs_f64(), finished.len());

@@ -194,8 +194,7 @@ impl StudyFile {
         let id = format!("{}.seed{seed}", run.name);
         let own = flat(&run.set).map_err(|key| self.fault(format!("run `{}` sets no value for `{key}`", run.name)))?;
         let mut set: Vec<(String, String)> = of_all.iter().chain(&own).chain(overrides).cloned().collect();
-        let ours = |(key, _): &&(String, String)| ["train.seed", "train.output"].contains(&key.as_str());
-        if let Some((key, _)) = set.iter().find(ours) {
+        if let Some((key, _)) = set.iter().find(|(key, _)| key == "train.seed" || key == "train.output") {
             let instead = if key == "train.seed" { "give `seeds`" } else { "the study makes a folder for each run" };
             return Err(self.fault(format!("run `{}`: {key} cannot be set in a study; {instead}", run.name)));
         }

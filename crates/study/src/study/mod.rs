@@ -180,18 +180,14 @@ impl Study {
         if trainer.devices.is_empty() {
             return work(None);
         }
-        let mut outcome = Ok(());
         std::thread::scope(|scope| {
             let workers: Vec<_> =
                 trainer.devices.iter().map(|device| scope.spawn(|| work(Some(device.as_str())))).collect();
-            for worker in workers {
-                match worker.join() {
-                    Ok(ended) => outcome = std::mem::replace(&mut outcome, Ok(())).and(ended),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-        });
-        outcome
+            let ended =
+                workers.into_iter().map(|worker| worker.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
+            // All are waited for, whatever the first came to.
+            ended.collect::<Vec<_>>().into_iter().collect()
+        })
     }
 
     /// Trains and measures the `i`-th run of the plan and keeps what came of it.
