@@ -6,11 +6,12 @@ use std::sync::Arc;
 use burn::tensor::{Bool, Distribution, Tensor, TensorData, activation::softmax};
 use rayon::prelude::*;
 
-use crate::buffer::Shared;
+use crate::buffer::{Shared, filled};
 use crate::flex::{Operand, Values, on_flex, record, tensor};
-use crate::gemm::{Matrix, Threads, multiply_to};
+use crate::gemm::{Matrix, Product, Threads, multiply_all};
 use crate::math;
 use crate::parallel::simd;
+use crate::products::Products;
 use crate::rows::index;
 
 /// Where each sentence of a packed batch starts: sentence `i` is rows `offsets[i]..offsets[i + 1]`.
@@ -125,9 +126,7 @@ impl Plan {
             let p = unsafe { probabilities.slice(block.start, tq * tk) };
             let (qh, kh) = (self.head(q, &block.q, block.column), self.head(k, &block.k, block.column));
             // SAFETY: as above.
-            unsafe {
-                multiply_to(p.as_mut_ptr(), tk, false, (tq, tk, dh), qh, kh.transposed(), self.scale(), Threads::One);
-            }
+            unsafe { product(Shared::new(p.as_mut_ptr()), tk, (tq, tk, dh), qh, kh.transposed(), self.scale()) };
             simd(
                 #[inline(always)]
                 || {
@@ -142,8 +141,8 @@ impl Plan {
             let p = Matrix::rows(dropped.as_deref().unwrap_or(p), tk);
             // SAFETY: as above; the block's columns of its rows are this block's alone.
             unsafe {
-                let out = out.at(block.q.start * d + block.column);
-                multiply_to(out, d, false, (tq, dh, tk), p, self.head(v, &block.k, block.column), 1.0, Threads::One);
+                let out = out.from(block.q.start * d + block.column);
+                product(out, d, (tq, dh, tk), p, self.head(v, &block.k, block.column), 1.0);
             }
         });
     }
@@ -174,14 +173,19 @@ impl Plan {
             // SAFETY: the block's columns of its rows are this block's alone.
             let [dq, dk, dv] = unsafe {
                 [
-                    outs[0].at(block.q.start * d + block.column),
-                    outs[1].at(block.k.start * d + block.column),
-                    outs[2].at(block.k.start * d + block.column),
+                    outs[0].from(block.q.start * d + block.column),
+                    outs[1].from(block.k.start * d + block.column),
+                    outs[2].from(block.k.start * d + block.column),
                 ]
             };
             // SAFETY: as above.
-            unsafe { multiply_to(dv, d, false, (tk, dh, tq), after.transposed(), gh, 1.0, Threads::One) };
-            let mut ds = crate::gemm::multiply((tq, tk, dh), gh, vh.transposed(), Threads::One);
+            unsafe { product(dv, d, (tk, dh, tq), after.transposed(), gh, 1.0) };
+            let fill = |ds: *mut f32| {
+                // SAFETY: the output is this call's own.
+                unsafe { product(Shared::new(ds), tk, (tq, tk, dh), gh, vh.transposed(), 1.0) }
+            };
+            // SAFETY: a product writes every value of its output.
+            let mut ds = unsafe { filled(tq * tk, fill) };
             let (threshold, factor_scale) = math::dropout_constants(self.shape.dropout);
             simd(
                 #[inline(always)]
@@ -203,12 +207,22 @@ impl Plan {
             let ds = Matrix::rows(&ds, tk);
             // SAFETY: as above.
             unsafe {
-                multiply_to(dq, d, false, (tq, dh, tk), ds, kh, self.scale(), Threads::One);
-                multiply_to(dk, d, false, (tk, dh, tq), ds.transposed(), qh, self.scale(), Threads::One);
+                product(dq, d, (tq, dh, tk), ds, kh, self.scale());
+                product(dk, d, (tk, dh, tq), ds.transposed(), qh, self.scale());
             }
         });
         [dq, dk, dv]
     }
+}
+
+/// `out[m, n] = scale * a[m, k] b[k, n]` on this thread, in f32; rows of `out` start `stride` values apart.
+///
+/// # Safety
+/// As for [`multiply_all`].
+unsafe fn product(out: Shared, stride: usize, shape: (usize, usize, usize), a: Matrix, b: Matrix, scale: f32) {
+    let product = Product { out_stride: stride, scale, ..Product::new(out, shape, a, b) };
+    // SAFETY: the caller's promise.
+    unsafe { multiply_all(&[product], Products::F32, Threads::One) }
 }
 
 /// The same by padding to the longest sentence, for the devices that want regular shapes.

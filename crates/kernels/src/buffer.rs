@@ -36,6 +36,15 @@ impl Shared {
         unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
     }
 
+    /// The buffer from value `start` on.
+    ///
+    /// # Safety
+    /// `start` lies in the buffer.
+    pub unsafe fn from(&self, start: usize) -> Self {
+        // SAFETY: as the caller promises.
+        Self(unsafe { self.0.add(start) })
+    }
+
     /// The pointer to value `start`.
     ///
     /// # Safety

@@ -5,7 +5,7 @@ use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
 
 use crate::buffer::Shared;
 use crate::flex::{Operand, Values, on_flex, record, tensor};
-use crate::gemm::{Matrix, Threads, multiply, multiply_add, multiply_to};
+use crate::gemm::{Matrix, Product, Threads, multiply, multiply_all};
 use crate::math;
 use crate::parallel::for_rows;
 use crate::products::Products;
@@ -40,11 +40,11 @@ pub fn cross_entropy(
     let ([n, d], [vocabulary, _]) = (x.dims(), weight.dims());
     assert_eq!(targets.len(), n, "cross_entropy: one target for each row");
     assert!(targets.iter().all(|t| (*t as usize) < vocabulary), "cross_entropy: a target is not below {vocabulary}");
-    if !on_flex(&x.device()) || products == Products::Bf16 {
+    if !on_flex(&x.device()) {
         return composed(x, weight, &targets, smoothing, scale, products);
     }
     let (x, weight) = (Operand::new(x), Operand::new(weight));
-    let pass = Pass { n, d, vocabulary, smoothing, scale };
+    let pass = Pass { n, d, vocabulary, smoothing, scale, products };
     let wanted = x.tracked() || weight.tracked();
     let result = pass.run(&x.values(), &weight.values(), &targets, wanted);
     let loss = tensor(vec![result.loss as f32], [1]);
@@ -66,6 +66,7 @@ struct Pass {
     vocabulary: usize,
     smoothing: f32,
     scale: f32,
+    products: Products,
 }
 
 struct PassResult {
@@ -87,8 +88,8 @@ impl Pass {
         for start in (0..n).step_by(chunk) {
             let m = chunk.min(n - start);
             let rows = &x[start * d..(start + m) * d];
-            let mut logits =
-                multiply((m, v, d), Matrix::rows(rows, d), Matrix::rows(weight, d).transposed(), Threads::All);
+            let w = Matrix::rows(weight, d);
+            let mut logits = multiply((m, v, d), Matrix::rows(rows, d), w.transposed(), self.products);
             let logits_out = Shared::new(logits.as_mut_ptr());
             let (losses_out, nlls_out) = (Shared::new(losses.as_mut_ptr()), Shared::new(nlls.as_mut_ptr()));
             for_rows(m, v, |_, first, count| {
@@ -113,12 +114,13 @@ impl Pass {
             });
             if gradient {
                 let g = Matrix::rows(&logits, v);
-                // SAFETY: these rows of dx are written here and nowhere else.
+                let (dx, dweight) = (Shared::new(dx.as_mut_ptr()), Shared::new(dweight.as_mut_ptr()));
+                // SAFETY: these rows of dx are written here and nowhere else; dweight is this pass's own.
                 unsafe {
-                    let out = dx.as_mut_ptr().add(start * d);
-                    multiply_to(out, d, false, (m, d, v), g, Matrix::rows(weight, d), 1.0, Threads::All);
+                    let dx = Product::new(dx.from(start * d), (m, d, v), g, w);
+                    let dweight = Product::new(dweight, (v, d, m), g.transposed(), Matrix::rows(rows, d)).added();
+                    multiply_all(&[dx, dweight], self.products, Threads::All);
                 }
-                multiply_add(&mut dweight, (v, d, m), g.transposed(), Matrix::rows(rows, d), Threads::All);
             }
         }
         let total = |values: &[f32]| values.iter().map(|v| f64::from(*v)).sum::<f64>();

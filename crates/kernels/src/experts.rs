@@ -3,6 +3,7 @@
 //! Tokens are grouped by expert without padding, both products of a group run over contiguous rows, and the combine
 //! weights are applied on the way back to the tokens.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::{IndexingUpdateOp, Tensor, TensorData, activation::relu};
@@ -10,8 +11,8 @@ use rayon::prelude::*;
 
 use crate::buffer::{Shared, filled};
 use crate::flex::{FlexTensor, Operand, Values, on_flex, record, tensor};
-use crate::gemm::{Matrix, Threads, multiply, multiply_to};
-use crate::linear::{Activation, column_sums, finish, relu_gradient};
+use crate::gemm::{After, Matrix, Product, Threads, multiply_all};
+use crate::linear::column_sums;
 use crate::math::sum;
 use crate::parallel::for_rows;
 use crate::products::Products;
@@ -105,7 +106,7 @@ impl ExpertWeights {
     /// Tokens without a slot get zero. A later call's `x` must depend on the earlier calls' results wherever gradients
     /// are recorded, as it does for strata.
     pub fn apply(&mut self, x: Tensor<2>, weights: Tensor<2>, dispatch: Arc<Dispatch>) -> Tensor<2> {
-        if !on_flex(&x.device()) || self.products == Products::Bf16 {
+        if !on_flex(&x.device()) {
             return self.composed(x, weights, &dispatch);
         }
         let [n, d] = x.dims();
@@ -129,6 +130,7 @@ impl ExpertWeights {
             fc2: parameters[2].values(),
             bias2: parameters[3].values(),
             dispatch,
+            products: self.products,
         };
         let (xs, ws) = (x.values(), weights.values());
         let forward = groups.forward(&xs);
@@ -209,6 +211,7 @@ struct Groups {
     fc2: Values,
     bias2: Values,
     dispatch: Arc<Dispatch>,
+    products: Products,
 }
 
 /// What the backward pass needs of the forward pass, rows sorted by expert.
@@ -219,54 +222,61 @@ struct Forward {
     y: Vec<f32>,
 }
 
-/// Groups at least this large use all threads inside their products; smaller ones are spread over the threads.
-const LARGE_GROUP: usize = 192;
-
 impl Groups {
     fn slots(&self) -> usize {
         self.dispatch.tokens.len()
     }
 
-    /// Calls `work(expert, slots, threads)` for every expert that has tokens.
-    fn for_groups(&self, work: impl Fn(usize, std::ops::Range<usize>, Threads) + Sync) {
+    /// Computes the products that `of` lists for every expert that has tokens and its slots, all of them together.
+    ///
+    /// # Safety
+    /// As for [`multiply_all`].
+    unsafe fn multiply<'a, const N: usize>(&self, of: impl Fn(usize, Range<usize>) -> [Product<'a>; N]) {
         let offsets = &self.dispatch.offsets;
-        let busy: Vec<usize> = (0..self.dispatch.experts()).filter(|e| offsets[*e] < offsets[e + 1]).collect();
-        if self.slots() >= busy.len() * LARGE_GROUP || busy.len() < 2 {
-            busy.into_iter().for_each(|e| work(e, offsets[e]..offsets[e + 1], Threads::All));
-        } else {
-            busy.into_par_iter().for_each(|e| work(e, offsets[e]..offsets[e + 1], Threads::One));
-        }
+        let busy = (0..self.dispatch.experts()).filter(|e| offsets[*e] < offsets[e + 1]);
+        let list: Vec<_> = busy.flat_map(|e| of(e, offsets[e]..offsets[e + 1])).collect();
+        // SAFETY: the caller's promise.
+        unsafe { multiply_all(&list, self.products, Threads::All) }
+    }
+
+    /// The weights of expert `e`: `[d_ffn, d]` and `[d, d_ffn]`.
+    fn weights(&self, e: usize) -> (Matrix<'_>, Matrix<'_>) {
+        let (d, f) = (self.d, self.d_ffn);
+        (Matrix::rows(&self.fc1[e * f * d..][..f * d], d), Matrix::rows(&self.fc2[e * f * d..][..f * d], f))
     }
 
     fn forward(&self, x: &[f32]) -> Forward {
         let (d, f, slots) = (self.d, self.d_ffn, self.slots());
         let sorted = gather(x, &self.dispatch.tokens, d);
-        // SAFETY: every slot belongs to one group, and each group writes all of its rows.
-        let hidden = unsafe {
-            filled(slots * f, |out| {
-                let out = Shared::new(out);
-                self.for_groups(|e, rows, threads| {
-                    let x = Matrix::rows(&sorted[rows.start * d..rows.end * d], d);
-                    let w = Matrix::rows(&self.fc1[e * f * d..][..f * d], d).transposed();
-                    multiply_to(out.at(rows.start * f), f, false, (rows.len(), f, d), x, w, 1.0, threads);
-                    let group = out.slice(rows.start * f, rows.len() * f);
-                    finish(group, Some(&self.bias1[e * f..][..f]), f, Activation::Relu);
-                });
-            })
+        let first = |out: *mut f32| {
+            let out = Shared::new(out);
+            let of = |e: usize, rows: Range<usize>| {
+                let x = Matrix::rows(&sorted[rows.start * d..rows.end * d], d);
+                let bias = &self.bias1[e * f..][..f];
+                // SAFETY: the rows are this group's.
+                let out = unsafe { out.from(rows.start * f) };
+                [Product::new(out, (rows.len(), f, d), x, self.weights(e).0.transposed()).then(Some(bias), After::Relu)]
+            };
+            // SAFETY: every slot belongs to one group.
+            unsafe { self.multiply(of) }
+        };
+        // SAFETY: each group writes all of its rows.
+        let hidden = unsafe { filled(slots * f, first) };
+        let second = |out: *mut f32| {
+            let out = Shared::new(out);
+            let of = |e: usize, rows: Range<usize>| {
+                let h = Matrix::rows(&hidden[rows.start * f..rows.end * f], f);
+                let bias = &self.bias2[e * d..][..d];
+                // SAFETY: the rows are this group's.
+                let out = unsafe { out.from(rows.start * d) };
+                let w = self.weights(e).1.transposed();
+                [Product::new(out, (rows.len(), d, f), h, w).then(Some(bias), After::Nothing)]
+            };
+            // SAFETY: as above.
+            unsafe { self.multiply(of) }
         };
         // SAFETY: as above.
-        let y = unsafe {
-            filled(slots * d, |out| {
-                let out = Shared::new(out);
-                self.for_groups(|e, rows, threads| {
-                    let h = Matrix::rows(&hidden[rows.start * f..rows.end * f], f);
-                    let w = Matrix::rows(&self.fc2[e * f * d..][..f * d], f).transposed();
-                    multiply_to(out.at(rows.start * d), d, false, (rows.len(), d, f), h, w, 1.0, threads);
-                    let group = out.slice(rows.start * d, rows.len() * d);
-                    finish(group, Some(&self.bias2[e * d..][..d]), d, Activation::None);
-                });
-            })
-        };
+        let y = unsafe { filled(slots * d, second) };
         Forward { hidden, y }
     }
 
@@ -356,42 +366,59 @@ impl Groups {
         let outs = total.map(|g| {
             [&mut g.fc1, &mut g.bias1, &mut g.fc2, &mut g.bias2].map(|values| Shared::new(values.as_mut_ptr()))
         });
-        // SAFETY: every slot belongs to one group, and each group writes all of its rows.
-        let dsorted = unsafe {
-            filled(slots * d, |out| {
-                let out = Shared::new(out);
-                self.for_groups(|e, rows, threads| {
-                    let m = rows.len();
-                    let dy = &dy[rows.start * d..rows.end * d];
-                    let hidden = &forward.hidden[rows.start * f..rows.end * f];
-                    let fc2 = Matrix::rows(&self.fc2[e * f * d..][..f * d], f);
-                    let dhidden = multiply((m, f, d), Matrix::rows(dy, d), fc2, threads);
-                    let dhidden = relu_gradient(&dhidden, hidden, f);
-                    if let Some([fc1, bias1, fc2, bias2]) = outs {
-                        // The places of expert e in the sums are this group's alone.
-                        let dy_t = Matrix::rows(dy, d).transposed();
-                        let h = Matrix::rows(hidden, f);
-                        multiply_to(fc2.at(e * f * d), f, true, (d, f, m), dy_t, h, 1.0, threads);
-                        let dh_t = Matrix::rows(&dhidden, f).transposed();
-                        let x = Matrix::rows(&sorted[rows.start * d..rows.end * d], d);
-                        multiply_to(fc1.at(e * f * d), d, true, (f, d, m), dh_t, x, 1.0, threads);
-                        crate::rows::add_to(bias1.slice(e * f, f), &column_sums(&dhidden, f));
-                        crate::rows::add_to(bias2.slice(e * d, d), &column_sums(dy, d));
-                    }
-                    let fc1 = Matrix::rows(&self.fc1[e * f * d..][..f * d], d);
-                    multiply_to(
-                        out.at(rows.start * d),
-                        d,
-                        false,
-                        (m, d, f),
-                        Matrix::rows(&dhidden, f),
-                        fc1,
-                        1.0,
-                        threads,
-                    );
-                });
-            })
+        let hidden_gradient = |out: *mut f32| {
+            let out = Shared::new(out);
+            let of = |e: usize, rows: Range<usize>| {
+                let dy = Matrix::rows(&dy[rows.start * d..rows.end * d], d);
+                let hidden = Matrix::rows(&forward.hidden[rows.start * f..rows.end * f], f);
+                // SAFETY: the rows are this group's.
+                let out = unsafe { out.from(rows.start * f) };
+                let after = After::ReluGradient(hidden);
+                [Product::new(out, (rows.len(), f, d), dy, self.weights(e).1).then(None, after)]
+            };
+            // SAFETY: every slot belongs to one group.
+            unsafe { self.multiply(of) }
         };
+        // SAFETY: each group writes all of its rows.
+        let dhidden = unsafe { filled(slots * f, hidden_gradient) };
+        let rest = |out: *mut f32| {
+            let out = Shared::new(out);
+            let dx = |e: usize, rows: &Range<usize>| {
+                let dh = Matrix::rows(&dhidden[rows.start * f..rows.end * f], f);
+                // SAFETY: the rows are this group's.
+                let out = unsafe { out.from(rows.start * d) };
+                Product::new(out, (rows.len(), d, f), dh, self.weights(e).0)
+            };
+            let Some([fc1, bias1, fc2, bias2]) = outs else {
+                // SAFETY: as above.
+                return unsafe { self.multiply(|e, rows| [dx(e, &rows)]) };
+            };
+            let of = |e: usize, rows: Range<usize>| {
+                let m = rows.len();
+                let (dy, dh) = (&dy[rows.start * d..rows.end * d], &dhidden[rows.start * f..rows.end * f]);
+                let h = Matrix::rows(&forward.hidden[rows.start * f..rows.end * f], f);
+                let x = Matrix::rows(&sorted[rows.start * d..rows.end * d], d);
+                let (dy, dh) = (Matrix::rows(dy, d).transposed(), Matrix::rows(dh, f).transposed());
+                // SAFETY: the places of expert e in the sums are this group's alone.
+                let (fc1, fc2) = unsafe { (fc1.from(e * f * d), fc2.from(e * f * d)) };
+                let (dfc1, dfc2) = (Product::new(fc1, (f, d, m), dh, x), Product::new(fc2, (d, f, m), dy, h));
+                [dx(e, &rows), dfc1.added(), dfc2.added()]
+            };
+            // SAFETY: as above.
+            unsafe { self.multiply(of) };
+            let offsets = &self.dispatch.offsets;
+            (0..self.dispatch.experts()).into_par_iter().for_each(|e| {
+                let rows = offsets[e]..offsets[e + 1];
+                let (dh, dy) = (&dhidden[rows.start * f..rows.end * f], &dy[rows.start * d..rows.end * d]);
+                // SAFETY: as above.
+                unsafe {
+                    crate::rows::add_to(bias1.slice(e * f, f), &column_sums(dh, f));
+                    crate::rows::add_to(bias2.slice(e * d, d), &column_sums(dy, d));
+                }
+            });
+        };
+        // SAFETY: as above.
+        let dsorted = unsafe { filled(slots * d, rest) };
         (self.sum_per_token(&dsorted, n, |_| 1.0), dweights)
     }
 }

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, activation::relu};
 
 use crate::buffer::Shared;
 use crate::flex::{Operand, Values, on_flex, record, tensor};
-use crate::gemm::{Matrix, Threads, multiply};
+use crate::gemm::{After, Matrix, multiply, multiply_then};
 use crate::parallel::{add_up, for_rows, pieces};
 use crate::products::Products;
 
@@ -25,25 +25,26 @@ pub fn linear(
     activation: Activation,
     products: Products,
 ) -> Tensor<2> {
-    if !on_flex(&x.device()) || products == Products::Bf16 {
+    if !on_flex(&x.device()) {
         return composed(x, weight, bias, activation, products);
     }
     let ([n, inputs], [outputs, _]) = (x.dims(), weight.dims());
     let (x, weight, bias) = (Operand::new(x), Operand::new(weight), bias.map(Operand::new));
     let (xs, ws) = (x.values(), weight.values());
-    let mut y =
-        multiply((n, outputs, inputs), Matrix::rows(&xs, inputs), Matrix::rows(&ws, inputs).transposed(), Threads::All);
-    if bias.is_some() || activation == Activation::Relu {
-        finish(&mut y, bias.as_ref().map(Operand::values).as_deref(), outputs, activation);
-    }
+    let bias_values = bias.as_ref().map(Operand::values);
+    let after = match activation {
+        Activation::None => After::Nothing,
+        Activation::Relu => After::Relu,
+    };
+    let (x_rows, w_columns) = (Matrix::rows(&xs, inputs), Matrix::rows(&ws, inputs).transposed());
+    let y = multiply_then((n, outputs, inputs), x_rows, w_columns, bias_values.as_deref(), after, products);
     let out = tensor(y, [n, outputs]);
     let relu_output = (activation == Activation::Relu).then(|| out.clone());
     let backward = move |grad: Values, wanted: [bool; 3]| {
         let masked = relu_output.map(|y| relu_gradient(&grad, y.storage::<f32>(), outputs));
         let grad: &[f32] = masked.as_deref().unwrap_or(&grad);
         let dx = wanted[0].then(|| {
-            let dx =
-                multiply((n, inputs, outputs), Matrix::rows(grad, outputs), Matrix::rows(&ws, inputs), Threads::All);
+            let dx = multiply((n, inputs, outputs), Matrix::rows(grad, outputs), Matrix::rows(&ws, inputs), products);
             tensor(dx, [n, inputs])
         });
         let dw = wanted[1].then(|| {
@@ -51,7 +52,7 @@ pub fn linear(
                 (outputs, inputs, n),
                 Matrix::rows(grad, outputs).transposed(),
                 Matrix::rows(&xs, inputs),
-                Threads::All,
+                products,
             );
             tensor(dw, [outputs, inputs])
         });
@@ -85,30 +86,8 @@ fn composed(
     }
 }
 
-/// Adds `bias` (if any) to every row of `width` values and applies the activation.
-pub(crate) fn finish(values: &mut [f32], bias: Option<&[f32]>, width: usize, activation: Activation) {
-    let rows = values.len() / width.max(1);
-    let out = Shared::new(values.as_mut_ptr());
-    for_rows(rows, width, |_, first, count| {
-        for row in first..first + count {
-            // SAFETY: each piece has rows of its own.
-            let row = unsafe { out.slice(row * width, width) };
-            if let Some(bias) = bias {
-                for (v, b) in row.iter_mut().zip(bias) {
-                    *v += b;
-                }
-            }
-            if activation == Activation::Relu {
-                for v in row.iter_mut() {
-                    *v = v.max(0.0);
-                }
-            }
-        }
-    });
-}
-
 /// The gradient before a ReLU: `grad` where the output is positive, else zero.
-pub(crate) fn relu_gradient(grad: &[f32], output: &[f32], width: usize) -> Vec<f32> {
+fn relu_gradient(grad: &[f32], output: &[f32], width: usize) -> Vec<f32> {
     let rows = grad.len() / width.max(1);
     let fill = |out: *mut f32| {
         let out = Shared::new(out);

@@ -1,4 +1,4 @@
-//! Speed of packed products against the `gemm` crate, as the best of many interleaved runs.
+//! Speed of packed products, f32 and int8, as the best of many interleaved runs.
 //!
 //! `cargo run --release -p strata-runtime --example kernel_speed [THREADS...]`
 
@@ -24,7 +24,7 @@ fn main() {
 
 fn table(threads: usize) {
     println!("\n{threads} threads; G multiply-adds a second x 2");
-    println!("rows inputs outputs |   gemm    f32   int8 | f32/gemm int8/f32");
+    println!("rows inputs outputs |    f32   int8 | int8/f32");
     for (inputs, outputs) in SHAPES {
         let weight = values(outputs * inputs, 1);
         let f32 = Linear::pack(&weight, None, outputs, inputs, Precision::F32);
@@ -34,54 +34,21 @@ fn table(threads: usize) {
             let mut out = vec![0.0; rows * outputs];
             let mut scratch = Scratch::default();
             let options = Options { threads, ..Options::default() };
-            let mut best = [f64::INFINITY; 3];
+            let mut best = [f64::INFINITY; 2];
             let begin = Instant::now();
-            while begin.elapsed().as_secs_f64() < SECONDS * 3.0 || best[2].is_infinite() {
+            while begin.elapsed().as_secs_f64() < SECONDS * 2.0 || best[1].is_infinite() {
                 for (program, best) in best.iter_mut().enumerate() {
                     let start = Instant::now();
                     match program {
-                        0 => gemm(&x, &weight, &mut out, rows, inputs, outputs, threads),
-                        1 => f32.apply(&x, rows, &mut out, options, &mut scratch),
+                        0 => f32.apply(&x, rows, &mut out, options, &mut scratch),
                         _ => int8.apply(&x, rows, &mut out, options, &mut scratch),
                     }
                     *best = best.min(start.elapsed().as_secs_f64());
                 }
             }
-            let [gemm, f32, int8] = best.map(|s| 2.0 * (rows * inputs * outputs) as f64 / s / 1e9);
-            let (a, b) = (f32 / gemm, int8 / f32);
-            println!("{rows:4} {inputs:6} {outputs:7} | {gemm:6.1} {f32:6.1} {int8:6.1} | {a:8.2} {b:8.2}");
+            let [f32, int8] = best.map(|s| 2.0 * (rows * inputs * outputs) as f64 / s / 1e9);
+            println!("{rows:4} {inputs:6} {outputs:7} | {f32:6.1} {int8:6.1} | {:8.2}", int8 / f32);
         }
-    }
-}
-
-/// `out = x W^T` by the `gemm` crate.
-fn gemm(x: &[f32], weight: &[f32], out: &mut [f32], rows: usize, inputs: usize, outputs: usize, threads: usize) {
-    let parallelism = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
-    let (k, n) = (inputs as isize, outputs as isize);
-    assert!(x.len() == rows * inputs && weight.len() == outputs * inputs && out.len() == rows * outputs);
-    // SAFETY: the slices hold matrices of these shapes and strides.
-    unsafe {
-        gemm::gemm(
-            rows,
-            outputs,
-            inputs,
-            out.as_mut_ptr(),
-            1,
-            n,
-            false,
-            x.as_ptr(),
-            1,
-            k,
-            weight.as_ptr(),
-            k,
-            1,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
     }
 }
 
