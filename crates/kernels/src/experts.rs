@@ -239,6 +239,17 @@ impl Groups {
         unsafe { multiply_all(&list, self.products, Threads::All) }
     }
 
+    /// A row of `width` values for each slot, `[slots, width]`, by the product that `of(out, expert, slots)` gives for each group.
+    fn for_slots<'a>(&self, width: usize, of: impl Fn(Shared, usize, Range<usize>) -> Product<'a>) -> Vec<f32> {
+        let fill = |out: *mut f32| {
+            let out = Shared::new(out);
+            // SAFETY: every slot belongs to one group, whose rows are its own.
+            unsafe { self.multiply(|e, rows| [of(out.from(rows.start * width), e, rows)]) }
+        };
+        // SAFETY: each group writes all of its rows.
+        unsafe { filled(self.slots() * width, fill) }
+    }
+
     /// The weights of expert `e`: `[d_ffn, d]` and `[d, d_ffn]`.
     fn weights(&self, e: usize) -> (Matrix<'_>, Matrix<'_>) {
         let (d, f) = (self.d, self.d_ffn);
@@ -246,37 +257,18 @@ impl Groups {
     }
 
     fn forward(&self, x: &[f32]) -> Forward {
-        let (d, f, slots) = (self.d, self.d_ffn, self.slots());
+        let (d, f) = (self.d, self.d_ffn);
         let sorted = gather(x, &self.dispatch.tokens, d);
-        let first = |out: *mut f32| {
-            let out = Shared::new(out);
-            let of = |e: usize, rows: Range<usize>| {
-                let x = Matrix::rows(&sorted[rows.start * d..rows.end * d], d);
-                let bias = &self.bias1[e * f..][..f];
-                // SAFETY: the rows are this group's.
-                let out = unsafe { out.from(rows.start * f) };
-                [Product::new(out, (rows.len(), f, d), x, self.weights(e).0.transposed()).then(Some(bias), After::Relu)]
-            };
-            // SAFETY: every slot belongs to one group.
-            unsafe { self.multiply(of) }
-        };
-        // SAFETY: each group writes all of its rows.
-        let hidden = unsafe { filled(slots * f, first) };
-        let second = |out: *mut f32| {
-            let out = Shared::new(out);
-            let of = |e: usize, rows: Range<usize>| {
-                let h = Matrix::rows(&hidden[rows.start * f..rows.end * f], f);
-                let bias = &self.bias2[e * d..][..d];
-                // SAFETY: the rows are this group's.
-                let out = unsafe { out.from(rows.start * d) };
-                let w = self.weights(e).1.transposed();
-                [Product::new(out, (rows.len(), d, f), h, w).then(Some(bias), After::Nothing)]
-            };
-            // SAFETY: as above.
-            unsafe { self.multiply(of) }
-        };
-        // SAFETY: as above.
-        let y = unsafe { filled(slots * d, second) };
+        let hidden = self.for_slots(f, |out, e, rows| {
+            let x = Matrix::rows(&sorted[rows.start * d..rows.end * d], d);
+            let (w, bias) = (self.weights(e).0.transposed(), &self.bias1[e * f..][..f]);
+            Product::new(out, (rows.len(), f, d), x, w).then(Some(bias), After::Relu)
+        });
+        let y = self.for_slots(d, |out, e, rows| {
+            let h = Matrix::rows(&hidden[rows.start * f..rows.end * f], f);
+            let (w, bias) = (self.weights(e).1.transposed(), &self.bias2[e * d..][..d]);
+            Product::new(out, (rows.len(), d, f), h, w).then(Some(bias), After::Nothing)
+        });
         Forward { hidden, y }
     }
 
@@ -366,21 +358,11 @@ impl Groups {
         let outs = total.map(|g| {
             [&mut g.fc1, &mut g.bias1, &mut g.fc2, &mut g.bias2].map(|values| Shared::new(values.as_mut_ptr()))
         });
-        let hidden_gradient = |out: *mut f32| {
-            let out = Shared::new(out);
-            let of = |e: usize, rows: Range<usize>| {
-                let dy = Matrix::rows(&dy[rows.start * d..rows.end * d], d);
-                let hidden = Matrix::rows(&forward.hidden[rows.start * f..rows.end * f], f);
-                // SAFETY: the rows are this group's.
-                let out = unsafe { out.from(rows.start * f) };
-                let after = After::ReluGradient(hidden);
-                [Product::new(out, (rows.len(), f, d), dy, self.weights(e).1).then(None, after)]
-            };
-            // SAFETY: every slot belongs to one group.
-            unsafe { self.multiply(of) }
-        };
-        // SAFETY: each group writes all of its rows.
-        let dhidden = unsafe { filled(slots * f, hidden_gradient) };
+        let dhidden = self.for_slots(f, |out, e, rows| {
+            let dy = Matrix::rows(&dy[rows.start * d..rows.end * d], d);
+            let hidden = Matrix::rows(&forward.hidden[rows.start * f..rows.end * f], f);
+            Product::new(out, (rows.len(), f, d), dy, self.weights(e).1).then(None, After::ReluGradient(hidden))
+        });
         let rest = |out: *mut f32| {
             let out = Shared::new(out);
             let dx = |e: usize, rows: &Range<usize>| {
@@ -417,7 +399,7 @@ impl Groups {
                 }
             });
         };
-        // SAFETY: as above.
+        // SAFETY: each group writes all of its rows.
         let dsorted = unsafe { filled(slots * d, rest) };
         (self.sum_per_token(&dsorted, n, |_| 1.0), dweights)
     }

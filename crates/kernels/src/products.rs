@@ -8,7 +8,8 @@ pub enum Products {
     /// 32-bit floating point.
     #[default]
     F32,
-    /// Operands and results, also those of the backward pass, are rounded to bfloat16; sums are kept in f32.
+    /// Operands, also those of the backward pass, are rounded to bfloat16; sums are kept in f32. Results are rounded too
+    /// where a device's own product does so; on the CPU they stay f32.
     Bf16,
 }
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::Product;
 use super::piece::{Packed, Piece, run};
-use super::tile::Plain;
+use super::tile::{Columns, Plain};
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use crate::products::Products;
@@ -55,12 +55,17 @@ impl Level {
 
     /// Rows and columns of a tile.
     pub fn tile(self) -> (usize, usize) {
+        fn of<C: Columns>() -> (usize, usize) {
+            (C::ROWS, C::WIDTH)
+        }
         match self {
-            Level::Portable => (6, 8),
+            Level::Portable => of::<Plain>(),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => (6, 16),
+            Level::Avx2 => of::<x86::Avx2>(),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 | Level::Avx512Bf16 => (12, 32),
+            Level::Avx512 => of::<x86::Avx512>(),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Bf16 => of::<x86::Bf16>(),
         }
     }
 

@@ -6,26 +6,29 @@ use super::Product;
 use super::pack::SQUARE;
 use super::piece::{Packed, Piece, run};
 use super::tile::{Columns, Tile, compute, tiles};
+pub(super) use avx2::Avx2;
+pub(super) use avx512::Avx512;
+pub(super) use avx512_bf16::Bf16;
 
 /// Computes a piece with AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn avx2<const ROUND: bool>(product: &Product, piece: &Piece, packed: &mut Packed) {
     // SAFETY: the caller's promise.
-    unsafe { run::<avx2::Avx2, ROUND>(product, piece, packed) }
+    unsafe { run::<Avx2, ROUND>(product, piece, packed) }
 }
 
 /// Computes a piece with AVX-512.
 #[target_feature(enable = "avx2,fma,avx512f")]
 pub(super) unsafe fn avx512<const ROUND: bool>(product: &Product, piece: &Piece, packed: &mut Packed) {
     // SAFETY: the caller's promise.
-    unsafe { run::<avx512::Avx512, ROUND>(product, piece, packed) }
+    unsafe { run::<Avx512, ROUND>(product, piece, packed) }
 }
 
 /// Computes a piece of bfloat16 numbers with AVX-512.
 #[target_feature(enable = "avx2,fma,avx512f,avx512bf16")]
 pub(super) unsafe fn avx512_bf16(product: &Product, piece: &Piece, packed: &mut Packed) {
     // SAFETY: the caller's promise.
-    unsafe { run::<avx512_bf16::Bf16, true>(product, piece, packed) }
+    unsafe { run::<Bf16, true>(product, piece, packed) }
 }
 
 /// Transposes a square in eight registers.
@@ -55,7 +58,7 @@ unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: us
 macro_rules! columns {
     ($name:ident, $register:ty, $lanes:literal, $zero:ident, $load:ident, $store:ident, $add:ident, $multiply:ident, $all:ident, $max:ident, $keep:ident) => {
         #[derive(Clone, Copy)]
-        pub(super) struct $name([$register; 2]);
+        pub(in super::super) struct $name([$register; 2]);
 
         type This = $name;
 
