@@ -3,9 +3,10 @@
 `strata export --format ctranslate2` wrote, on lines of text.
 
     peer_ctranslate2.py [--layers 6 --d-model 512 ...] [--int8] [--batch 32] [--beam 4]
-    peer_ctranslate2.py --model FOLDER --pieces FILE --to de [--int8] [--batch 32] [--beam 4] [--output FILE]
+    peer_ctranslate2.py --model FOLDER --tokenizer tokenizer.json --text FILE --to de [--int8] [--batch 32] [--beam 4] [--output FILE]
 
-FILE holds a sentence a line, its pieces separated by spaces. Prints one JSON line. Needs the package `ctranslate2` (4.8 was used) and numpy.
+FILE holds a sentence a line; tokenizer.json is that of the model folder. Prints one JSON line, with the keys of `strata bench text`.
+Needs the package `ctranslate2` (4.8 was used) and numpy, for text also `tokenizers`.
 """
 import argparse
 import json
@@ -25,7 +26,7 @@ def arguments():
     for name, default in {**shape, **dict(batch=32, beam=4, threads=2, runs=3)}.items():
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=default)
     parser.add_argument("--int8", action="store_true")
-    for name in ("model", "pieces", "to", "output"):
+    for name in ("model", "tokenizer", "text", "to", "output"):
         parser.add_argument("--" + name)
     return parser.parse_args()
 
@@ -69,50 +70,86 @@ def random_model(a, folder):
     return [[f"t{random.integers(a.vocab - 4)}" for _ in range(a.source_length)] for _ in range(a.sentences)]
 
 
+class Texts:
+    """Lines of text to pieces and back, with the model's own tokenizer."""
+
+    def __init__(self, a):
+        from tokenizers import Tokenizer
+
+        self.tokenizer, self.tag = Tokenizer.from_file(a.tokenizer), f"<2{a.to}>"
+        with open(a.text, encoding="utf-8") as file:
+            self.lines = [line.rstrip("\n") for line in file]
+
+    def encode(self, lines):
+        return [[self.tag, *e.tokens, "</s>"] for e in self.tokenizer.encode_batch(lines, add_special_tokens=False)]
+
+    def decode(self, hypotheses):
+        return [self.tokenizer.decoder.decode(h) for h in hypotheses]
+
+
+class Pieces:
+    """Random pieces as they are."""
+
+    tag = None
+
+    def __init__(self, lines):
+        self.lines = lines
+
+    def encode(self, lines):
+        return lines
+
+    decode = encode
+
+
 def main():
     a = arguments()
     options = dict(beam_size=a.beam, max_batch_size=a.batch)
     if a.model:
-        tag = f"<2{a.to}>"
-        lines = [[tag, *line.split(), "</s>"] for line in open(a.pieces, encoding="utf-8")]
-        folder = a.model
-        options |= dict(target_prefix=[[tag]] * len(lines), length_penalty=1.0, max_decoding_length=256)
+        folder, source = a.model, Texts(a)
+        options |= dict(length_penalty=1.0, max_decoding_length=256, min_decoding_length=0)
     else:
         folder = tempfile.mkdtemp()
-        lines = random_model(a, folder)[: 8 if a.batch == 1 else a.sentences]
+        source = Pieces(random_model(a, folder)[: 8 if a.batch == 1 else a.sentences])
         options |= dict(min_decoding_length=a.target_length, max_decoding_length=a.target_length, length_penalty=0)
     compute = "int8" if a.int8 else "float32"
     translator = ctranslate2.Translator(folder, device="cpu", compute_type=compute, intra_threads=a.threads, inter_threads=1)
+    lines = source.lines
 
     def run():
         """One sentence after another with batch 1: each call's time is a latency."""
-        found, seconds = [], []
+        hypotheses, texts, calls, search = [], [], [], 0
         for start in range(0, len(lines), 1 if a.batch == 1 else len(lines)):
-            part = slice(start, start + 1 if a.batch == 1 else len(lines))
-            prefix = {"target_prefix": options["target_prefix"][part]} if a.model else {}
+            part = lines[start : start + 1 if a.batch == 1 else len(lines)]
             begun = time.perf_counter()
-            found += translator.translate_batch(lines[part], **{**options, **prefix})
-            seconds.append(time.perf_counter() - begun)
-        return found, seconds
+            pieces = source.encode(part)
+            searching = time.perf_counter()
+            prefix = dict(target_prefix=[[source.tag]] * len(part)) if source.tag else {}
+            results = translator.translate_batch(pieces, **options, **prefix)
+            search += time.perf_counter() - searching
+            found = [result.hypotheses[0] for result in results]
+            if source.tag:
+                found = [h[1:] if h[:1] == [source.tag] else h for h in found]
+            texts += source.decode(found)
+            calls.append(time.perf_counter() - begun)
+            hypotheses += found
+        return search, calls, hypotheses, texts
 
     run()
     runs = [run() for _ in range(a.runs)]
-    found = runs[0][0]
-    hypotheses = [result.hypotheses[0] for result in found]
-    if a.model:
-        hypotheses = [h[1:] if h[:1] == [tag] else h for h in hypotheses]
+    _, _, hypotheses, texts = runs[0]
     tokens = sum(map(len, hypotheses))
-    totals = sorted(sum(seconds) for _, seconds in runs)
-    report = dict(peer="ctranslate2 " + ctranslate2.__version__, precision=compute, batch=a.batch, beam=a.beam,
-                  tokens_per_second=tokens / totals[0], tokens_per_second_median=tokens / statistics.median(totals),
-                  ms_per_sentence=totals[0] / len(lines) * 1e3,
+    search, whole = sorted(r[0] for r in runs), sorted(sum(r[1]) for r in runs)
+    report = dict(peer="ctranslate2 " + ctranslate2.__version__, precision=compute, batch=a.batch, beam=a.beam, sentences=len(lines), tokens=tokens,
+                  tokens_per_second=tokens / search[0], tokens_per_second_median=tokens / statistics.median(search),
+                  text_tokens_per_second=tokens / whole[0], text_tokens_per_second_median=tokens / statistics.median(whole),
+                  ms_per_sentence=whole[0] / len(lines) * 1e3,
                   peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     if a.batch == 1:
-        each = sorted(second * 1e3 for _, seconds in runs for second in seconds)
+        each = sorted(second * 1e3 for r in runs for second in r[1])
         report |= dict(latency_p50_ms=each[round(0.5 * (len(each) - 1))], latency_p95_ms=each[round(0.95 * (len(each) - 1))])
     if a.output:
         with open(a.output, "w", encoding="utf-8") as file:
-            file.writelines(" ".join(h) + "\n" for h in hypotheses)
+            file.writelines(text + "\n" for text in texts)
     print(json.dumps(report))
 
 

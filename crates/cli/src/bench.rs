@@ -1,13 +1,14 @@
 //! `strata bench`: the speed of this machine at Strata's work.
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use strata_recipe::Shape;
 use strata_runtime::Precision;
 use strata_runtime::bench::{DecodeOptions, decode};
 use strata_train::bench::{Products, StepOptions, train_step};
 
 use crate::terminal::Terminal;
-use crate::{Outcome, bench_training, print};
+use crate::{Outcome, bench_text, bench_training, print};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -34,6 +35,44 @@ enum What {
                             strata bench translate --int8\n  \
                             strata bench translate --strata 4,4 --batch 32,1 --beam 4")]
     Translate(Translate),
+    /// Time translation of a file's lines with a model and print tokens per second as JSON, a line for each setting
+    #[command(after_help = "Target subwords per second, without and with the cutting of text into subwords; with --batch 1 latencies. \
+                            --tokens-per-batch does not count here. Example:\n  \
+                            strata bench text runs/quickstart in.en --to de --batch 32,1 --int8")]
+    Text(bench_text::Arguments),
+}
+
+/// A report with the most memory that this process has had.
+#[derive(Serialize)]
+pub struct WithMemory<T> {
+    #[serde(flatten)]
+    report: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_memory_mb: Option<f64>,
+}
+
+impl<T> WithMemory<T> {
+    /// With the memory up to now.
+    pub fn of(report: T) -> Self {
+        let peak_memory_mb = peak_memory(std::process::id()).map(|bytes| bytes as f64 / f64::from(1 << 20));
+        Self { report, peak_memory_mb }
+    }
+}
+
+/// The highest mark of a process's memory, in bytes; `None` where the system does not say.
+pub fn peak_memory(id: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// Checks the numbers of `--batch`.
+///
+/// # Errors
+/// There is a 0.
+pub fn at_least_one(batch: &[usize]) -> anyhow::Result<()> {
+    anyhow::ensure!(batch.iter().all(|batch| *batch > 0), "--batch 0: choose at least 1");
+    Ok(())
 }
 
 /// Sizes of a model that have the same defaults in all benchmarks.
@@ -109,8 +148,8 @@ fn translate(a: &Translate) -> anyhow::Result<()> {
         a.source_length > 0 && a.target_length > 0 && a.sentences > 0,
         "lengths and sentences must be above 0"
     );
+    at_least_one(&a.batch)?;
     for batch in &a.batch {
-        anyhow::ensure!(*batch > 0, "--batch 0: choose at least 1");
         let report = decode(&DecodeOptions {
             shape: a.sizes.shape(a.layers, a.vocab, &a.strata)?,
             sentences: if *batch == 1 { a.sentences.min(8) } else { a.sentences },
@@ -122,7 +161,7 @@ fn translate(a: &Translate) -> anyhow::Result<()> {
             precision: if a.int8 { Precision::Int8 } else { Precision::F32 },
             runs: a.runs,
         })?;
-        print(&(serde_json::to_string(&report)? + "\n"))?;
+        print(&(serde_json::to_string(&WithMemory::of(report))? + "\n"))?;
     }
     Ok(())
 }
@@ -165,6 +204,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         What::TrainStep(a) => train(a)?,
         What::Training(a) => return bench_training::run(a, terminal),
         What::Translate(a) => translate(a)?,
+        What::Text(a) => return bench_text::run(a, terminal),
     }
     Ok(Outcome::Done)
 }

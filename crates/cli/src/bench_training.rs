@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::bench::peak_memory;
 use crate::terminal::Terminal;
 use crate::{Outcome, print, print_json};
 
@@ -191,13 +192,6 @@ fn read_all(child: &mut std::process::Child) -> std::io::Result<(std::process::E
         reader.join().unwrap_or(Ok(0)).map(|_| ())
     })?;
     Ok((child.wait()?, text, errors))
-}
-
-/// The highest mark of a process's memory, in bytes.
-fn peak_memory(id: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
 fn table(report: &Report) -> String {

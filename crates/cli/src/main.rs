@@ -4,6 +4,7 @@ mod allocator;
 mod analysis_table;
 mod analyze;
 mod bench;
+mod bench_text;
 mod bench_training;
 mod evaluate;
 mod export;

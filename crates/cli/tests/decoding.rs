@@ -174,6 +174,25 @@ fn the_speed_of_decoding_is_json() {
 }
 
 #[test]
+fn the_speed_on_a_text_is_json_and_translates_it() {
+    let here = folder("bench-text");
+    here.write("source.txt", TEXT);
+    let run = "bench text ../run source.txt --to qaa --batch 2,1 --runs 1 --beam 2 --output out.txt";
+    let ran = here.strata(run).succeeds();
+    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    let figure = |line: &Value, key: &str| line[key].as_f64().unwrap_or(0.0);
+    assert!(lines.iter().all(|line| figure(line, "text_tokens_per_second") > 0.0));
+    assert!(lines.iter().all(|line| figure(line, "tokens_per_second") >= figure(line, "text_tokens_per_second")));
+    assert!(lines[0]["latency_p50_ms"].is_null() && figure(&lines[1], "latency_p95_ms") > 0.0);
+    let translated = here.strata("translate ../run --to qaa --beam 2 source.txt").succeeds();
+    assert_eq!(here.read("out.txt"), translated.out);
+    here.refuses("bench text ../run source.txt --to qaa --batch 0", &["--batch 0"]);
+    here.write("empty.txt", "a\n\nb\n");
+    here.refuses("bench text ../run empty.txt --to qaa", &["line 2", "0 subwords"]);
+}
+
+#[test]
 fn a_vocabulary_map_limits_what_translations_have() {
     let here = folder("vocabulary");
     here.write("source.txt", TEXT);

@@ -92,12 +92,17 @@ impl Foreign {
         for key in ["truncation", "padding", "post_processor"] {
             json[key] = Value::Null;
         }
-        json["strata"] = foreign_section(languages);
+        json["model"]["strata"] = foreign_section(languages);
         Self::from_json(json, languages)
     }
 
     /// Takes a file that [`Foreign::import`] made.
-    pub(crate) fn from_json(json: Value, languages: &[String]) -> Result<Self> {
+    pub(crate) fn from_json(mut json: Value, languages: &[String]) -> Result<Self> {
+        if let Some(top) = json.as_object_mut()
+            && let Some(section) = top.remove("strata")
+        {
+            json["model"]["strata"] = section; // an older file
+        }
         let specials = special_names(languages);
         let hidden: Vec<String> = (0..specials.len()).map(|id| format!("{HIDDEN}{id}")).collect();
         let mut inside = json.clone();

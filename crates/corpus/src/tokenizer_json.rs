@@ -1,5 +1,8 @@
 //! The `tokenizer.json` of this project's own models: a file that Hugging Face's libraries can read, with a section
 //! `strata` that holds what those have no field for.
+//!
+//! The section is in `model`: Hugging Face's readers pass over what they do not know there, but refuse it at the top, where it was
+//! written at first.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -40,18 +43,23 @@ struct PieceSection {
     charsmap: String,
 }
 
+/// The section, in `model` or, as in older files, at the top.
+fn found(json: &Value) -> Option<&Value> {
+    json["model"].get("strata").or_else(|| json.get("strata"))
+}
+
 /// Whether the file has this project's layout.
 pub(crate) fn is_ours(json: &Value) -> bool {
-    json.get("strata").is_some()
+    found(json).is_some()
 }
 
 /// Whether the file is this project's but cut by Hugging Face's pipeline.
 pub(crate) fn is_foreign(json: &Value) -> bool {
-    json.get("strata").is_some_and(|section| section.get("pieces").is_none())
+    found(json).is_some_and(|section| section.get("pieces").is_none())
 }
 
 fn section(json: &Value) -> Result<Section> {
-    let section: Section = Section::deserialize(&json["strata"])
+    let section: Section = Section::deserialize(found(json).unwrap_or(&Value::Null))
         .map_err(|e| Error::subwords(format!("section `strata` is not understood: {e}")))?;
     if section.version > VERSION {
         let reason = format!("written by a newer strata (layout {}, this one reads {VERSION})", section.version);
@@ -92,7 +100,7 @@ pub(crate) fn write(spec: &PieceSpec, languages: &[String]) -> Value {
     let before = specials.iter().chain(&bytes).map(|name| (name.as_str(), 0.0));
     let all: Vec<(&str, f64)> =
         before.chain(spec.pieces.iter().map(|(piece, score)| (piece.as_str(), *score))).collect();
-    let model = match &spec.algorithm {
+    let mut model = match &spec.algorithm {
         Algorithm::Unigram => {
             json!({"type": "Unigram", "unk_id": UNKNOWN, "vocab": all, "byte_fallback": spec.byte_fallback})
         }
@@ -123,10 +131,11 @@ pub(crate) fn write(spec: &PieceSpec, languages: &[String]) -> Value {
             charsmap: charsmap.clone(),
         }),
     };
+    model["strata"] = json!(section);
     json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
         "normalizer": normalizer(form, remove_extra, &charsmap), "pre_tokenizer": pre_tokenizer(spec),
-        "post_processor": null, "decoder": decoder(spec), "model": model, "strata": section,
+        "post_processor": null, "decoder": decoder(spec), "model": model,
     })
 }
 

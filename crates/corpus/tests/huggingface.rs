@@ -1,0 +1,61 @@
+//! `tokenizer.json` files are read by Hugging Face's library as they are by this crate, and older ones stay readable.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use strata_corpus::subword::Subwords;
+use tokenizers::Tokenizer;
+
+const TEXT: &str = "the river carries 12 stones, and the old town sleeps.";
+
+/// A model of each SentencePiece file, and one that another pipeline than ours cuts.
+fn saved(folder: &Path) -> Vec<PathBuf> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let names = ["unigram", "unigram-bytes", "bpe", "bpe-bytes"];
+    let mut sources: Vec<PathBuf> = names.iter().map(|name| data.join(format!("{name}.model"))).collect();
+    let words: Vec<&str> = "[UNK] the river carries 12 stones , and old town sleeps .".split(' ').collect();
+    let vocabulary: Value = words.iter().enumerate().map(|(id, word)| (word.to_string(), json!(id))).collect();
+    let other = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"},
+    });
+    sources.push(folder.join("other.json"));
+    std::fs::write(&sources[4], other.to_string()).unwrap();
+    let save = |(i, source): (usize, &PathBuf)| {
+        let path = folder.join(format!("tokenizer-{i}.json"));
+        Subwords::import(source, &["de", "en"]).unwrap().save(&path).unwrap();
+        path
+    };
+    sources.iter().enumerate().map(save).collect()
+}
+
+#[test]
+fn hugging_faces_library_cuts_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in saved(folder.path()) {
+        let theirs = Tokenizer::from_file(&path).unwrap();
+        let (ours, encoding) = (Subwords::load(&path).unwrap(), theirs.encode(TEXT, false).unwrap());
+        assert_eq!(encoding.get_ids(), ours.encode(TEXT), "{}", path.display());
+        assert_eq!(ours.decode(encoding.get_ids()), ours.decode(&ours.encode(TEXT)));
+        // Readers that are stricter than this version of the library take no key besides these.
+        let json: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        let known = "added_tokens decoder model normalizer padding post_processor pre_tokenizer truncation version";
+        assert_eq!(keys, known.split(' ').collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn files_with_the_section_at_the_top_stay_readable() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in saved(folder.path()) {
+        let now = Subwords::load(&path).unwrap();
+        let mut json: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        json["strata"] = json["model"].as_object_mut().unwrap().remove("strata").unwrap();
+        std::fs::write(&path, json.to_string()).unwrap();
+        let older = Subwords::load(&path).unwrap();
+        assert_eq!((older.languages(), older.encode(TEXT)), (now.languages(), now.encode(TEXT)), "{}", path.display());
+        assert_eq!(older.to_json(), now.to_json());
+    }
+}
