@@ -76,7 +76,10 @@ class Texts:
     def __init__(self, a):
         from tokenizers import Tokenizer
 
-        self.tokenizer, self.tag = Tokenizer.from_file(a.tokenizer), f"<2{a.to}>"
+        with open(a.tokenizer, encoding="utf-8") as file:
+            spec = json.load(file)
+        spec.pop("strata", None)  # of models prepared by older versions; the library takes no keys that it does not know
+        self.tokenizer, self.tag = Tokenizer.from_str(json.dumps(spec)), f"<2{a.to}>"
         with open(a.text, encoding="utf-8") as file:
             self.lines = [line.rstrip("\n") for line in file]
 
