@@ -23,7 +23,7 @@ from ctranslate2.specs import TransformerSpec, common_spec
 def arguments():
     parser = argparse.ArgumentParser()
     shape = dict(layers=6, d_model=512, d_ffn=2048, heads=8, vocab=32000, sentences=64, source_length=24, target_length=30)
-    for name, default in {**shape, **dict(batch=32, beam=4, threads=2, runs=3)}.items():
+    for name, default in {**shape, **dict(batch=32, beam=4, threads=2, runs=3, max_length=100)}.items():
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=default)
     parser.add_argument("--int8", action="store_true")
     for name in ("model", "tokenizer", "text", "to", "output"):
@@ -109,7 +109,7 @@ def main():
     options = dict(beam_size=a.beam, max_batch_size=a.batch)
     if a.model:
         folder, source = a.model, Texts(a)
-        options |= dict(length_penalty=1.0, max_decoding_length=256, min_decoding_length=0)
+        options |= dict(length_penalty=1.0, max_decoding_length=a.max_length, min_decoding_length=0)
     else:
         folder = tempfile.mkdtemp()
         source = Pieces(random_model(a, folder)[: 8 if a.batch == 1 else a.sentences])

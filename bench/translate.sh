@@ -50,9 +50,9 @@ of_model() {
   for batch in 1 32; do
     # One at a time the first hundred lines are enough.
     head -n "$((batch == 1 ? 100 : 1000000))" "$text" >"$work/lines"
-    "$strata" --threads 2 bench text "$work/packed-$precision" "$work/lines" --to "$to" --beam 4 --batch $batch --runs 1 --output "$work/strata" | note "$precision-batch-$batch" strata
+    "$strata" --threads 2 bench text "$work/packed-$precision" "$work/lines" --to "$to" --beam 4 --max-length 100 --batch $batch --runs 1 --output "$work/strata" | note "$precision-batch-$batch" strata
     if $peer; then
-      "$python" bench/peer_ctranslate2.py --model "$work/ct2" --tokenizer "$work/packed-f32/tokenizer.json" --text "$work/lines" --to "$to" --batch $batch --runs 1 --output "$work/peer" "${flag[@]}" | note "$precision-batch-$batch" peer
+      "$python" bench/peer_ctranslate2.py --model "$work/ct2" --tokenizer "$work/packed-f32/tokenizer.json" --text "$work/lines" --to "$to" --max-length 100 --batch $batch --runs 1 --output "$work/peer" "${flag[@]}" | note "$precision-batch-$batch" peer
     fi
   done
 }

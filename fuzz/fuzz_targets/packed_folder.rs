@@ -10,22 +10,31 @@ use libfuzzer_sys::fuzz_target;
 use strata_runtime::{Engine, Limits, Model, PackedFolder, Request, SearchOptions};
 use strata_store::Check;
 
-const FOLDERS: [&str; 4] = ["dense-f32", "dense-int8", "smoe-f32", "smoe-int8"];
+const FOLDERS: [&str; 8] = [
+    "packed-v1/dense-f32",
+    "packed-v1/dense-int8",
+    "packed-v1/smoe-f32",
+    "packed-v1/smoe-int8",
+    "packed-v2/dense-f32",
+    "packed-v2/dense-int8",
+    "packed-v2/smoe-f32",
+    "packed-v2/smoe-int8",
+];
 const FILES: [&str; 4] = ["packed.safetensors", "packed.json", "config.json", "SHA256SUMS"];
 
 static WORK: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder to work in"));
 
 fn kept(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/runtime/tests/packed-v1").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/runtime/tests").join(name)
 }
 
 // The first byte says which file of which folder the rest is.
 fuzz_target!(|data: &[u8]| {
     let Some((choice, content)) = data.split_first() else { return };
-    let (folder, file) = (FOLDERS[usize::from(choice & 3)], FILES[usize::from(choice >> 2 & 3)]);
+    let (folder, file) = (FOLDERS[usize::from(choice & 7)], FILES[usize::from(choice >> 3 & 3)]);
     let path = WORK.path().join(folder);
     if !path.exists() {
-        fs::create_dir(&path).expect("a folder");
+        fs::create_dir_all(&path).expect("a folder");
     }
     for entry in fs::read_dir(kept(folder)).expect("the kept folder") {
         let entry = entry.expect("an entry");

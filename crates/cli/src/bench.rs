@@ -1,11 +1,13 @@
 //! `strata bench`: the speed of this machine at Strata's work.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use strata_recipe::Shape;
 use strata_runtime::Precision;
 use strata_runtime::bench::{DecodeOptions, decode};
-use strata_train::bench::{Products, StepOptions, train_step};
+use strata_train::bench::{Products, StepOptions, StepText, train_step};
 
 use crate::terminal::Terminal;
 use crate::{Outcome, bench_text, bench_training, print};
@@ -18,10 +20,11 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Time training steps on random tokens and print tokens per second as JSON
+    /// Time training steps on random tokens, or on a corpus, and print tokens per second as JSON
     #[command(after_help = "A step is forward, label-smoothed cross-entropy, backward and Adam. Examples:\n  \
                             strata bench train-step --strata 4,4 --batch 32 --length 32\n  \
-                            strata bench train-step --strata '' --dropout 0     (dense)")]
+                            strata bench train-step --strata '' --dropout 0     (dense)\n  \
+                            strata bench train-step --data data/docs-prepared --tokens-per-batch 2048")]
     TrainStep(TrainStep),
     /// Time training steps at several shapes and print a table, beside another program if one is named
     #[command(
@@ -36,9 +39,11 @@ enum What {
                             strata bench translate --strata 4,4 --batch 32,1 --beam 4")]
     Translate(Translate),
     /// Time translation of a file's lines with a model and print tokens per second as JSON, a line for each setting
-    #[command(after_help = "Target subwords per second, without and with the cutting of text into subwords; with --batch 1 latencies. \
+    #[command(
+        after_help = "Target subwords per second, without and with the cutting of text into subwords; with --batch 1 latencies. \
                             --tokens-per-batch does not count here. Example:\n  \
-                            strata bench text runs/quickstart in.en --to de --batch 32,1 --int8")]
+                            strata bench text runs/quickstart in.en --to de --batch 32,1 --int8"
+    )]
     Text(bench_text::Arguments),
 }
 
@@ -181,6 +186,12 @@ struct TrainStep {
     /// Subwords of every sentence
     #[arg(long, default_value_t = 32)]
     length: usize,
+    /// Prepared folder whose training batches, with their own lengths, take the place of random ones; and its vocabulary
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["batch", "length", "vocab"])]
+    data: Option<PathBuf>,
+    /// Subwords of a batch of --data
+    #[arg(long, default_value_t = 2048, requires = "data", value_name = "N")]
+    tokens_per_batch: usize,
     /// Timed steps, after two that are not
     #[arg(long, default_value_t = 6)]
     steps: usize,
@@ -212,8 +223,10 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
 fn train(a: &TrainStep) -> anyhow::Result<()> {
     let report = train_step(&StepOptions {
         shape: a.sizes.shape(a.layers, a.vocab, &a.strata)?,
-        batch: a.batch,
-        length: a.length,
+        text: match &a.data {
+            Some(prepared) => StepText::Corpus { prepared: prepared.clone(), tokens_per_batch: a.tokens_per_batch },
+            None => StepText::Random { batch: a.batch, length: a.length },
+        },
         steps: a.steps,
         dropout: a.dropout,
         attention_dropout: a.attention_dropout,

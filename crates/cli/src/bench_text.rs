@@ -25,6 +25,9 @@ pub struct Arguments {
     batch: Vec<usize>,
     #[command(flatten)]
     search: Search,
+    /// Longest translation, in subwords, the end mark included [default: 2 x source + 20]
+    #[arg(long, value_name = "N")]
+    max_length: Option<usize>,
     /// Timed runs, after one that is not
     #[arg(long, default_value_t = 3)]
     runs: usize,
@@ -35,7 +38,8 @@ pub struct Arguments {
 
 pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     at_least_one(&a.batch)?;
-    let options = a.search.options()?;
+    let mut options = a.search.options()?;
+    options.more.max_length = a.max_length;
     let lines = crate::evaluate::lines(&a.file)?;
     ensure!(!lines.is_empty(), "{}: no line to translate", a.file.display());
     let translator = Translator::open(&a.model, &a.search.place.placement())?;

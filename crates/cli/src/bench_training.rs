@@ -1,5 +1,6 @@
 //! `strata bench training`: training steps at several shapes, beside another program if there is one.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use crate::terminal::Terminal;
 use crate::{Outcome, print, print_json};
 
 /// The shapes by name: what they are, and their flags for `strata bench train-step`.
-const SHAPES: [(&str, &str, &str); 5] = [
+const SHAPES: [(&str, &str, &str); 6] = [
     ("A", "dense, 3+3 layers, d 512", "--strata="),
     ("B", "SMoE-4-4, otherwise as A", "--strata=4,4"),
     ("C", "SMoE-2-2-2-2, otherwise as A", "--strata=2,2,2,2"),
     ("D", "MoE of 64 experts, d 256", "--strata=64 --d-model=256 --d-ffn=1024 --batch=64"),
+    (REAL, "SMoE-4-4, d 256, real lengths", "--strata=4,4 --d-model=256 --d-ffn=1024 --heads=4"),
     (
         "F",
         "SMoE-4-12, 2+2 layers, d 1024",
@@ -25,12 +27,19 @@ const SHAPES: [(&str, &str, &str); 5] = [
     ),
 ];
 
+/// The shape that is timed on a corpus.
+const REAL: &str = "E";
+
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Shapes to time, comma-separated: A dense, B SMoE-4-4, C SMoE-2-2-2-2 (3+3 layers, d 512), D MoE-64 (d 256), F SMoE-4-12
-    /// (2+2 layers, d 1024)
+    /// Shapes to time, comma-separated: A dense, B SMoE-4-4, C SMoE-2-2-2-2 (3+3 layers, d 512), D MoE-64 (d 256), E SMoE-4-4 (d
+    /// 256) on the batches of --data, F SMoE-4-12 (2+2 layers, d 1024)
     #[arg(long, value_delimiter = ',', default_value = "A,B,C,D,F")]
     shapes: Vec<String>,
+    /// Prepared folder for shape E. The other program gets random batches with as many sentences, as long as the longest of a
+    /// batch (means), and only the share of them that would be text counts
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Rounds; in each every shape has its turn
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -90,6 +99,7 @@ pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
         let found = SHAPES.iter().find(|(shape, ..)| shape.eq_ignore_ascii_case(name));
         let &(shape, what, flags) =
             found.with_context(|| format!("--shapes {name}: choose among {}", SHAPES.map(|s| s.0).join(", ")))?;
+        ensure!(shape != REAL || a.data.is_some(), "--shapes {REAL}: name a prepared folder with --data");
         rows.push(Row { shape, what, flags, strata: Times::default(), peer: peer.as_ref().map(|_| Times::default()) });
     }
     let program = std::env::current_exe().context("cannot find this program")?;
@@ -104,14 +114,22 @@ pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
                 .collect();
             let mut ours = Command::new(&program);
             ours.args(["bench", "train-step"]).args(&flags);
-            row.strata.add(&mut ours)?;
+            let data = a.data.as_ref().filter(|_| row.shape == REAL);
+            ours.args(data.iter().flat_map(|data| ["--data".as_ref(), data.as_os_str()]));
+            let said = row.strata.add(&mut ours, 1.0)?;
             if let (Some(words), Some(times)) = (&peer, &mut row.peer) {
                 let mut theirs = Command::new(words[0]);
                 theirs.args(&words[1..]).args(&flags);
+                let figure = |key: &str| said[key].as_f64().unwrap_or(1.0);
+                if data.is_some() {
+                    let (batch, length) = (figure("sentences_per_step").round(), figure("padded_length").round());
+                    theirs.args([format!("--batch={batch}"), format!("--length={length}")]);
+                    theirs.arg(format!("--vocab={}", said["vocab"]));
+                }
                 // Strata tells malloc to keep its pages; a peer must not lose for want of that.
                 theirs.env("MALLOC_TOP_PAD_", (1u64 << 30).to_string());
                 theirs.env("MALLOC_TRIM_THRESHOLD_", (1u64 << 32).to_string()).env("MALLOC_MMAP_MAX_", "0");
-                times.add(&mut theirs)?;
+                times.add(&mut theirs, if data.is_some() { figure("text_share") } else { 1.0 })?;
             }
         }
     }
@@ -125,8 +143,8 @@ pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
 }
 
 impl Times {
-    /// Runs a program to its end and takes its figures.
-    fn add(&mut self, command: &mut Command) -> anyhow::Result<()> {
+    /// Runs a program to its end and takes its figures, of its tokens the given share only. Gives what it said.
+    fn add(&mut self, command: &mut Command, share: f64) -> anyhow::Result<Value> {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = command
             .stdin(Stdio::null())
@@ -159,15 +177,15 @@ impl Times {
         let said: Value = serde_json::from_str(line).with_context(|| format!("{name} printed no JSON"))?;
         let figure = |key: &str| said[key].as_f64();
         let missing = || format!("{name} printed no tokens_per_second_best and _median");
-        let best = figure("tokens_per_second_best").with_context(missing)?;
-        self.medians.push(figure("tokens_per_second_median").with_context(missing)?);
+        let best = share * figure("tokens_per_second_best").with_context(missing)?;
+        self.medians.push(share * figure("tokens_per_second_median").with_context(missing)?);
         if best > self.best {
             self.best = best;
             self.flops_per_second = figure("flops_per_second_best");
         }
         self.page_faults_per_step = figure("page_faults_per_step");
         self.peak_bytes = self.peak_bytes.max(peak);
-        Ok(())
+        Ok(said)
     }
 
     /// The median of the turns' medians.

@@ -260,6 +260,9 @@ fn benchmarks_of_nothing() {
     ] {
         here.refuses(&format!("bench train-step --d-model 16 --d-ffn 16 {option}"), &[words]);
     }
-    here.refuses("bench training --shapes A,Z", &["--shapes Z", "A, B, C, D, F"]);
+    here.refuses("bench training --shapes A,Z", &["--shapes Z", "A, B, C, D, E, F"]);
+    here.refuses("bench training --shapes e", &["shapes E", "--data"]);
+    here.refuses("bench train-step --data nowhere", &["nowhere"]);
+    here.refuses("bench train-step --data ../prepared --tokens-per-batch 0", &["tokens_per_batch = 0"]);
     here.refuses("bench training --steps 0", &["strata ended with", "steps = 0"]);
 }

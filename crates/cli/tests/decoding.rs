@@ -33,7 +33,7 @@ fn exports_do_not_replace_by_accident() {
     here.refuses("export ../run out --format ctranslate2", &["CTranslate2", "dense"]);
     here.refuses("export nowhere other", &["nowhere", "does not exist"]);
     let whole = here.read("out/packed.json");
-    here.write("out/packed.json", whole.replace("\"format_version\": 1", "\"format_version\": 999"));
+    here.write("out/packed.json", whole.replace("\"format_version\": 2", "\"format_version\": 999"));
     here.strata_reading("translate out --to qaa", TEXT).fails(&["packed.json"]);
     here.write("out/packed.json", whole);
     std::fs::remove_file(here.path("out/packed.safetensors")).unwrap();
@@ -182,7 +182,7 @@ fn the_speed_on_a_text_is_json_and_translates_it() {
     let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2);
     let figure = |line: &Value, key: &str| line[key].as_f64().unwrap_or(0.0);
-    assert!(lines.iter().all(|line| figure(line, "text_tokens_per_second") > 0.0));
+    assert!(lines.iter().all(|line| line["sentences"] == 3 && figure(line, "peak_memory_mb") > 0.0));
     assert!(lines.iter().all(|line| figure(line, "tokens_per_second") >= figure(line, "text_tokens_per_second")));
     assert!(lines[0]["latency_p50_ms"].is_null() && figure(&lines[1], "latency_p95_ms") > 0.0);
     let translated = here.strata("translate ../run --to qaa --beam 2 source.txt").succeeds();

@@ -92,6 +92,15 @@ fn results_for_programs_are_json_and_nothing_else() {
     ] {
         assert!(measured[key].as_f64().unwrap() > 0.0, "{measured}");
     }
+    assert_eq!((&measured["text_share"], &measured["padded_length"]), (&1.0.into(), &4.0.into()));
+    // Real batches have other lengths; the vocabulary is theirs.
+    let bench = "bench train-step --layers 2 --d-model 16 --d-ffn 16 --heads 2 --data prepared --tokens-per-batch 100 --steps 3";
+    let measured = here.strata(bench).succeeds().json();
+    let figure = |key: &str| measured[key].as_f64().unwrap();
+    assert_eq!(measured["vocab"], 400);
+    assert!(figure("text_share") > 0.3 && figure("text_share") < 1.0, "{measured}");
+    let filled = 2.0 * figure("sentences_per_step") * figure("padded_length");
+    assert!(figure("sentences_per_step") > 1.0 && filled > 50.0 && filled < 300.0, "{measured}");
 }
 
 #[cfg(target_os = "linux")]

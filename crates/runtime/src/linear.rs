@@ -195,6 +195,33 @@ impl Linear {
         scratch.selected = Some(selected);
     }
 
+    /// Writes the weights of `output`, row `output` of `W`, into `row` `[inputs]`; those of an int8 map as `scale * q`.
+    ///
+    /// # Panics
+    /// For an output that is not there and a row of another width.
+    pub(crate) fn row(&self, output: usize, row: &mut [f32]) {
+        assert!(
+            output < self.outputs && row.len() == self.inputs,
+            "row {output} of a {} x {} map",
+            self.outputs,
+            self.inputs
+        );
+        let (panel, column) = (output / PANEL, output % PANEL);
+        match &self.weights {
+            Weights::F32(values) => {
+                let lines = values[panel * self.inputs * PANEL..].chunks_exact(PANEL);
+                row.iter_mut().zip(lines).for_each(|(w, line)| *w = line[column]);
+            }
+            Weights::Int8 { values, scales, .. } => {
+                let lines = values[panel * self.inputs.div_ceil(4) * PANEL * 4..].chunks_exact(PANEL * 4);
+                for (row, line) in row.chunks_mut(4).zip(lines) {
+                    let four = &line[column * 4..][..4];
+                    row.iter_mut().zip(four).for_each(|(w, q)| *w = scales[output] * f32::from(*q));
+                }
+            }
+        }
+    }
+
     /// The map to some of the outputs, in the order of `columns`: a vocabulary shortlist.
     ///
     /// # Panics

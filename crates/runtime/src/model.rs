@@ -43,6 +43,16 @@ pub trait Parts {
     /// # Errors
     /// As [`Parts::linear`].
     fn vector(&mut self, name: &str, shape: &[usize]) -> Result<Storage<f32>, Error>;
+
+    /// The table `name` of `shape` of embeddings, for parts that have it besides the output projection, which is made of the same
+    /// weights.
+    ///
+    /// # Errors
+    /// As [`Parts::linear`].
+    fn table(&mut self, name: &str, shape: &[usize]) -> Result<Option<Storage<f32>>, Error> {
+        let _ = (name, shape);
+        Ok(None)
+    }
 }
 
 /// One part of a model.
@@ -58,9 +68,9 @@ pub enum Part<'a> {
 pub struct Model {
     pub(crate) config: ModelConfig,
     precision: Precision,
-    /// `[vocabulary, d]`
-    embedding: Storage<f32>,
-    /// The embedding again as the output projection, `d -> vocabulary`.
+    /// `[vocabulary, d]`, in packed folders of version 1 only.
+    table: Option<Storage<f32>>,
+    /// The embedding as the output projection, `d -> vocabulary`; its rows are the embeddings of the tokens.
     pub(crate) output: Linear,
     /// Sinusoidal positions `[max_length + 1, d]`.
     positions: Vec<f32>,
@@ -126,7 +136,7 @@ impl Model {
     pub fn build(config: &ModelConfig, precision: Precision, parts: &mut dyn Parts) -> Result<Self, Error> {
         config.validate()?;
         let (d, vocabulary) = (config.d_model, config.vocab_size);
-        let embedding = parts.vector("embedding.weight", &[vocabulary, d])?;
+        let table = parts.table("embedding.weight", &[vocabulary, d])?;
         let output = parts.linear(LinearSpec {
             name: "output",
             maps: &["embedding".to_owned()],
@@ -155,7 +165,7 @@ impl Model {
         Ok(Self {
             config: config.clone(),
             precision,
-            embedding,
+            table,
             output,
             positions: sinusoidal(config.max_length + 1, d),
             encoder,
@@ -184,7 +194,9 @@ impl Model {
 
     /// Visits every part under its name, in the order of [`Model::build`].
     pub fn visit(&self, visitor: &mut dyn FnMut(&str, Part<'_>)) {
-        visitor("embedding.weight", Part::Vector(&self.embedding));
+        if let Some(table) = &self.table {
+            visitor("embedding.weight", Part::Vector(table));
+        }
         visitor("output", Part::Linear(&self.output));
         for (layer, part) in self.encoder.iter().enumerate() {
             let path = format!("encoder.layers.{layer}");
@@ -206,9 +218,12 @@ impl Model {
         let d = self.config.d_model;
         let scale = (d as f32).sqrt();
         for ((token, place), out) in tokens.zip(out.chunks_exact_mut(d)) {
-            let row = &self.embedding[token as usize * d..][..d];
+            match &self.table {
+                Some(table) => out.copy_from_slice(&table[token as usize * d..][..d]),
+                None => self.output.row(token as usize, out),
+            }
             let position = &self.positions[place as usize * d..][..d];
-            out.iter_mut().zip(row).zip(position).for_each(|((out, e), p)| *out = scale * e + p);
+            out.iter_mut().zip(position).for_each(|(out, p)| *out = scale * *out + p);
         }
     }
 }

@@ -10,6 +10,7 @@
 //! folder of each is kept in `tests/packed-v*`. `docs/packed-format.md` is the format's description.
 
 mod v1;
+mod v2;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ pub(crate) use write::keep_the_model;
 pub use write::write_packed;
 
 /// The version of the format that is written; every version up to it is read.
-pub const PACKED_VERSION: u32 = 1;
+pub const PACKED_VERSION: u32 = 2;
 
 /// What the parts are.
 const HEADER_FILE: &str = "packed.json";
@@ -46,6 +47,7 @@ pub struct PackedFolder {
 /// The header of each version that can be read.
 enum Version {
     V1(v1::Header),
+    V2(v1::Header),
 }
 
 impl PackedFolder {
@@ -93,7 +95,7 @@ impl PackedFolder {
     /// What the products are packed as.
     pub fn precision(&self) -> Precision {
         match &self.version {
-            Version::V1(header) => header.precision(),
+            Version::V1(header) | Version::V2(header) => header.precision(),
         }
     }
 
@@ -124,6 +126,7 @@ impl Model {
     pub fn load_packed(folder: &PackedFolder) -> Result<Self, Error> {
         match &folder.version {
             Version::V1(header) => v1::load(header, &folder.config, &folder.parts),
+            Version::V2(header) => v2::load(header, &folder.config, &folder.parts),
         }
     }
 }
@@ -141,6 +144,7 @@ impl Version {
         let Common { format_version, strata_version } = json(path, &bytes)?;
         match format_version {
             1 => Ok(Self::V1(json(path, &bytes)?)),
+            2 => Ok(Self::V2(json(path, &bytes)?)),
             0 => Err(Error::Packed { path: path.to_path_buf(), what: "format version 0 never was".to_owned() }),
             newer => {
                 let by = if strata_version.is_empty() { String::new() } else { format!(" ({strata_version})") };

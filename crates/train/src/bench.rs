@@ -1,13 +1,18 @@
-//! The speed of one training step on random tokens of fixed lengths, for comparison with other programs at the same shape.
+//! The speed of training steps at a given shape, for comparison with other programs: on random tokens of fixed lengths, or on a
+//! corpus with its own lengths.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::Serialize;
+use strata_corpus::prepare::TOKENIZER_FILE;
+use strata_corpus::{StreamOptions, Subwords, TrainStream};
 use strata_kernels::AdamStep;
 pub use strata_kernels::Products;
 use strata_model::{Forward, Packed, Transformer, parse_device};
 use strata_recipe::{Cost, ModelConfig, Shape};
 
+use crate::batch::Tensors;
 use crate::error::Error;
 use crate::optimizer::{Adam, GradientSum};
 
@@ -16,10 +21,8 @@ use crate::optimizer::{Adam, GradientSum};
 pub struct StepOptions {
     /// The model.
     pub shape: Shape,
-    /// Sentence pairs of a step.
-    pub batch: usize,
-    /// Subwords of every sentence.
-    pub length: usize,
+    /// What is learnt from.
+    pub text: StepText,
     /// Timed steps, after two that are not.
     pub steps: usize,
     /// Dropout.
@@ -31,6 +34,28 @@ pub struct StepOptions {
     /// Precision of the products with weights.
     pub products: Products,
 }
+
+/// The sentences of the steps.
+#[derive(Clone, Debug)]
+pub enum StepText {
+    /// One batch of random subwords, again and again.
+    Random {
+        /// Sentence pairs of a step.
+        batch: usize,
+        /// Subwords of every sentence.
+        length: usize,
+    },
+    /// The training batches of a prepared folder, whose vocabulary the model takes.
+    Corpus {
+        /// The folder.
+        prepared: PathBuf,
+        /// Subwords of a batch: the longer side of each pair, added up.
+        tokens_per_batch: usize,
+    },
+}
+
+/// Longest side of a pair of a corpus, as recipes have it by default.
+const MAX_LENGTH: usize = 128;
 
 /// Steps before those that count.
 const WARM_UP: usize = 2;
@@ -47,8 +72,17 @@ pub struct StepReport {
     pub tokens_per_second_median: f64,
     /// Loss of the first step, with label smoothing 0.1 and the balance loss, per target token.
     pub first_loss: f64,
-    /// Loss of the last step, on the same batch.
+    /// Loss of the last step.
     pub last_loss: f64,
+    /// Sentence pairs of a step, on average.
+    pub sentences_per_step: f64,
+    /// What the longest source and the longest target of a step have together, halved, on average: the length that a program
+    /// without packed batches fills all sides up to.
+    pub padded_length: f64,
+    /// Share of such filled up batches that is text; 1 where all lengths are the same.
+    pub text_share: f64,
+    /// The model's vocabulary.
+    pub vocab: usize,
     /// Weights of the model.
     pub parameters: u64,
     /// FLOP/s of the fastest step: three times the forward FLOPs under uniform routing, as `strata inspect` counts them.
@@ -59,51 +93,34 @@ pub struct StepReport {
     pub strata: String,
 }
 
-/// Trains a fresh model on one random batch again and again: forward, label-smoothed cross-entropy, balance loss, backward, Adam.
+/// Trains a fresh model: forward, label-smoothed cross-entropy, balance loss, backward, Adam.
 ///
 /// # Errors
-/// [`Error::Recipe`] or [`Error::Config`] for an impossible shape, [`Error::Model`] for an unknown device.
+/// [`Error::Recipe`] or [`Error::Config`] for an impossible shape, [`Error::Model`] for an unknown device, [`Error::Corpus`] for a
+/// folder that was not prepared.
 pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
-    let StepOptions { batch, length, steps, .. } = *options;
-    let vocab = options.shape.vocab;
-    for (name, value, least) in [("batch", batch, 1), ("length", length, 1), ("steps", steps, 1), ("vocab", vocab, 5)] {
-        if value < least {
-            return Err(Error::Recipe(format!("{name} = {value} is too small; choose {least} or more")));
-        }
-    }
-    let config = ModelConfig {
-        dropout: options.dropout,
-        attention_dropout: options.attention_dropout,
-        ..options.shape.config(length)
-    };
+    let steps = options.steps;
+    at_least("steps", steps, 1)?;
+    let (batches, vocab, length) = batches(options)?;
+    let shape = Shape { vocab, ..options.shape.clone() };
+    let config =
+        ModelConfig { dropout: options.dropout, attention_dropout: options.attention_dropout, ..shape.config(length) };
     let device = parse_device(&options.device)?.autodiff();
     let mut model = Transformer::new(&config, 1, &device)?;
     let cost = Cost::of(&config, None)?;
-    let tokens = batch * length;
-    // Any ids will do; these come from a linear congruential generator.
-    let mut state = 1u64;
-    let mut random = |count: usize| -> Vec<u32> {
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            4 + ((state >> 33) % (vocab as u64 - 4)) as u32
-        };
-        (0..count).map(|_| next()).collect()
-    };
-    let offsets: Vec<usize> = (0..=batch).map(|i| i * length).collect();
-    let source = Packed::new(random(tokens), offsets.clone());
-    let target = Packed::new(random(tokens), offsets);
-    let targets: strata_kernels::Rows = random(tokens).into();
     let mut adam = Adam::default();
-    let (mut seconds, mut losses) = (Vec::new(), Vec::new());
+    let (mut rates, mut losses, mut best_flops) = (Vec::new(), Vec::new(), 0f64);
+    let mut sizes = Sizes::default();
     let mut faults_before = None;
-    for update in 1..=steps + WARM_UP {
+    for (update, batch) in (1..=steps + WARM_UP).zip(batches.iter().cycle()) {
         if update == WARM_UP + 1 {
             faults_before = page_faults();
         }
         let start = Instant::now();
         let mut forward = Forward::training(update as u64).with_products(options.products);
-        let scale = 1.0 / tokens as f32;
-        let mut loss = model.loss(&source, &target, targets.clone(), 0.1, scale, &mut forward).loss;
+        let Tensors { source, target, targets } = batch;
+        let scale = 1.0 / targets.len() as f32;
+        let mut loss = model.loss(source, target, targets.clone(), 0.1, scale, &mut forward).loss;
         if let Some(balance) = forward.balance_loss() {
             loss = loss + balance * config.balance_weight as f32;
         }
@@ -119,23 +136,101 @@ pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
         };
         adam.step(&mut model, gradients, &step);
         losses.push(f64::from(loss.into_scalar::<f32>()));
-        seconds.push(start.elapsed().as_secs_f64());
+        let seconds = start.elapsed().as_secs_f64();
+        if update > WARM_UP {
+            rates.push(batch.tokens() as f64 / seconds);
+            best_flops = best_flops.max(PASSES * cost.flops_per_token as f64 * targets.len() as f64 / seconds);
+            sizes.add(batch);
+        }
     }
     let faults = page_faults().zip(faults_before).map(|(after, before)| (after - before) as f64 / steps as f64);
-    let mut timed = seconds.split_off(WARM_UP);
-    timed.sort_by(f64::total_cmp);
-    let middle = |i: usize| timed.get(i).copied().unwrap_or(f64::NAN);
-    let median = (middle((timed.len().saturating_sub(1)) / 2) + middle(timed.len() / 2)) / 2.0;
+    rates.sort_by(f64::total_cmp);
+    let at = |i: usize| rates.get(i).copied().unwrap_or(f64::NAN);
     Ok(StepReport {
-        tokens_per_second_best: 2.0 * tokens as f64 / middle(0),
-        tokens_per_second_median: 2.0 * tokens as f64 / median,
+        tokens_per_second_best: at(steps - 1),
+        tokens_per_second_median: (at((steps - 1) / 2) + at(steps / 2)) / 2.0,
         first_loss: losses.first().copied().unwrap_or(f64::NAN),
         last_loss: losses.last().copied().unwrap_or(f64::NAN),
+        sentences_per_step: sizes.sentences / steps as f64,
+        padded_length: sizes.longest / 2.0 / steps as f64,
+        text_share: sizes.text / sizes.filled,
+        vocab,
         parameters: cost.parameters,
-        flops_per_second_best: PASSES * cost.flops_per_token as f64 * tokens as f64 / middle(0),
+        flops_per_second_best: best_flops,
         page_faults_per_step: faults,
         strata: env!("CARGO_PKG_VERSION").to_string(),
     })
+}
+
+/// What the batches of the timed steps have in them, added up.
+#[derive(Default)]
+struct Sizes {
+    sentences: f64,
+    /// Longest source and longest target.
+    longest: f64,
+    /// Subwords.
+    text: f64,
+    /// Subwords of batches filled up to their longest sides.
+    filled: f64,
+}
+
+impl Sizes {
+    fn add(&mut self, batch: &Tensors) {
+        let longest = |side: &Packed| side.offsets.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0);
+        let longest = (longest(&batch.source) + longest(&batch.target)) as f64;
+        let sentences = batch.source.offsets.len().saturating_sub(1) as f64;
+        self.sentences += sentences;
+        self.longest += longest;
+        self.text += batch.tokens() as f64;
+        self.filled += sentences * longest;
+    }
+}
+
+/// The batches, their vocabulary, and the longest side there may be.
+fn batches(options: &StepOptions) -> Result<(Vec<Tensors>, usize, usize), Error> {
+    match &options.text {
+        StepText::Random { batch, length } => {
+            let (batch, length, vocab) = (*batch, *length, options.shape.vocab);
+            at_least("batch", batch, 1)?;
+            at_least("length", length, 1)?;
+            at_least("vocab", vocab, 5)?;
+            // Any ids will do; these come from a linear congruential generator.
+            let mut state = 1u64;
+            let mut random = || -> Vec<u32> {
+                let mut next = || {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    4 + ((state >> 33) % (vocab as u64 - 4)) as u32
+                };
+                (0..batch * length).map(|_| next()).collect()
+            };
+            let offsets: Vec<usize> = (0..=batch).map(|i| i * length).collect();
+            let source = Packed::new(random(), offsets.clone());
+            let target = Packed::new(random(), offsets);
+            Ok((vec![Tensors { source, target, targets: random().into() }], vocab, length))
+        }
+        StepText::Corpus { prepared, tokens_per_batch } => {
+            at_least("tokens_per_batch", *tokens_per_batch, 1)?;
+            let vocab = Subwords::load(&prepared.join(TOKENIZER_FILE))?.vocab_size();
+            let of_stream = StreamOptions {
+                seed: 1,
+                temperature: 1.0,
+                tokens_per_batch: *tokens_per_batch,
+                max_length: MAX_LENGTH,
+                rank: 0,
+                ranks: 1,
+            };
+            let mut stream = TrainStream::open(prepared, &[], of_stream)?;
+            let batches = (0..options.steps + WARM_UP).map(|_| Ok(Tensors::new(stream.next_batch()?)));
+            Ok((batches.collect::<Result<_, Error>>()?, vocab, MAX_LENGTH))
+        }
+    }
+}
+
+fn at_least(name: &str, value: usize, least: usize) -> Result<(), Error> {
+    if value < least {
+        return Err(Error::Recipe(format!("{name} = {value} is too small; choose {least} or more")));
+    }
+    Ok(())
 }
 
 /// Page faults of this process so far that needed no disk.

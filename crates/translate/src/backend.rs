@@ -130,7 +130,8 @@ pub(crate) fn search_options(options: &Options, suppressed: &[u32]) -> SearchOpt
         length_penalty: options.length_penalty,
         nbest: options.nbest.clamp(1, beam),
         max_ratio: options.max_ratio,
-        max_extra: options.max_extra,
+        // A length that is asked for takes the place of the one that follows from the source.
+        max_extra: max_length.unwrap_or(options.max_extra),
         max_length,
         min_length,
         end: EOS,

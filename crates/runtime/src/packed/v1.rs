@@ -1,4 +1,4 @@
-//! Version 1 of the format: parts of 16-column panels, by their names.
+//! Version 1 of the format: parts of 16-column panels, by their names; the embedding also as a table.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ pub(super) const PANEL: usize = 16;
 /// Inputs of a column that lie side by side in int8 panels.
 pub(super) const GROUP: usize = 4;
 
-// Panels are used as they lie. Kernels that want others need version 2, and a conversion of these here.
+// Panels are used as they lie. Kernels that want others need another version, and a conversion of these here.
 const _: () = assert!(kernels::PANEL == PANEL);
 
 /// `packed.json`.
@@ -41,13 +41,14 @@ pub(super) enum Name {
 }
 
 impl Header {
-    pub fn new(precision: Precision) -> Self {
+    /// That of a folder of some version with this layout.
+    pub fn new(format_version: u32, precision: Precision) -> Self {
         let precision = match precision {
             Precision::F32 => Name::F32,
             Precision::Int8 => Name::Int8,
         };
         let strata_version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { format_version: 1, strata_version, precision, panel: PANEL }
+        Self { format_version, strata_version, precision, panel: PANEL }
     }
 
     pub fn precision(&self) -> Precision {
@@ -60,11 +61,22 @@ impl Header {
 
 /// The model of the parts in `file`.
 pub(super) fn load(header: &Header, config: &ModelConfig, file: &TensorFile) -> Result<Model, Error> {
+    load_parts(header, config, file, true)
+}
+
+/// [`load`], with or without a table of the embedding.
+pub(super) fn load_parts(
+    header: &Header,
+    config: &ModelConfig,
+    file: &TensorFile,
+    table: bool,
+) -> Result<Model, Error> {
     let fault = |what: String| Err(Error::Packed { path: file.path().to_path_buf(), what });
     if header.panel != PANEL {
-        return fault(format!("panels of {} columns, but version 1 of the format has {PANEL}", header.panel));
+        let version = header.format_version;
+        return fault(format!("panels of {} columns, but version {version} of the format has {PANEL}", header.panel));
     }
-    let mut parts = Mapped { file, precision: header.precision(), used: HashSet::new() };
+    let mut parts = Mapped { file, precision: header.precision(), table, used: HashSet::new() };
     let mut model = Model::build(config, header.precision(), &mut parts)?;
     model.file = Some(file.mapped().clone());
     let mut rest = file.names().filter(|name| !parts.used.contains(*name));
@@ -80,6 +92,8 @@ pub(super) fn load(header: &Header, config: &ModelConfig, file: &TensorFile) -> 
 struct Mapped<'a> {
     file: &'a TensorFile,
     precision: Precision,
+    /// Whether there is a table of the embedding.
+    table: bool,
     /// Names that were asked for.
     used: HashSet<String>,
 }
@@ -121,5 +135,8 @@ impl Parts for Mapped<'_> {
         self.expect(name.to_owned(), Dtype::F32, shape)?;
         let range = self.file.range(name)?;
         Storage::mapped(self.file.mapped(), range, shape.iter().product(), "values").map_err(|e| self.layout(name, &e))
+    }
+    fn table(&mut self, name: &str, shape: &[usize]) -> Result<Option<Storage<f32>>, Error> {
+        self.table.then(|| self.vector(name, shape)).transpose()
     }
 }

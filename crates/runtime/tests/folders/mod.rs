@@ -41,9 +41,7 @@ fn specs(config: &ModelConfig) -> Vec<TensorSpec> {
     let asked = Asked(RefCell::new(Vec::new()));
     Model::pack(config, &asked, Precision::F32).expect("a model");
     let mut specs = asked.0.into_inner();
-    // The embedding is asked for twice: it is also the output projection.
     specs.sort_by(|a, b| a.name.cmp(&b.name));
-    specs.dedup();
     specs
 }
 
