@@ -81,6 +81,8 @@ for (setting, key), programs in sorted(found.items()):
     more_is_better = key.endswith("per_second")
     best = max if more_is_better else min
     ours, theirs = programs["strata"], programs["peer"]
+    if not ours:
+        continue
     text = f"{setting + ' ' + key:44} {best(ours):13.1f} {statistics.median(ours):8.1f}"
     if theirs:
         pairs = [(best(ours), best(theirs)), (statistics.median(ours), statistics.median(theirs))]
