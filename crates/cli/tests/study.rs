@@ -237,6 +237,8 @@ fn a_stopped_or_killed_study_goes_on() {
         let mut command = here.command(long);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
+    let log = here.path("out/runs/smoe-2-2.seed1/log.jsonl");
+    let size = || std::fs::metadata(&log).map_or(0, |file| file.len());
     let steps = || std::fs::read_dir(&checkpoints).map_or(0, |steps| steps.count());
     // A polite stop: the training saves, and the study says how to go on.
     let child = begin();
@@ -245,10 +247,19 @@ fn a_stopped_or_killed_study_goes_on() {
     assert!(signal.success());
     let ran = common::Ran::new("stopped", child.wait_with_output().unwrap());
     assert!(ran.code == Some(0) && ran.err.contains("stopped at update") && ran.err.contains("go on with"), "{ran}");
+    // Somebody stops the training itself, and at once: no fault of the run.
+    if cfg!(target_os = "linux") {
+        let child = begin();
+        let before = size();
+        wait("training", &|| size() > before);
+        let stop = "for again in 1 2 3 4; do kill -TERM $(cat /proc/$0/task/*/children); done 2>&-; true";
+        let stop = std::process::Command::new("sh").args(["-c", stop, &child.id().to_string()]).status();
+        assert!(stop.unwrap().success());
+        let ran = common::Ran::new("stopped twice", child.wait_with_output().unwrap());
+        assert!(ran.code == Some(0) && !ran.err.contains("failed") && ran.err.contains("stopped at update"), "{ran}");
+    }
     // A kill: the training notices that its study is gone, saves, and gives its run back.
     let mut child = begin();
-    let log = here.path("out/runs/smoe-2-2.seed1/log.jsonl");
-    let size = || std::fs::metadata(&log).map_or(0, |file| file.len());
     let before = size();
     wait("training", &|| size() > before);
     child.kill().unwrap();

@@ -27,6 +27,9 @@ pub struct Trainer {
     pub devices: Vec<String>,
 }
 
+/// The exit code of a training that was stopped by a second Ctrl-C or SIGTERM, as shells have it for the first.
+const STOPPED_AT_ONCE: i32 = 130;
+
 /// How a run's training ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trained {
@@ -195,6 +198,10 @@ fn watch(mut child: Child, stop: &AtomicBool, lines: &mut dyn FnMut(&str)) -> Tr
         Err(error) => return Trained::Failed(format!("cannot wait for the training: {error}")),
     };
     if !status.success() {
+        // Told twice to stop, a training ends without saving; what it saved before goes on the next time.
+        if status.code() == Some(STOPPED_AT_ONCE) && last_error.is_none() {
+            return Trained::Interrupted;
+        }
         return Trained::Failed(last_error.unwrap_or_else(|| format!("the training ended with {status}")));
     }
     match serde_json::from_str::<Value>(&summary).ok().as_ref().and_then(|s| s["stopped"].as_str()) {
