@@ -9,7 +9,7 @@
 # compute, which CTranslate2 has no counterpart of, and a PyTorch program for MoE-8 if HF_PEER names one (a command that prints JSON
 # lines with tokens_per_second; the first counts). With a model both run the same weights, CTranslate2 from our export.
 #
-# PYTHON names an interpreter that has ctranslate2, numpy and tokenizers (python3 by default; without them only Strata is timed).
+# PYTHON names an interpreter (python3 by default); without ctranslate2, numpy and tokenizers in it only Strata is timed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-3}
@@ -32,9 +32,9 @@ for key in ("tokens_per_second", "text_tokens_per_second", "latency_p50_ms", "la
         print(sys.argv[1], key, sys.argv[2], line[key])
 ' "$1" "$2" >>"$out"
 }
-random_weights() {
-  local flag=("$@") precision=${1:+int8} batch experts
-  precision=${precision:-f32}
+random_weights() { # precision
+  local precision=$1 batch experts flag=()
+  [ "$precision" = f32 ] || flag=(--int8)
   for batch in 32 1; do
     "$strata" --threads 2 bench translate --batch $batch --runs 2 "${flag[@]}" | note "dense-$precision-batch-$batch" strata
     if $peer; then "$python" bench/peer_ctranslate2.py --batch $batch --runs 2 "${flag[@]}" | note "dense-$precision-batch-$batch" peer; fi
@@ -44,9 +44,9 @@ random_weights() {
   done
   if [ -n "${HF_PEER:-}" ] && [ "$precision" = f32 ]; then $HF_PEER | { head -n 1; cat >&2; } 2>/dev/null | note experts-8-f32-batch-32 peer; fi
 }
-of_model() {
-  local flag=("$@") precision=${1:+int8} batch
-  precision=${precision:-f32}
+of_model() { # precision
+  local precision=$1 batch flag=()
+  [ "$precision" = f32 ] || flag=(--int8)
   for batch in 1 32; do
     # One at a time the first hundred lines are enough.
     head -n "$((batch == 1 ? 100 : 1000000))" "$text" >"$work/lines"
@@ -63,10 +63,10 @@ if [ -n "$model" ]; then
   du -sm "$work"/*/ | awk '{ n = split($2, part, "/"); print part[n - 1] ": " $1 " MB on disk" }'
 fi
 for ((round = 1; round <= rounds; round++)); do
-  for flag in "" --int8; do
-    if [ -n "$model" ]; then of_model $flag; else random_weights $flag; fi
+  for precision in f32 int8; do
+    if [ -n "$model" ]; then of_model $precision; else random_weights $precision; fi
     if [ -n "$model" ] && [ "$round" = 1 ] && $peer; then
-      paste -d '\n' "$work/strata" "$work/peer" | awk -v what="${flag:---f32}" 'NR % 2 { ours = $0; next } { same += ours == $0; all++ } END { print same " of " all " lines have the same translation (" substr(what, 3) ")" }'
+      paste -d '\n' "$work/strata" "$work/peer" | awk -v what="$precision" 'NR % 2 { ours = $0; next } { same += ours == $0; all++ } END { print same " of " all " lines have the same translation (" what ")" }'
     fi
   done
 done

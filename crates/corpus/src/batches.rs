@@ -11,7 +11,7 @@ use crate::languages::{Direction, LANGUAGES_FILE, Languages};
 use crate::prepare::TOKENIZER_FILE;
 use crate::sampling::{examples_per_round, hash, places};
 use crate::shards::PairShard;
-use crate::subword::{EOS, Subwords};
+use crate::subword::{EOS, Subwords, encoder_input};
 
 /// Sentences one after another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub struct Batch {
 
 impl Batch {
     fn push(&mut self, example: ExampleId, tag: u32, source: &[u32], target: &[u32]) {
-        self.source.push([tag].into_iter().chain(source.iter().copied()).chain([EOS]));
+        self.source.push(encoder_input(tag, source.iter().copied()));
         self.target_in.push([tag].into_iter().chain(target.iter().copied()));
         self.target_out.extend(target.iter().copied().chain([EOS]));
         self.examples.push(example);

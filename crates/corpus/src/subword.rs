@@ -47,6 +47,11 @@ impl std::fmt::Debug for Subwords {
     }
 }
 
+/// What the encoder gets for a sentence's subwords: the tag of the language to translate into, the subwords, the end mark.
+pub fn encoder_input(tag: u32, ids: impl IntoIterator<Item = u32>) -> impl Iterator<Item = u32> {
+    [tag].into_iter().chain(ids).chain([EOS])
+}
+
 /// The names of all special tokens for these languages, by id.
 pub(crate) fn special_names(languages: &[String]) -> Vec<String> {
     let tags = languages.iter().map(|language| format!("<2{language}>"));

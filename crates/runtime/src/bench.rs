@@ -14,6 +14,34 @@ use crate::request::{Request, SearchOptions};
 use crate::session::Limits;
 use crate::weights::{RandomWeights, mix};
 
+/// Seconds of equal pieces of work.
+#[derive(Clone, Debug)]
+pub struct Times(Vec<f64>);
+
+impl Times {
+    /// Times in any order.
+    pub fn new(mut seconds: Vec<f64>) -> Self {
+        seconds.sort_by(f64::total_cmp);
+        Self(seconds)
+    }
+
+    /// The shortest; NaN where there are none, as of the others.
+    pub fn best(&self) -> f64 {
+        self.quantile(0.0)
+    }
+
+    /// The one in the middle.
+    pub fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    /// The time that a `share` of 0 to 1 stays below.
+    pub fn quantile(&self, share: f64) -> f64 {
+        let last = self.0.len().saturating_sub(1) as f64;
+        self.0.get((last * share).round() as usize).copied().unwrap_or(f64::NAN)
+    }
+}
+
 /// What is decoded.
 #[derive(Clone, Debug)]
 pub struct DecodeOptions {
@@ -112,33 +140,25 @@ pub fn decode(options: &DecodeOptions) -> Result<DecodeReport, Error> {
             let sentence = Instant::now();
             tokens += engine.translate(group, &limits)?.iter().map(|h| h[0].ids.len()).sum::<usize>();
             if run > 0 && options.batch == 1 {
-                latencies.push(sentence.elapsed().as_secs_f64() * 1e3);
+                latencies.push(sentence.elapsed().as_secs_f64());
             }
         }
         if run > 0 {
             seconds.push(started.elapsed().as_secs_f64());
         }
     }
-    seconds.sort_by(f64::total_cmp);
-    latencies.sort_by(f64::total_cmp);
-    let (best, median) = (seconds[0], seconds[seconds.len() / 2]);
-    let quantile = |share: f64| {
-        let last = latencies.len().checked_sub(1)?;
-        Some(latencies[(last as f64 * share).round() as usize])
-    };
+    let (seconds, latencies) = (Times::new(seconds), Times::new(latencies));
+    let latency = |share: f64| (options.batch == 1).then(|| latencies.quantile(share) * 1e3);
     Ok(DecodeReport {
         model: config.name(),
-        precision: match options.precision {
-            Precision::F32 => "f32",
-            Precision::Int8 => "int8",
-        },
+        precision: options.precision.name(),
         batch: options.batch,
         beam: options.beam,
-        tokens_per_second: tokens as f64 / best,
-        tokens_per_second_median: tokens as f64 / median,
-        ms_per_sentence: best / options.sentences.max(1) as f64 * 1e3,
-        latency_p50_ms: quantile(0.5),
-        latency_p95_ms: quantile(0.95),
+        tokens_per_second: tokens as f64 / seconds.best(),
+        tokens_per_second_median: tokens as f64 / seconds.median(),
+        ms_per_sentence: seconds.best() / options.sentences.max(1) as f64 * 1e3,
+        latency_p50_ms: latency(0.5),
+        latency_p95_ms: latency(0.95),
         parameters,
         packed_bytes,
     })

@@ -32,6 +32,16 @@ pub enum Precision {
     Int8,
 }
 
+impl Precision {
+    /// As reports name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
 /// What follows the product.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Activation {

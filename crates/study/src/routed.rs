@@ -6,7 +6,7 @@ use std::sync::Arc;
 use strata_corpus::Subwords;
 use strata_corpus::languages::{LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
-use strata_corpus::subword::EOS;
+use strata_corpus::subword::{EOS, encoder_input};
 use strata_recipe::{Kind, ModelConfig};
 use strata_runtime::{Engine, Limits, Model, PackedFolder, Precision, Request, Routing, SearchOptions};
 use strata_store::{Check, ModelFolder, resolve_model};
@@ -91,7 +91,7 @@ impl RoutedModel {
             if source.len() + 2 > most || target.len() + 1 > most || source.is_empty() || target.is_empty() {
                 continue;
             }
-            let source: Vec<u32> = [tag].into_iter().chain(source).chain([EOS]).collect();
+            let source: Vec<u32> = encoder_input(tag, source).collect();
             requests.push(Request::score(source.clone(), tag, target.clone(), options.clone()));
             pairs.push((i, source, [tag].into_iter().chain(target).collect::<Vec<u32>>()));
         }

@@ -13,7 +13,7 @@ use crate::options::{More, Options};
 
 /// One sentence on its way to a batch.
 pub(crate) struct Job {
-    /// `<2TGT> subwords </s>`
+    /// As `encoder_input` gives it.
     pub source: Vec<u32>,
     /// Subwords that the translation begins with.
     pub prefix: Vec<u32>,
@@ -39,6 +39,14 @@ impl From<Hypothesis> for Decoded {
     }
 }
 
+/// Which subwords a translation may have.
+pub(crate) struct Allowed {
+    /// Ids that never occur.
+    pub suppressed: Vec<u32>,
+    /// The only ids computed, ascending; `None`: all.
+    pub vocabulary: Option<Arc<[u32]>>,
+}
+
 /// Runs a model.
 pub(crate) enum Backend {
     Engine(Box<Cpu>),
@@ -57,7 +65,7 @@ impl Cpu {
         Self { engine: Engine::new(Arc::new(model)), workers }
     }
 
-    fn limits(&self) -> Limits {
+    pub fn limits(&self) -> Limits {
         Limits { threads: rayon::current_num_threads(), workers: self.workers, ..Limits::default() }
     }
 }
@@ -70,18 +78,17 @@ impl Backend {
         }
     }
 
-    /// Translates sentences into the language of `tag`; subwords `suppressed` never occur.
+    /// Translates sentences into the language of `tag`.
     pub fn translate(
         &self,
         jobs: &[Job],
         tag: u32,
-        suppressed: &[u32],
-        vocabulary: Option<Arc<[u32]>>,
+        allowed: &Allowed,
         options: &Options,
     ) -> Result<Vec<Vec<Decoded>>, Error> {
         match self {
-            Self::Engine(cpu) => cpu.translate(jobs, tag, suppressed, vocabulary, options),
-            Self::Model(model) => with_model(model, jobs, tag, suppressed, options),
+            Self::Engine(cpu) => cpu.translate(jobs, tag, allowed, options),
+            Self::Model(model) => with_model(model, jobs, tag, &allowed.suppressed, options),
         }
     }
 
@@ -103,11 +110,10 @@ impl Cpu {
         &self,
         jobs: &[Job],
         tag: u32,
-        suppressed: &[u32],
-        vocabulary: Option<Arc<[u32]>>,
+        allowed: &Allowed,
         options: &Options,
     ) -> Result<Vec<Vec<Decoded>>, Error> {
-        let search = Arc::new(SearchOptions { vocabulary, ..search_options(options, suppressed) });
+        let search = Arc::new(search_options(options, allowed));
         let request = |job: &Job| {
             let mut request = Request::new(job.source.clone(), tag, with_forced(&search, job));
             request.prefix.clone_from(&job.prefix);
@@ -121,8 +127,8 @@ impl Cpu {
     }
 }
 
-/// The engine's options for a search as `options` say, over the whole vocabulary but `suppressed`.
-pub(crate) fn search_options(options: &Options, suppressed: &[u32]) -> SearchOptions {
+/// The engine's options for a search as `options` say.
+pub(crate) fn search_options(options: &Options, allowed: &Allowed) -> SearchOptions {
     let More { max_length, min_length, no_repeat_ngram, coverage_penalty, sampling, alignment, .. } = options.more;
     let beam = options.beam.max(1);
     SearchOptions {
@@ -135,7 +141,8 @@ pub(crate) fn search_options(options: &Options, suppressed: &[u32]) -> SearchOpt
         max_length,
         min_length,
         end: EOS,
-        suppressed: suppressed.into(),
+        suppressed: allowed.suppressed.as_slice().into(),
+        vocabulary: allowed.vocabulary.clone(),
         no_repeat_ngram,
         coverage_penalty,
         sampling,

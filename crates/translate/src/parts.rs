@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use strata_corpus::languages::{LANGUAGES_FILE, Languages};
-use strata_corpus::subword::EOS;
+use strata_corpus::subword::{EOS, encoder_input};
 use strata_runtime::{Hypothesis, Limits, PackedFolder, Request, SearchOptions, Session, TokenRouting};
 use strata_store::resolve_model;
 
@@ -134,7 +134,7 @@ impl Translator {
             more: More { alignment: wanted.alignment, ..More::default() },
             ..Options::default()
         };
-        let options = search_options(&options, &self.suppressed(&[])?);
+        let options = search_options(&options, &self.allowed(to, &options)?);
         let options = SearchOptions { routing: wanted.routing, ..options };
         Ok(PartSearch { tag, options: Arc::new(options) })
     }
@@ -142,8 +142,7 @@ impl Translator {
     /// The engine's request for a part; none for one without subwords, which needs no translation.
     pub fn request(&self, part: &str, search: &PartSearch) -> Option<Request> {
         let ids = self.subwords().encode(part);
-        let source = || [search.tag].into_iter().chain(ids.iter().copied()).chain([EOS]).collect();
-        (!ids.is_empty()).then(|| Request::new(source(), search.tag, search.options.clone()))
+        (!ids.is_empty()).then(|| Request::new(encoder_input(search.tag, ids).collect(), search.tag, search.options.clone()))
     }
 
     /// What the engine found for a request.

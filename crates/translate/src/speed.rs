@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use strata_corpus::subword::EOS;
-use strata_runtime::{Limits, Precision, Request};
+use strata_corpus::subword::encoder_input;
+use strata_runtime::bench::Times;
+use strata_runtime::{Limits, Request};
 
 use crate::backend::{Backend, search_options};
 use crate::error::Error;
@@ -43,10 +44,10 @@ pub struct Speed {
     pub latency_p95_ms: Option<f64>,
 }
 
-/// Seconds of a run, and of each of its calls.
+/// Seconds of a run's searches together, and of each of its calls from text to text.
+#[derive(Default)]
 struct Run {
     search: f64,
-    all: f64,
     calls: Vec<f64>,
 }
 
@@ -81,67 +82,46 @@ impl Translator {
                 )));
             }
         }
-        let map = options.more.vocabulary.as_deref();
-        let vocabulary = map.map(|map| map.ids(self.subwords(), to)).transpose()?;
-        let suppressed = self.suppressed(&options.more.suppressed)?;
-        let search = Arc::new(strata_runtime::SearchOptions { vocabulary, ..search_options(options, &suppressed) });
-        let limits = Limits {
-            source_tokens: usize::MAX,
-            hypotheses: batch.max(1) * search.beam,
-            threads: rayon::current_num_threads(),
-            workers: cpu.workers,
-            ..Limits::default()
-        };
+        let search = Arc::new(search_options(options, &self.allowed(to, options)?));
+        let hypotheses = batch.max(1) * search.beam;
+        let limits = Limits { source_tokens: usize::MAX, hypotheses, ..cpu.limits() };
         let mut texts = Vec::new();
         let (mut timed, mut tokens) = (Vec::new(), 0);
         for _ in 0..=runs.max(1) {
-            let mut run = Run { search: 0.0, all: 0.0, calls: Vec::new() };
+            let mut run = Run::default();
             (texts, tokens) = (Vec::with_capacity(lines.len()), 0);
             for part in lines.chunks(if batch <= 1 { 1 } else { lines.len() }) {
                 let started = Instant::now();
-                let request = |ids: Vec<u32>| {
-                    Request::new([tag].into_iter().chain(ids).chain([EOS]).collect(), tag, search.clone())
-                };
+                let request = |ids: Vec<u32>| Request::new(encoder_input(tag, ids).collect(), tag, search.clone());
                 let requests: Vec<Request> = self.subwords().encode_batch(part).into_iter().map(request).collect();
                 let searching = Instant::now();
                 let found = cpu.engine.translate(&requests, &limits)?;
                 run.search += searching.elapsed().as_secs_f64();
                 texts.extend(found.iter().map(|found| self.subwords().decode(&found[0].ids)));
                 run.calls.push(started.elapsed().as_secs_f64());
-                run.all += started.elapsed().as_secs_f64();
                 tokens += found.iter().map(|found| found[0].ids.len()).sum::<usize>();
             }
             timed.push(run);
         }
         timed.remove(0);
-        let sorted = |mut times: Vec<f64>| {
-            times.sort_by(f64::total_cmp);
-            times
-        };
-        let search = sorted(timed.iter().map(|run| run.search).collect());
-        let all = sorted(timed.iter().map(|run| run.all).collect());
-        let calls = sorted(timed.iter().flat_map(|run| run.calls.iter().copied()).collect());
-        let quantile = |share: f64| {
-            let last = (calls.len() - 1) as f64;
-            (batch <= 1).then(|| calls[(last * share).round() as usize] * 1e3)
-        };
+        let search = Times::new(timed.iter().map(|run| run.search).collect());
+        let all = Times::new(timed.iter().map(|run| run.calls.iter().sum()).collect());
+        let calls = Times::new(timed.into_iter().flat_map(|run| run.calls).collect());
+        let latency = |share: f64| (batch <= 1).then(|| calls.quantile(share) * 1e3);
         let rate = |seconds: f64| tokens as f64 / seconds;
         let speed = Speed {
             model: self.config().name(),
-            precision: match cpu.engine.model().precision() {
-                Precision::F32 => "f32",
-                Precision::Int8 => "int8",
-            },
+            precision: cpu.engine.model().precision().name(),
             batch,
             beam: options.beam,
             sentences: lines.len(),
             tokens,
-            tokens_per_second: rate(search[0]),
-            tokens_per_second_median: rate(search[search.len() / 2]),
-            text_tokens_per_second: rate(all[0]),
-            text_tokens_per_second_median: rate(all[all.len() / 2]),
-            latency_p50_ms: quantile(0.5),
-            latency_p95_ms: quantile(0.95),
+            tokens_per_second: rate(search.best()),
+            tokens_per_second_median: rate(search.median()),
+            text_tokens_per_second: rate(all.best()),
+            text_tokens_per_second_median: rate(all.median()),
+            latency_p50_ms: latency(0.5),
+            latency_p95_ms: latency(0.95),
         };
         Ok((speed, texts))
     }

@@ -5,14 +5,14 @@ use std::path::Path;
 use strata_corpus::Subwords;
 use strata_corpus::languages::{LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
-use strata_corpus::subword::{EOS, SPECIALS};
+use strata_corpus::subword::{EOS, SPECIALS, encoder_input};
 use strata_model::{Transformer, parse_device};
 use strata_recipe::ModelConfig;
 use strata_runtime::{Model, PackedFolder, Precision};
 use strata_store::{Check, ModelFolder, resolve_model};
 
 use crate::alignment::align;
-use crate::backend::{Backend, Cpu, Decoded, Job};
+use crate::backend::{Allowed, Backend, Cpu, Decoded, Job};
 use crate::error::Error;
 use crate::options::Options;
 use crate::split::{join, split};
@@ -213,7 +213,7 @@ impl Translator {
         let tag = self.tag(to)?;
         let longest = self.longest();
         let job = |text: &str, ids: Vec<u32>, prefix: &str| Job {
-            source: [tag].into_iter().chain(ids).chain([EOS]).collect(),
+            source: encoder_input(tag, ids).collect(),
             prefix: if prefix.is_empty() { Vec::new() } else { self.subwords.encode(prefix) },
             constraints: options.more.glossary.as_deref().map_or(Vec::new(), |glossary| {
                 glossary.required(text).into_iter().map(|translation| self.subwords.encode(translation)).collect()
@@ -238,10 +238,7 @@ impl Translator {
             }
             jobs_of_line.push(before..jobs.len());
         }
-        let suppressed = self.suppressed(&options.more.suppressed)?;
-        let map = options.more.vocabulary.as_deref();
-        let vocabulary = map.map(|map| map.ids(&self.subwords, to)).transpose()?;
-        let decoded = self.backend.translate(&jobs, tag, &suppressed, vocabulary, options)?;
+        let decoded = self.backend.translate(&jobs, tag, &self.allowed(to, options)?, options)?;
         let parts: Vec<Vec<Candidate>> = jobs
             .iter()
             .zip(decoded)
@@ -250,8 +247,15 @@ impl Translator {
         Ok(jobs_of_line.into_iter().map(|range| whole(&texts[range.clone()], &parts[range])).collect())
     }
 
+    /// The subwords of translations into `to`.
+    pub(crate) fn allowed(&self, to: &str, options: &Options) -> Result<Allowed, Error> {
+        let map = options.more.vocabulary.as_deref();
+        let vocabulary = map.map(|map| map.ids(&self.subwords, to)).transpose()?;
+        Ok(Allowed { suppressed: self.suppressed(&options.more.suppressed)?, vocabulary })
+    }
+
     /// Ids that no translation has: padding, unknown, tags, and those of `pieces`.
-    pub(crate) fn suppressed(&self, pieces: &[String]) -> Result<Vec<u32>, Error> {
+    fn suppressed(&self, pieces: &[String]) -> Result<Vec<u32>, Error> {
         let reserved = (SPECIALS.len() + self.subwords.languages().len()) as u32;
         let mut ids: Vec<u32> = (0..reserved).filter(|id| *id != EOS).collect();
         for piece in pieces {
@@ -310,7 +314,7 @@ impl Translator {
             let (length, most) = (source.len().max(target.len() + 1), longest);
             results.push(Err(format!("a side of {length} subwords; this model takes at most {most}")));
             if length <= most {
-                pairs.push(([tag].into_iter().chain(source.iter().copied()).chain([EOS]).collect(), target.clone()));
+                pairs.push((encoder_input(tag, source.iter().copied()).collect(), target.clone()));
                 places.push(i);
             }
         }
