@@ -1,4 +1,5 @@
-//! Speed of packed products, f32 and int8, as the best of many interleaved runs.
+//! Speed of packed products, f32 and int8, as the best of many interleaved runs: of one map, whose weights the caches may hold,
+//! and, cold, of so many maps in turn that they come from memory, as in a model.
 //!
 //! `cargo run --release -p strata-runtime --example kernel_speed [THREADS...]`
 
@@ -8,6 +9,9 @@ use strata_runtime::linear::{Linear, Options, Precision, Scratch};
 
 const SHAPES: [(usize, usize); 4] = [(512, 512), (512, 2048), (2048, 512), (512, 32000)];
 const ROWS: [usize; 6] = [1, 4, 16, 32, 128, 512];
+
+/// Bytes of weights that no cache holds.
+const COLD: usize = 96 << 20;
 
 /// Seconds that each program of a group is measured for at least.
 const SECONDS: f64 = 0.25;
@@ -24,30 +28,36 @@ fn main() {
 
 fn table(threads: usize) {
     println!("\n{threads} threads; G multiply-adds a second x 2");
-    println!("rows inputs outputs |    f32   int8 | int8/f32");
+    println!("rows inputs outputs |    f32   int8 | cold f32   int8");
     for (inputs, outputs) in SHAPES {
         let weight = values(outputs * inputs, 1);
-        let f32 = Linear::pack(&weight, None, outputs, inputs, Precision::F32);
-        let int8 = Linear::pack(&weight, None, outputs, inputs, Precision::Int8);
+        let maps = [Precision::F32, Precision::Int8].map(|precision| {
+            let bytes = inputs * outputs * if precision == Precision::F32 { 4 } else { 1 };
+            let map = || Linear::pack(&weight, None, outputs, inputs, precision);
+            (0..COLD.div_ceil(bytes)).map(|_| map()).collect::<Vec<_>>()
+        });
         for rows in ROWS {
             let x = values(rows * inputs, 2);
             let mut out = vec![0.0; rows * outputs];
             let mut scratch = Scratch::default();
             let options = Options { threads, ..Options::default() };
-            let mut best = [f64::INFINITY; 2];
+            let mut best = [f64::INFINITY; 4];
             let begin = Instant::now();
-            while begin.elapsed().as_secs_f64() < SECONDS * 2.0 || best[1].is_infinite() {
+            while begin.elapsed().as_secs_f64() < SECONDS * 4.0 || best[3].is_infinite() {
                 for (program, best) in best.iter_mut().enumerate() {
-                    let start = Instant::now();
-                    match program {
-                        0 => f32.apply(&x, rows, &mut out, options, &mut scratch),
-                        _ => int8.apply(&x, rows, &mut out, options, &mut scratch),
+                    let maps = &maps[program % 2];
+                    let maps = if program < 2 { &maps[..1] } else { &maps[..] };
+                    let mut apply = |map: &Linear| map.apply(&x, rows, &mut out, options, &mut scratch);
+                    if program < 2 {
+                        apply(&maps[0]);
                     }
-                    *best = best.min(start.elapsed().as_secs_f64());
+                    let start = Instant::now();
+                    maps.iter().for_each(apply);
+                    *best = best.min(start.elapsed().as_secs_f64() / maps.len() as f64);
                 }
             }
-            let [f32, int8] = best.map(|s| 2.0 * (rows * inputs * outputs) as f64 / s / 1e9);
-            println!("{rows:4} {inputs:6} {outputs:7} | {f32:6.1} {int8:6.1} | {:8.2}", int8 / f32);
+            let [f32, int8, cold_f32, cold_int8] = best.map(|s| 2.0 * (rows * inputs * outputs) as f64 / s / 1e9);
+            println!("{rows:4} {inputs:6} {outputs:7} | {f32:6.1} {int8:6.1} | {cold_f32:8.1} {cold_int8:6.1}");
         }
     }
 }

@@ -142,7 +142,8 @@ impl Translator {
     /// The engine's request for a part; none for one without subwords, which needs no translation.
     pub fn request(&self, part: &str, search: &PartSearch) -> Option<Request> {
         let ids = self.subwords().encode(part);
-        (!ids.is_empty()).then(|| Request::new(encoder_input(search.tag, ids).collect(), search.tag, search.options.clone()))
+        (!ids.is_empty())
+            .then(|| Request::new(encoder_input(search.tag, ids).collect(), search.tag, search.options.clone()))
     }
 
     /// What the engine found for a request.

@@ -133,8 +133,13 @@ impl Job<'_> {
                 if piece >= by_panel * by_row {
                     return;
                 }
+                // Threads that take turns go through panels that follow one another, each in its own share.
+                let column = match (piece % by_panel, by_panel / threads) {
+                    (turn, share) if share * threads == by_panel => turn % threads * share + turn / threads,
+                    (turn, _) => turn,
+                };
                 let cut = |n: usize, i: usize, of: usize| n * i / of..n * (i + 1) / of;
-                work(cut(self.rows, piece / by_panel, by_row), cut(panels, piece % by_panel, by_panel));
+                work(cut(self.rows, piece / by_panel, by_row), cut(panels, column, by_panel));
             }
         };
         rayon::scope(|scope| {
@@ -144,15 +149,50 @@ impl Job<'_> {
     }
 }
 
-/// Calls `strip(first_row, rows, panels)` for tiles of up to `max_rows` rows and runs of panels that fit the cache, rows
-/// in tiles as equal as can be.
+/// The place of a strip in its run, from which follows which weights it asks for ahead of their use.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead {
+    /// Panels of the run.
+    run: usize,
+    /// Which tile of the run it is.
+    tile: usize,
+    /// Tiles of the run.
+    tiles: usize,
+}
+
+/// Which weights a tile asks for at each step of its loop, in bytes: those that lie `distance + i * step` behind the tile's first at
+/// the `i`-th.
+pub(crate) struct Ask {
+    pub distance: usize,
+    pub step: usize,
+}
+
+impl Ahead {
+    /// For a panel of `steps` lines of `line` bytes, of which this is one of `shares` passes.
+    ///
+    /// Where all rows are one tile, weights are read once and in one direction, but faster than the processor itself looks ahead, and
+    /// it stops at the end of each page. With several tiles the first of a run would wait for its weights at the memory's speed while
+    /// the others leave the memory alone; so each asks for an equal share of the next run, as even in time as can be.
+    #[inline(always)]
+    pub fn ask(self, line: usize, steps: usize, shares: usize, share: usize) -> Ask {
+        const SOON: usize = 4096;
+        if self.tiles == 1 {
+            return Ask { distance: SOON, step: line };
+        }
+        let step = line.div_ceil(self.tiles * shares);
+        Ask { distance: self.run * steps * line + (self.tile * shares + share) * steps * step, step }
+    }
+}
+
+/// Calls `strip(first_row, rows, panels, ahead)` for tiles of up to `max_rows` rows and runs of panels that fit the cache,
+/// rows in tiles as equal as can be.
 #[inline(always)]
 pub(crate) fn tile(
     rows: Range<usize>,
     panels: Range<usize>,
     max_rows: usize,
     panel_bytes: usize,
-    strip: impl Fn(usize, usize, Range<usize>),
+    strip: impl Fn(usize, usize, Range<usize>, Ahead),
 ) {
     let tiles = rows.len().div_ceil(max_rows);
     let run = if tiles == 1 { panels.len() } else { (CACHED / panel_bytes.max(1)).clamp(1, 12) };
@@ -161,7 +201,7 @@ pub(crate) fn tile(
         let end = panels.end.min(first + run);
         for t in 0..tiles {
             let (start, stop) = (rows.len() * t / tiles, rows.len() * (t + 1) / tiles);
-            strip(rows.start + start, stop - start, first..end);
+            strip(rows.start + start, stop - start, first..end, Ahead { run, tile: t, tiles });
         }
         first = end;
     }

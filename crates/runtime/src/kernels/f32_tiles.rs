@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::PANEL;
-use super::drive::{Output, tile};
+use super::drive::{Ahead, Ask, Output, tile};
 use super::level::Level;
 use super::vector::{Floats, prefetch};
 
@@ -37,7 +37,7 @@ trait Columns: Copy {
     /// Stores the results of `row` and the columns from `first`, with `bias` added.
     unsafe fn store(self, bias: *const f32, output: &Output, row: usize, first: usize);
     /// Computes `rows` rows from `row` on of all `panels`.
-    unsafe fn strip(product: &F32Product<'_>, row: usize, rows: usize, panels: Range<usize>);
+    unsafe fn strip(product: &F32Product<'_>, row: usize, rows: usize, panels: Range<usize>, ahead: Ahead);
 }
 
 /// Computes `rows` and `panels` of `product` with the instructions of `level`, which the processor must have.
@@ -61,21 +61,27 @@ unsafe fn run<C: Columns>(product: &F32Product<'_>, rows: Range<usize>, panels: 
         C::ROWS,
         panel_bytes,
         #[inline(always)]
-        |row, rows, panels| {
+        |row, rows, panels, ahead| {
             // SAFETY: the caller's promise.
-            unsafe { C::strip(product, row, rows, panels) }
+            unsafe { C::strip(product, row, rows, panels, ahead) }
         },
     );
 }
 
 /// Computes `R` rows from `row` on of the `P` panels from `panel` on.
 #[inline(always)]
-unsafe fn product_tile<C: Columns, const R: usize, const P: usize>(p: &F32Product<'_>, row: usize, panel: usize) {
+unsafe fn product_tile<C: Columns, const R: usize, const P: usize>(
+    p: &F32Product<'_>,
+    row: usize,
+    panel: usize,
+    ahead: Ahead,
+) {
     // SAFETY: rows and panels are within the product, whose slices hold `inputs` values for each row, and `inputs` lines
     // for each panel.
     unsafe {
         let x = p.x.as_ptr().add(row * p.inputs);
         let w = p.weights.as_ptr().add(panel * p.inputs * PANEL);
+        let Ask { distance, step } = ahead.ask(PANEL * size_of::<f32>(), p.inputs, 1, 0);
         let mut sums = [[C::zero(); P]; R];
         for i in 0..p.inputs {
             let mut weights = [C::zero(); P];
@@ -83,7 +89,7 @@ unsafe fn product_tile<C: Columns, const R: usize, const P: usize>(p: &F32Produc
                 let from = w.add((c * p.inputs + i) * PANEL);
                 // Many panels side by side are many streams already.
                 if P < 4 {
-                    prefetch(from);
+                    prefetch(w.wrapping_add(c * p.inputs * PANEL).wrapping_byte_add(distance + i * step));
                 }
                 weights[c] = C::load(from);
             }
@@ -108,18 +114,18 @@ unsafe fn product_tile<C: Columns, const R: usize, const P: usize>(p: &F32Produc
 macro_rules! strip {
     ($columns:ty, $($rows:literal x $panels:literal),*) => {
         #[inline(always)]
-        unsafe fn strip(product: &F32Product<'_>, row: usize, rows: usize, panels: Range<usize>) {
+        unsafe fn strip(product: &F32Product<'_>, row: usize, rows: usize, panels: Range<usize>, ahead: Ahead) {
             let mut panel = panels.start;
             match rows {
                 $($rows => {
                     // SAFETY: the caller's promise.
                     unsafe {
                         while panels.end - panel >= $panels {
-                            product_tile::<$columns, $rows, $panels>(product, row, panel);
+                            product_tile::<$columns, $rows, $panels>(product, row, panel, ahead);
                             panel += $panels;
                         }
                         while panel < panels.end {
-                            product_tile::<$columns, $rows, 1>(product, row, panel);
+                            product_tile::<$columns, $rows, 1>(product, row, panel, ahead);
                             panel += 1;
                         }
                     }
@@ -175,7 +181,7 @@ mod x86 {
     use std::arch::x86_64::*;
     use std::ops::Range;
 
-    use super::{Columns, F32Product, Floats, Output, product_tile, run};
+    use super::{Ahead, Columns, F32Product, Floats, Output, product_tile, run};
 
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn avx2(product: &F32Product<'_>, rows: Range<usize>, panels: Range<usize>) {

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::PANEL;
-use super::drive::{Output, tile};
+use super::drive::{Ahead, Ask, Output, tile};
 use super::level::Level;
 use super::quantise::Quantised;
 use super::vector::{Floats, prefetch};
@@ -56,7 +56,7 @@ trait Sums<const N: usize>: Copy {
     /// The sums of products. `columns` is the sum of each column's weights, for what was added to the rows' values.
     unsafe fn floats(self, columns: *const i32) -> Self::Floats;
     /// Computes `rows` rows, 1 to 6, from `row` on of all `units`.
-    unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>);
+    unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>, ahead: Ahead);
 }
 
 /// Computes `rows` and `panels` of `product` with the instructions of `level`, which the processor must have.
@@ -83,10 +83,10 @@ unsafe fn run<S: Sums<N>, const N: usize>(product: &Int8Product<'_>, rows: Range
         6,
         product.padded * PANEL,
         #[inline(always)]
-        |row, rows, panels| {
+        |row, rows, panels, ahead| {
             let units = panels.start * (PANEL / N)..panels.end * (PANEL / N);
             // SAFETY: the caller's promise.
-            unsafe { S::strip(product, row, rows, units) }
+            unsafe { S::strip(product, row, rows, units, ahead) }
         },
     );
 }
@@ -95,11 +95,11 @@ unsafe fn run<S: Sums<N>, const N: usize>(product: &Int8Product<'_>, rows: Range
 macro_rules! strips {
     ($n:literal, $($rows:literal x $units:literal),*) => {
         #[inline(always)]
-        unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>) {
+        unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>, ahead: Ahead) {
             // SAFETY: the caller's promise.
             unsafe {
                 match rows {
-                    $($rows => strip::<Self, $n, $rows, $units>(product, row, units),)*
+                    $($rows => strip::<Self, $n, $rows, $units>(product, row, units, ahead),)*
                     _ => debug_assert!(rows == 0, "a tile of {rows} rows"),
                 }
             }
@@ -113,16 +113,17 @@ unsafe fn strip<S: Sums<N>, const N: usize, const R: usize, const U: usize>(
     p: &Int8Product<'_>,
     row: usize,
     units: Range<usize>,
+    ahead: Ahead,
 ) {
     let mut unit = units.start;
     // SAFETY: the caller's promise.
     unsafe {
         while unit + U <= units.end {
-            product_tile::<S, N, R, U>(p, row, unit);
+            product_tile::<S, N, R, U>(p, row, unit, ahead);
             unit += U;
         }
         while unit < units.end {
-            product_tile::<S, N, R, 1>(p, row, unit);
+            product_tile::<S, N, R, 1>(p, row, unit, ahead);
             unit += 1;
         }
     }
@@ -134,6 +135,7 @@ unsafe fn product_tile<S: Sums<N>, const N: usize, const R: usize, const U: usiz
     p: &Int8Product<'_>,
     row: usize,
     unit: usize,
+    ahead: Ahead,
 ) {
     // SAFETY: rows and units are within the product, whose slices hold `padded` values for each row and column.
     unsafe {
@@ -145,6 +147,9 @@ unsafe fn product_tile<S: Sums<N>, const N: usize, const R: usize, const U: usiz
                 p.values.as_ptr().add(first / PANEL * p.padded * PANEL + first % PANEL * 4)
             },
         );
+        // Units that are parts of a panel share its lines.
+        let shares = (PANEL / (U * N)).max(1);
+        let Ask { distance, step } = ahead.ask(4 * PANEL, p.padded / 4, shares, unit % shares);
         // One pointer for each row, hidden from the compiler, which would otherwise compute all of them again in each step.
         let x: [*const S::X; R] = std::hint::black_box(std::array::from_fn(
             #[inline(always)]
@@ -152,11 +157,11 @@ unsafe fn product_tile<S: Sums<N>, const N: usize, const R: usize, const U: usiz
         ));
         let mut sums = [[S::zero(); U]; R];
         for group in 0..p.padded / 4 {
-            prefetch(w[0].add(group * 4 * PANEL));
+            prefetch(w[0].wrapping_add(distance + group * step));
             let mut weights = [S::load(w[0].add(group * 4 * PANEL)); U];
             for u in 1..U {
                 if (u * N).is_multiple_of(PANEL) {
-                    prefetch(w[u].add(group * 4 * PANEL));
+                    prefetch(w[u].wrapping_add(distance + group * step));
                 }
                 weights[u] = S::load(w[u].add(group * 4 * PANEL));
             }

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{Int8Product, Sums, run, strip};
+use super::{Ahead, Int8Product, Sums, run, strip};
 
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn avx2(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {

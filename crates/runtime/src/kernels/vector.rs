@@ -45,19 +45,17 @@ impl<const N: usize> Floats<N> for [f32; N] {
     }
 }
 
-/// Asks for the weights that come some way behind `from`. Weights are read in one direction, but faster than the processor itself
-/// looks ahead, and it stops at the end of each page.
+/// Asks for the line of `from`, which need not exist.
 #[inline(always)]
 pub(crate) fn prefetch<T>(from: *const T) {
-    const AHEAD: usize = 4096;
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 processor has the instruction, and it never faults.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(AHEAD));
+        _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>());
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (from, AHEAD);
+    let _ = from;
 }
 
 /// The trait for a register type of x86: its number of values, and the names of its instructions.
