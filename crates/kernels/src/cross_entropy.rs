@@ -99,14 +99,17 @@ impl Pass {
                         (logits_out.slice(r * v, v), losses_out.slice(start + r, 1), nlls_out.slice(start + r, 1))
                     };
                     let target = targets[start + r] as usize;
-                    let (at_target, all) = (row[target], math::sum(v, |i| row[i]));
-                    let lse = math::softmax(row);
+                    let at_target = row[target];
+                    let (largest, all) = math::max_and_sum(row);
+                    let total = math::exponentials(row, largest);
+                    let lse = largest + total.ln();
                     nll[0] = lse - at_target;
                     let nll_of_all = lse * v as f32 - all;
                     loss[0] = (right - others) * nll[0] + others * nll_of_all;
                     if gradient {
+                        let (times, less) = (self.scale / total, others * self.scale);
                         for value in row.iter_mut() {
-                            *value = (*value - others) * self.scale;
+                            *value = *value * times - less;
                         }
                         row[target] += (others - right) * self.scale;
                     }

@@ -19,7 +19,11 @@ pub fn add_dropout(residual: Tensor<2>, x: Tensor<2>, rate: f32, seed: u64) -> T
     let (rs, xs) = (residual.values(), x.values());
     let y = masked(&xs, Some(&rs), d, rate, seed);
     record([residual, x], tensor(y, [n, d]), move |grad: Values, [residual, x]| {
-        let dx = x.then(|| tensor(masked(&grad, None, d, rate, seed), [n, d]));
+        let dx = || match rate {
+            0.0 => grad.share(),
+            _ => tensor(masked(&grad, None, d, rate, seed), [n, d]),
+        };
+        let dx = x.then(dx);
         [residual.then(|| grad.share()), dx]
     })
 }

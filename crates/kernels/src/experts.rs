@@ -139,7 +139,7 @@ impl ExpertWeights {
         let pending = self.pending.clone();
         let backward = move |grad: Values| {
             let mut pending = pending.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let total = trained.then(|| pending.get_or_insert_with(|| groups.no_gradients()));
+            let total = trained.then_some(&mut *pending);
             let (dx, dweights) = groups.backward(&xs, &ws, &forward, &grad, total);
             let k = groups.dispatch.k;
             let done = if first { pending.take() } else { None };
@@ -314,23 +314,24 @@ impl Groups {
         self.sum_per_token(y, n, |slot| weights[self.dispatch.weight_place(slot)])
     }
 
-    fn no_gradients(&self) -> WeightGradients {
+    /// Weight gradients of which the matrices are room alone: those of busy experts need not be zero before they are written.
+    fn room_for_gradients(&self) -> WeightGradients {
         WeightGradients {
-            fc1: vec![0.0; self.fc1.len()],
+            fc1: Vec::with_capacity(self.fc1.len()),
             bias1: vec![0.0; self.bias1.len()],
-            fc2: vec![0.0; self.fc2.len()],
+            fc2: Vec::with_capacity(self.fc2.len()),
             bias2: vec![0.0; self.bias2.len()],
         }
     }
 
-    /// Gradients of `x` and of the combine weights; those of the experts are added to `total`.
+    /// Gradients of `x` and of the combine weights; those of the experts are added to `total`, or are the first of it.
     fn backward(
         &self,
         x: &[f32],
         weights: &[f32],
         forward: &Forward,
         grad: &[f32],
-        total: Option<&mut WeightGradients>,
+        total: Option<&mut Option<WeightGradients>>,
     ) -> (Vec<f32>, Vec<f32>) {
         let (d, f, slots) = (self.d, self.d_ffn, self.slots());
         let n = x.len() / d.max(1);
@@ -355,7 +356,9 @@ impl Groups {
         // SAFETY: every slot's row is written.
         let dy = unsafe { filled(slots * d, fill) };
         let sorted = gather(x, &self.dispatch.tokens, d);
-        let outs = total.map(|g| {
+        let fresh = total.as_ref().is_some_and(|total| total.is_none());
+        let mut total = total.map(|total| total.get_or_insert_with(|| self.room_for_gradients()));
+        let outs = total.as_mut().map(|g| {
             [&mut g.fc1, &mut g.bias1, &mut g.fc2, &mut g.bias2].map(|values| Shared::new(values.as_mut_ptr()))
         });
         let dhidden = self.for_slots(f, |out, e, rows| {
@@ -384,7 +387,7 @@ impl Groups {
                 // SAFETY: the places of expert e in the sums are this group's alone.
                 let (fc1, fc2) = unsafe { (fc1.from(e * f * d), fc2.from(e * f * d)) };
                 let (dfc1, dfc2) = (Product::new(fc1, (f, d, m), dh, x), Product::new(fc2, (d, f, m), dy, h));
-                [dx(e, &rows), dfc1.added(), dfc2.added()]
+                if fresh { [dx(e, &rows), dfc1, dfc2] } else { [dx(e, &rows), dfc1.added(), dfc2.added()] }
             };
             // SAFETY: as above.
             unsafe { self.multiply(of) };
@@ -396,11 +399,22 @@ impl Groups {
                 unsafe {
                     crate::rows::add_to(bias1.slice(e * f, f), &column_sums(dh, f));
                     crate::rows::add_to(bias2.slice(e * d, d), &column_sums(dy, d));
+                    if fresh && rows.is_empty() {
+                        fc1.slice(e * f * d, f * d).fill(0.0);
+                        fc2.slice(e * f * d, f * d).fill(0.0);
+                    }
                 }
             });
         };
         // SAFETY: each group writes all of its rows.
         let dsorted = unsafe { filled(slots * d, rest) };
+        if let Some(total) = total {
+            // SAFETY: the products of busy experts and the zeros of the others have filled what was room alone.
+            unsafe {
+                total.fc1.set_len(self.fc1.len());
+                total.fc2.set_len(self.fc2.len());
+            }
+        }
         (self.sum_per_token(&dsorted, n, |_| 1.0), dweights)
     }
 }

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, activation::relu};
 
 use crate::buffer::Shared;
 use crate::flex::{Operand, Values, on_flex, record, tensor};
-use crate::gemm::{After, Matrix, multiply, multiply_then};
+use crate::gemm::{After, Matrix, Product, Threads, multiply_all, multiply_then};
 use crate::parallel::{add_up, for_rows, pieces};
 use crate::products::Products;
 
@@ -42,21 +42,28 @@ pub fn linear(
     let relu_output = (activation == Activation::Relu).then(|| out.clone());
     let backward = move |grad: Values, wanted: [bool; 3]| {
         let masked = relu_output.map(|y| relu_gradient(&grad, y.storage::<f32>(), outputs));
-        let grad: &[f32] = masked.as_deref().unwrap_or(&grad);
-        let dx = wanted[0].then(|| {
-            let dx = multiply((n, inputs, outputs), Matrix::rows(grad, outputs), Matrix::rows(&ws, inputs), products);
-            tensor(dx, [n, inputs])
-        });
-        let dw = wanted[1].then(|| {
-            let dw = multiply(
-                (outputs, inputs, n),
-                Matrix::rows(grad, outputs).transposed(),
-                Matrix::rows(&xs, inputs),
-                products,
-            );
-            tensor(dw, [outputs, inputs])
-        });
-        let db = wanted[2].then(|| tensor(column_sums(grad, outputs), [outputs]));
+        let (grad, sums) = match &masked {
+            Some((grad, sums)) => (grad.as_slice(), Some(sums)),
+            None => (&*grad, None),
+        };
+        let db = wanted[2].then(|| sums.cloned().unwrap_or_else(|| column_sums(grad, outputs)));
+        let room = |wanted: bool, count: usize| Vec::with_capacity(if wanted { count } else { 0 });
+        let (mut dx, mut dw) = (room(wanted[0], n * inputs), room(wanted[1], outputs * inputs));
+        let rows = Matrix::rows(grad, outputs);
+        let for_dx = Product::new(Shared::new(dx.as_mut_ptr()), (n, inputs, outputs), rows, Matrix::rows(&ws, inputs));
+        let for_dw = (outputs, inputs, n);
+        let for_dw = Product::new(Shared::new(dw.as_mut_ptr()), for_dw, rows.transposed(), Matrix::rows(&xs, inputs));
+        let list: Vec<_> =
+            [for_dx, for_dw].into_iter().zip(wanted).filter_map(|(p, wanted)| wanted.then_some(p)).collect();
+        // SAFETY: each product has the room that its output needs, and writes all of it.
+        unsafe {
+            multiply_all(&list, products, Threads::All);
+            dx.set_len(if wanted[0] { n * inputs } else { 0 });
+            dw.set_len(if wanted[1] { outputs * inputs } else { 0 });
+        }
+        let dx = wanted[0].then(|| tensor(dx, [n, inputs]));
+        let dw = wanted[1].then(|| tensor(dw, [outputs, inputs]));
+        let db = db.map(|db| tensor(db, [outputs]));
         [dx, dw, db]
     };
     match bias {
@@ -86,22 +93,31 @@ fn composed(
     }
 }
 
-/// The gradient before a ReLU: `grad` where the output is positive, else zero.
-fn relu_gradient(grad: &[f32], output: &[f32], width: usize) -> Vec<f32> {
+/// The gradient before a ReLU, `grad` where the output is positive, else zero; and the sums of its columns.
+fn relu_gradient(grad: &[f32], output: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
     let rows = grad.len() / width.max(1);
+    let mut partial = vec![0.0; pieces(rows, width) * width];
+    let sums = Shared::new(partial.as_mut_ptr());
     let fill = |out: *mut f32| {
         let out = Shared::new(out);
-        for_rows(rows, width, |_, first, count| {
-            let (start, len) = (first * width, count * width);
-            // SAFETY: each piece has rows of its own.
-            let out = unsafe { out.slice(start, len) };
-            for ((o, g), y) in out.iter_mut().zip(&grad[start..start + len]).zip(&output[start..start + len]) {
-                *o = if *y > 0.0 { *g } else { 0.0 };
+        for_rows(rows, width, |piece, first, count| {
+            // SAFETY: each piece has rows and a row of partial sums of its own.
+            let sums = unsafe { sums.slice(piece * width, width) };
+            for row in first..first + count {
+                let here = row * width..(row + 1) * width;
+                // SAFETY: as above.
+                let out = unsafe { out.slice(here.start, width) };
+                for (((o, g), y), s) in out.iter_mut().zip(&grad[here.clone()]).zip(&output[here]).zip(sums.iter_mut())
+                {
+                    *o = if *y > 0.0 { *g } else { 0.0 };
+                    *s += *o;
+                }
             }
         });
     };
     // SAFETY: the pieces together write every value.
-    unsafe { crate::buffer::filled(grad.len(), fill) }
+    let masked = unsafe { crate::buffer::filled(grad.len(), fill) };
+    (masked, add_up(&partial, width))
 }
 
 /// Sums over the rows of a row-major matrix with rows of `width` values.

@@ -35,28 +35,45 @@ pub(crate) fn sum(n: usize, map: impl Fn(usize) -> f32) -> f32 {
     total
 }
 
-/// Largest value of `row`; negative infinity for an empty one.
+/// Largest value of `row` (negative infinity for an empty one) and the sum of its values.
 #[inline(always)]
-pub(crate) fn max(row: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
+pub(crate) fn max_and_sum(row: &[f32]) -> (f32, f32) {
+    let mut lanes = [(f32::NEG_INFINITY, 0.0f32); LANES];
     let mut blocks = row.chunks_exact(LANES);
+    let take = |(top, total): (f32, f32), v: f32| (if v > top { v } else { top }, total + v);
     for block in &mut blocks {
         for (lane, v) in lanes.iter_mut().zip(block) {
-            *lane = if *v > *lane { *v } else { *lane };
+            *lane = take(*lane, *v);
         }
     }
-    let head = lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    blocks.remainder().iter().copied().fold(head, f32::max)
+    let head = lanes.into_iter().fold((f32::NEG_INFINITY, 0.0), |(a, b), (c, d)| (a.max(c), b + d));
+    blocks.remainder().iter().copied().fold(head, take)
+}
+
+/// Turns a row of scores into `e^(score - largest)`, where `largest` is the row's largest, and gives back their sum.
+#[inline(always)]
+pub(crate) fn exponentials(row: &mut [f32], largest: f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let mut blocks = row.chunks_exact_mut(LANES);
+    for block in &mut blocks {
+        for (lane, v) in lanes.iter_mut().zip(block) {
+            *v = exp(*v - largest);
+            *lane += *v;
+        }
+    }
+    let mut total = lanes.iter().sum::<f32>();
+    for v in blocks.into_remainder() {
+        *v = exp(*v - largest);
+        total += *v;
+    }
+    total
 }
 
 /// Turns a row of scores into probabilities in place and gives back the log of the sum of exponentials.
 #[inline(always)]
 pub(crate) fn softmax(row: &mut [f32]) -> f32 {
-    let top = max(row);
-    for v in row.iter_mut() {
-        *v = exp(*v - top);
-    }
-    let total = sum(row.len(), |i| row[i]);
+    let (top, _) = max_and_sum(row);
+    let total = exponentials(row, top);
     let scale = 1.0 / total;
     for v in row.iter_mut() {
         *v *= scale;

@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use crate::buffer::{Shared, filled};
 use crate::products::Products;
 use level::Level;
-use piece::{Cut, PIECES};
+use piece::Cut;
 
 /// A matrix to read: values and how far apart its rows and columns lie.
 #[derive(Clone, Copy)]
@@ -142,14 +142,13 @@ pub(crate) unsafe fn multiply_all(list: &[Product], numbers: Products, threads: 
 unsafe fn multiply_at(level: Level, list: &[Product], numbers: Products, threads: Threads) {
     list.iter().for_each(Product::check);
     let work: usize = list.iter().map(|p| p.shape.0 * p.shape.1 * p.shape.2).sum();
-    let share = threads == Threads::All && current_num_threads() > 1 && work > WORTH_SHARING;
-    // A product's part of all pieces, so that none takes the last thread long.
-    let wanted = |(m, n, k): (usize, usize, usize)| {
-        if share { (PIECES * current_num_threads() * m * n * k).div_ceil(work) } else { 1 }
+    let threads = if threads == Threads::All && work > WORTH_SHARING { current_num_threads() } else { 1 };
+    let cut = |product: &Product| {
+        let (m, n, k) = product.shape;
+        Cut::new(level, product, numbers, threads, (m * n * k) as f64 / work.max(1) as f64)
     };
-    let cut = |product: &Product| Cut::new(level, product, numbers, wanted(product.shape));
     // SAFETY (both): the caller's promise, and a cut's pieces have outputs of their own.
-    if share {
+    if threads > 1 {
         let pieces: Vec<_> = list.iter().flat_map(|p| cut(p).pieces().map(move |piece| (p, piece))).collect();
         pieces.into_par_iter().with_max_len(1).for_each(|(p, piece)| unsafe { level.piece(numbers, p, &piece) });
     } else {

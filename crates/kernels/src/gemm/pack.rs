@@ -61,6 +61,10 @@ pub(super) unsafe fn pack<C: Columns>(
     }
 }
 
+/// Panels that are filled together where lines lie side by side: enough to read whole cache lines of the source, and few enough
+/// that the lines written stay in the first-level cache from one value of the inner dimension to the next.
+const TOGETHER: usize = 8;
+
 /// The same where the values of neighbouring lines lie side by side: runs of `width` values are copied.
 #[inline(always)]
 unsafe fn pack_side_by_side(
@@ -72,23 +76,26 @@ unsafe fn pack_side_by_side(
     lines: usize,
     depth: usize,
 ) {
-    let (whole, rest) = (lines / width, lines % width);
-    for k in 0..depth {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let from = start.add(k * stride);
-            // Rows lie pages apart, which no processor guesses.
-            for line in (0..lines).step_by(16) {
-                prefetch(from.wrapping_add(AHEAD * stride + line));
-            }
-            let to = packed.add(k * width);
-            for panel in 0..whole {
-                std::ptr::copy_nonoverlapping(from.add(panel * width), to.add(panel * length), width);
-            }
-            if rest > 0 {
-                let to = to.add(whole * length);
-                std::ptr::copy_nonoverlapping(from.add(whole * width), to, rest);
-                std::ptr::write_bytes(to.add(rest), 0, width - rest);
+    for line in (0..lines).step_by(TOGETHER * width) {
+        let together = (lines - line).min(TOGETHER * width);
+        let (whole, rest) = (together / width, together % width);
+        for k in 0..depth {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let from = start.add(k * stride + line);
+                // Rows lie pages apart, which no processor guesses.
+                for line in (0..whole * width + rest).step_by(16) {
+                    prefetch(from.wrapping_add(AHEAD * stride + line));
+                }
+                let to = packed.add(line / width * length + k * width);
+                for panel in 0..whole {
+                    std::ptr::copy_nonoverlapping(from.add(panel * width), to.add(panel * length), width);
+                }
+                if rest > 0 {
+                    let to = to.add(whole * length);
+                    std::ptr::copy_nonoverlapping(from.add(whole * width), to, rest);
+                    std::ptr::write_bytes(to.add(rest), 0, width - rest);
+                }
             }
         }
     }

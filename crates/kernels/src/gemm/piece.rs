@@ -15,12 +15,24 @@ const DEPTH: usize = 512;
 /// Most rows of a piece, for the cache that strips are read from again and again.
 const ROWS: usize = 1024;
 
-/// Panels of `b` that are packed together, so that whole cache lines of its rows are read.
-const PANELS: usize = 4;
+/// Rows that are held against all packed panels before the next ones are, for the second-level cache: a multiple of every tile's rows.
+const NEAR: usize = 48;
 
-/// Pieces for each thread that a list of products is cut into, and the least columns of one.
-pub(super) const PIECES: usize = 6;
+/// Panels of `b` that are packed together, so that whole cache lines of its rows are read.
+const PANELS: usize = 8;
+
+/// Values between one packed strip or panel and the next, so that they do not begin a power of two apart, which caches take ill.
+const APART: usize = 16;
+
+/// Most pieces for each thread that a list of products is cut into, and the least columns of one.
+const PIECES: usize = 8;
 const LEAST_COLUMNS: usize = 32;
+
+/// What packing a value costs, and what is lost at the end of a list, where threads wait for one that was kept from its work,
+/// as a share of a piece: in multiply-adds, found by trying.
+const PACKING: usize = 24;
+const READING: usize = 4;
+const WAITING: f64 = 0.25;
 
 /// Rows and columns of the output that are computed together.
 pub(super) struct Piece {
@@ -37,22 +49,32 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// The cut of `product` into at least `wanted` pieces, where it is large enough, that packs the fewest values: each row
-    /// of `a` (unless it is read in place) once for all columns of a piece, and each column of `b` once for all rows.
-    pub fn new(level: Level, product: &Product, numbers: Products, wanted: usize) -> Self {
+    /// The cut of `product`, which is `share` (at most 1) of a list that `threads` threads compute, that is expected to be done
+    /// first. Each row of `a` (unless it is read in place) is packed once for all columns of a piece, each column of `b` once
+    /// for all its rows.
+    pub fn new(level: Level, product: &Product, numbers: Products, threads: usize, share: f64) -> Self {
         let (m, n, _) = product.shape;
         let (tile_rows, tile_columns) = level.tile();
-        let packed_rows = if in_place(product, numbers) { 0 } else { m };
+        let rows_cost = if in_place(product, numbers) { READING } else { PACKING };
         let least = m.div_ceil(ROWS).max(1);
-        let cuts = (least..least + wanted.max(1)).map(|down| {
-            let across = wanted.div_ceil(down).min(n.div_ceil(LEAST_COLUMNS)).max(1);
-            let rows = m.div_ceil(down).next_multiple_of(tile_rows).max(1);
-            let columns = n.div_ceil(across).next_multiple_of(tile_columns).max(1);
-            let (down, across) = (m.div_ceil(rows), n.div_ceil(columns));
-            let missing = wanted.saturating_sub(down * across);
-            ((missing, packed_rows * across + n * down), Self { m, n, rows, columns })
+        let most = if threads > 1 { ((PIECES * threads) as f64 * share).ceil() as usize } else { 1 }.max(least);
+        let cuts = (least..=most)
+            .flat_map(|down| (1..=n.div_ceil(LEAST_COLUMNS).clamp(1, most / down)).map(move |across| (down, across)));
+        let cost = |cut: &Self| {
+            let (down, across) = (m.div_ceil(cut.rows), n.div_ceil(cut.columns));
+            let all = m * n + rows_cost * m * across + PACKING * n * down;
+            let piece = cut.rows * cut.columns + rows_cost * cut.rows + PACKING * cut.columns;
+            // Other products fill the time in which a thread has no piece of this one.
+            let longest = if share < 1.0 { 0 } else { (down * across).div_ceil(threads) * piece };
+            all.div_ceil(threads).max(longest) as f64 + WAITING * share * piece as f64
+        };
+        let cuts = cuts.map(|(down, across)| Self {
+            m,
+            n,
+            rows: m.div_ceil(down).next_multiple_of(tile_rows).max(1),
+            columns: n.div_ceil(across).next_multiple_of(tile_columns).max(1),
         });
-        cuts.min_by_key(|(cost, _)| *cost).expect("at least one cut").1
+        cuts.min_by(|a, b| cost(a).total_cmp(&cost(b))).expect("at least one cut")
     }
 
     pub fn pieces(self) -> impl Iterator<Item = Piece> {
@@ -86,11 +108,12 @@ pub(super) unsafe fn run<C: Columns, const ROUND: bool>(product: &Product, piece
     let depth = k.div_ceil(k.div_ceil(DEPTH).max(1)).next_multiple_of(8);
     let rows = piece.rows.len();
     let (high, wide) = (C::ROWS, C::WIDTH);
-    let (strip_length, panel_length) = (high * depth, wide * depth);
+    let (strip_length, panel_length) = (high * depth + APART, wide * depth + APART);
     let in_place = in_place(product, if ROUND { Products::Bf16 } else { Products::F32 });
     let room = |buffer: &mut Vec<f32>, lines: usize| {
-        if buffer.len() < lines * depth {
-            buffer.resize(lines * depth, 0.0);
+        let room = lines * depth + lines.div_ceil(high) * APART;
+        if buffer.len() < room {
+            buffer.resize(room, 0.0);
         }
     };
     if !in_place {
@@ -125,20 +148,24 @@ pub(super) unsafe fn run<C: Columns, const ROUND: bool>(product: &Product, piece
                 let strides = (product.b.column_stride, product.b.row_stride);
                 pack::<C>(panels, panel_length, wide, start, strides, columns, taken);
                 convert::<C, ROUND>(panels, panel_length, columns.div_ceil(wide), wide, taken);
-                for panel in 0..columns.div_ceil(wide) {
-                    let column = column + panel * wide;
-                    for (strip, row) in piece.rows.clone().step_by(high).enumerate() {
-                        let a = if in_place { product.a.at(row, from) } else { strips.add(strip * strip_length) };
-                        let tile = Tile {
-                            block: &block,
-                            a,
-                            b: panels.add(panel * panel_length),
-                            out: product.out.at(row * product.out_stride + column),
-                            row,
-                            column,
-                            columns: (piece.columns.end - column).min(wide),
-                        };
-                        C::tile((piece.rows.end - row).min(high), in_place, &tile);
+                for first in piece.rows.clone().step_by(NEAR) {
+                    let last = piece.rows.end.min(first + NEAR);
+                    for panel in 0..columns.div_ceil(wide) {
+                        let column = column + panel * wide;
+                        for row in (first..last).step_by(high) {
+                            let strip = (row - piece.rows.start) / high;
+                            let a = if in_place { product.a.at(row, from) } else { strips.add(strip * strip_length) };
+                            let tile = Tile {
+                                block: &block,
+                                a,
+                                b: panels.add(panel * panel_length),
+                                out: product.out.at(row * product.out_stride + column),
+                                row,
+                                column,
+                                columns: (piece.columns.end - column).min(wide),
+                            };
+                            C::tile((last - row).min(high), in_place, &tile);
+                        }
                     }
                 }
             }
