@@ -20,7 +20,7 @@ pub struct CrossEntropy {
 }
 
 /// Logits kept at a time, in values: large enough for efficient products, small beside the activations.
-const CHUNK_VALUES: usize = 4 * 1024 * 1024;
+const CHUNK_VALUES: usize = 8 * 1024 * 1024;
 
 /// Cross-entropy of `softmax(x W^T)` against targets that put `1 - smoothing` on the right subword and share `smoothing`
 /// evenly among the others: `x` `[tokens, d]`, `weight` `[vocabulary, d]`, `targets` one for each token.
@@ -44,7 +44,8 @@ pub fn cross_entropy(
         return composed(x, weight, &targets, smoothing, scale, products);
     }
     let (x, weight) = (Operand::new(x), Operand::new(weight));
-    let pass = Pass { n, d, vocabulary, smoothing, scale, products };
+    let chunk = (CHUNK_VALUES / vocabulary.max(1)).max(1);
+    let pass = Pass { n, d, vocabulary, smoothing, scale, products, chunk };
     let wanted = x.tracked() || weight.tracked();
     let result = pass.run(&x.values(), &weight.values(), &targets, wanted);
     let loss = tensor(vec![result.loss as f32], [1]);
@@ -67,6 +68,8 @@ struct Pass {
     smoothing: f32,
     scale: f32,
     products: Products,
+    /// Rows whose logits are kept at a time.
+    chunk: usize,
 }
 
 struct PassResult {
@@ -81,12 +84,12 @@ impl Pass {
         let (n, d, v) = (self.n, self.d, self.vocabulary);
         let others = self.smoothing / (v as f32 - 1.0).max(1.0);
         let right = 1.0 - self.smoothing;
-        let chunk = (CHUNK_VALUES / v.max(1)).clamp(1, n.max(1));
-        let mut dx = vec![0.0f32; if gradient { n * d } else { 0 }];
-        let mut dweight = vec![0.0f32; if gradient { v * d } else { 0 }];
+        // Room alone: the first rows write the weight's gradient, the others add to it.
+        let room = |count: usize| Vec::with_capacity(if gradient { count } else { 0 });
+        let (mut dx, mut dweight) = (room(n * d), room(v * d));
         let (mut losses, mut nlls) = (vec![0.0f32; n], vec![0.0f32; n]);
-        for start in (0..n).step_by(chunk) {
-            let m = chunk.min(n - start);
+        for start in (0..n).step_by(self.chunk) {
+            let m = self.chunk.min(n - start);
             let rows = &x[start * d..(start + m) * d];
             let w = Matrix::rows(weight, d);
             let mut logits = multiply((m, v, d), Matrix::rows(rows, d), w.transposed(), self.products);
@@ -118,13 +121,24 @@ impl Pass {
             if gradient {
                 let g = Matrix::rows(&logits, v);
                 let (dx, dweight) = (Shared::new(dx.as_mut_ptr()), Shared::new(dweight.as_mut_ptr()));
-                // SAFETY: these rows of dx are written here and nowhere else; dweight is this pass's own.
+                // SAFETY: these rows of dx are written here and nowhere else; dweight is this pass's own, and initialised
+                // once there were rows.
                 unsafe {
                     let dx = Product::new(dx.from(start * d), (m, d, v), g, w);
-                    let dweight = Product::new(dweight, (v, d, m), g.transposed(), Matrix::rows(rows, d)).added();
+                    let dweight = Product::new(dweight, (v, d, m), g.transposed(), Matrix::rows(rows, d));
+                    let dweight = if start > 0 { dweight.added() } else { dweight };
                     multiply_all(&[dx, dweight], self.products, Threads::All);
                 }
             }
+        }
+        if gradient && n > 0 {
+            // SAFETY: the products have written all rows of both.
+            unsafe {
+                dx.set_len(n * d);
+                dweight.set_len(v * d);
+            }
+        } else if gradient {
+            dweight.resize(v * d, 0.0);
         }
         let total = |values: &[f32]| values.iter().map(|v| f64::from(*v)).sum::<f64>();
         PassResult { loss: total(&losses) * f64::from(self.scale), nll: total(&nlls), dx, dweight }
@@ -187,6 +201,24 @@ mod tests {
                     },
                 );
             }
+        }
+    }
+
+    #[test]
+    fn chunks_give_what_all_rows_together_give() {
+        let (n, d, vocabulary) = (7, 12, 33);
+        let values = |shape, seed| -> Vec<f32> { random(shape, seed).inner().into_data().try_to_vec().expect("f32") };
+        let (x, weight) = (values([n, d], 1), values([vocabulary, d], 2));
+        let targets: Vec<u32> = (0..n as u32).map(|i| i * 5 % 33).collect();
+        let run = |chunk| {
+            let pass = Pass { n, d, vocabulary, smoothing: 0.1, scale: 0.5, products: Products::F32, chunk };
+            let result = pass.run(&x, &weight, &targets, true);
+            [vec![result.loss as f32, result.nll as f32], result.dx, result.dweight].concat()
+        };
+        let whole = run(n);
+        for chunk in [1, 3] {
+            let worst = run(chunk).iter().zip(&whole).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
+            assert!(worst < 1e-5, "chunks of {chunk} rows are off by {worst}");
         }
     }
 
