@@ -150,8 +150,8 @@ impl Plan {
     /// The probabilities after dropout, where there is any.
     fn dropped(&self, p: &[f32], block: &Block) -> Option<Vec<f32>> {
         (self.shape.dropout > 0.0).then(|| {
-            let (threshold, scale) = math::dropout_constants(self.shape.dropout);
-            let factor = |i: usize| math::dropout_factor(self.shape.seed, (block.start + i) as u32, threshold, scale);
+            let dropout = math::Dropout::new(self.shape.dropout, self.shape.seed);
+            let factor = |i: usize| dropout.factor((block.start + i) as u32);
             simd(
                 #[inline(always)]
                 || p.iter().enumerate().map(|(i, v)| v * factor(i)).collect(),
@@ -186,14 +186,13 @@ impl Plan {
             };
             // SAFETY: a product writes every value of its output.
             let mut ds = unsafe { filled(tq * tk, fill) };
-            let (threshold, factor_scale) = math::dropout_constants(self.shape.dropout);
+            let dropout = math::Dropout::new(self.shape.dropout, self.shape.seed);
             simd(
                 #[inline(always)]
                 || {
                     if self.shape.dropout > 0.0 {
                         for (i, g) in ds.iter_mut().enumerate() {
-                            let place = (block.start + i) as u32;
-                            *g *= math::dropout_factor(self.shape.seed, place, threshold, factor_scale);
+                            *g *= dropout.factor((block.start + i) as u32);
                         }
                     }
                     for (g, p) in ds.chunks_exact_mut(tk).zip(p.chunks_exact(tk)) {

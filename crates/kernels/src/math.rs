@@ -83,32 +83,60 @@ pub(crate) fn softmax(row: &mut [f32]) -> f32 {
 
 /// 32 random bits for place `index` of the stream named by `seed`: the same bits for the same pair, whoever asks.
 ///
-/// Two rounds of Wellons' `lowbias32` integer hash, keyed before each.
+/// Wellons' `lowbias32` integer hash, keyed with one half of the seed before each of its products.
 #[inline(always)]
 pub(crate) fn random_bits(seed: u64, index: u32) -> u32 {
     let mut x = index ^ (seed as u32);
-    x = lowbias32(x) ^ ((seed >> 32) as u32);
-    lowbias32(x)
-}
-
-#[inline(always)]
-fn lowbias32(mut x: u32) -> u32 {
     x ^= x >> 16;
-    x = x.wrapping_mul(0x7feb_352d);
+    x = x.wrapping_mul(0x7feb_352d) ^ ((seed >> 32) as u32);
     x ^= x >> 15;
     x = x.wrapping_mul(0x846c_a68b);
     x ^ (x >> 16)
 }
 
-/// The factor of dropout for place `index`: 0 with probability `rate`, else `1 / (1 - rate)`.
-#[inline(always)]
-pub(crate) fn dropout_factor(seed: u64, index: u32, threshold: u32, scale: f32) -> f32 {
-    if random_bits(seed, index) < threshold { 0.0 } else { scale }
+/// The factors of dropout: 0 with probability `rate`, else `1 / (1 - rate)`, by counter-based randomness.
+#[derive(Clone, Copy)]
+pub(crate) struct Dropout {
+    seed: u64,
+    /// Of 65,536 equally likely values, those that drop.
+    threshold: u32,
+    scale: f32,
 }
 
-/// The threshold and scale that [`dropout_factor`] takes for a dropout `rate` in 0..1.
-pub(crate) fn dropout_constants(rate: f32) -> (u32, f32) {
-    ((f64::from(rate) * 4_294_967_296.0) as u32, 1.0 / (1.0 - rate))
+impl Dropout {
+    /// Places that one call of [`Dropout::factors`] decides: two for each 32 random bits.
+    pub const TOGETHER: usize = 16;
+
+    /// Dropout with a `rate` in 0..1, to the nearest of 65,536.
+    pub fn new(rate: f32, seed: u64) -> Self {
+        let threshold = ((rate * 65_536.0).round() as u32).min(65_535);
+        Self { seed, threshold, scale: 65_536.0 / (65_536 - threshold) as f32 }
+    }
+
+    #[inline(always)]
+    fn of(&self, bits: u32) -> f32 {
+        if bits < self.threshold { 0.0 } else { self.scale }
+    }
+
+    /// The factors of the places `16 block..16 (block + 1)`.
+    #[inline(always)]
+    pub fn factors(&self, block: u32) -> [f32; Self::TOGETHER] {
+        const HALF: usize = Dropout::TOGETHER / 2;
+        let mut factors = [0.0; Self::TOGETHER];
+        for i in 0..HALF {
+            let bits = random_bits(self.seed, block * HALF as u32 + i as u32);
+            factors[i] = self.of(bits & 0xffff);
+            factors[HALF + i] = self.of(bits >> 16);
+        }
+        factors
+    }
+
+    /// The factor of one place.
+    #[inline(always)]
+    pub fn factor(&self, place: u32) -> f32 {
+        let bits = random_bits(self.seed, place / 16 * 8 + place % 8);
+        self.of(if place % 16 < 8 { bits & 0xffff } else { bits >> 16 })
+    }
 }
 
 #[cfg(test)]
@@ -136,9 +164,29 @@ mod tests {
     }
 
     #[test]
-    fn dropout_drops_its_share() {
-        let (threshold, scale) = dropout_constants(0.3);
-        let dropped = (0..100_000).filter(|i| dropout_factor(7, *i, threshold, scale) == 0.0).count();
-        assert!((29_400..30_600).contains(&dropped), "{dropped} of 100,000 dropped at rate 0.3");
+    fn dropout_drops_its_share_without_bias() {
+        for (rate, seed) in [(0.1, 7), (0.3, 1 << 40), (0.5, u64::MAX)] {
+            let dropout = Dropout::new(rate, seed);
+            let factors: Vec<f32> = (0..100_000).map(|i| dropout.factor(i)).collect();
+            let dropped = factors.iter().filter(|f| **f == 0.0).count() as f32 / 100_000.0;
+            assert!((dropped - rate).abs() < 0.006, "{dropped} dropped at rate {rate}");
+            let mean = factors.iter().sum::<f32>() / 100_000.0;
+            assert!((mean - 1.0).abs() < 0.01, "factors have mean {mean}");
+            // A place says nothing of its neighbour, nor of the one that shares its random bits.
+            for apart in [1, 8, 16] {
+                let both = factors.windows(apart + 1).filter(|w| w[0] == 0.0 && w[apart] == 0.0).count() as f32;
+                let expected = rate * rate * 100_000.0;
+                assert!((both - expected).abs() < 5.0 * expected.sqrt() + 100.0, "{both} pairs {apart} apart");
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_of_factors_are_the_factors_of_their_places() {
+        let dropout = Dropout::new(0.4, 0x1234_5678_9abc_def0);
+        for block in [0, 1, 77] {
+            let alone: Vec<f32> = (0..16).map(|i| dropout.factor(block * 16 + i)).collect();
+            assert_eq!(dropout.factors(block).as_slice(), alone);
+        }
     }
 }

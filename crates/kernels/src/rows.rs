@@ -98,12 +98,24 @@ pub fn embed(weight: Tensor<2>, ids: Rows, scale: f32, table: &Tensor<2>, places
     let out = unsafe { filled(ids.len() * d, fill) };
     let n = ids.len();
     record([weight], tensor(out, [n, d]), move |grad: Values, _| {
-        let mut dw = vec![0.0; vocabulary * d];
-        for (id, g) in ids.iter().zip(grad.chunks_exact(d)) {
-            for (w, g) in dw[*id as usize * d..][..d].iter_mut().zip(g) {
-                *w += g * scale;
-            }
-        }
+        let grad: &[f32] = &grad;
+        let fill = |out: *mut f32| {
+            let out = Shared::new(out);
+            for_rows(vocabulary, d, |_, first, count| {
+                // SAFETY: each piece has rows of its own.
+                let dw = unsafe { out.slice(first * d, count * d) };
+                dw.fill(0.0);
+                let here = ids.iter().enumerate().filter(|(_, id)| (first..first + count).contains(&(**id as usize)));
+                for (i, id) in here {
+                    let row = (*id as usize - first) * d;
+                    for (w, g) in dw[row..row + d].iter_mut().zip(&grad[i * d..][..d]) {
+                        *w += g * scale;
+                    }
+                }
+            });
+        };
+        // SAFETY: every row is written.
+        let dw = unsafe { filled(vocabulary * d, fill) };
         [Some(tensor(dw, [vocabulary, d]))]
     })
 }
