@@ -1,7 +1,7 @@
 //! Speed of the three products of an affine map in training, GFLOP/s as the best of many runs: the map itself, the gradient of
 //! its input and that of its weight.
 //!
-//! `cargo run --release -p strata-kernels --example product_speed [THREADS...]`
+//! `cargo run --release -p strata-kernels --example product_speed`; RAYON_NUM_THREADS sets the number of threads.
 
 use std::time::{Duration, Instant};
 
@@ -24,17 +24,7 @@ const SHAPES: [[usize; 3]; 8] = [
 const TIME: Duration = Duration::from_millis(300);
 
 fn main() {
-    let threads: Vec<usize> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
-    for threads in if threads.is_empty() { vec![2, 1] } else { threads } {
-        match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
-            Ok(pool) => pool.install(|| table(threads)),
-            Err(error) => eprintln!("no pool of {threads} threads: {error}"),
-        }
-    }
-}
-
-fn table(threads: usize) {
-    println!("\n{threads} threads; GFLOP/s\n  rows inputs outputs |    map  input weight");
+    println!("{} threads; GFLOP/s\n  rows inputs outputs |    map  input weight", rayon::current_num_threads());
     let device = Device::flex().autodiff();
     for [rows, inputs, outputs] in SHAPES {
         let random = |shape| Tensor::<2>::random(shape, Distribution::Default, &device).detach();
