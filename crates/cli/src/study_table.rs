@@ -131,12 +131,16 @@ fn comparisons(result: &StudyResult, text: &mut String) {
     }
     let _ = writeln!(
         text,
-        "against {}: difference [95 % interval] p, by paired bootstrap over sentences (1,000 resamples)",
+        "against {}: difference [95 % interval] p, by paired bootstrap over sentences (1,000 resamples)\n\
+         (it says whether other sentences would show the difference; whether another seed would, only more seeds say)",
         result.baseline
     );
     for c in shown {
         let seeds: Vec<String> = c.by_seed.iter().map(|d| format!("{d:+.2}")).collect();
-        let by_seed = if seeds.len() > 1 { format!("  by seed {}", seeds.join(" ")) } else { String::new() };
+        let by_seed = match seeds.as_slice() {
+            [_] => "  one seed".to_string(),
+            _ => format!("  by seed {}", seeds.join(" ")),
+        };
         let _ = writeln!(
             text,
             "{:<18} {:<20} {:<6} {:>+6.2} [{:>+6.2}, {:>+6.2}]  p = {:.3}{by_seed}",
