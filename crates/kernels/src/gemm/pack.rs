@@ -84,7 +84,7 @@ unsafe fn pack_side_by_side(
             unsafe {
                 let from = start.add(k * stride + line);
                 // Rows lie pages apart, which no processor guesses.
-                for line in (0..whole * width + rest).step_by(16) {
+                for line in (0..together).step_by(16) {
                     prefetch(from.wrapping_add(AHEAD * stride + line));
                 }
                 let to = packed.add(line / width * length + k * width);

@@ -28,10 +28,11 @@ const APART: usize = 16;
 const PIECES: usize = 8;
 const LEAST_COLUMNS: usize = 32;
 
-/// What packing a value costs, and what is lost at the end of a list, where threads wait for one that was kept from its work,
-/// as a share of a piece: in multiply-adds, found by trying.
+/// What it costs to pack a value and to read one in place, in multiply-adds, found by trying.
 const PACKING: usize = 24;
 const READING: usize = 4;
+
+/// What is lost at the end of a list, where threads wait for one that was kept from its work, as a share of a piece.
 const WAITING: f64 = 0.25;
 
 /// Rows and columns of the output that are computed together.
