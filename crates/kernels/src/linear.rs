@@ -41,14 +41,12 @@ pub fn linear(
     let out = tensor(y, [n, outputs]);
     let relu_output = (activation == Activation::Relu).then(|| out.clone());
     let backward = move |grad: Values, wanted: [bool; 3]| {
-        let masked = relu_output.map(|y| relu_gradient(&grad, y.storage::<f32>(), outputs));
-        let (grad, sums) = match &masked {
-            Some((grad, sums)) => (grad.as_slice(), Some(sums)),
-            None => (&*grad, None),
-        };
-        let db = wanted[2].then(|| sums.cloned().unwrap_or_else(|| column_sums(grad, outputs)));
-        let room = |wanted: bool, count: usize| Vec::with_capacity(if wanted { count } else { 0 });
-        let (mut dx, mut dw) = (room(wanted[0], n * inputs), room(wanted[1], outputs * inputs));
+        let (masked, sums) = relu_output.map(|y| relu_gradient(&grad, y.storage::<f32>(), outputs)).unzip();
+        let grad: &[f32] = masked.as_deref().unwrap_or(&grad);
+        let db = wanted[2].then(|| tensor(sums.unwrap_or_else(|| column_sums(grad, outputs)), [outputs]));
+        let [dx_size, dw_size] =
+            [(0, n * inputs), (1, outputs * inputs)].map(|(i, size)| if wanted[i] { size } else { 0 });
+        let (mut dx, mut dw) = (Vec::with_capacity(dx_size), Vec::with_capacity(dw_size));
         let rows = Matrix::rows(grad, outputs);
         let for_dx = Product::new(Shared::new(dx.as_mut_ptr()), (n, inputs, outputs), rows, Matrix::rows(&ws, inputs));
         let for_dw = (outputs, inputs, n);
@@ -58,12 +56,11 @@ pub fn linear(
         // SAFETY: each product has the room that its output needs, and writes all of it.
         unsafe {
             multiply_all(&list, products, Threads::All);
-            dx.set_len(if wanted[0] { n * inputs } else { 0 });
-            dw.set_len(if wanted[1] { outputs * inputs } else { 0 });
+            dx.set_len(dx_size);
+            dw.set_len(dw_size);
         }
         let dx = wanted[0].then(|| tensor(dx, [n, inputs]));
         let dw = wanted[1].then(|| tensor(dw, [outputs, inputs]));
-        let db = db.map(|db| tensor(db, [outputs]));
         [dx, dw, db]
     };
     match bias {

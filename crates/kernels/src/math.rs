@@ -105,7 +105,8 @@ pub(crate) struct Dropout {
 
 impl Dropout {
     /// Places that one call of [`Dropout::factors`] decides: two for each 32 random bits.
-    pub const TOGETHER: usize = 16;
+    pub const TOGETHER: usize = 2 * Self::HALF;
+    const HALF: usize = 8;
 
     /// Dropout with a `rate` in 0..1, to the nearest of 65,536.
     pub fn new(rate: f32, seed: u64) -> Self {
@@ -118,15 +119,14 @@ impl Dropout {
         if bits < self.threshold { 0.0 } else { self.scale }
     }
 
-    /// The factors of the places `16 block..16 (block + 1)`.
+    /// The factors of the places of a block: `TOGETHER * block` and those that follow it.
     #[inline(always)]
     pub fn factors(&self, block: u32) -> [f32; Self::TOGETHER] {
-        const HALF: usize = Dropout::TOGETHER / 2;
         let mut factors = [0.0; Self::TOGETHER];
-        for i in 0..HALF {
-            let bits = random_bits(self.seed, block * HALF as u32 + i as u32);
+        for i in 0..Self::HALF {
+            let bits = random_bits(self.seed, block * Self::HALF as u32 + i as u32);
             factors[i] = self.of(bits & 0xffff);
-            factors[HALF + i] = self.of(bits >> 16);
+            factors[Self::HALF + i] = self.of(bits >> 16);
         }
         factors
     }
@@ -134,8 +134,9 @@ impl Dropout {
     /// The factor of one place.
     #[inline(always)]
     pub fn factor(&self, place: u32) -> f32 {
-        let bits = random_bits(self.seed, place / 16 * 8 + place % 8);
-        self.of(if place % 16 < 8 { bits & 0xffff } else { bits >> 16 })
+        let (together, half) = (Self::TOGETHER as u32, Self::HALF as u32);
+        let bits = random_bits(self.seed, place / together * half + place % half);
+        self.of(if place % together < half { bits & 0xffff } else { bits >> 16 })
     }
 }
 

@@ -94,8 +94,8 @@ pub(crate) fn scores(result: &StudyResult) -> String {
         table.row(class, &cells);
     }
     let note = "Differences: mean over the seeds that both have, with the 95 % interval and two-sided p of a paired bootstrap over \
-                sentences (1,000 resamples); that another seed may decide otherwise is not in them. ± is the standard deviation over seeds. MFLOP/token: forward pass under uniform routing, \
-                and as measured.";
+                sentences (1,000 resamples); that another seed may decide otherwise is not in them. ± is the standard deviation \
+                over seeds. MFLOP/token: forward pass under uniform routing, and as measured.";
     format!("<h2>Scores</h2>\n{}<p class=\"note\">{note}</p>\n{}", table.finish(), noted(result))
 }
 
