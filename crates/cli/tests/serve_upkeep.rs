@@ -1,13 +1,13 @@
-//! `strata serve` over days: models unloaded and changed under it, names that it is called by, floods, and Word documents.
+//! `strata serve` over days: models unloaded and changed under it, names that it is called by, floods, and Word
+//! documents.
 
 mod common;
-#[path = "common/http.rs"]
-mod http;
 
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use http::{Server, TEXT, folder, get, post, raw, translated};
+use common::http::{self, Server, TEXT, folder, get, post, raw, translated};
+use common::python;
 use serde_json::{Value, json};
 
 fn ask(model: &str) -> Value {
@@ -79,7 +79,8 @@ fn a_model_file_that_is_cut_short_or_written_over_is_that_models_end_alone() {
     cut("idle");
     let answer = post(&server, "/translate", &ask("idle"));
     assert!(answer.status == 500 && answer.body.contains("cannot be loaded"), "{} {}", answer.status, answer.body);
-    // Put right again, it is served again. A file that is replaced or removed is another file: the model goes on with its own.
+    // Put right again, it is served again. A file that is replaced or removed is another file: the model goes on with
+    // its own.
     std::fs::write(parts("cut"), &good).unwrap();
     let wanted = post(&server, "/translate", &ask("ok")).json();
     assert_eq!(post(&server, "/translate", &ask("cut")).json(), wanted);
@@ -234,11 +235,7 @@ fn word_documents_are_translated_paragraph_by_paragraph() {
 #[test]
 fn word_documents_of_other_programs_open_again() {
     let here = folder("upkeep-python-docx");
-    let python = std::env::var("STRATA_SERVE_PYTHON").unwrap_or_else(|_| "python3".into());
-    if here.bash(&format!("\"{python}\" -c 'import docx'")).code != Some(0) {
-        eprintln!("SKIPPED: this test needs a Python with python-docx; STRATA_SERVE_PYTHON names one");
-        return;
-    }
+    let Some(python) = python(&here, "word_documents_of_other_programs_open_again", "docx") else { return };
     let server = Server::start(&here, "../served/run");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bench/serve_docx.py");
     here.bash(&format!("\"{python}\" {script} http://{} en qaa '{TEXT}' out.docx", server.address)).succeeds();

@@ -1,18 +1,18 @@
-// The page: live translation, and the way of each word through strata and experts. No library, no network but this server.
+// The page: live translation, and each word's path through strata and experts. No libraries; it talks to this server only.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
 const RIGHT_TO_LEFT = new Set(["ar", "arb", "arz", "azb", "ckb", "dv", "fa", "fas", "pes", "prs", "he", "heb", "iw", "ks", "ku_arab", "ps", "sd", "ug", "ur", "urd", "yi"]);
-const WAIT_MS = 250; // after the last key
-const LEVELS = 5; // colours
+const WAIT_MS = 250; // after the last keystroke
+const LEVELS = 5; // colors
 
 const state = {
   languages: [], from: "auto", to: "", limit: 0, formats: [],
   route: null, // the last answer of /v1/route
   chosen: null, // { side, sentence, word }
-  colour: "strata",
+  color: "strata",
   timer: 0, running: null,
-  told: "", // for the note of the next translation
+  told: "", // shown as the note of the next translation
 };
 
 // ---- the server
@@ -74,7 +74,7 @@ function setLanguages(from, to) {
   soon(0);
 }
 
-// A button that opens a list with a field to search it; arrows, Home, End, Enter and Escape work.
+// A button that opens a list with a search field; arrow keys, Home, End, Enter and Escape work.
 function menu(which, options, choose) {
   const root = document.querySelector(`[data-menu="${which}"]`);
   const [button, list, search, items] = [".menu-button", ".menu-list", "input", "ul"].map((part) => root.querySelector(part));
@@ -193,7 +193,7 @@ function note(text, bad = false) {
   $("note").classList.toggle("bad", bad);
 }
 
-// Read out once typing has come to rest.
+// For screen readers: read out once typing pauses.
 let saying = 0;
 function say(text) {
   clearTimeout(saying);
@@ -228,7 +228,7 @@ function kind(model) {
   return `${{ smoe: "SMoE", moe: "MoE", switch: "Switch", cmr: "CMR", stacked: "stacked MoE" }[model.kind] || model.kind}-${model.strata.join("-")}`;
 }
 
-// The words of all sentences as buttons, and what is between sentences as the answer has it.
+// The words of all sentences as buttons, with the text between sentences as the answer has it.
 function side(which) {
   const nodes = [];
   const whole = which === "target" ? state.route.translatedText : $("source").value;
@@ -247,7 +247,7 @@ function side(which) {
       button.dataset.at = `${which} ${s} ${w}`;
       button.setAttribute("aria-pressed", "false");
       button.addEventListener("click", () => choose(which, s, w));
-      // A line does not begin with a punctuation mark.
+      // A word joiner: no line begins with a punctuation mark.
       if (nodes.length && nodes[nodes.length - 1].nodeName === "BUTTON" && /^\p{P}+$/u.test(word.text)) nodes.push(document.createTextNode("\u2060"));
       nodes.push(button);
     });
@@ -264,11 +264,11 @@ function tokensOf(which, s, w) {
 
 function visitsOf(which, s, w) { return tokensOf(which, s, w).flatMap((token) => token.blocks.flatMap((block) => block.visits)); }
 
-// A word's figure for the colour, or null where it has none: the last word that was written may never have been read.
+// The value behind a word's color, or null: the decoder need not read the last word that it wrote.
 function figure(which, s, w) {
   const word = state.route.sentences[s][which].words[w];
   if (word.strata === null) return null;
-  if (state.colour === "strata") return word.strata;
+  if (state.color === "strata") return word.strata;
   const blocks = tokensOf(which, s, w).flatMap((token) => token.blocks);
   const different = blocks.map((block) => new Set(block.visits.flatMap((visit) => visit.experts)).size);
   return different.reduce((sum, n) => sum + n, 0) / different.length;
@@ -277,7 +277,7 @@ function figure(which, s, w) {
 function scale() {
   const model = state.route.model;
   const strata = model.strata.length;
-  if (state.colour === "strata") return [1, strata];
+  if (state.color === "strata") return [1, strata];
   const least = Math.min(model.top_k, ...model.strata);
   return [least, Math.max(least, Math.min(model.top_k * strata, model.strata.reduce((a, b) => a + b, 0)))];
 }
@@ -287,23 +287,23 @@ function level(value) {
   return high > low ? Math.min(LEVELS - 1, Math.max(0, Math.round(((value - low) / (high - low)) * (LEVELS - 1)))) : 0;
 }
 
-const unit = () => (state.colour === "strata" ? "strata" : "experts");
+const unit = () => (state.color === "strata" ? "strata" : "experts");
 
 function paint() {
   document.querySelectorAll(".word").forEach((button) => {
     const [which, s, w] = button.dataset.at.split(" ");
     const value = figure(which, +s, +w);
-    button.className = "word" + (state.colour !== "none" && value !== null ? ` k${level(value)}` : "");
+    button.className = "word" + (state.color !== "none" && value !== null ? ` k${level(value)}` : "");
     const told = value === null ? "not read by the decoder" : `${value.toFixed(1)} ${unit()}`;
-    button.title = state.colour === "none" ? "" : told;
-    button.setAttribute("aria-label", state.colour === "none" ? button.textContent : `${button.textContent}, ${told}`);
+    button.title = state.color === "none" ? "" : told;
+    button.setAttribute("aria-label", state.color === "none" ? button.textContent : `${button.textContent}, ${told}`);
   });
   const legend = $("legend");
-  legend.hidden = state.colour === "none";
-  if (state.colour === "none") return;
+  legend.hidden = state.color === "none";
+  if (state.color === "none") return;
   const [low, high] = scale();
   const steps = high > low ? [...Array(LEVELS).keys()] : [0];
-  legend.setAttribute("aria-label", `Colours from ${low} to ${high} ${unit()} for each block`);
+  legend.setAttribute("aria-label", `Colors from ${low} to ${high} ${unit()} for each block`);
   legend.replaceChildren(`${unit()} for each block:`, ...steps.map((step) => {
     const patch = document.createElement("span");
     patch.className = `k${step}`;
@@ -312,7 +312,7 @@ function paint() {
   }));
 }
 
-// ---- the way of a word
+// ---- a word's path
 
 function choose(which, s, w) {
   const same = state.chosen && state.chosen.join(" ") === `${which} ${s} ${w}`;
@@ -383,7 +383,7 @@ function details(which, s, w, linked) {
 
 function alternatives(others) {
   $("others").hidden = !others.length;
-  // The list too: its numbers stand where its lines begin.
+  // The direction of the list, too: its numbers stand where its lines begin.
   direct($("alternatives"), state.to);
   $("alternatives").replaceChildren(...others.map((text) => element("li", text)));
 }
@@ -400,7 +400,7 @@ async function translateFile(file) {
   form.append("file", file);
   try {
     const { translatedFileUrl } = await ask("/translate_file", form);
-    // By path: the page may be seen under another name than the server knows.
+    // The path only: behind a proxy the page's host may be one that the server does not know.
     const link = element("a", "Save the translation", { href: new URL(translatedFileUrl).pathname, download: "" });
     const dot = file.name.lastIndexOf(".");
     link.download = `${file.name.slice(0, dot)}.${state.to}${file.name.slice(dot)}`;
@@ -450,7 +450,7 @@ $("swap").addEventListener("click", () => {
   setLanguages(state.to, from);
 });
 $("theme").addEventListener("click", () => theme($("theme").getAttribute("aria-pressed") === "true" ? "light" : "dark"));
-document.querySelectorAll("[name=colour]").forEach((radio) => radio.addEventListener("change", () => { state.colour = radio.value; if (state.route) paint(); }));
+document.querySelectorAll("[name=color]").forEach((radio) => radio.addEventListener("change", () => { state.color = radio.value; if (state.route) paint(); }));
 $("file").addEventListener("change", () => { if ($("file").files[0]) translateFile($("file").files[0]); $("file").value = ""; });
 document.addEventListener("dragover", (event) => { event.preventDefault(); $("drop").hidden = false; });
 document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) $("drop").hidden = true; });

@@ -1,4 +1,4 @@
-//! What a request is answered when it cannot be served, as LibreTranslate says it.
+//! Why a server cannot start, and the answers to requests that fail, in LibreTranslate's form.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -10,10 +10,10 @@ pub enum Error {
     /// A model that cannot be served.
     #[error(transparent)]
     Model(#[from] strata_translate::Error),
-    /// Something in the settings, and what to do about it.
+    /// Invalid settings, and what to do about them.
     #[error("{0}")]
     Settings(String),
-    /// The network's refusal.
+    /// A failed system call.
     #[error("cannot {action}: {source}")]
     Io {
         /// What was tried.
@@ -28,13 +28,13 @@ pub enum Error {
 pub struct ApiError {
     /// 400, 403, 404, 405, 408, 413, 421, 429, 500 or 503.
     pub status: StatusCode,
-    /// What is wrong and what to do; never the user's text.
+    /// What is wrong and what to do; never contains the user's text.
     pub message: String,
-    /// When to try again, in seconds.
+    /// Seconds until another try is worthwhile.
     pub retry_after: Option<u64>,
 }
 
-/// What handlers give.
+/// What handlers return.
 pub type Answer<T> = Result<T, ApiError>;
 
 impl ApiError {
@@ -85,7 +85,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        // `message` is where DeepL's clients look.
+        // LibreTranslate's clients read `error`, DeepL's `message`.
         let body = serde_json::json!({ "error": self.message, "message": self.message });
         let mut response = (self.status, Json(body)).into_response();
         if let Some(seconds) = self.retry_after {

@@ -1,5 +1,5 @@
-//! API keys: a file has the SHA-256 of each, so that whoever reads it has no key. Keys are drawn at random and long, so that no
-//! slow hash is needed.
+//! API keys and their rates. The key file holds the SHA-256 of each key, so reading it gives nobody a key. Keys are
+//! long and random, so a fast hash is enough.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::error::{Answer, ApiError, Error};
+use crate::lock::lock;
 
-/// The keys of a file.
+/// The keys of a key file.
 #[derive(Debug)]
 pub struct Keys {
     keys: Vec<Key>,
@@ -23,13 +24,13 @@ pub struct Keys {
 struct Key {
     name: String,
     hash: [u8; 32],
-    /// Requests per minute; 0 is no limit.
+    /// Requests per minute; 0 for no limit.
     rate: u32,
-    /// Characters translated since the start.
+    /// Characters translated since the server's start.
     characters: AtomicU64,
 }
 
-/// What a key may still send: it fills up with time.
+/// A token bucket: the requests that a key may still send; it fills up with time.
 #[derive(Debug)]
 struct Bucket {
     requests: f64,
@@ -44,10 +45,10 @@ pub struct Client {
     pub name: String,
 }
 
-/// A new key and the line of the file for it.
+/// A new key, and its line for the key file.
 ///
 /// # Errors
-/// A name with white space; a system that gives no random numbers.
+/// An empty name or one with white space; a system without random numbers.
 pub fn new_key(name: &str, rate: u32) -> Result<(String, String), Error> {
     if name.is_empty() || name.contains(char::is_whitespace) || name.starts_with('#') {
         return Err(Error::Settings(format!("`{name}` is no name of a key; give a word")));
@@ -79,10 +80,10 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 }
 
 impl Keys {
-    /// Reads a file of lines `NAME SHA256 REQUESTS_PER_MINUTE`; empty lines and those that begin with `#` are skipped.
+    /// Reads a file of lines `NAME SHA256 REQUESTS_PER_MINUTE`; skips empty lines and those that begin with `#`.
     ///
     /// # Errors
-    /// A file that cannot be read; the first line that is no such line, by its number.
+    /// A file that cannot be read; the first malformed line, by its number.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| Error::Io { action: format!("read {}", path.display()), source })?;
@@ -114,7 +115,7 @@ impl Keys {
     /// The client of a key, if its rate allows another request.
     ///
     /// # Errors
-    /// 403 for no key or a wrong one, 429 beyond the rate.
+    /// 403 for a missing or wrong key, 429 beyond its rate.
     pub fn admit(&self, key: Option<&str>) -> Answer<Client> {
         self.admit_at(key, Instant::now())
     }
@@ -122,7 +123,7 @@ impl Keys {
     fn admit_at(&self, key: Option<&str>, now: Instant) -> Answer<Client> {
         let key = key.ok_or_else(|| ApiError::forbidden("this server asks for an API key; none was given"))?;
         let hash = hash(key);
-        // All are looked at whichever fits, so that time tells nothing.
+        // Every key is compared, in constant time, so that timing reveals nothing.
         let (mut found, mut place) = (Choice::from(0), 0u64);
         for (i, known) in self.keys.iter().enumerate() {
             let same = known.hash.ct_eq(&hash);
@@ -141,7 +142,7 @@ impl Keys {
     }
 
     fn take(&self, place: usize, per_minute: f64, now: Instant) -> Answer<()> {
-        let mut buckets = self.buckets.lock().map_err(|_| ApiError::internal("the keys cannot be counted"))?;
+        let mut buckets = lock(&self.buckets);
         let bucket = buckets.entry(place).or_insert(Bucket { requests: per_minute, at: now });
         let seconds = now.saturating_duration_since(bucket.at).as_secs_f64();
         bucket.requests = (bucket.requests + seconds * per_minute / 60.0).min(per_minute);
@@ -154,12 +155,12 @@ impl Keys {
         Ok(())
     }
 
-    /// Counts characters that a client had translated.
+    /// Counts characters that a client has had translated.
     pub fn count(&self, client: &Client, characters: usize) {
         self.keys[client.place].characters.fetch_add(characters as u64, Ordering::Relaxed);
     }
 
-    /// Characters that a client had translated since the start.
+    /// Characters that a client has had translated since the server's start.
     pub fn characters(&self, client: &Client) -> u64 {
         self.keys[client.place].characters.load(Ordering::Relaxed)
     }
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_none_is_named() {
+    fn a_malformed_line_is_named() {
         let good = new_key("a", 1).unwrap().1;
         for (text, line, word) in [
             ("alice".to_string(), 1, "NAME SHA256"),

@@ -1,6 +1,6 @@
-//! What is told of every request: never its text.
+//! The log: what happened, never the users' text.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ pub struct Entry {
     /// Of requests: the method.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub method: String,
-    /// The route, such as `/translate`; `other` for paths that there are not.
+    /// The route, such as `/translate`; `other` for unknown paths.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub route: String,
     /// The status answered.
@@ -52,13 +52,16 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry of now.
+    /// An entry with the present time.
     pub fn new(level: &'static str, event: &'static str, message: impl Into<String>) -> Self {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let time = (since.as_secs_f64() * 1e3).round() / 1e3;
         Self { time, level, event, message: message.into(), ..Self::default() }
     }
 }
+
+/// A request's entry while a handler may add to it.
+pub type Telling = Arc<Mutex<Told>>;
 
 /// What a handler adds to its request's entry.
 #[derive(Clone, Debug, Default)]

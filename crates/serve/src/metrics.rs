@@ -1,5 +1,6 @@
-//! Figures for Prometheus.
+//! Metrics for Prometheus.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -8,9 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use std::sync::atomic::AtomicU64;
 
-use crate::models::Models;
+use crate::engine::Models;
 
 /// Labels by name and value.
 type Labels = Vec<(String, String)>;
@@ -74,18 +74,18 @@ impl Metrics {
         Self { registry, ..metrics }
     }
 
-    /// A request was answered.
+    /// Counts a request that was answered.
     pub fn answered(&self, route: &str, status: u16, took: Duration) {
         self.requests.get_or_create(&vec![label("route", route), label("status", &status.to_string())]).inc();
         self.latency.get_or_create(&vec![label("route", route)]).observe(took.as_secs_f64());
     }
 
-    /// Text was taken.
+    /// Counts characters admitted for translation.
     pub fn took(&self, characters: usize) {
         self.characters.inc_by(characters as u64);
     }
 
-    /// A request or a connection that is counted until it is dropped.
+    /// Counts a request or a connection until the guard is dropped.
     pub fn during(&self, what: During) -> Guard {
         let gauge = match what {
             During::Request => &self.in_flight,
@@ -95,7 +95,7 @@ impl Metrics {
         Guard(gauge.clone())
     }
 
-    /// All of it as OpenMetrics text.
+    /// All metrics as OpenMetrics text.
     pub fn text(&self, models: &Models) -> String {
         self.memory.set(resident_bytes());
         for model in models.all() {
@@ -106,7 +106,7 @@ impl Metrics {
             self.queued.get_or_create(&labels).set(load.sentences() as i64);
             self.rate.get_or_create(&labels).set(load.rate());
             self.broken.get_or_create(&labels).set(i64::from(load.is_broken()));
-            // A new engine counts from 0, as counters may.
+            // A model that is loaded again counts from 0, which Prometheus allows.
             let set = |counter: &Counter, to: u64| counter.inner().store(to, std::sync::atomic::Ordering::Relaxed);
             set(&self.sentences.get_or_create(&labels), load.finished());
             set(&self.subwords.get_or_create(&labels), load.subwords());
@@ -142,7 +142,7 @@ impl Drop for Guard {
     }
 }
 
-/// Memory of this process; 0 where the system does not tell.
+/// Resident memory of this process; 0 where the system does not tell.
 fn resident_bytes() -> i64 {
     let pages = std::fs::read_to_string("/proc/self/status").ok().and_then(|text| {
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,4 +1,4 @@
-//! Connections: accepted up to a limit, given only so much time, and let finish when the server is told to stop.
+//! Connections: accepted up to a limit, cut off if they are slow, and drained when the server stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,19 +16,18 @@ use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
-use crate::app::{App, Peer};
+use crate::api::{App, Hosts, Peer, router};
 use crate::error::Error;
-use crate::hosts::Hosts;
 use crate::log::Entry;
 use crate::metrics::During;
 
-/// Serves until `stop` is done, then lets requests under way finish.
+/// Serves until `stop` completes, then lets pending requests finish.
 ///
 /// # Errors
-/// An origin that is none. Faults of single connections are theirs alone.
+/// An invalid origin. A connection that fails ends alone.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = ()>) -> Result<(), Error> {
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-    let router = app.router(Hosts::new(loopback, &app.settings.hosts))?;
+    let router = router(&app, Hosts::new(loopback, &app.settings.hosts))?;
     let unloading = app.settings.unload_after.map(|after| tokio::spawn(unload(app.clone(), after)));
     let limits = app.settings.connection.clone();
     let mut http = http1::Builder::new();
@@ -48,14 +47,14 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         let (stream, peer, place) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Too many open files and the like: others may end meanwhile.
+                // Too many open files and the like: wait for other connections to end.
                 (app.settings.log)(&Entry::new("warning", "server", format!("cannot accept a connection: {error}")));
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
         let counted = app.metrics.during(During::Connection);
-        // Answers are small: what is written goes at once.
+        // Answers are small, so they are sent at once.
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(limits.body_time));
@@ -64,12 +63,12 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         let header_time = limits.header_time;
         let (http, watcher, tls) = (http.clone(), graceful.watcher(), app.tls.clone());
         tokio::spawn(async move {
-            // A client that breaks off is no fault of ours.
+            // A client that hangs up is not the server's fault.
             let _ = match tls {
                 None => watcher.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service)).await,
                 Some(tls) => {
-                    let hands = tokio::time::timeout(header_time, tls.accept(Box::pin(stream))).await;
-                    let Ok(Ok(stream)) = hands else { return };
+                    let handshake = tokio::time::timeout(header_time, tls.accept(Box::pin(stream))).await;
+                    let Ok(Ok(stream)) = handshake else { return };
                     watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await
                 }
             };
@@ -89,7 +88,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
     Ok(())
 }
 
-/// Gives up models that nobody asked for in a while, for ever.
+/// Unloads unused models, for ever.
 async fn unload(app: Arc<App>, after: Duration) {
     let mut ticks = tokio::time::interval((after / 4).clamp(Duration::from_millis(250), Duration::from_secs(30)));
     loop {

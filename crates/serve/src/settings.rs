@@ -12,9 +12,9 @@ use crate::log::Logger;
 /// A model to serve.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSource {
-    /// What it is called in requests, answers and metrics.
+    /// Its name in requests, answers, logs and metrics.
     pub name: String,
-    /// Model folder, packed folder, checkpoint, or run.
+    /// A model folder, packed folder, checkpoint or run folder.
     pub path: PathBuf,
 }
 
@@ -27,7 +27,7 @@ pub struct RequestLimits {
     pub sentences: usize,
     /// Texts of a request.
     pub texts: usize,
-    /// Alternatives to a translation.
+    /// Alternative translations of a text.
     pub alternatives: usize,
     /// Characters of a file.
     pub file_characters: usize,
@@ -54,20 +54,20 @@ impl Default for RequestLimits {
     }
 }
 
-/// How clients and their connections are dealt with.
+/// What one client, and all of them together, may take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectionLimits {
-    /// Connections at a time; more wait to be accepted.
+    /// Connections at a time; further ones wait to be accepted.
     pub connections: usize,
-    /// How long a client may take for a request's headers; also how long an idle connection is kept.
+    /// How long a client may take to send a request's headers; idle connections are closed after the same time.
     pub header_time: Duration,
-    /// How long a client may take for a request's body, and to take a piece of the answer.
+    /// How long a client may take to send a request's body, and to receive a piece of the answer.
     pub body_time: Duration,
     /// Headers of a request.
     pub headers: usize,
     /// Bytes of a request's headers.
     pub header_bytes: usize,
-    /// How long requests under way may go on once the server is told to stop.
+    /// How long pending requests may take after the server was told to stop.
     pub drain_time: Duration,
 }
 
@@ -84,7 +84,7 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// What a server shows who it is by; both files are PEM.
+/// A server's TLS certificate; both files are PEM.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Certificate {
     /// The certificate with its chain.
@@ -98,33 +98,33 @@ pub type Released = Arc<dyn Fn() + Send + Sync>;
 
 /// A server's settings.
 pub struct Settings {
-    /// What is served; of several models for one direction the first.
+    /// The models. Of several for one direction the first is used, unless a request names another.
     pub models: Vec<ModelSource>,
-    /// How models are run: the device must be `cpu`.
+    /// How models run: the device must be `cpu`.
     pub placement: Placement,
     /// Hypotheses kept by beam search.
     pub beam: usize,
-    /// Models in memory at a time: the one that was asked for longest ago makes room, unless it is in use; 0 is all.
+    /// Models in memory at a time; 0 for all. The least recently used one makes room, unless it is in use.
     pub most_loaded: usize,
-    /// How long a model that nobody asks for stays in memory; none is for ever.
+    /// How long an unused model stays in memory; none for ever.
     pub unload_after: Option<Duration>,
-    /// Called when a model was given up, to give its memory back to the system.
+    /// Called after a model was unloaded, to return its memory to the system.
     pub released: Released,
-    /// Names by which clients may call the server, besides those of this machine; `*` is every name. Where there are none and
-    /// it can be reached from elsewhere, every name is taken.
+    /// Host names by which clients may call the server, besides those of this machine; `*` for any. If there are none
+    /// and the server does not listen on loopback, any name will do.
     pub hosts: Vec<String>,
-    /// Sentences that may wait or be under way in a model; beyond them requests are answered 429.
+    /// Sentences that may wait or be in progress in a model; beyond that requests are answered 429.
     pub queue: usize,
     /// What one request may ask for.
     pub request: RequestLimits,
-    /// How connections are dealt with.
+    /// What clients may take.
     pub connection: ConnectionLimits,
-    /// API keys; none lets everybody in.
+    /// API keys; none to admit everybody.
     pub keys: Option<Keys>,
-    /// Speak TLS with this certificate.
+    /// The certificate; none for plain HTTP.
     pub certificate: Option<Certificate>,
-    /// Origins whose pages may call the server; `*` is every one.
+    /// Origins whose pages may call the server; `*` for any.
     pub origins: Vec<String>,
-    /// What is told of every request.
+    /// Receives log entries.
     pub log: Logger,
 }

@@ -1,4 +1,4 @@
-//! TLS by rustls, where a certificate is given.
+//! TLS by rustls, if there is a certificate.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::settings::Certificate;
 /// Reads a certificate and its private key.
 ///
 /// # Errors
-/// Files that cannot be read or are none, or do not belong together.
+/// Files that cannot be read, are not PEM, or do not belong together.
 pub fn acceptor(certificate: &Certificate) -> Result<TlsAcceptor, Error> {
     let Certificate { chain: certificate, key } = certificate;
     let fault = |path: &Path, what: String| Error::Settings(format!("{}: {what}", path.display()));

@@ -1,7 +1,5 @@
 //! A server of the tests, and a small HTTP client that shows what comes over the wire.
 
-#![allow(dead_code)] // each test program uses its own part
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
@@ -10,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::{self, Folder, Ran, shared};
+use super::{Folder, Ran, shared};
 
 /// What the tests translate.
 pub const TEXT: &str = "The old dog sees the cat.";
@@ -27,7 +25,7 @@ pub fn folder(name: &str) -> Folder {
         let said = translated(&Folder(shared().join("first")), TEXT, "");
         assert!(said.len() > 5, "the model says only `{said}`");
     });
-    common::folder(name)
+    super::folder(name)
 }
 
 /// What `strata translate` makes of a line.

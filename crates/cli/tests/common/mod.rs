@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use strata_testing::skip;
+
+pub mod http;
+
 /// A model so small that an update takes milliseconds, and everything whose state a resumed run must find again: dropout,
 /// strata, temperature, accumulated batches.
 pub const RECIPE: &str = r#"
@@ -158,6 +162,16 @@ impl Folder {
         assert!(changed.is_empty(), "{arguments}: left {changed:?}");
         assert_eq!(before.len(), after.len(), "{arguments}: removed something");
     }
+}
+
+/// The Python that `STRATA_SERVE_PYTHON` names, if it has these modules; else the test is skipped.
+pub fn python(here: &Folder, test: &str, modules: &str) -> Option<String> {
+    let python = std::env::var("STRATA_SERVE_PYTHON").unwrap_or_else(|_| "python3".into());
+    let found = here.bash(&format!("\"{python}\" -c 'import {modules}'")).code == Some(0);
+    if !found {
+        skip(test, &format!("needs a Python that can import {modules}; STRATA_SERVE_PYTHON names one"));
+    }
+    found.then_some(python)
 }
 
 /// What a command came to.

@@ -1,10 +1,10 @@
-// A person's path through the page, in headless Chromium: from opening it to reading the way of a word.
+// A user's way through the page, in headless Chromium: from opening it to reading a word's path.
 //
 //   npm install playwright-core           (somewhere on NODE_PATH's way; Debian's package chromium)
 //   strata serve runs/quickstart &
 //   node crates/serve/page/check/page.mjs http://127.0.0.1:5000 SCREENSHOTS [TEXT]
 //
-// Ends with code 1 at the first thing that is not as it should be. CHROMIUM names another browser.
+// Exits with code 1 at the first check that fails. CHROMIUM names another browser.
 import { mkdirSync, writeFileSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -32,7 +32,7 @@ page.on("console", (message) => { if (message.type() === "error") faults.push(me
 page.on("pageerror", (error) => faults.push(String(error)));
 const shot = (name, options = {}) => page.screenshot({ path: path.join(shots, `${name}.png`), fullPage: true, ...options });
 const words = () => page.locator("#target .word");
-// Longer than the page waits for the next key.
+// Longer than the page waits for the next keystroke.
 const translated = async () => { await page.waitForTimeout(400); await words().first().waitFor(); await page.waitForFunction(() => document.querySelector("#busy").textContent === ""); };
 
 await page.goto(address);
@@ -41,16 +41,16 @@ await page.waitForFunction(() => !document.querySelector("[data-menu=to] .menu-b
 check(await page.evaluate(() => document.activeElement.id === "source"), "the text field has the focus at the start");
 await shot("1-open");
 
-// Typing, with the source language found out.
+// Typing, with the source language identified.
 await page.keyboard.type(text, { delay: 5 });
 await translated();
 check((await words().count()) >= 2, "the translation has words");
 check((await page.locator("#source-words .word").count()) >= 4, "the source has words");
 check((await page.locator("#legend span").count()) >= 1, "there is a legend");
-check(/\bk\d\b/.test(await words().first().getAttribute("class")), "words are coloured");
+check(/\bk\d\b/.test(await words().first().getAttribute("class")), "words are colored");
 await shot("2-translated");
 
-// Typing on cancels the request before.
+// Further typing cancels the pending request.
 let cancelled = 0;
 page.on("requestfailed", () => { cancelled += 1; });
 await page.route("**/v1/route", async (route) => { await new Promise((done) => setTimeout(done, 600)); await route.continue().catch(() => {}); });
@@ -62,22 +62,22 @@ await page.unroute("**/v1/route", { behavior: "ignoreErrors" });
 await translated();
 check(cancelled >= 1, "a request that is out of date is cancelled");
 
-// The way of a word, by the mouse and by the keyboard.
+// A word's path, by mouse and by keyboard.
 await words().first().click();
 const details = page.locator("#details");
 await details.waitFor();
 const told = await details.innerText();
-check(/stratum 1 → expert \d+/.test(told) && /%/.test(told), `the way of a word names strata, experts and probabilities: ${told}`);
+check(/stratum 1 → expert \d+/.test(told) && /%/.test(told), `a word's path names strata, experts and probabilities: ${told}`);
 check((await words().first().getAttribute("aria-pressed")) === "true", "the chosen word says so");
 await shot("3-word");
 await page.locator("#source-words .word").nth(1).focus();
 await page.keyboard.press("Enter");
 check((await details.innerText()).includes("in the encoder"), "a source word is chosen by the keyboard");
 await page.locator("[value=experts]").check();
-check((await page.locator("#legend").innerText()).includes("experts"), "words can be coloured by experts");
+check((await page.locator("#legend").innerText()).includes("experts"), "words can be colored by experts");
 await page.locator("[value=strata]").check();
 
-// The language menu, by the keyboard alone.
+// The language menu, by keyboard alone.
 await page.locator("[data-menu=to] .menu-button").focus();
 await page.keyboard.press("Enter");
 const options = page.locator("#to-list li");
@@ -114,19 +114,19 @@ const wide = await page.evaluate(() => [...document.querySelectorAll("body *")].
 check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `nothing is wider than a phone: ${wide}`);
 await page.setViewportSize({ width: 1280, height: 900 });
 
-// What a screen reader is told: every control has a name.
+// For screen readers: every control has a name.
 const nameless = await page.evaluate(() => [...document.querySelectorAll("button, input, textarea, select, a")]
   .filter((e) => !e.closest("[hidden]") && !(e.ariaLabel || e.textContent.trim() || (e.labels && e.labels.length) || e.title))
   .map((e) => e.outerHTML));
 check(nameless.length === 0, `controls without a name: ${nameless}`);
 
-// What the server says about a text that is too long.
+// The server's message about a text that is too long.
 await page.locator("#source").fill("word ".repeat(1200));
 await page.waitForFunction(() => document.querySelector("#note.bad")?.textContent.includes("characters"));
 check((await page.locator("#note").innerText()).includes("characters"), "a text that is too long is explained");
 check(faults.filter((fault) => !/status of 4(00|13)/.test(fault)).length === 0, `faults in the console: ${faults.join("; ")}`);
 
-// A language from right to left, by a server's answers made up for it.
+// A right-to-left language, with made-up answers of a server.
 const rtl = await context.newPage();
 const word = (text, at) => ({ text, tokens: [at, at + 1], strata: 1 });
 const token = (piece) => ({ piece, blocks: [{ layer: 1, visits: [{ stratum: 0, experts: [0, 1], probabilities: [0.6, 0.3] }] }] });
@@ -146,7 +146,7 @@ await rtl.locator("#target .word").first().waitFor();
 check((await rtl.locator("#target").evaluate((e) => getComputedStyle(e).direction)) === "rtl", "Arabic runs from right to left");
 await rtl.screenshot({ path: path.join(shots, "7-rtl.png") });
 
-// The same with a model that translates into one, where the server has it.
+// The same with a real model that translates into one, if the server has any.
 const fromServer = await (await context.request.get(`${address}/languages`)).json();
 const target = fromServer.flatMap((language) => language.targets).find((tag) => ["ar", "fa", "he", "ur"].includes(tag));
 if (target) {

@@ -1,13 +1,13 @@
-//! The part of DeepL's API that its clients need for text.
+//! The part of DeepL's API that its clients need to translate text.
 
 use axum::Json;
 use serde_json::{Value, json};
 
-use crate::app::Call;
-use crate::document::Format;
+use crate::api::call::Call;
+use crate::api::work::{self, Ask, Translated};
+use crate::documents::{HTML, TEXT};
+use crate::engine::name_of;
 use crate::error::{Answer, ApiError};
-use crate::models::name_of;
-use crate::work::{self, Ask};
 
 /// A tag as DeepL writes it.
 pub fn upper(tag: &str) -> String {
@@ -19,17 +19,23 @@ pub async fn translate(call: Call) -> Answer<Json<Value>> {
     let params = &call.params;
     let (texts, _) = params.texts("text")?;
     let format = match params.text("tag_handling")? {
-        None => Format::Text,
-        Some("html" | "xml") => Format::Html,
+        None => &TEXT,
+        Some("html" | "xml") => &HTML,
         Some(_) => return Err(ApiError::invalid("tag_handling must be html or xml")),
     };
     let said = params.text("source_lang")?;
-    let source = said.map(|said| work::language(&call, said).map(str::to_string)).transpose()?;
-    let target = work::language(&call, params.required("target_lang")?)?.to_string();
+    let source = said.map(|said| call.language(said).map(str::to_string)).transpose()?;
+    let target = call.language(params.required("target_lang")?)?.to_string();
     let characters: Vec<usize> = texts.iter().map(|text| text.chars().count()).collect();
     let ask = Ask { texts, source, target, model: None, format, alternatives: 0 };
     let found = work::translate(&call, ask).await?;
-    let translation = |(found, characters): (work::Translated, usize)| json!({ "detected_source_language": upper(&found.source), "text": found.text, "billed_characters": characters });
+    let translation = |(found, characters): (Translated, usize)| {
+        json!({
+            "detected_source_language": upper(&found.source),
+            "text": found.text,
+            "billed_characters": characters,
+        })
+    };
     let translations: Vec<Value> = found.into_iter().zip(characters).map(translation).collect();
     Ok(Json(json!({ "translations": translations })))
 }
@@ -52,7 +58,7 @@ pub async fn languages(call: Call) -> Answer<Json<Value>> {
     Ok(Json(tags.into_iter().map(language).collect()))
 }
 
-/// `GET /v2/usage`: since the server's start, of the client's key. There is no limit but the rate.
+/// `GET /v2/usage`: characters since the server's start, by the client's key. Only requests per minute are limited.
 pub async fn usage(call: Call) -> Answer<Json<Value>> {
     let count = match (&call.app.settings.keys, &call.client) {
         (Some(keys), Some(client)) => keys.characters(client),

@@ -1,4 +1,4 @@
-//! Translated files that wait for their clients, in memory: a while, and only so many.
+//! Translated files that wait for their clients, in memory, for a limited time and up to a limited size.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 
+use crate::lock::lock;
+
 /// How long a file waits.
 const KEPT: Duration = Duration::from_secs(600);
-/// Bytes of all files that wait; beyond them the oldest go.
+/// Bytes of all files together; beyond that the oldest go.
 const MOST_BYTES: usize = 64 << 20;
 
 /// Files by name. Names cannot be guessed.
@@ -25,15 +27,15 @@ struct Waiting {
 }
 
 impl Downloads {
-    /// Keeps a file whose name ends in `suffix`, and gives its name.
+    /// Keeps a file and returns its name, which ends in `suffix`.
     ///
     /// # Errors
-    /// A system that gives no random numbers.
+    /// A system without random numbers.
     pub fn keep(&self, suffix: &str, content: Vec<u8>) -> Result<String, String> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|e| e.to_string())?;
         let name: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + suffix;
-        let mut files = self.files.lock().map_err(|e| e.to_string())?;
+        let mut files = lock(&self.files);
         let now = Instant::now();
         files.push_back(Waiting { name: name.clone(), content: content.into(), since: now });
         files.retain(|file| now.duration_since(file.since) < KEPT);
@@ -43,9 +45,9 @@ impl Downloads {
         Ok(name)
     }
 
-    /// A file that is still there.
+    /// A file, if it is still there.
     pub fn get(&self, name: &str) -> Option<Bytes> {
-        let files = self.files.lock().ok()?;
+        let files = lock(&self.files);
         let fits = |file: &&Waiting| file.name == name && file.since.elapsed() < KEPT;
         files.iter().find(fits).map(|file| file.content.clone())
     }

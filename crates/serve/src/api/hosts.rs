@@ -1,5 +1,5 @@
-//! By which names the server may be called. A page of any site can have its name resolve to 127.0.0.1 and then call a server on
-//! its reader's machine as if it were its own (DNS rebinding); what it cannot do is to call it by another name.
+//! By which host names the server may be called. A web site can make its own name resolve to 127.0.0.1, and its page
+//! then call a server on the reader's machine as if it were the site's (DNS rebinding); but only by the site's name.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use axum::response::{IntoResponse, Response};
 
 use crate::error::ApiError;
 
-/// The names that are taken.
+/// The names that are allowed.
 #[derive(Debug)]
 pub struct Hosts {
-    /// Lower case; none takes every name.
+    /// In lower case; `None` allows every name.
     names: Option<Vec<String>>,
 }
 
 impl Hosts {
-    /// The names of a server that listens on loopback, or can be reached from elsewhere. Then nobody knows by which names, so
-    /// that all are taken unless `more` has some.
+    /// The names of a server. On `loopback` these are the machine's own and `more`. Elsewhere the server cannot know
+    /// its names, so all are allowed unless `more` has some.
     pub fn new(loopback: bool, more: &[String]) -> Self {
         let every = more.iter().any(|name| name == "*") || (!loopback && more.is_empty());
         let names = more.iter().map(|name| bare(name).to_ascii_lowercase()).collect();
         Self { names: (!every).then_some(names) }
     }
 
-    /// Whether a `Host` header's value names this server: what is configured, `localhost`, or a loopback address.
+    /// Whether a `Host` header's value names this server: a configured name, `localhost`, or a loopback address.
     fn takes(&self, said: &str) -> bool {
         let Some(names) = &self.names else { return true };
         let name = bare(said).trim_end_matches('.').to_ascii_lowercase();
@@ -35,14 +35,14 @@ impl Hosts {
         is_local || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()) || names.contains(&name)
     }
 
-    /// Turns away requests for other names, before anything else is done with them.
+    /// Turns away requests for other names, before anything else happens to them.
     pub async fn check(State(hosts): State<Arc<Self>>, request: Request, next: Next) -> Response {
         let mut said = request.headers().get_all(header::HOST).iter();
         let (first, second) = (said.next(), said.next());
         if second.is_some() || (first.is_none() && request.version() >= Version::HTTP_11) {
             return ApiError::invalid("a request names one Host").into_response();
         }
-        // An address in the request's first line stands above the header.
+        // The request line may hold a host too; both must be allowed.
         let whole = request.uri().authority().map(|authority| authority.as_str());
         let header = first.map(|value| value.to_str().unwrap_or(""));
         if whole.into_iter().chain(header).all(|name| hosts.takes(name)) {

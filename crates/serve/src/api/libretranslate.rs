@@ -6,23 +6,24 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
-use crate::app::{App, Call};
-use crate::document::{File, Format};
+use crate::api::app::App;
+use crate::api::call::Call;
+use crate::api::work::{self, Ask, Translated};
+use crate::documents::{HTML, TEXT, extensions};
+use crate::engine::name_of;
 use crate::error::{Answer, ApiError};
-use crate::models::name_of;
-use crate::work::{self, Ask, Translated};
 
 /// `POST /translate`
 pub async fn translate(call: Call) -> Answer<Json<Value>> {
     let params = &call.params;
     let (texts, several) = params.texts("q")?;
     let format = match params.text("format")?.unwrap_or("text") {
-        "text" => Format::Text,
-        "html" => Format::Html,
+        "text" => &TEXT,
+        "html" => &HTML,
         _ => return Err(ApiError::invalid("format must be text or html")),
     };
-    let source = work::source_language(&call, params.required("source")?)?;
-    let target = work::language(&call, params.required("target")?)?.to_string();
+    let source = call.source_language(params.required("source")?)?;
+    let target = call.language(params.required("target")?)?.to_string();
     let alternatives = params.number("alternatives")?.unwrap_or(0);
     let model = params.text("model")?.map(str::to_string);
     let detect = source.is_none();
@@ -44,7 +45,7 @@ pub async fn translate(call: Call) -> Answer<Json<Value>> {
     Ok(Json(Value::Object(answer)))
 }
 
-/// A language that was found out; confidence in per cent.
+/// A language that was identified; the answer has its confidence in percent.
 fn detected(tag: &str, confidence: f64) -> Value {
     json!({ "language": tag, "confidence": (confidence * 1000.0).round() / 10.0 })
 }
@@ -92,7 +93,7 @@ pub async fn frontend_settings(State(app): State<Arc<App>>) -> Json<Value> {
             "target": { "code": target, "name": name_of(&target) },
         },
         "suggestions": false,
-        "supportedFilesFormat": File::EXTENSIONS,
+        "supportedFilesFormat": extensions().collect::<Vec<_>>(),
     }))
 }
 

@@ -1,4 +1,4 @@
-//! The web page and the description of the API: files of this crate, built into the program.
+//! The web page and the API's description, which are files in `page/`, built into the program.
 
 use std::sync::Arc;
 
@@ -8,10 +8,11 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::api::app::App;
+use crate::api::deepl::upper;
 use crate::error::{Answer, ApiError};
 
-/// The page may run and load what comes from this server as a file of its own, and nothing else; nobody may frame it.
+/// The page may run and load files of this server, and nothing else; no other page may frame it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -26,28 +27,28 @@ fn file(kind: &'static str, content: &'static str) -> Response {
 
 /// `GET /`
 pub async fn html() -> Response {
-    file("text/html; charset=utf-8", include_str!("../page/page.html"))
+    file("text/html; charset=utf-8", include_str!("../../page/page.html"))
 }
 
 /// `GET /page.css`
 pub async fn css() -> Response {
-    file("text/css; charset=utf-8", include_str!("../page/page.css"))
+    file("text/css; charset=utf-8", include_str!("../../page/page.css"))
 }
 
 /// `GET /page.js`
 pub async fn script() -> Response {
-    file("text/javascript; charset=utf-8", include_str!("../page/page.js"))
+    file("text/javascript; charset=utf-8", include_str!("../../page/page.js"))
 }
 
-/// `GET /spec`: the description of the API, with the languages of the models.
+/// `GET /spec`: the API's description (OpenAPI), with the languages of the models.
 pub async fn spec(State(app): State<Arc<App>>) -> Answer<Json<Value>> {
     describe(app.models.tags()).map(Json).map_err(|_| ApiError::internal("the description of the API is damaged"))
 }
 
 fn describe(tags: &[String]) -> Result<Value, serde_json::Error> {
-    let mut spec: Value = serde_json::from_str(include_str!("../page/openapi.json"))?;
+    let mut spec: Value = serde_json::from_str(include_str!("../../page/openapi.json"))?;
     let auto = ["auto".to_string()];
-    let upper: Vec<String> = tags.iter().map(|tag| crate::deepl::upper(tag)).collect();
+    let upper: Vec<String> = tags.iter().map(|tag| upper(tag)).collect();
     let schemas = &mut spec["components"]["schemas"];
     schemas["Language"]["enum"] = json!(tags);
     schemas["Source"]["enum"] = auto.iter().chain(tags).cloned().collect();

@@ -1,4 +1,4 @@
-//! What a client says, in whatever form: JSON, a form, a form with files, or the address's query.
+//! A request's parameters, in whatever form: JSON, a form, a form with files, or the query string.
 
 use std::time::Duration;
 
@@ -30,10 +30,10 @@ pub struct Params {
 }
 
 impl Params {
-    /// Reads a request of at most `most` bytes, which may take `time`.
+    /// Reads a request whose body has at most `most` bytes and arrives within `time`.
     ///
     /// # Errors
-    /// 400 for a body that is none of the forms, 408 for one that does not come, 413 for one that is too large.
+    /// 400 for a body in no known form, 408 for one that is late, 413 for one that is too large.
     pub async fn read(request: Request, most: usize, time: Duration) -> Answer<Self> {
         tokio::time::timeout(time, Self::read_all(request, most))
             .await
@@ -52,7 +52,8 @@ impl Params {
         let too_large = || ApiError::too_large(format!("the body is larger than {most} bytes"));
         let length = header(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
         if length.is_some_and(|length| length > most as u64) {
-            // Who asks first is told first, and so is who announces more than would be taken.
+            // A client that waits for `100 Continue` gets the answer at once, and so does one that announces too much
+            // even to discard.
             let little = length.is_some_and(|length| length <= DISCARDED as u64);
             if little && header(EXPECT).is_none() {
                 discard(request.into_body()).await;
@@ -78,7 +79,7 @@ impl Params {
             _ if body.is_empty() => {}
             "application/json" => {
                 let value: Value = serde_json::from_slice(&body)
-                    // The message would repeat nothing of the text but its place.
+                    // The place only: serde's own message may quote the text.
                     .map_err(|e| {
                         ApiError::invalid(format!("the body is no JSON: line {} column {}", e.line(), e.column()))
                     })?;
@@ -96,7 +97,7 @@ impl Params {
         Ok(params)
     }
 
-    /// A name that comes several times has an array.
+    /// A name that occurs several times becomes an array.
     fn add_form(&mut self, form: &[u8]) {
         for (name, value) in form_urlencoded::parse(form) {
             self.add(&name, Value::String(value.into_owned()));
@@ -145,7 +146,7 @@ impl Params {
     /// A text; none if it is missing or empty.
     ///
     /// # Errors
-    /// 400 for a value that is no text, or for several.
+    /// 400 for a value that is not a text, or for several.
     pub fn text(&self, name: &str) -> Answer<Option<&str>> {
         match self.values.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -154,10 +155,10 @@ impl Params {
         }
     }
 
-    /// A text that must be there.
+    /// A required text.
     ///
     /// # Errors
-    /// 400 without it, as LibreTranslate says it.
+    /// 400 without it, in LibreTranslate's words.
     pub fn required(&self, name: &str) -> Answer<&str> {
         self.text(name)?.ok_or_else(|| ApiError::invalid(format!("Invalid request: missing {name} parameter")))
     }
@@ -165,7 +166,7 @@ impl Params {
     /// One text or several, and whether they came as an array.
     ///
     /// # Errors
-    /// 400 without any, and for values that are no texts.
+    /// 400 without any, and for values that are not texts.
     pub fn texts(&self, name: &str) -> Answer<(Vec<String>, bool)> {
         let text = |value: &Value| match value {
             Value::String(text) => Ok(text.clone()),
@@ -178,10 +179,10 @@ impl Params {
         }
     }
 
-    /// A number that is not below 0; forms have it as text.
+    /// A whole number, 0 or more; forms have it as text.
     ///
     /// # Errors
-    /// 400 for something else.
+    /// 400 for anything else.
     pub fn number(&self, name: &str) -> Answer<Option<usize>> {
         let number = match self.values.get(name) {
             None | Some(Value::Null) => return Ok(None),
@@ -194,10 +195,10 @@ impl Params {
         number.map(Some).ok_or_else(|| ApiError::invalid(format!("{name} must be a whole number, 0 or more")))
     }
 
-    /// Whether something is asked for: `true`, `1`, or the same as text.
+    /// A flag: `true` or `1`, also as text; `false` if it is missing.
     ///
     /// # Errors
-    /// 400 for something else than true or false.
+    /// 400 for anything but true or false.
     pub fn flag(&self, name: &str) -> Answer<bool> {
         match self.values.get(name) {
             None | Some(Value::Null | Value::Bool(false)) => Ok(false),
@@ -209,23 +210,23 @@ impl Params {
         }
     }
 
-    /// The client's key, in whatever place.
+    /// The client's key, wherever it is.
     ///
     /// # Errors
-    /// 400 for one that is no text.
+    /// 400 for one that is not a text.
     pub fn key(&self) -> Answer<Option<&str>> {
         let said = self.text("api_key")?.or(self.text("auth_key")?);
         Ok(self.authorization.as_deref().or(said))
     }
 }
 
-/// Bytes of a body that is too large which are taken all the same.
+/// Bytes of a body that is too large which are read all the same.
 const DISCARDED: usize = 16 << 20;
 /// How long that may take.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
-/// Takes the rest of a body that is too large, up to a bound, and throws it away. A connection that is closed with bytes on their
-/// way to it is reset, and most clients send all before they read: they would not see why they were refused.
+/// Reads the rest of a body that is too large, up to a limit, and discards it. Closing a connection with unread bytes
+/// resets it, and most clients send everything before they read: they would never see why they were refused.
 async fn discard(mut body: Body) {
     let mut left = DISCARDED;
     let all = async {
@@ -236,7 +237,7 @@ async fn discard(mut body: Body) {
             }
         }
     };
-    // Who does not get it across in that time is told all the same.
+    // A client that is too slow gets the answer all the same.
     let _ = tokio::time::timeout(DISCARD_TIME, all).await;
 }
 

@@ -1,4 +1,4 @@
-//! `POST /v1/route`: a text's translation with the way of every token through the expert blocks.
+//! `POST /v1/route`: a text's translation, with every token's path through the expert blocks.
 //!
 //! Layers, strata and experts are counted from 0, as in the names of weights.
 
@@ -11,13 +11,13 @@ use strata_recipe::ModelConfig;
 use strata_translate::{Part, Target, Trace, TracedToken, Wanted};
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::app::Call;
-use crate::document::{Document, TextDocument, chosen};
+use crate::api::call::Call;
+use crate::api::work::within;
+use crate::documents::{Parts, TEXT, chosen};
+use crate::engine::blocking;
 use crate::error::{Answer, ApiError};
-use crate::models::blocking;
-use crate::work;
 
-/// Characters that are routed at once: answers are hundreds of times as long.
+/// Characters that are routed at once; the answer is hundreds of times as long.
 const MOST_CHARACTERS: usize = 5000;
 
 /// `POST /v1/route`
@@ -30,12 +30,12 @@ pub async fn route(call: Call) -> Answer<Json<Value>> {
     if characters > most {
         return Err(ApiError::too_large(format!("{characters} characters; at most {most} are routed at once")));
     }
-    work::count(&call, characters);
+    call.count(characters);
     let (scores, alignments) = (params.flag("scores")?, params.flag("alignments")?);
     let deadline = Instant::now() + limits.time;
-    work::within(limits.time, async {
-        let target = work::language(&call, params.required("target")?)?.to_string();
-        let source = work::source_language(&call, params.text("source")?.unwrap_or("auto"))?;
+    within(limits.time, async {
+        let target = call.language(params.required("target")?)?.to_string();
+        let source = call.source_language(params.text("source")?.unwrap_or("auto"))?;
         let source = match source {
             Some(source) => source,
             None => call.app.models.identify_source(&text, &target).map_or(target.clone(), |(tag, _)| tag),
@@ -45,9 +45,12 @@ pub async fn route(call: Call) -> Answer<Json<Value>> {
         let (direction, name) = (format!("{source}-{target}"), served.name().to_string());
         call.tell(|told| (told.direction, told.model) = (direction, name));
         let translator = loaded.translator().clone();
-        let cut = move |line: &str| translator.parts(line);
-        let document = blocking(move || TextDocument::new(&text, &cut)).await?;
-        let sentences = document.parts().len();
+        let split = move || {
+            let document = TEXT.open(text.into_bytes())?.read()?;
+            Ok::<_, ApiError>(Parts::new(document, &|line| translator.parts(line)))
+        };
+        let document = blocking(split).await??;
+        let sentences = document.texts().len();
         call.tell(|told| told.sentences = Some(sentences));
         if sentences > limits.sentences {
             return Err(ApiError::too_large(format!(
@@ -57,25 +60,26 @@ pub async fn route(call: Call) -> Answer<Json<Value>> {
         }
         let wanted = Wanted { beam: call.app.settings.beam, nbest: 1, alignment: alignments, routing: true };
         let time = deadline.saturating_duration_since(Instant::now());
-        let parts = loaded.translate(document.parts().to_vec(), &target, wanted, time).await?;
+        let parts = loaded.translate(document.texts().to_vec(), &target, wanted, time).await?;
         let config = loaded.translator().config().clone();
         let name = served.name().to_string();
         let answer = blocking(move || {
             let described: Vec<Value> = parts.iter().map(|part| sentence(part, scores, alignments)).collect();
-            json!({
+            let translated = document.render_text(&parts, 0)?;
+            Ok(json!({
                 "model": model(&name, &config),
                 "source": source,
                 "target": target,
-                "translatedText": document.render(&parts, 0),
+                "translatedText": translated,
                 "sentences": described,
-            })
+            }))
         });
-        answer.await.map(Json)
+        answer.await?.map(Json)
     })
     .await
 }
 
-/// What there is to visit.
+/// The model's expert blocks.
 fn model(name: &str, config: &ModelConfig) -> Value {
     let layers = |count: usize| (0..count).filter(|layer| config.is_expert_layer(*layer)).collect::<Vec<_>>();
     json!({
@@ -90,7 +94,7 @@ fn model(name: &str, config: &ModelConfig) -> Value {
 
 fn sentence(part: &Part, scores: bool, alignments: bool) -> Value {
     let Some(target) = part.targets.first() else {
-        // A part that the model does not see.
+        // A part in which the model sees nothing.
         return json!({ "source": { "text": chosen(part, 0), "tokens": [], "words": [] },
                        "target": { "text": chosen(part, 0), "tokens": [], "words": [] } });
     };
@@ -140,19 +144,19 @@ fn side(trace: &Trace, scores: bool) -> Value {
     json!({ "text": trace.text, "tokens": tokens, "words": words })
 }
 
-/// A word, a punctuation mark or a space, and the tokens that it is made of.
+/// A word, a punctuation mark or a space, and the tokens that make it up.
 struct Word<'a> {
     text: &'a str,
     tokens: std::ops::Range<usize>,
 }
 
-/// Unicode's words of a text, space included: their texts together are the text.
+/// A text's words by Unicode's rules, space included: joined they are the text.
 fn words(trace: &Trace) -> Vec<Word<'_>> {
     let mut words = Vec::new();
     for (start, text) in trace.text.split_word_bound_indices() {
         let end = start + text.len();
         let touches = |token: &TracedToken| {
-            // The space in front of a token's word is no part of that word.
+            // A token's leading space does not belong to its word.
             let inner = trace.text.get(token.range.clone()).unwrap_or("");
             let from = token.range.start + inner.len() - inner.trim_start().len();
             from < end && start < token.range.end
@@ -166,7 +170,7 @@ fn words(trace: &Trace) -> Vec<Word<'_>> {
     words
 }
 
-/// Pairs of a source word and a target word, by their places among the words, ascending: what each target word attends to most.
+/// For each target word the source word that it attends to most, as pairs of their places (source, target), ascending.
 fn aligned(source: &Trace, target: &Target) -> BTreeSet<(usize, usize)> {
     let sources = words(source);
     let mut pairs = BTreeSet::new();

@@ -1,28 +1,27 @@
-//! A translation from what was asked to text: languages, limits, cutting, the engine, putting together.
+//! A translation from what is asked for to text: limits, languages, models, sentences, and together again.
 
 use std::time::{Duration, Instant};
 
 use strata_translate::{Part, Wanted};
 
-use crate::app::Call;
-use crate::document::{Document, File, Format};
+use crate::api::call::Call;
+use crate::documents::{Format, Parts, worded};
+use crate::engine::{Loaded, blocking};
 use crate::error::{Answer, ApiError};
-use crate::models::{Loaded, blocking};
-use crate::params::Upload;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Ask {
     /// The texts.
     pub texts: Vec<String>,
-    /// The language of all of them; none is found out.
+    /// The language of all of them; none to identify the language of each.
     pub source: Option<String>,
     /// The language to translate into.
     pub target: String,
-    /// The model; none is the first that has the direction.
+    /// The model; none for the first that has the direction.
     pub model: Option<String>,
     /// How the texts are written.
-    pub format: Format,
+    pub format: &'static Format,
     /// Translations besides the best.
     pub alternatives: usize,
 }
@@ -36,30 +35,8 @@ pub struct Translated {
     pub alternatives: Vec<String>,
     /// The language it is from.
     pub source: String,
-    /// How sure that is, from 0 to 1; where it was found out.
+    /// How sure that is, from 0 to 1, where it was identified.
     pub confidence: Option<f64>,
-}
-
-/// The language that a client names: its tag among the models'.
-///
-/// # Errors
-/// 400 with the tags there are.
-pub fn language<'a>(call: &'a Call, said: &str) -> Answer<&'a str> {
-    call.app.models.tag(said).ok_or_else(|| {
-        let known = call.app.models.tags().join(", ");
-        // What a client says here may be anything, so it is not repeated unless it looks like a tag.
-        let fits = said.len() <= 20 && said.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-        let shown = if fits { said } else { "this" };
-        ApiError::invalid(format!("{shown} is not supported; languages: {known}"))
-    })
-}
-
-/// The language that a client names as the source; none for `auto`.
-///
-/// # Errors
-/// As [`language`].
-pub fn source_language(call: &Call, said: &str) -> Answer<Option<String>> {
-    if said.eq_ignore_ascii_case("auto") { Ok(None) } else { language(call, said).map(|tag| Some(tag.to_string())) }
 }
 
 /// Translates texts within the limits of a request.
@@ -69,9 +46,7 @@ pub fn source_language(call: &Call, said: &str) -> Answer<Option<String>> {
 pub async fn translate(call: &Call, ask: Ask) -> Answer<Vec<Translated>> {
     let limits = &call.app.settings.request;
     check(call, &ask)?;
-    let deadline = Instant::now() + limits.time;
-    let most = limits.sentences;
-    within(limits.time, translate_until(call, ask, deadline, most)).await
+    within(limits.time, translate_until(call, ask, Instant::now() + limits.time)).await
 }
 
 /// Runs `work` for at most `time`.
@@ -85,7 +60,7 @@ pub async fn within<T>(time: Duration, work: impl Future<Output = Answer<T>>) ->
     tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// Counts what is asked for, and refuses what is too much.
+/// Refuses what is too much, and counts the rest.
 fn check(call: &Call, ask: &Ask) -> Answer<()> {
     let limits = &call.app.settings.request;
     let characters: usize = ask.texts.iter().map(|text| text.chars().count()).sum();
@@ -104,164 +79,129 @@ fn check(call: &Call, ask: &Ask) -> Answer<()> {
         let text = format!("{} alternatives; at most {} are given", ask.alternatives, limits.alternatives);
         return Err(ApiError::invalid(text));
     }
-    count(call, characters);
+    call.count(characters);
     Ok(())
 }
 
-/// Counts characters that are let in.
-pub fn count(call: &Call, characters: usize) {
-    call.app.metrics.took(characters);
-    call.tell(|told| told.characters = Some(characters));
-    if let (Some(keys), Some(client)) = (&call.app.settings.keys, &call.client) {
-        keys.count(client, characters);
-    }
-}
-
-/// A text with its source language and model; without a model it stays as it is.
+/// A text with its source language and model. Without a model it stays as it is.
 struct Placed {
     text: String,
     source: String,
     confidence: Option<f64>,
-    loaded: Option<(String, Loaded)>,
+    model: Option<(String, Loaded)>,
 }
 
-async fn translate_until(call: &Call, ask: Ask, deadline: Instant, most: usize) -> Answer<Vec<Translated>> {
+impl Placed {
+    fn model_name(&self) -> Option<&str> {
+        self.model.as_ref().map(|(name, _)| name.as_str())
+    }
+}
+
+async fn translate_until(call: &Call, ask: Ask, deadline: Instant) -> Answer<Vec<Translated>> {
     let Ask { texts, source, target, model, format, alternatives } = ask;
     let mut placed = Vec::with_capacity(texts.len());
     for text in texts {
-        let (source, confidence) = match &source {
-            Some(source) => (source.clone(), None),
-            None => found_out(call, &text, &target)?,
-        };
-        let loaded = if source == target {
-            None
-        } else {
-            let served = call.app.models.choose(model.as_deref(), &source, &target)?;
-            Some((served.name().to_string(), call.app.models.get(&served).await?))
-        };
-        placed.push(Placed { text, source, confidence, loaded });
+        placed.push(place(call, text, source.as_deref(), &target, model.as_deref()).await?);
     }
     if let Some(first) = placed.first() {
-        let name = first.loaded.as_ref().map_or(String::new(), |(name, _)| name.clone());
+        let name = first.model_name().unwrap_or("").to_string();
         call.tell(|told| (told.direction, told.model) = (format!("{}-{target}", first.source), name));
     }
-    let documents = read(&placed, format).await?;
-    let sentences: usize = documents.iter().flatten().map(|document| document.parts().len()).sum();
+    let documents = split(&placed, format).await?;
+    let sentences: usize = documents.iter().flatten().map(|parts| parts.texts().len()).sum();
     call.tell(|told| told.sentences = Some(sentences));
+    let most = call.app.settings.request.sentences;
     if sentences > most {
         return Err(ApiError::too_large(format!("{sentences} sentences; at most {most} are taken at once")));
     }
-    let aligned = documents.iter().flatten().any(|document| document.aligned());
+    let alignment = documents.iter().flatten().any(Parts::aligned);
     let nbest = alternatives + 1;
-    let wanted = Wanted { beam: call.app.settings.beam.max(nbest), nbest, alignment: aligned, routing: false };
-    // All parts for a model go in one piece, so that they are let in or turned away together.
+    let wanted = Wanted { beam: call.app.settings.beam.max(nbest), nbest, alignment, routing: false };
+    let translations = translate_parts(&placed, &documents, &target, wanted, deadline).await?;
+    let results = placed.into_iter().zip(documents).zip(translations);
+    results.map(|((placed, document), parts)| put_together(placed, document, &parts, alternatives)).collect()
+}
+
+/// Finds a text's language, if it is not given, and its model, loaded.
+async fn place(call: &Call, text: String, source: Option<&str>, target: &str, model: Option<&str>) -> Answer<Placed> {
+    let (source, confidence) = match source {
+        Some(source) => (source.to_string(), None),
+        None => identified(call, &text, target).map(|(source, confidence)| (source, Some(confidence)))?,
+    };
+    if source == target {
+        return Ok(Placed { text, source, confidence, model: None });
+    }
+    let served = call.app.models.choose(model, &source, target)?;
+    let model = Some((served.name().to_string(), call.app.models.get(&served).await?));
+    Ok(Placed { text, source, confidence, model })
+}
+
+/// The language of a text to translate into `target`, and how sure that is, from 0 to 1.
+///
+/// # Errors
+/// 400 if nothing is translated into `target`.
+pub fn identified(call: &Call, text: &str, target: &str) -> Answer<(String, f64)> {
+    call.app.models.identify_source(text, target).ok_or_else(|| {
+        ApiError::invalid(format!("{target} is not available as a target language; nothing is translated into it"))
+    })
+}
+
+/// Splits the texts that have a model.
+async fn split(placed: &[Placed], format: &'static Format) -> Answer<Vec<Option<Parts>>> {
+    let of = |placed: &Placed| (placed.text.clone(), placed.model.as_ref().map(|(_, loaded)| loaded.clone()));
+    let texts: Vec<(String, Option<Loaded>)> = placed.iter().map(of).collect();
+    let split = move |(text, loaded): (String, Option<Loaded>)| {
+        let Some(loaded) = loaded else { return Ok(None) };
+        let document = format.open(text.into_bytes())?.read()?;
+        Ok(Some(Parts::new(document, &|line| worded(loaded.translator(), line))))
+    };
+    blocking(move || texts.into_iter().map(split).collect()).await?
+}
+
+/// The translations of each document's parts. All parts for one model go to it at once, so that they are admitted or
+/// turned away together.
+async fn translate_parts(
+    placed: &[Placed],
+    documents: &[Option<Parts>],
+    target: &str,
+    wanted: Wanted,
+    deadline: Instant,
+) -> Answer<Vec<Vec<Part>>> {
     let mut translations: Vec<Vec<Part>> = placed.iter().map(|_| Vec::new()).collect();
     let mut left: Vec<usize> = (0..placed.len()).collect();
-    while let Some(name) = left.first().map(|i| placed[*i].loaded.as_ref().map(|(name, _)| name.clone())) {
-        let of_this = |i: &usize| placed[*i].loaded.as_ref().map(|(name, _)| name) == name.as_ref();
-        let (these, others): (Vec<usize>, Vec<usize>) = left.into_iter().partition(of_this);
+    while let Some(first) = left.first().map(|i| &placed[*i]) {
+        let (these, others): (Vec<usize>, _) =
+            left.into_iter().partition(|i| placed[*i].model_name() == first.model_name());
         left = others;
-        let Some((_, loaded)) = these.first().and_then(|i| placed[*i].loaded.as_ref()) else { continue };
-        let parts_of = |i: usize| documents[i].as_ref().map_or(&[][..], |document| document.parts());
+        let Some((_, loaded)) = &first.model else { continue };
+        let parts_of = |i: usize| documents[i].as_ref().map_or(&[][..], Parts::texts);
         let parts: Vec<String> = these.iter().flat_map(|i| parts_of(*i)).cloned().collect();
         let time = deadline.saturating_duration_since(Instant::now());
-        let mut found = loaded.translate(parts, &target, wanted, time).await?.into_iter();
+        let mut found = loaded.translate(parts, target, wanted, time).await?.into_iter();
         for i in these {
             translations[i] = found.by_ref().take(parts_of(i).len()).collect();
         }
     }
-    let results = placed.into_iter().zip(documents).zip(translations);
-    Ok(results
-        .map(|((placed, document), parts)| put_together(placed, document.as_deref(), &parts, alternatives))
-        .collect())
+    Ok(translations)
 }
 
-/// The language of a text.
-fn found_out(call: &Call, text: &str, target: &str) -> Answer<(String, Option<f64>)> {
-    let (source, confidence) = call.app.models.identify_source(text, target).ok_or_else(|| {
-        ApiError::invalid(format!("{target} is not available as a target language; nothing is translated into it"))
-    })?;
-    Ok((source, Some(confidence)))
-}
-
-async fn read(placed: &[Placed], format: Format) -> Answer<Vec<Option<Box<dyn Document>>>> {
-    let texts: Vec<(String, Option<Loaded>)> =
-        placed.iter().map(|p| (p.text.clone(), p.loaded.as_ref().map(|(_, loaded)| loaded.clone()))).collect();
-    blocking(move || {
-        let read = |(text, loaded): (String, Option<Loaded>)| {
-            loaded.map(|loaded| format.read(&text, loaded.translator())).transpose()
-        };
-        texts.into_iter().map(read).collect()
-    })
-    .await?
-}
-
-fn put_together(placed: Placed, document: Option<&dyn Document>, parts: &[Part], alternatives: usize) -> Translated {
+fn put_together(
+    placed: Placed,
+    document: Option<Parts>,
+    translations: &[Part],
+    alternatives: usize,
+) -> Answer<Translated> {
     let Placed { text, source, confidence, .. } = placed;
-    let Some(document) = document else { return Translated { text, source, confidence, alternatives: Vec::new() } };
-    let text = document.render(parts, 0);
+    let Some(document) = document else {
+        return Ok(Translated { text, source, confidence, alternatives: Vec::new() });
+    };
+    let text = document.render_text(translations, 0)?;
     let mut others: Vec<String> = Vec::new();
     for choice in 1..=alternatives {
-        let other = document.render(parts, choice);
+        let other = document.render_text(translations, choice)?;
         if other != text && !others.contains(&other) {
             others.push(other);
         }
     }
-    Translated { text, alternatives: others, source, confidence }
+    Ok(Translated { text, alternatives: others, source, confidence })
 }
-
-/// Translates a file piece by piece, so that it never takes all the room; where there is none it waits.
-///
-/// # Errors
-/// As [`translate`].
-pub async fn translate_file(call: &Call, upload: &Upload, source: Option<String>, target: &str) -> Answer<Vec<u8>> {
-    let limits = &call.app.settings.request;
-    let (name, content) = (upload.name.clone(), upload.content.clone());
-    let (file, text) = blocking(move || {
-        let file = File::open(&name, content.to_vec())?;
-        let text = file.text();
-        Ok::<_, ApiError>((file, text))
-    })
-    .await??;
-    let characters = text.chars().count();
-    if characters > limits.file_characters {
-        let text = format!("a file of {characters} characters; at most {} are taken", limits.file_characters);
-        return Err(ApiError::too_large(text));
-    }
-    count(call, characters);
-    let deadline = Instant::now() + limits.file_time;
-    within(limits.file_time, async {
-        let (source, _) = match source {
-            Some(source) => (source, None),
-            None => found_out(call, &text, target)?,
-        };
-        if source == target {
-            return Ok(upload.content.to_vec());
-        }
-        let served = call.app.models.choose(call.params.text("model")?, &source, target)?;
-        let loaded = call.app.models.get(&served).await?;
-        let name = served.name().to_string();
-        call.tell(|told| (told.direction, told.model) = (format!("{source}-{target}"), name));
-        let translator = loaded.translator().clone();
-        let document = blocking(move || file.cut(&translator)).await??;
-        call.tell(|told| told.sentences = Some(document.parts().len()));
-        let wanted = Wanted { beam: call.app.settings.beam, nbest: 1, alignment: document.aligned(), routing: false };
-        let mut parts = Vec::with_capacity(document.parts().len());
-        while parts.len() < document.parts().len() {
-            let next: Vec<String> = document.parts()[parts.len()..].iter().take(PIECE).cloned().collect();
-            let time = deadline.saturating_duration_since(Instant::now());
-            match loaded.translate(next, target, wanted, time).await {
-                Ok(found) => parts.extend(found),
-                Err(ApiError { retry_after: Some(seconds), .. }) => {
-                    tokio::time::sleep(Duration::from_secs(seconds)).await;
-                }
-                Err(other) => return Err(other),
-            }
-        }
-        blocking(move || document.render_file(&parts)).await?
-    })
-    .await
-}
-
-/// Sentences of a file that are in the engine at a time.
-const PIECE: usize = 64;

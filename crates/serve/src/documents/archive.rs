@@ -1,7 +1,7 @@
-//! Zip archives of which a few members are changed: all others are copied as they are compressed.
+//! Zip archives, of which a few members change and all others are copied in their compressed form.
 //!
-//! What office programs write is read: members that are stored or deflated, without encryption and without the extensions for more
-//! than 4 GB. Nothing is written to disk, so names of members mean nothing but themselves.
+//! Covers what office programs write: stored or deflated members, without encryption and without the extensions beyond
+//! 4 GB. Nothing is unpacked to disk, so a member's name cannot do harm as a path.
 
 use std::io::{Read, Write};
 
@@ -14,27 +14,27 @@ use flate2::write::DeflateEncoder;
 pub struct Archive {
     bytes: Vec<u8>,
     members: Vec<Member>,
-    /// What stands behind the directory.
+    /// The archive's comment, behind the directory.
     comment: Vec<u8>,
 }
 
-/// A member by the archive's directory.
+/// A member, as the archive's directory describes it.
 #[derive(Clone, Debug)]
 struct Member {
-    /// The directory's record, without the name and what is behind it.
+    /// The fixed part of the directory's record.
     record: [u8; RECORD],
     name: Vec<u8>,
     extra: Vec<u8>,
     comment: Vec<u8>,
-    /// Where its compressed bytes are.
+    /// Its compressed bytes in the archive.
     data: std::ops::Range<usize>,
 }
 
-/// Bytes of a directory's record, of a member's own header, and of the end of the directory, without what varies.
+/// Bytes of the fixed parts of a directory record, of a member's own header, and of the end of the directory.
 const RECORD: usize = 46;
 const HEADER: usize = 30;
 const END: usize = 22;
-/// Places in a directory's record.
+/// Offsets in a directory record.
 const FLAGS: usize = 8;
 const METHOD: usize = 10;
 const CRC: usize = 16;
@@ -43,7 +43,7 @@ const SIZE: usize = 24;
 const LENGTHS: usize = 28;
 const OFFSET: usize = 42;
 const DEFLATED: u16 = 8;
-/// The sizes follow the member instead of standing in its header.
+/// Flag: the sizes follow the member instead of being in its header.
 const SIZES_BEHIND: u16 = 1 << 3;
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<usize> {
@@ -60,7 +60,7 @@ fn put(bytes: &mut [u8], at: usize, value: usize) -> Option<()> {
 }
 
 impl Archive {
-    /// Reads an archive's directory; none if there is none that can be read.
+    /// Reads an archive's directory; none if it is missing or damaged.
     pub fn read(bytes: Vec<u8>) -> Option<Self> {
         let first = bytes.len().saturating_sub(END + usize::from(u16::MAX));
         let is_end = |at: &usize| bytes[*at..].starts_with(b"PK\x05\x06") && bytes.len() - at >= END;
@@ -88,7 +88,7 @@ impl Archive {
             members.push(Member { record, name, extra, comment, data });
             at = next;
         }
-        // Members that share their bytes would make a large archive of a small one.
+        // Members that overlap would let a small archive unpack to a large one.
         let total = members.iter().try_fold(0usize, |sum, member| sum.checked_add(member.data.len()))?;
         if total > bytes.len() {
             return None;
@@ -97,13 +97,12 @@ impl Archive {
         Some(Self { bytes, members, comment })
     }
 
-    /// The members' names that are UTF-8, with their numbers.
+    /// The numbers and names of the members whose names are UTF-8.
     pub fn names(&self) -> impl Iterator<Item = (usize, &str)> {
         self.members.iter().enumerate().filter_map(|(i, member)| Some((i, std::str::from_utf8(&member.name).ok()?)))
     }
 
-    /// A member's content up to `most` bytes, whatever the directory says; none if it is damaged. What is longer comes as far as
-    /// one byte beyond.
+    /// A member's content, cut off at `most` + 1 bytes whatever size the directory claims; none if it is damaged.
     pub fn content(&self, number: usize, most: usize) -> Option<Vec<u8>> {
         let member = self.members.get(number)?;
         let data = self.bytes.get(member.data.clone())?;
@@ -119,7 +118,7 @@ impl Archive {
         (content.len() > most || same).then_some(content)
     }
 
-    /// The archive with other content for some members, by their numbers; none if it would be too large for the format.
+    /// The archive with new content for some members, by their numbers; none if it would be too large for the format.
     pub fn with(&self, changed: &[(usize, Vec<u8>)]) -> Option<Vec<u8>> {
         let mut bytes = Vec::with_capacity(self.bytes.len());
         let mut directory = Vec::new();
@@ -138,7 +137,7 @@ impl Archive {
             let flags = u16::from_le_bytes([record[FLAGS], record[FLAGS + 1]]) & !SIZES_BEHIND;
             record[FLAGS..FLAGS + 2].copy_from_slice(&flags.to_le_bytes());
             put(&mut record, OFFSET, bytes.len())?;
-            // The header is the record's middle: from the version that is needed to the lengths of name and extra field.
+            // The header repeats the record from the version needed to the length of the name.
             bytes.extend_from_slice(b"PK\x03\x04");
             bytes.extend_from_slice(&record[6..LENGTHS + 2]);
             bytes.extend_from_slice(&[0, 0]);

@@ -1,65 +1,61 @@
-//! Word documents: a zip archive whose text is in `word/document.xml`, headers, footers and notes. Everything else of the archive
-//! is copied as it is compressed.
+//! Word documents: a zip archive whose text is in `word/document.xml`, headers, footers and notes. Everything else of
+//! the archive is copied as it is compressed.
 //!
-//! Paragraphs are translated one by one (`crate::wordml`).
+//! Paragraphs are translated one by one (`wordml`).
 
-use strata_translate::Part;
+use std::ops::Range;
 
-use crate::archive::Archive;
-use crate::document::{Cut, Document};
+use crate::documents::archive::Archive;
+use crate::documents::document::{Document, Segment};
+use crate::documents::markup::Piece;
+use crate::documents::wordml::Story;
 use crate::error::{Answer, ApiError};
-use crate::wordml::Story;
 
 /// Bytes of all the text's members together, unpacked.
 const MOST_XML: usize = 8 << 20;
 
-/// A document that was unpacked.
-pub struct Package {
+/// A Word document that was unpacked.
+pub struct DocxDocument {
     archive: Archive,
-    /// The members with text, by their numbers.
-    stories: Vec<(usize, Story)>,
+    stories: Vec<Member>,
+    /// The paragraphs of all stories.
+    paragraphs: Vec<Segment>,
 }
 
-impl Package {
+/// A member of the archive with text.
+struct Member {
+    /// Its number in the archive.
+    number: usize,
+    story: Story,
+    /// Its paragraphs among the document's.
+    paragraphs: Range<usize>,
+}
+
+impl DocxDocument {
     /// Unpacks a document's text.
     ///
     /// # Errors
-    /// 400 for what is no Word document, 413 for one with too much in it.
+    /// 400 for a file that is not a Word document, 413 for one with too much in it.
     pub fn read(bytes: Vec<u8>) -> Answer<Self> {
         let damaged = || ApiError::invalid("the file is no Word document (.docx), or it is damaged or encrypted");
         let archive = Archive::read(bytes).ok_or_else(damaged)?;
         let mut left = MOST_XML;
-        let mut stories = Vec::new();
-        let texts: Vec<(usize, String)> =
-            archive.names().filter(|(_, name)| has_text(name)).map(|(i, name)| (i, name.to_string())).collect();
+        let mut document = Self { archive, stories: Vec::new(), paragraphs: Vec::new() };
+        let names = document.archive.names().filter(|(_, name)| has_text(name));
+        let texts: Vec<(usize, String)> = names.map(|(number, name)| (number, name.to_string())).collect();
         for (number, name) in texts {
-            let content = archive.content(number, left).ok_or_else(damaged)?;
+            let content = document.archive.content(number, left).ok_or_else(damaged)?;
             left = left.checked_sub(content.len()).ok_or_else(too_large)?;
             let xml = String::from_utf8(content).map_err(|_| ApiError::invalid(format!("{name} is not UTF-8")))?;
-            let story = Story::read(xml).map_err(|why| ApiError::invalid(format!("{name}: {why}")))?;
-            stories.push((number, story));
+            let start = document.paragraphs.len();
+            let story = Story::read(xml, &mut document.paragraphs);
+            let story = story.map_err(|why| ApiError::invalid(format!("{name}: {why}")))?;
+            document.stories.push(Member { number, story, paragraphs: start..document.paragraphs.len() });
         }
-        if stories.is_empty() {
+        if document.stories.is_empty() {
             return Err(ApiError::invalid("the file is no Word document: it has no word/document.xml"));
         }
-        Ok(Self { archive, stories })
-    }
-
-    /// All of its text, a paragraph a line.
-    pub fn text(&self) -> String {
-        self.stories.iter().flat_map(|(_, story)| story.paragraphs()).map(|text| text + "\n").collect()
-    }
-
-    /// Cuts it into parts.
-    pub fn cut(self, cut: Cut<'_>) -> DocxDocument {
-        let mut parts = Vec::new();
-        let mut stories = Vec::new();
-        for (number, mut story) in self.stories {
-            let first = parts.len();
-            story.cut(cut, &mut parts);
-            stories.push((number, story, first));
-        }
-        DocxDocument { archive: self.archive, stories, parts }
+        Ok(document)
     }
 }
 
@@ -74,38 +70,17 @@ fn has_text(name: &str) -> bool {
     ["document", "header", "footer", "footnotes", "endnotes"].contains(&kind)
 }
 
-/// A document to translate.
-pub struct DocxDocument {
-    archive: Archive,
-    /// Each member with text, and the number of its first part.
-    stories: Vec<(usize, Story, usize)>,
-    parts: Vec<String>,
-}
-
 impl Document for DocxDocument {
-    fn parts(&self) -> &[String] {
-        &self.parts
+    fn segments(&self) -> &[Segment] {
+        &self.paragraphs
     }
 
-    fn aligned(&self) -> bool {
-        true
-    }
-
-    /// The main text's XML, for those who want text.
-    fn render(&self, translations: &[Part], choice: usize) -> String {
-        let of =
-            |(_, story, first): &(usize, Story, usize)| story.render(translations.get(*first..).unwrap_or(&[]), choice);
-        self.stories.iter().map(of).collect()
-    }
-
-    fn render_file(&self, translations: &[Part]) -> Answer<Vec<u8>> {
-        let changed: Vec<(usize, Vec<u8>)> = self
-            .stories
-            .iter()
-            .map(|(number, story, first)| {
-                (*number, story.render(translations.get(*first..).unwrap_or(&[]), 0).into_bytes())
-            })
-            .collect();
+    fn write(&self, translated: &[Option<Vec<Piece>>]) -> Answer<Vec<u8>> {
+        let write = |Member { number, story, paragraphs }: &Member| {
+            let translated = translated.get(paragraphs.clone()).unwrap_or(&[]);
+            (*number, story.write(translated).into_bytes())
+        };
+        let changed: Vec<(usize, Vec<u8>)> = self.stories.iter().map(write).collect();
         self.archive.with(&changed).ok_or_else(|| ApiError::too_large("the translated document is too large"))
     }
 }
@@ -113,7 +88,9 @@ impl Document for DocxDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{cut_at_stops, part};
+    use crate::documents::format::DOCX;
+    use crate::documents::parts::Parts;
+    use crate::documents::testing::{part, split_at_stops};
 
     fn document(text: &str) -> String {
         format!("<w:document xmlns:w=\"x\"><w:body><w:p><w:r><w:t>{text}</w:t></w:r></w:p></w:body></w:document>")
@@ -128,11 +105,12 @@ mod tests {
             ("word/styles.xml", &document("no text")),
             ("word/header2.xml", &header),
         ];
-        let package = Package::read(Archive::of(&members)).unwrap();
-        assert_eq!(package.text(), "One. Two.\nHead.\n");
-        let docx = package.cut(&cut_at_stops);
-        assert_eq!(docx.parts(), ["One.", "Two.", "Head."]);
-        let bytes = docx.render_file(&[part("Eins."), part("Zwei."), part("Kopf.")]).unwrap();
+        let file = DOCX.open(Archive::of(&members)).unwrap();
+        assert_eq!(file.text(), "One. Two.\nHead.\n");
+        let parts = Parts::new(file.read().unwrap(), &split_at_stops);
+        assert_eq!(parts.texts(), ["One.", "Two.", "Head."]);
+        assert!(parts.aligned());
+        let bytes = parts.render(&[part("Eins."), part("Zwei."), part("Kopf.")], 0).unwrap();
         let found = Archive::read(bytes).unwrap();
         let content = |i: usize| String::from_utf8(found.content(i, 1000).unwrap()).unwrap();
         assert_eq!((content(0), content(2)), ("<Types/>".to_string(), document("no text")));
@@ -141,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_is_no_document_is_refused_and_a_bomb_does_not_go_off() {
-        let error = |bytes: Vec<u8>| Package::read(bytes).err().unwrap();
+        let error = |bytes: Vec<u8>| DocxDocument::read(bytes).err().unwrap();
         assert_eq!(error(b"nonsense".to_vec()).status, 400);
         assert!(error(Archive::of(&[("a", "b")])).message.contains("word/document.xml"));
         assert!(error(Archive::of(&[("word/document.xml", "<a><b></a>")])).message.contains("word/document.xml: "));

@@ -1,8 +1,8 @@
-//! What stands in a text for something else, and stays as it is in a translation.
+//! Pieces of a text that are copied into its translation: placeholders of programs, and web addresses.
 
 use std::ops::Range;
 
-/// Where the placeholders of a text are: `{name}`, `{{name}}`, `${name}`, `%s`, `%1$d`, `%(name)s`, addresses.
+/// The ranges of a text's placeholders: `{name}`, `{{name}}`, `${name}`, `%s`, `%1$d`, `%(name)s`, web addresses.
 pub fn placeholders(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -25,7 +25,7 @@ pub fn placeholders(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// The length of `{...}` or `{{...}}` without spaces but at its ends.
+/// The length of `{...}` or `{{...}}`; only its ends may have spaces inside.
 fn braces(text: &str) -> Option<usize> {
     let double = text.starts_with("{{");
     let (open, close) = if double { (2, "}}") } else { (1, "}") };
@@ -34,7 +34,7 @@ fn braces(text: &str) -> Option<usize> {
     (inner.len() <= 64 && !inner.contains([' ', '{', '}'])).then_some(end + close.len())
 }
 
-/// The length of a conversion of printf.
+/// The length of a printf conversion.
 fn percent(text: &str) -> Option<usize> {
     let mut rest = &text[1..];
     if let Some(named) = rest.strip_prefix('(') {
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_told_from_what_looks_like_them() {
+    fn placeholders_are_distinguished_from_lookalikes() {
         let found: Vec<&str> = placeholders("100% of {a b} {x} ${y} {{ z }} %1$d %(n)s %sx https://a.b/c?d. h %")
             .into_iter()
             .map(|range| &"100% of {a b} {x} ${y} {{ z }} %1$d %(n)s %sx https://a.b/c?d. h %"[range])

@@ -1,25 +1,37 @@
-//! GNU gettext catalogues: messages without a translation get one and are marked fuzzy; everything else stays byte for byte.
+//! GNU gettext catalogs: messages without a translation get one and are marked fuzzy; everything else stays byte for
+//! byte.
 
 use std::fmt::Write;
+use std::ops::Range;
 
-use strata_translate::Part;
-
-use crate::document::{Cut, Document, TextDocument, chosen};
+use crate::documents::document::{Document, Segment};
+use crate::documents::markup::Piece;
+use crate::documents::text::lines;
 use crate::error::{Answer, ApiError};
 
-/// A catalogue.
+/// A catalog that was read.
 #[derive(Debug)]
 pub struct PoDocument {
     entries: Vec<Entry>,
-    parts: Vec<String>,
+    /// The lines of all messages to translate.
+    segments: Vec<Segment>,
 }
 
 /// Lines that belong together.
 #[derive(Debug)]
 struct Entry {
     lines: Vec<String>,
-    /// Fields to fill: the line of each `msgstr`, its keyword, and the text to translate.
-    fill: Vec<(usize, String, TextDocument)>,
+    fill: Vec<Fill>,
+}
+
+/// A `msgstr` to fill.
+#[derive(Debug)]
+struct Fill {
+    /// Its line in the entry.
+    line: usize,
+    keyword: String,
+    /// The segments of its message.
+    segments: Range<usize>,
 }
 
 /// A keyword's string: where it begins, the keyword, and its content.
@@ -30,29 +42,40 @@ struct Field {
 }
 
 impl PoDocument {
-    /// Reads a catalogue.
+    /// Reads a catalog.
     ///
     /// # Errors
-    /// 400 with the first line that is none of a catalogue's.
-    pub fn new(text: &str, cut: Cut<'_>) -> Answer<Self> {
-        let mut document = Self { entries: Vec::new(), parts: Vec::new() };
+    /// 400 with the first line that does not belong in a catalog.
+    pub fn read(text: &str) -> Answer<Self> {
+        let mut document = Self { entries: Vec::new(), segments: Vec::new() };
         let mut first = 1;
         for lines in entries(text) {
             let fields = fields(&lines, first)?;
             first += lines.len();
-            let of = |keyword: &str| fields.iter().find(|field| field.keyword == keyword);
-            let mut fill = Vec::new();
-            if let Some(id) = of("msgid").filter(|id| !id.text.is_empty()) {
-                for field in fields.iter().filter(|f| f.keyword.starts_with("msgstr") && f.text.is_empty()) {
-                    let plural = of("msgid_plural").filter(|_| !field.keyword.ends_with("[0]"));
-                    let inner = TextDocument::new(&plural.unwrap_or(id).text, cut);
-                    document.parts.extend_from_slice(inner.parts());
-                    fill.push((field.line, field.keyword.clone(), inner));
-                }
-            }
+            let fill = document.fill(&fields);
             document.entries.push(Entry { lines, fill });
         }
         Ok(document)
+    }
+
+    /// Adds the messages of an entry's empty translations.
+    fn fill(&mut self, fields: &[Field]) -> Vec<Fill> {
+        let of = |keyword: &str| fields.iter().find(|field| field.keyword == keyword);
+        let Some(id) = of("msgid").filter(|id| !id.text.is_empty()) else { return Vec::new() };
+        let empty = fields.iter().filter(|field| field.keyword.starts_with("msgstr") && field.text.is_empty());
+        let fill = |field: &Field| {
+            let plural = of("msgid_plural").filter(|_| !field.keyword.ends_with("[0]"));
+            let start = self.segments.len();
+            self.segments.extend(lines(&plural.unwrap_or(id).text));
+            Fill { line: field.line, keyword: field.keyword.clone(), segments: start..self.segments.len() }
+        };
+        empty.map(fill).collect()
+    }
+
+    /// The text of a message, translated.
+    fn message(&self, fill: &Fill, translated: &[Option<Vec<Piece>>]) -> String {
+        let segments = fill.segments.clone();
+        segments.map(|i| self.segments[i].text_of(translated.get(i).and_then(Option::as_deref))).collect()
     }
 }
 
@@ -82,7 +105,7 @@ fn fields(lines: &[String], first: usize) -> Answer<Vec<Field>> {
             continue;
         }
         let fault = |what: &str| ApiError::invalid(format!("line {}: {what}", first + i));
-        let quoted = line.find('"').ok_or_else(|| fault("not a line of a gettext catalogue"))?;
+        let quoted = line.find('"').ok_or_else(|| fault("not a line of a gettext catalog"))?;
         let (keyword, string) = (line[..quoted].trim(), unquote(&line[quoted..]));
         let string = string.ok_or_else(|| fault("a string that does not end"))?;
         if keyword.is_empty() {
@@ -91,7 +114,7 @@ fn fields(lines: &[String], first: usize) -> Answer<Vec<Field>> {
         } else if keyword.starts_with("msg") && !keyword.contains(' ') {
             fields.push(Field { line: i, keyword: keyword.to_string(), text: string });
         } else {
-            return Err(fault("not a line of a gettext catalogue"));
+            return Err(fault("not a line of a gettext catalog"));
         }
     }
     Ok(fields)
@@ -131,15 +154,14 @@ fn quote(text: &str) -> String {
 }
 
 impl Document for PoDocument {
-    fn parts(&self) -> &[String] {
-        &self.parts
+    fn segments(&self) -> &[Segment] {
+        &self.segments
     }
 
-    fn render(&self, translations: &[Part], choice: usize) -> String {
+    fn write(&self, translated: &[Option<Vec<Piece>>]) -> Answer<Vec<u8>> {
         let mut text = String::new();
-        let mut first = 0;
         for entry in &self.entries {
-            // A machine's translation is to be looked at by a person, which is what `fuzzy` says.
+            // `fuzzy`: a person must review the machine's translation.
             let mut marked = entry.fill.is_empty();
             let flags = entry.lines.iter().position(|line| line.starts_with("#,"));
             let id = entry.lines.iter().position(|line| line.trim_start().starts_with("msg"));
@@ -154,29 +176,26 @@ impl Document for PoDocument {
                     text.push_str("#, fuzzy\n");
                     marked = true;
                 }
-                match entry.fill.iter().find(|(at, ..)| *at == i) {
-                    Some((_, keyword, inner)) => {
-                        let found =
-                            inner.put_together(|i| translations.get(first + i).map_or("", |part| chosen(part, choice)));
+                match entry.fill.iter().find(|fill| fill.line == i) {
+                    Some(fill) => {
                         let end = &line[line.trim_end().len()..];
                         // Writing to a string does not fail.
-                        let _ = write!(text, "{keyword} {}{end}", quote(&found));
-                        first += inner.parts().len();
+                        let _ = write!(text, "{} {}{end}", fill.keyword, quote(&self.message(fill, translated)));
                     }
                     None => text.push_str(line),
                 }
             }
         }
-        text
+        Ok(text.into_bytes())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{cut_at_stops, part};
+    use crate::documents::testing::translated;
 
-    const CATALOGUE: &str = r##"# header
+    const CATALOG: &str = r##"# header
 msgid ""
 msgstr ""
 "Language: de\n"
@@ -198,10 +217,10 @@ msgstr[1] ""
 
     #[test]
     fn empty_messages_are_filled_and_marked() {
-        let document = PoDocument::new(CATALOGUE, &cut_at_stops).unwrap();
-        assert_eq!(document.parts(), ["Open %s.", "a \"file\"", "%d files."]);
-        let found = document.render(&[part("%s öffnen."), part("eine \"Datei\""), part("%d Dateien.")], 0);
-        let wanted = CATALOGUE
+        let document = PoDocument::read(CATALOG).unwrap();
+        let (parts, found) = translated(document, &["%s öffnen.", "eine \"Datei\"", "%d Dateien."]);
+        assert_eq!(parts, ["Open %s.", "a \"file\"", "%d files."]);
+        let wanted = CATALOG
             .replace("#: a.c:1\n#, c-format", "#: a.c:1\n#, fuzzy, c-format")
             .replace("\"Open %s.\"\nmsgstr \"\"", "\"Open %s.\"\nmsgstr \"%s öffnen.\"")
             .replace("\n\n#, c-format\nmsgid \"a", "\n\n#, fuzzy, c-format\nmsgid \"a")
@@ -211,11 +230,11 @@ msgstr[1] ""
     }
 
     #[test]
-    fn a_catalogue_that_is_translated_stays_as_it_is_and_a_line_that_is_none_is_named() {
+    fn a_translated_catalog_stays_as_it_is_and_a_malformed_line_is_named() {
         let text = "\nmsgid \"a\"\nmsgstr \"b\"\n\n#~ msgid \"old\"\n";
-        assert_eq!(PoDocument::new(text, &cut_at_stops).unwrap().render(&[], 0), text);
+        assert_eq!(translated(PoDocument::read(text).unwrap(), &[]).1, text);
         for (text, at) in [("hello", "line 1"), ("\nmsgid \"a", "line 2"), ("# x\n\"a\"", "line 2")] {
-            let error = PoDocument::new(text, &cut_at_stops).unwrap_err().message;
+            let error = PoDocument::read(text).unwrap_err().message;
             assert!(error.contains(at), "{text}: {error}");
         }
     }

@@ -1,18 +1,18 @@
-//! SubRip subtitles: numbers and times stay, the lines of a subtitle are translated as one text.
+//! SubRip subtitles: numbers and times stay; the lines of a subtitle are translated as one text.
 
-use strata_translate::Part;
-
-use crate::document::{Cut, Document, TextDocument, chosen};
+use crate::documents::document::{Document, Segment};
+use crate::documents::markup::Piece;
 use crate::error::{Answer, ApiError};
 
-/// Subtitles.
+/// Subtitles that were read.
 #[derive(Debug)]
 pub struct SrtDocument {
-    /// For each subtitle what stands in front of its text, the text, and how many lines it had.
-    subtitles: Vec<(String, TextDocument, usize)>,
+    /// For each subtitle what stands in front of its text, and how many lines the text had.
+    subtitles: Vec<(String, usize)>,
+    /// The text of each, as one line.
+    spoken: Vec<Segment>,
     /// What is behind the last one.
     rest: String,
-    parts: Vec<String>,
 }
 
 impl SrtDocument {
@@ -20,8 +20,8 @@ impl SrtDocument {
     ///
     /// # Errors
     /// 400 for text without a single line of times.
-    pub fn new(text: &str, cut: Cut<'_>) -> Answer<Self> {
-        let mut document = Self { subtitles: Vec::new(), rest: String::new(), parts: Vec::new() };
+    pub fn read(text: &str) -> Answer<Self> {
+        let mut document = Self { subtitles: Vec::new(), spoken: Vec::new(), rest: String::new() };
         let mut lines = text.split_inclusive('\n').peekable();
         let mut before = String::new();
         while let Some(line) = lines.next() {
@@ -36,9 +36,8 @@ impl SrtDocument {
                 spoken.push(bare.trim());
                 end = &line[bare.len()..];
             }
-            let inner = TextDocument::new(&spoken.join(" "), cut);
-            document.parts.extend_from_slice(inner.parts());
-            document.subtitles.push((std::mem::take(&mut before), inner, spoken.len()));
+            document.spoken.push(Segment::plain(spoken.join(" ")));
+            document.subtitles.push((std::mem::take(&mut before), spoken.len()));
             before.push_str(end);
         }
         document.rest = before;
@@ -49,7 +48,7 @@ impl SrtDocument {
     }
 }
 
-/// `00:00:01,000 --> 00:00:02,500`, perhaps with a place behind it.
+/// `00:00:01,000 --> 00:00:02,500`, perhaps followed by coordinates.
 fn is_times(line: &str) -> bool {
     let time = |text: &str| {
         let text = text.split_whitespace().next().unwrap_or("");
@@ -58,7 +57,7 @@ fn is_times(line: &str) -> bool {
     line.split_once("-->").is_some_and(|(from, to)| time(from) && time(to))
 }
 
-/// Breaks text into at most `lines` lines of like length, between words.
+/// Breaks text between words into at most `lines` lines of similar length.
 fn broken(text: &str, lines: usize) -> String {
     let words: Vec<&str> = text.split(' ').collect();
     let aim = text.chars().count().div_ceil(lines.max(1));
@@ -78,44 +77,42 @@ fn broken(text: &str, lines: usize) -> String {
 }
 
 impl Document for SrtDocument {
-    fn parts(&self) -> &[String] {
-        &self.parts
+    fn segments(&self) -> &[Segment] {
+        &self.spoken
     }
 
-    fn render(&self, translations: &[Part], choice: usize) -> String {
+    fn write(&self, translated: &[Option<Vec<Piece>>]) -> Answer<Vec<u8>> {
         let mut text = String::new();
-        let mut first = 0;
-        for (before, inner, lines) in &self.subtitles {
+        for ((before, lines), (spoken, translated)) in self.subtitles.iter().zip(self.spoken.iter().zip(translated)) {
             text.push_str(before);
-            let spoken = inner.put_together(|i| translations.get(first + i).map_or("", |part| chosen(part, choice)));
-            text.push_str(&broken(&spoken, *lines));
-            first += inner.parts().len();
+            text.push_str(&broken(&spoken.text_of(translated.as_deref()), *lines));
         }
-        text + &self.rest
+        Ok((text + &self.rest).into_bytes())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{cut_at_stops, part};
+    use crate::documents::testing::translated;
 
     #[test]
     fn times_stay_and_lines_are_joined_and_broken_again() {
-        let text = "1\n00:00:01,000 --> 00:00:02,500\nThe old dog\nsees a cat. Yes.\n\n2\n00:00:03,000 --> 00:00:04,000 X1:1\nNo.\n";
-        let document = SrtDocument::new(text, &cut_at_stops).unwrap();
-        assert_eq!(document.parts(), ["The old dog sees a cat.", "Yes.", "No."]);
-        let found = document.render(&[part("Der alte Hund sieht eine Katze."), part("Ja."), part("Nein.")], 0);
-        let wanted = "1\n00:00:01,000 --> 00:00:02,500\nDer alte Hund sieht\neine Katze. Ja.\n\n2\n00:00:03,000 --> 00:00:04,000 X1:1\nNein.\n";
+        let text = "1\n00:00:01,000 --> 00:00:02,500\nThe old dog\nsees a cat. Yes.\n\n\
+                    2\n00:00:03,000 --> 00:00:04,000 X1:1\nNo.\n";
+        let document = SrtDocument::read(text).unwrap();
+        let (parts, found) = translated(document, &["Der alte Hund sieht eine Katze.", "Ja.", "Nein."]);
+        assert_eq!(parts, ["The old dog sees a cat.", "Yes.", "No."]);
+        let wanted = "1\n00:00:01,000 --> 00:00:02,500\nDer alte Hund sieht\neine Katze. Ja.\n\n\
+                      2\n00:00:03,000 --> 00:00:04,000 X1:1\nNein.\n";
         assert_eq!(found, wanted);
     }
 
     #[test]
     fn other_files_are_refused_and_odd_ones_kept() {
-        assert!(SrtDocument::new("just text\n", &cut_at_stops).unwrap_err().message.contains("-->"));
+        assert!(SrtDocument::read("just text\n").unwrap_err().message.contains("-->"));
         for text in ["", "1\n00:00:01,000 --> 00:00:02,500\n\n2\n00:00:01,000 --> 00:00:02,500", "\n\n"] {
-            let document = SrtDocument::new(text, &cut_at_stops).unwrap();
-            assert_eq!(document.render(&[], 0), text);
+            assert_eq!(translated(SrtDocument::read(text).unwrap(), &[]).1, text);
         }
     }
 }

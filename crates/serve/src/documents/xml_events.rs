@@ -1,11 +1,11 @@
-//! XML as a sequence of tags and text with their places.
+//! XML as a sequence of events with their byte ranges.
 
 use std::ops::Range;
 
 use quick_xml::Reader;
 use quick_xml::events::Event as Xml;
 
-/// A piece of the XML.
+/// A tag, or a piece of text.
 pub struct Event {
     /// Its bytes.
     pub range: Range<usize>,
@@ -13,21 +13,21 @@ pub struct Event {
     pub kind: Kind,
 }
 
-/// What a piece is; names with their prefixes.
+/// What an event is. Names have their prefixes.
 pub enum Kind {
     /// A start tag.
     Open(String),
     /// An end tag.
     Close,
-    /// A tag that is both.
+    /// An empty-element tag.
     Empty(String),
     /// Text, decoded.
     Text(String),
-    /// A comment and the like.
+    /// A comment, a declaration or a processing instruction.
     Other,
 }
 
-/// The place of the end that belongs to the start at `open`; `open` itself for everything else.
+/// The place of the end tag that belongs to the start tag at `open`; `open` itself for any other event.
 pub fn closing(events: &[Event], open: usize) -> usize {
     if !matches!(events[open].kind, Kind::Open(_)) {
         return open;
@@ -46,7 +46,7 @@ pub fn closing(events: &[Event], open: usize) -> usize {
     events.len() - 1
 }
 
-/// The pieces of a file; their ranges follow each other without gaps.
+/// The events of a file; their ranges follow each other without gaps.
 ///
 /// # Errors
 /// What is wrong, and at which byte.
@@ -73,7 +73,7 @@ pub fn events(xml: &str) -> Result<Vec<Event>, String> {
                 "apos" => "'".into(),
                 _ => name.resolve_char_ref().ok().flatten().ok_or_else(|| fault("an entity that is not known"))?.into(),
             }),
-            // Entities of one's own are what attacks are made of; no office program writes them.
+            // Custom entities are used for attacks (entity expansion); no office program writes them.
             Xml::DocType(_) => return Err(fault("a document type, which is not taken,")),
             Xml::Comment(_) | Xml::Decl(_) | Xml::PI(_) => Kind::Other,
             Xml::Eof if depth > 0 => return Err(fault("the XML ends early")),

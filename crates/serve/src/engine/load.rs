@@ -1,21 +1,21 @@
-//! What is known of an engine from outside: how much there is to do, and how fast it goes.
+//! How much a model's thread has to do, and how fast it does it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// What is known of an engine from outside.
+/// Figures that the thread writes and everybody reads.
 #[derive(Debug, Default)]
 pub struct Load {
-    /// Sentences that were let in and are not answered.
+    /// Sentences admitted and not answered yet.
     sentences: AtomicUsize,
     /// Sentences finished since the start.
     finished: AtomicU64,
     /// Subwords written since the start.
     subwords: AtomicU64,
-    /// Sentences per second, lately; bits of an f64, 0 before the first measurement.
+    /// Recent sentences per second, as the bits of an f64; 0 before the first measurement.
     rate: AtomicU64,
-    /// Whether the engine's thread has ended by a fault.
+    /// Whether a fault has ended the thread.
     broken: AtomicBool,
 }
 
@@ -35,47 +35,47 @@ impl Load {
         self.subwords.load(Ordering::Relaxed)
     }
 
-    /// Sentences per second while there is work; 0 before anything was measured.
+    /// Sentences per second while there is work; 0 before the first measurement.
     pub fn rate(&self) -> f64 {
         f64::from_bits(self.rate.load(Ordering::Relaxed))
     }
 
-    /// Whether the engine has stopped by a fault.
+    /// Whether a fault has ended the thread.
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
     }
 
-    /// A sentence was finished, of so many subwords.
+    /// Counts a finished sentence of `subwords`.
     pub fn finish(&self, subwords: usize) {
         self.subwords.fetch_add(subwords as u64, Ordering::Relaxed);
         self.finished.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Sentences per second were measured.
+    /// Takes a measurement, in sentences per second.
     pub fn measured(&self, rate: f64) {
         self.rate.store(rate.to_bits(), Ordering::Relaxed);
     }
 
-    /// The engine has stopped by a fault.
+    /// Notes that a fault has ended the thread.
     pub fn stopped(&self) {
         self.broken.store(true, Ordering::Release);
     }
 
-    /// How long so many sentences will take.
+    /// How long this many sentences will take.
     pub fn wait(&self, sentences: usize) -> Duration {
         let rate = self.rate();
         if rate > 0.0 { Duration::from_secs_f64((sentences as f64 / rate).min(86_400.0)) } else { Duration::ZERO }
     }
 }
 
-/// Sentences let in; they leave the count when this is dropped.
+/// Room for sentences; dropping it makes the room free.
 pub struct Admission {
     load: Arc<Load>,
     sentences: usize,
 }
 
 impl Admission {
-    /// Lets sentences in; gives how many there were before.
+    /// Admits sentences, and returns how many there were before.
     pub fn new(load: &Arc<Load>, sentences: usize) -> (Self, usize) {
         let before = load.sentences.fetch_add(sentences, Ordering::Relaxed);
         (Self { load: load.clone(), sentences }, before)

@@ -1,4 +1,5 @@
-//! An engine's thread: sentences of all requests in turn, step by step, until there are no more or a fault ends it.
+//! A model's thread, from inside: it decodes the sentences of all requests in turn, until no more come or a fault ends
+//! it.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -9,24 +10,24 @@ use std::time::Instant;
 
 use strata_runtime::Finished;
 
-use crate::engine::{Decoder, Failure, Job};
-use crate::load::Load;
+use crate::engine::job::{Decoder, Failure, Job};
+use crate::engine::load::Load;
 
-/// Sentences that wait in the decoder for room at most, so that every request's turn comes soon.
+/// Sentences that may wait in the decoder. Few, so that a new request's turn comes soon.
 const FEED: usize = 32;
-/// Time after which what was measured counts half, in seconds.
+/// Seconds after which a measurement counts half.
 const HALF_LIFE: f64 = 5.0;
 
-/// How a step ended.
+/// How a round ended.
 enum Round {
     Done,
-    /// There will be no more work.
+    /// No more requests can come.
     Last,
-    /// The model is not what it was; how.
+    /// The model's files have changed; how.
     Changed(String),
 }
 
-/// What a panic said.
+/// A panic's message.
 fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
@@ -35,17 +36,17 @@ fn said(panic: &(dyn Any + Send)) -> String {
 /// The thread's side.
 pub struct Worker<D, C> {
     decoder: D,
-    /// What makes all that is computed worth nothing.
+    /// Says how the model's files have changed, if they have: then results are worthless.
     change: C,
     receiver: Receiver<Job>,
     load: Arc<Load>,
     jobs: HashMap<u64, Job>,
-    /// Jobs with sentences that are not in the decoder, in the order of their turns.
+    /// Jobs with sentences that are not in the decoder yet, in the order of their turns.
     turns: VecDeque<u64>,
     /// The job and place of each sentence in the decoder.
     places: HashMap<u64, (u64, usize)>,
     next: u64,
-    /// Seconds of work and sentences done in them, the older the less.
+    /// Seconds of work, and sentences finished in them; both decay with [`HALF_LIFE`].
     busy: f64,
     done: f64,
 }
@@ -57,15 +58,15 @@ impl<D: Decoder, C: Fn() -> Option<String>> Worker<D, C> {
         Self { decoder, change, receiver, load, jobs, turns, places, next: 0, busy: 0.0, done: 0.0 }
     }
 
-    /// Works until nobody sends any more; a fault ends it before.
+    /// Works until no more requests can come, or until a fault, which goes to `broken`.
     pub fn run(mut self, broken: impl FnOnce(String)) {
         let fault = loop {
-            // The worker is not used after a panic but to answer those that wait.
+            // After a panic the worker only answers those that wait.
             match catch_unwind(AssertUnwindSafe(|| self.round())) {
                 Ok(Round::Done) => {}
                 Ok(Round::Last) => return,
                 Ok(Round::Changed(what)) => break what,
-                // A changed file is the reason for whatever it led to.
+                // If a file has changed, that is what caused the panic.
                 Err(panic) => break (self.change)().unwrap_or_else(|| said(panic.as_ref())),
             }
         };
@@ -74,7 +75,7 @@ impl<D: Decoder, C: Fn() -> Option<String>> Worker<D, C> {
         for (_, job) in self.jobs.drain() {
             job.answer(Err(Failure::Broken));
         }
-        // Jobs that were sent meanwhile are dropped with the receiver, which their senders see.
+        // Jobs that were sent meanwhile are dropped with the receiver; their senders see that.
     }
 
     fn round(&mut self) -> Round {
@@ -84,7 +85,7 @@ impl<D: Decoder, C: Fn() -> Option<String>> Worker<D, C> {
                 Err(_) => return Round::Last,
             }
         }
-        // Those that wait for answers hold the engine themselves, so a closed channel means only that no more come.
+        // Clients that wait hold the engine, so a closed channel only means that no more jobs come.
         while let Ok(job) = self.receiver.try_recv() {
             self.take(job);
         }
@@ -95,7 +96,7 @@ impl<D: Decoder, C: Fn() -> Option<String>> Worker<D, C> {
         }
         let start = Instant::now();
         let finished = self.decoder.step();
-        // Only before something is answered: it asks the system.
+        // Only when there is something to answer: the check is a system call.
         if !finished.is_empty()
             && let Some(what) = (self.change)()
         {
@@ -114,7 +115,7 @@ impl<D: Decoder, C: Fn() -> Option<String>> Worker<D, C> {
         self.next += 1;
     }
 
-    /// Takes out the requests whose clients are gone or whose time is up.
+    /// Drops the requests whose clients are gone or whose time is up.
     fn forget_closed(&mut self) {
         let closed: Vec<u64> = self.jobs.iter().filter(|(_, job)| job.is_closed()).map(|(number, _)| *number).collect();
         for number in closed {

@@ -1,10 +1,10 @@
-//! A page as a sequence of tags, text and comments, and what is known of HTML's elements.
+//! A page as a sequence of events with their byte ranges, and the kinds of HTML's elements.
 
 use std::ops::Range;
 
 use html5gum::{DefaultEmitter, Token, Tokenizer};
 
-/// Elements that end running text. Others, unknown ones too, are part of it.
+/// Elements that end running text. All others, also unknown ones, are part of it.
 const BLOCKS: &[&str] = &[
     "address",
     "article",
@@ -67,7 +67,7 @@ const BLOCKS: &[&str] = &[
     "tr",
     "ul",
 ];
-/// Elements whose content is not text, and ends running text.
+/// Elements that end running text and whose content is copied.
 const OPAQUE_BLOCKS: &[&str] = &[
     "applet",
     "audio",
@@ -88,7 +88,7 @@ const OPAQUE_BLOCKS: &[&str] = &[
     "video",
     "xmp",
 ];
-/// Elements in running text whose content stays as it is.
+/// Elements of running text whose content is copied.
 const OPAQUE_INLINE: &[&str] = &["code", "kbd", "samp", "tt", "var"];
 /// Elements without an end tag.
 const VOID: &[&str] = &[
@@ -101,20 +101,20 @@ pub fn is_block(name: &str) -> bool {
     BLOCKS.contains(&name) || OPAQUE_BLOCKS.contains(&name)
 }
 
-/// A piece of the input.
+/// A tag, a comment, or a piece of text.
 pub enum Event {
     /// Text, decoded.
     Text(Range<usize>, String),
-    /// A start tag: its name, whether it has no end, whether its content stays as it is.
+    /// A start tag: its name, whether it is void (has no end tag), whether its content is copied.
     Open(Range<usize>, String, bool, bool),
     /// An end tag.
     Close(Range<usize>, String),
-    /// A comment and the like.
+    /// A comment or a doctype.
     Other(Range<usize>),
 }
 
 impl Event {
-    /// Its bytes of the page.
+    /// Its bytes in the page.
     pub fn range(&self) -> Range<usize> {
         match self {
             Self::Text(range, _) | Self::Open(range, ..) | Self::Close(range, _) | Self::Other(range) => range.clone(),

@@ -1,0 +1,81 @@
+//! What happens around each request: it is counted, timed and logged.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::api::app::App;
+use crate::lock::lock;
+use crate::log::{Entry, Telling};
+use crate::metrics::During;
+
+/// The client's address.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Headers of every answer.
+const SAFETY: [(HeaderName, &str); 3] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// Runs a request and logs it, also where the client goes away before the answer.
+pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let guard = app.metrics.during(During::Request);
+    let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_string();
+    let method = request.method().to_string();
+    let client = request.extensions().get::<Peer>().map_or(String::new(), |peer| peer.0.ip().to_string());
+    let telling = Telling::default();
+    request.extensions_mut().insert(telling.clone());
+    // Where the client goes away this future is dropped, and with it the entry, which is logged then.
+    let mut pending = Pending { app: app.clone(), entry: Some((method, route, client, telling, start)) };
+    let mut response = next.run(request).await;
+    for (name, value) in SAFETY {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    pending.log(response.status().as_u16());
+    drop(guard);
+    response
+}
+
+/// A request that is not logged yet. If it is dropped without an answer its status is 499, as nginx has it.
+struct Pending {
+    app: Arc<App>,
+    entry: Option<(String, String, String, Telling, Instant)>,
+}
+
+impl Pending {
+    fn log(&mut self, status: u16) {
+        let Some((method, route, client, telling, start)) = self.entry.take() else { return };
+        let took = start.elapsed();
+        self.app.metrics.answered(&route, status, took);
+        let told = lock(&telling).clone();
+        let level = if status >= 500 { "error" } else { "info" };
+        (self.app.settings.log)(&Entry {
+            method,
+            route,
+            client,
+            status: Some(status),
+            milliseconds: Some((took.as_secs_f64() * 1e5).round() / 1e2),
+            key: told.key,
+            model: told.model,
+            direction: told.direction,
+            characters: told.characters,
+            sentences: told.sentences,
+            ..Entry::new(level, "request", "")
+        });
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.log(499);
+    }
+}
