@@ -34,8 +34,8 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Ne
     let client = request.extensions().get::<Peer>().map_or(String::new(), |peer| peer.0.ip().to_string());
     let telling = Telling::default();
     request.extensions_mut().insert(telling.clone());
-    // Where the client goes away this future is dropped, and with it the entry, which is logged then.
-    let mut pending = Pending { app: app.clone(), entry: Some((method, route, client, telling, start)) };
+    // If the client goes away, this future is dropped, and `pending` with it, which logs the request then.
+    let mut pending = Pending { app: app.clone(), logged: false, method, route, client, telling, start };
     let mut response = next.run(request).await;
     for (name, value) in SAFETY {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
@@ -48,20 +48,27 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Ne
 /// A request that is not logged yet. If it is dropped without an answer its status is 499, as nginx has it.
 struct Pending {
     app: Arc<App>,
-    entry: Option<(String, String, String, Telling, Instant)>,
+    logged: bool,
+    method: String,
+    route: String,
+    client: String,
+    telling: Telling,
+    start: Instant,
 }
 
 impl Pending {
     fn log(&mut self, status: u16) {
-        let Some((method, route, client, telling, start)) = self.entry.take() else { return };
-        let took = start.elapsed();
-        self.app.metrics.answered(&route, status, took);
-        let told = lock(&telling).clone();
+        if std::mem::replace(&mut self.logged, true) {
+            return;
+        }
+        let took = self.start.elapsed();
+        self.app.metrics.answered(&self.route, status, took);
+        let told = lock(&self.telling).clone();
         let level = if status >= 500 { "error" } else { "info" };
         (self.app.settings.log)(&Entry {
-            method,
-            route,
-            client,
+            method: std::mem::take(&mut self.method),
+            route: std::mem::take(&mut self.route),
+            client: std::mem::take(&mut self.client),
             status: Some(status),
             milliseconds: Some((took.as_secs_f64() * 1e5).round() / 1e2),
             key: told.key,

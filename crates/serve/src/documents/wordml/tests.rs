@@ -1,5 +1,5 @@
 use super::*;
-use crate::documents::Document;
+use crate::documents::document::Document;
 use crate::documents::testing;
 use crate::error::Answer;
 
