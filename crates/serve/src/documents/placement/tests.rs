@@ -8,7 +8,7 @@ fn span(mark: usize, range: Range<usize>, parent: Option<usize>) -> Element {
 
 /// The translation of a text that is one part, with `tags` for the marks: a span's start and end, or a point.
 fn placed(text: &str, elements: Vec<Element>, tags: &[(&str, &str)], part: Part) -> String {
-    let pieces = Tree::new(text, &elements).place(&[0..text.len()], &[part], 0);
+    let pieces = Tree::new(text, &elements).place(std::slice::from_ref(&(0..text.len())), &[part], 0);
     let write = |piece: &Piece| match piece {
         Piece::Text(text) => text.clone(),
         Piece::Open(mark) | Piece::Point(mark) => tags[*mark].0.to_string(),
