@@ -404,7 +404,7 @@ fn told_to_stop_it_finishes_what_is_under_way() {
 #[test]
 fn several_models_are_loaded_when_they_are_asked_for() {
     let here = folder("serve-several");
-    here.strata("export ../served/run packed").succeeds();
+    here.strata("export ../served/run --output packed").succeeds();
     let server = Server::start(&here, "first=../served/run second=packed");
     let loaded = |name: &str| {
         let line = format!("strata_model_loaded{{model=\"{name}\"}} 1");

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+pub mod snapshot;
+
+use snapshot::Refusals;
+
 /// A model so small that an update takes milliseconds, and everything whose state a resumed run must find again: dropout,
 /// strata, temperature, accumulated batches.
 pub const RECIPE: &str = r#"
@@ -54,7 +58,7 @@ pub fn shared() -> &'static Path {
         let _ = fs::remove_dir_all(&root);
         fs::create_dir_all(root.join("first")).unwrap();
         fs::write(root.join("tiny.toml"), RECIPE).unwrap();
-        let first = Folder(root.join("first"));
+        let first = Folder::at(root.join("first"));
         first.strata("fetch synthetic --languages 2 --pairs 500 --output ../bitext").succeeds();
         first.strata("prepare ../bitext --output ../prepared --vocab-size 400").succeeds();
         first.strata("train ../tiny.toml --output ../run").succeeds();
@@ -66,13 +70,26 @@ pub fn shared() -> &'static Path {
 pub fn folder(name: &str) -> Folder {
     let path = shared().join(name);
     fs::create_dir(&path).unwrap();
-    Folder(path)
+    Folder::at(path)
 }
 
-/// A folder to run commands in.
-pub struct Folder(pub PathBuf);
+/// A folder to run commands in, and the errors that they ended with.
+pub struct Folder(pub PathBuf, Refusals);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.1.check(&self.0);
+        }
+    }
+}
 
 impl Folder {
+    /// An existing folder.
+    pub fn at(path: PathBuf) -> Folder {
+        Folder(path, Refusals::default())
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -149,10 +166,16 @@ impl Folder {
         found
     }
 
+    /// Holds a command's messages against `errors.txt`.
+    pub fn records(&self, ran: Ran) -> Ran {
+        self.1.add(&ran);
+        ran
+    }
+
     /// Asserts that a command fails with code 2, an error that says each of `words`, and no trace in the folder.
     pub fn refuses(&self, arguments: &str, words: &[&str]) {
         let before = self.files();
-        self.strata(arguments).fails(words);
+        self.records(self.strata(arguments).fails(words));
         let after = self.files();
         let changed: Vec<&PathBuf> = after.keys().filter(|path| before.get(*path) != after.get(*path)).collect();
         assert!(changed.is_empty(), "{arguments}: left {changed:?}");
@@ -160,9 +183,9 @@ impl Folder {
     }
 }
 
-/// What a command came to.
+/// How a command ended.
 pub struct Ran {
-    what: String,
+    pub what: String,
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
