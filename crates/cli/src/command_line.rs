@@ -30,7 +30,8 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// CPU threads [default: all]
-    #[arg(long, global = true, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = threads)]
+    #[arg(long, global = true, value_name = "N", default_value_t = 0, hide_default_value = true,
+        value_parser = threads)]
     pub threads: usize,
     /// When to color output
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]

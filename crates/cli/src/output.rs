@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Context;
 
-/// Writes to standard output; a closed pipe becomes an error that ends the program quietly, where `println!` would panic.
+/// Writes to standard output. A closed pipe becomes an error that ends the program quietly; `println!` would panic.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")

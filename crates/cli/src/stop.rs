@@ -28,7 +28,8 @@ pub fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Sets the stop flag when the parent process ends, so that a killed study leaves no training behind that holds its run.
+/// Sets the stop flag when the parent process ends, so that a killed study leaves no training behind that locks its
+/// run.
 ///
 /// # Errors
 /// See [`stop_flag`].

@@ -1,5 +1,5 @@
-//! What the CPU engine offers through the binary: packed folders, 8-bit integers, workers, options of the search, scores of
-//! given translations, other programs' formats.
+//! What the CPU engine offers through the binary: packed folders, 8-bit integers, workers, search options, scores of given
+//! translations, other programs' formats.
 
 mod common;
 
@@ -164,7 +164,8 @@ fn lengths_repetitions_samples_and_alignments() {
 #[test]
 fn the_speed_of_decoding_is_json() {
     let here = folder("bench-translate");
-    let shape = "--layers 2 --d-model 16 --d-ffn 32 --heads 2 --vocab 50 --sentences 3 --source-length 4 --target-length 5 --runs 1";
+    let shape = "--layers 2 --d-model 16 --d-ffn 32 --heads 2 --vocab 50 --sentences 3 --source-length 4 \
+                 --target-length 5 --runs 1";
     let ran = here.strata(&format!("bench translate {shape} --strata 2,2 --batch 2,1 --beam 2 --int8")).succeeds();
     let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2);

@@ -1,4 +1,4 @@
-//! What else can go wrong in each command, beside what the tests of that command refuse; and that `errors.txt` is whole.
+//! Errors of each command beyond those in the tests of that command; and `errors.txt` itself.
 
 mod common;
 

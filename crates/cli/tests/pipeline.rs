@@ -53,7 +53,8 @@ fn translate_gives_scores_candidates_and_json() {
     let nbest = here.strata_reading("translate ../run --to en --nbest 3", LINES).succeeds();
     let rows: Vec<Vec<&str>> = nbest.out.lines().map(|line| line.split(" ||| ").collect()).collect();
     let numbers: Vec<&str> = rows.iter().map(|row| row[0]).collect();
-    assert_eq!(numbers, ["0", "0", "0", "1", "2", "2", "2", "3", "3", "3"], "{nbest}"); // an empty line has one candidate
+    // An empty line has one candidate.
+    assert_eq!(numbers, ["0", "0", "0", "1", "2", "2", "2", "3", "3", "3"], "{nbest}");
     for row in rows.chunk_by(|a, b| a[0] == b[0]) {
         let scores: Vec<f64> = row.iter().map(|row| row[2].parse().unwrap()).collect();
         assert!(scores.is_sorted_by(|a, b| a >= b), "{nbest}");
@@ -170,7 +171,7 @@ fn inspect_states_the_cost_before_and_after() {
     assert!(recipe["flops_per_token_measured"].is_null());
     let (least, most) = (dense_flops(&model), model["flops_per_token"].as_u64().unwrap() * 2);
     assert!((least..most).contains(&model["flops_per_token_measured"].as_u64().unwrap()), "{model}");
-    // The weights on disk are as many as were stated.
+    // There are as many weights on disk as `inspect` says.
     let bytes = fs::metadata(here.path("../run/last/model.safetensors")).unwrap().len();
     let stated = 4 * model["parameters"].as_u64().unwrap();
     assert!((stated..stated + 20_000).contains(&bytes), "{bytes} bytes for {stated}");

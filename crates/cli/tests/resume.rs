@@ -1,4 +1,4 @@
-//! Training that is killed, interrupted or goes wrong, and goes on: to the same bits.
+//! Training that is killed, interrupted or goes wrong, and resumes to the same bits.
 #![cfg(unix)]
 
 mod common;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use common::{Folder, Ran, folder};
 
-/// What an update left behind, without the time that it took: weights, moments, state, and which checkpoint is the best.
+/// What an update left behind, except for its time: weights, moments, state, and which checkpoint is the best.
 fn outcome(here: &Folder, run: &str, step: &str) -> (Vec<Vec<u8>>, Value, String) {
     let folder = here.path(run).join("checkpoints").join(step);
     let files = ["model.safetensors", "optimizer.safetensors"].map(|name| fs::read(folder.join(name)).unwrap());
@@ -92,7 +92,8 @@ fn killed_again_and_again_it_ends_with_the_same_bits() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        // After a few more checkpoints, by its own pace, which other work on the machine may change; every third time as it comes.
+        // After a few more checkpoints at its own pace, which other work on the machine may change; every third time
+        // as it comes.
         let until = newest(&here.path("killed")) + 2 + random % 4;
         while kills % 3 != 2 && newest(&here.path("killed")) < until && child.try_wait().unwrap().is_none() {
             sleep(Duration::from_micros(300));
@@ -124,7 +125,7 @@ fn a_kill_while_a_checkpoint_is_written_costs_nothing() {
     let here = folder("killed-saving");
     let recipe = "--set train.updates=12 --set train.checkpoint_every=1 --set train.validate_every=100";
     here.strata(&format!("train ../tiny.toml --output whole {recipe}")).succeeds();
-    // The writer's folder is there only while a checkpoint is being written, and this test may not run in that time: then again.
+    // The writer's folder exists only while a checkpoint is being written, which this test may miss: then again.
     let caught = (0..20).any(|_| {
         let mut child = spawn(&here, &format!("train ../tiny.toml --output killed --overwrite {recipe}"));
         while torn(&here.path("killed")) == 0 && child.try_wait().unwrap().is_none() {}
@@ -210,8 +211,8 @@ fn a_run_that_diverges_stops_and_keeps_its_checkpoints() {
 #[test]
 fn a_run_that_stopped_early_has_nothing_left_to_do() {
     let here = folder("patience");
-    let recipe = "--set train.updates=50 --set train.validate_every=1 --set train.patience=2 --set train.learning_rate=1e-12 \
-                  --set train.warmup_init_lr=0";
+    let recipe = "--set train.updates=50 --set train.validate_every=1 --set train.patience=2 \
+                  --set train.learning_rate=1e-12 --set train.warmup_init_lr=0";
     let first = here.strata(&format!("train ../tiny.toml {recipe} --json")).succeeds().json();
     assert_eq!(first["stopped"], "early_stop", "{first}");
     let before = here.files();

@@ -332,9 +332,7 @@ fn reports_look_right_in_a_browser() {
     let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
         std::process::Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
     }) else {
-        println!(
-            "SKIPPED: no Chromium here, so nobody has looked at the report; install the package chromium to run this test"
-        );
+        println!("SKIPPED: no Chromium here to render the report; install the package chromium to run this test");
         return;
     };
     let here = folder("browser");
@@ -356,7 +354,7 @@ fn reports_look_right_in_a_browser() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    // A page that measures itself on a phone's width: the body must not be wider than the window, plots must not stick out.
+    // A page that measures itself at a phone's width: the body is no wider than the window, and no plot sticks out.
     let measure = "<script>addEventListener('load',()=>{const wide=[...document.querySelectorAll('svg,p,h1,h2,h3')]\
                    .filter(e=>e.getBoundingClientRect().right>innerWidth+1).length;document.title='window '+innerWidth+\
                    ' body '+document.documentElement.scrollWidth+' out '+wide+' plots '+document.querySelectorAll('svg').length})</script>";

@@ -1,6 +1,6 @@
-//! Which error messages no test of the binary meets: a message in the sources that fits nothing in `errors.txt` must be in
-//! `untested_errors.txt`, so that review sees a new error without a test. Cargo runs this after the tests that write
-//! `errors.txt`.
+//! Error messages that no test of the binary meets: a message in the sources that fits nothing in `errors.txt` must be
+//! in `untested_errors.txt`, so that review sees a new error without a test. Cargo runs this after the tests that write
+//! `errors.txt`, because it runs test programs in alphabetical order.
 
 mod common;
 
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use common::snapshot;
 
 const HEADER: &str = "\
-# Error messages of the libraries that no test of the binary meets, as their sources write them: errors that this command
-# line cannot cause, faults of the machine that a test cannot make, and messages that are only met inside of others.
+# Error messages of the libraries that no test of the binary meets, as their sources write them: errors that this
+# command line cannot cause, and faults of the machine that a test cannot make.
 # Written by: STRATA_BLESS=1 cargo test --release -p strata-cli
 ";
 
@@ -57,7 +57,7 @@ fn literal(source: &str) -> Option<(String, &str)> {
         match c {
             '"' => return Some((text, &source[at + 1..])),
             '\\' => match chars.next()?.1 {
-                // A line that goes on in the next one, without its indent.
+                // A line continued in the next one, without its indent.
                 '\n' => {
                     let rest = chars.as_str().trim_start();
                     let (more, rest) = literal(rest)?;
@@ -74,7 +74,8 @@ fn literal(source: &str) -> Option<(String, &str)> {
 /// The name behind an attribute, other attributes and comments.
 fn variant(rest: &str) -> &str {
     let lines = rest.lines().skip_while(|line| !line.trim_end().ends_with(")]")).skip(1).map(str::trim);
-    let name = lines.skip_while(|line| line.starts_with("///") || line.starts_with("#[")).next().unwrap_or_default();
+    let mut lines = lines.skip_while(|line| line.starts_with("///") || line.starts_with("#["));
+    let name = lines.next().unwrap_or_default();
     name.trim_start_matches("pub struct ").split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default()
 }
 

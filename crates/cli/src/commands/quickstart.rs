@@ -172,17 +172,18 @@ fn next(model: &Path, output: &Path, prepared: &Path, evaluation: &Evaluation, e
     let to = evaluation.directions.iter().find(|d| d.source == "en").map_or("en", |d| d.target.as_str());
     let (model, output, prepared) = (model.display(), output.display(), prepared.display());
     let analyze = if experts {
-        let page = "capacity.html     (which language asks for how much)";
+        let page = "capacity.html     # which language requests how much";
         format!("strata analyze {model} {prepared} --html {output}/{page}\n        ")
     } else {
         String::new()
     };
     format!(
-        "model   {model}\nreport  {output}/report.txt, translations in {output}/translations, curves in {output}/tensorboard\n\
+        "model   {model}\n\
+         report  {output}/report.txt, translations in {output}/translations, curves in {output}/tensorboard\n\
          next    echo 'Click the icon to open the file.' | strata translate {model} --to {to}\n        \
          strata evaluate {model} {prepared}\n        \
          {analyze}\
          strata quickstart --variant dense --output runs/quickstart-dense\n        \
-         strata train recipes/docs.toml --variant smoe-4-4     (after: strata fetch docs; strata prepare data/docs ...)\n"
+         strata fetch docs     # fifteen languages; then strata prepare, and strata train recipes/docs.toml\n"
     )
 }

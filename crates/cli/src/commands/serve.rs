@@ -21,8 +21,8 @@ use crate::terminal::Terminal;
 /// Serve translations over HTTP: LibreTranslate's API, DeepL's for text, and a web page
 #[derive(Debug, Args)]
 #[command(
-    after_help = "LibreTranslate's API, DeepL's /v2/translate, /v1/route, /metrics; /spec describes the API, and a browser \
-                  gets a page. Ctrl-C or SIGTERM lets current requests finish."
+    after_help = "LibreTranslate's API, DeepL's /v2/translate, /v1/route, /metrics; /spec describes the API, and a \
+                  browser gets a page. Ctrl-C or SIGTERM lets current requests finish."
 )]
 pub struct Arguments {
     /// Models, each as PATH or NAME=PATH: model folder, packed folder, checkpoint, or run

@@ -16,9 +16,9 @@ use crate::{Outcome, tables};
 /// Train and compare the variants of a recipe
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Trains the runs one after another, or one on each of several devices, each an ordinary run of `strata \
-                  train` in a process of its own; then translates, scores and analyzes. Stop it at any moment: the same \
-                  command resumes, and repeats nothing."
+    after_help = "Trains the runs one after another, or one on each of several devices, each an ordinary run of \
+                  `strata train` in a process of its own; then translates, scores and analyzes. Stop it at any \
+                  moment: the same command resumes, and repeats nothing."
 )]
 pub struct Arguments {
     /// Study file: a recipe, names for variants and seeds of it, a baseline

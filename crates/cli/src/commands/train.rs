@@ -32,7 +32,8 @@ pub struct Arguments {
     #[arg(long)]
     overwrite: bool,
     /// Resume the run in this folder
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "variant", "set", "output", "overwrite", "list_keys"])]
+    #[arg(long, value_name = "DIR",
+        conflicts_with_all = ["recipe", "variant", "set", "output", "overwrite", "list_keys"])]
     resume: Option<PathBuf>,
     /// Resume from this checkpoint (step-500, or 500) instead of the newest; later ones are set aside
     #[arg(long, value_name = "STEP", requires = "resume", conflicts_with = "recipe")]

@@ -20,8 +20,8 @@ use crate::terminal::{Terminal, labelled, thousands};
 /// Translate lines of text
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A line is a sentence. Empty lines stay empty; a line that is too long for the model is split at sentence \
-                  ends and translated in parts."
+    after_help = "A line is a sentence. Empty lines stay empty; a line that is too long for the model is split at \
+                  sentence ends and translated in parts."
 )]
 pub struct Arguments {
     /// Model folder, packed folder, checkpoint, or run (its best checkpoint)

@@ -13,8 +13,8 @@ use crate::terminal::Terminal;
 /// List the subwords that translations into each language may use, for faster translation
 #[derive(Debug, Args)]
 #[command(
-    after_help = "With such a map, translation computes the probabilities of these subwords only, which is faster. Bytes \
-                  are always among them, so that any word can still be written."
+    after_help = "With such a map, translation computes the probabilities of these subwords only, which is faster. \
+                  Bytes are always among them, so that any word can still be written."
 )]
 pub struct Arguments {
     /// Prepared folder that the model was trained on

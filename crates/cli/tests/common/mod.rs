@@ -1,5 +1,5 @@
-//! What the tests of the binary share: a tiny corpus, a recipe and a trained model, made once per test program, and a way to
-//! run `strata` that never lets a panic pass.
+//! What the tests of the binary share: a tiny corpus, a recipe and a trained model, made once per test program, and a way
+//! to run `strata` that lets no panic pass.
 
 #![allow(dead_code)] // each test program uses its own part
 
@@ -14,7 +14,7 @@ pub mod snapshot;
 
 use snapshot::Refusals;
 
-/// A model so small that an update takes milliseconds, and everything whose state a resumed run must find again: dropout,
+/// A model so small that an update takes milliseconds, with everything whose state a resumed run must restore: dropout,
 /// strata, temperature, accumulated batches.
 pub const RECIPE: &str = r#"
 [data]

@@ -25,8 +25,8 @@ pub fn blessing() -> bool {
 }
 
 const HEADER: &str = "\
-# All error messages that the tests of the binary meet: a section for each test's folder; in it each refused command, its
-# standard error from the first error or warning on, and its exit code. NUMBER stands for what differs between runs.
+# All error messages that the tests of the binary meet. Each test's folder has a section with its failing commands,
+# their errors and warnings, and their exit codes. NUMBER stands for a process number, ROOT for the tests' folder.
 # Written by: STRATA_BLESS=1 cargo test --release -p strata-cli
 ";
 
