@@ -1,10 +1,10 @@
-//! glibc's allocator, told to keep what it has.
+//! Settings of glibc's allocator.
 
-/// Tells malloc never to give pages back: on virtual machines page faults are the dearest thing in a training step, and a
-/// step asks for the same sizes again and again.
+/// Tells malloc never to give pages back: on virtual machines page faults cost more than anything else in a training
+/// step, and every step allocates the same sizes.
 pub fn keep_pages() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt only sets numbers, and this is the first thing that `main` does: no other thread is there yet.
+    // SAFETY: mallopt only sets numbers, and `main` calls this first, before any other thread exists.
     unsafe {
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
@@ -12,8 +12,8 @@ pub fn keep_pages() {
     }
 }
 
-/// For servers, before their threads start: two heaps for all of them instead of eight for each processor. Requests are worked on by
-/// whatever threads are free, so that otherwise each heap grows to the most that it ever held at once, one by one over hours.
+/// For servers, before their threads start: two heaps for all threads instead of eight per processor. Any free thread
+/// takes a request, so that over hours each heap would grow to the most that it ever held at once.
 pub fn few_heaps() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt only sets numbers.
@@ -22,7 +22,7 @@ pub fn few_heaps() {
     }
 }
 
-/// Gives back what is free now, for programs that run on for days after giving up something large.
+/// Returns free memory to the system, for programs that run for days after they have freed something large.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: malloc_trim may be called at any time by any thread.

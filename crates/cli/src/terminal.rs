@@ -2,20 +2,29 @@
 
 use std::io::{IsTerminal, Write};
 
-/// How to speak.
+use crate::color::Color;
+
+/// What to print, and whether the terminal can rewrite lines and show colors.
 #[derive(Clone, Copy, Debug)]
 pub struct Terminal {
     quiet: bool,
     verbose: bool,
+    color: Color,
     rewrites: bool,
     width: usize,
 }
 
 impl Terminal {
     /// Looks at standard error: a terminal gets progress lines, anything else plain lines.
-    pub fn new(quiet: bool, verbose: bool) -> Self {
+    pub fn new(quiet: bool, verbose: bool, color: Color) -> Self {
         let width = terminal_size::terminal_size_of(std::io::stderr()).map_or(100, |(width, _)| usize::from(width.0));
-        Self { quiet, verbose, rewrites: std::io::stderr().is_terminal(), width }
+        let dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
+        Self { quiet, verbose, color, rewrites: std::io::stderr().is_terminal() && !dumb, width }
+    }
+
+    /// Whether standard output gets colors.
+    pub fn colors(&self) -> bool {
+        self.color.decide(|name| std::env::var_os(name), std::io::stdout().is_terminal())
     }
 
     /// Whether progress rewrites its line.
@@ -23,7 +32,7 @@ impl Terminal {
         self.rewrites && !self.quiet
     }
 
-    /// Whether only results, warnings and errors are wanted.
+    /// Whether to print only results, warnings and errors.
     pub fn is_quiet(&self) -> bool {
         self.quiet
     }
@@ -35,7 +44,7 @@ impl Terminal {
         }
     }
 
-    /// A line for those who asked with `-v`.
+    /// A line that only `-v` shows.
     pub fn detail(&self, line: &str) {
         if self.verbose && !self.quiet {
             self.line(line);
@@ -47,7 +56,7 @@ impl Terminal {
         self.line(&format!("warning: {line}"));
     }
 
-    /// A line that the next one replaces; nothing where lines cannot be replaced.
+    /// A line that the next one replaces; nothing where lines cannot be rewritten.
     pub fn progress(&self, line: &str) {
         if self.rewrites() {
             let shown: String = line.chars().take(self.width.saturating_sub(1)).collect();
@@ -107,7 +116,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// A bar of 24 cells and the share in per cent.
+/// A bar of 24 cells and the percentage.
 pub fn bar(done: u64, of: u64) -> String {
     let share = if of == 0 { 1.0 } else { done.min(of) as f64 / of as f64 };
     let full = (share * 24.0).round() as usize;

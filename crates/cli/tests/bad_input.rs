@@ -41,8 +41,8 @@ fn options_of_prepare() {
     here.refuses("prepare ../bitext --output p --directions qaa-qab", &["no bitext for qaa-qab"]);
     here.refuses("prepare ../bitext --output p --directions en", &["`en` is no direction"]);
     here.refuses("prepare ../bitext --output p --vocab-size 100", &["vocab", "100"]);
-    here.refuses("prepare ../bitext --output p --subwords ../tiny.toml", &["tiny.toml"]);
-    here.refuses("prepare ../bitext --output p --subwords nowhere.model", &["nowhere.model"]);
+    here.refuses("prepare ../bitext --output p --subword-model ../tiny.toml", &["tiny.toml"]);
+    here.refuses("prepare ../bitext --output p --subword-model nowhere.model", &["nowhere.model"]);
     here.write("mine/letter.txt", "dear");
     here.refuses("prepare ../bitext --output mine", &["mine already exists", "--overwrite"]);
     here.refuses("prepare ../bitext --output mine --overwrite", &["mine is no prepared folder"]);
@@ -137,7 +137,7 @@ fn a_damaged_checkpoint_is_named_and_the_earlier_one_offered() {
             here.refuses("train --resume run", &[words, &offered].concat());
             if file != "optimizer.safetensors" && file != "state.json" {
                 here.refuses("translate run --to qaa", words);
-                here.refuses("evaluate run ../prepared --limit 1", words);
+                here.refuses("evaluate run ../prepared --max-sentences 1", words);
             }
         };
         damaged(&|bytes| Some(bytes[..bytes.len() / 2].to_vec()), if file == "SHA256SUMS" { "" } else { "cut short" });
@@ -152,7 +152,7 @@ fn a_damaged_checkpoint_is_named_and_the_earlier_one_offered() {
         damaged(&|_| None, "is missing");
     }
     let on = here.strata("train --resume run --from step-4").succeeds();
-    assert!(on.err.contains("going on after 4"), "{on}");
+    assert!(on.err.contains("resuming after 4"), "{on}");
     assert!(here.path("run/checkpoints/step-000006.set-aside").is_dir());
     here.strata_reading("translate run --to qaa", "The dog sees the cat.\n").succeeds();
 }
@@ -193,7 +193,7 @@ fn lines_and_languages_of_translate() {
     here.refuses("translate ../run --to qaa in.txt --output in.txt", &["in.txt is also an input"]);
     let lines: [&[u8]; 3] = [b"The dog sees the cat.\n", b"The \xff cat.\n", b"The cat sees the dog.\n"];
     here.write("bad.txt", lines.concat());
-    let ran = here.strata("translate ../run --to qaa bad.txt --json");
+    let ran = here.records(here.strata("translate ../run --to qaa bad.txt --json"));
     assert_eq!(ran.code, Some(1), "{ran}");
     assert!(ran.err.contains("bad.txt, line 2: not valid UTF-8 (byte 5 of the line)"), "{ran}");
     assert!(ran.err.contains("1 of 3 lines could not be translated"), "{ran}");
@@ -208,7 +208,7 @@ fn what_evaluate_cannot_score() {
     here.refuses("evaluate ../run ../prepared --output s --split dev", &["split `dev` has no sentences"]);
     here.refuses("evaluate ../run ../prepared --output s --directions en-qax", &["no direction `en-qax`", "en-qaa"]);
     here.refuses("evaluate ../run ../prepared --bleu-tokenizer 13b", &["13b"]);
-    here.refuses("evaluate ../run ../prepared --limit 1 --baseline nowhere", &["nowhere is not a model"]);
+    here.refuses("evaluate ../run ../prepared --max-sentences 1 --baseline nowhere", &["nowhere is not a model"]);
     here.write("three", "a\nb\nc\n");
     here.write("two", "a\nb\n");
     here.write("latin1", b"a\n\xfc\n");
@@ -229,8 +229,9 @@ fn no_space_left_loses_no_checkpoint() {
     let before: Vec<_> =
         here.files().into_iter().filter(|(path, _)| path.starts_with(here.path("run/checkpoints"))).collect();
     // Files may not grow beyond 64 KB, which the weights need. Without the trap a signal would end the program.
-    here.bash("trap '' XFSZ; ulimit -f 64; exec \"$STRATA\" train --resume run")
-        .fails(&["cannot write run/checkpoints/step-000008/model.safetensors: no space left", "Free some space"]);
+    let ran = here.bash("trap '' XFSZ; ulimit -f 64; exec \"$STRATA\" train --resume run");
+    let words = ["cannot write run/checkpoints/step-000008/model.safetensors: no space left", "Free some space"];
+    here.records(ran.fails(&words));
     let after: Vec<_> =
         here.files().into_iter().filter(|(path, _)| path.starts_with(here.path("run/checkpoints"))).collect();
     assert!(before == after, "the earlier checkpoints are as they were, and nothing is beside them");
@@ -241,8 +242,8 @@ fn no_space_left_loses_no_checkpoint() {
         assert!(read("run") == read("whole"), "{file} differs from that of a run that was never short of space");
     }
     let before = here.files();
-    here.bash("trap '' XFSZ; ulimit -f 8; exec \"$STRATA\" prepare ../bitext --output p --vocab-size 400")
-        .fails(&["cannot write"]);
+    let ran = here.bash("trap '' XFSZ; ulimit -f 8; exec \"$STRATA\" prepare ../bitext --output p --vocab-size 400");
+    here.records(ran.fails(&["cannot write"]));
     assert!(before == here.files(), "prepare left something");
 }
 
@@ -261,8 +262,8 @@ fn benchmarks_of_nothing() {
         here.refuses(&format!("bench train-step --d-model 16 --d-ffn 16 {option}"), &[words]);
     }
     here.refuses("bench training --shapes A,Z", &["--shapes Z", "A, B, C, D, E, F"]);
-    here.refuses("bench training --shapes e", &["shapes E", "--data"]);
-    here.refuses("bench train-step --data nowhere", &["nowhere"]);
-    here.refuses("bench train-step --data ../prepared --tokens-per-batch 0", &["tokens_per_batch = 0"]);
+    here.refuses("bench training --shapes e", &["shapes E", "prepared folder"]);
+    here.refuses("bench train-step nowhere", &["nowhere"]);
+    here.refuses("bench train-step ../prepared --tokens-per-batch 0", &["tokens_per_batch = 0"]);
     here.refuses("bench training --steps 0", &["strata ended with", "steps = 0"]);
 }

@@ -1,5 +1,5 @@
-//! What the CPU engine offers through the binary: packed folders, 8-bit integers, workers, options of the search, scores of
-//! given translations, other programs' formats.
+//! What the CPU engine offers through the binary: packed folders, 8-bit integers, workers, search options, scores of given
+//! translations, other programs' formats.
 
 mod common;
 
@@ -12,43 +12,43 @@ const TEXT: &str = "The old dog sees the cat.\nThe children like songs.\nA bird 
 fn a_packed_folder_translates_as_its_model_does() {
     let here = folder("packed");
     let plain = here.strata_reading("translate ../run --to qaa --nbest 3", TEXT).succeeds();
-    let said = here.strata("export ../run packed").succeeds();
+    let said = here.strata("export ../run --output packed").succeeds();
     assert!(said.err.contains("packed"), "{said}");
     let packed = here.strata_reading("translate packed --to qaa --nbest 3", TEXT).succeeds();
     assert_eq!(packed.out, plain.out);
     // Weights packed on loading and weights packed before are the same 8-bit integers.
     let int8 = here.strata_reading("translate ../run --to qaa --nbest 3 --int8", TEXT).succeeds();
-    here.strata("export ../run packed --int8 --overwrite").succeeds();
+    here.strata("export ../run --output packed --int8 --overwrite").succeeds();
     let packed = here.strata_reading("translate packed --to qaa --nbest 3", TEXT).succeeds();
     assert_eq!(packed.out, int8.out);
-    let json = here.strata("evaluate packed ../prepared --limit 3 --beam 2 --json").succeeds().json();
+    let json = here.strata("evaluate packed ../prepared --max-sentences 3 --beam 2 --json").succeeds().json();
     assert_eq!(json["directions"].as_array().unwrap().len(), 4);
 }
 
 #[test]
 fn exports_do_not_replace_by_accident() {
     let here = folder("export-again");
-    here.strata("export ../run out").succeeds();
-    here.refuses("export ../run out", &["out", "exists"]);
-    here.refuses("export ../run out --format ctranslate2", &["CTranslate2", "dense"]);
-    here.refuses("export nowhere other", &["nowhere", "does not exist"]);
+    here.strata("export ../run --output out").succeeds();
+    here.refuses("export ../run --output out", &["out", "exists"]);
+    here.refuses("export ../run --output out --format ctranslate2", &["CTranslate2", "dense"]);
+    here.refuses("export nowhere --output other", &["nowhere", "does not exist"]);
     let whole = here.read("out/packed.json");
     here.write("out/packed.json", whole.replace("\"format_version\": 2", "\"format_version\": 999"));
-    here.strata_reading("translate out --to qaa", TEXT).fails(&["packed.json"]);
+    here.records(here.strata_reading("translate out --to qaa", TEXT).fails(&["packed.json"]));
     here.write("out/packed.json", whole);
     std::fs::remove_file(here.path("out/packed.safetensors")).unwrap();
-    here.strata_reading("translate out --to qaa", TEXT).fails(&["packed.safetensors"]);
+    here.records(here.strata_reading("translate out --to qaa", TEXT).fails(&["packed.safetensors"]));
 }
 
 #[test]
 fn a_dense_model_is_exported_to_ctranslate2() {
     let here = folder("ctranslate2");
     here.strata("train ../tiny.toml --variant dense").succeeds();
-    here.strata("export run ct2 --format ctranslate2").succeeds();
+    here.strata("export run --output ct2 --format ctranslate2").succeeds();
     let vocabulary: Vec<String> = serde_json::from_str(&here.read("ct2/shared_vocabulary.json")).unwrap();
     assert_eq!((vocabulary.len(), vocabulary[1].as_str()), (400, "</s>"));
     assert!(here.path("ct2/model.bin").metadata().unwrap().len() > 400 * 16 * 4);
-    here.refuses("export run ct3 --format ctranslate2 --int8", &["--int8", "compute_type"]);
+    here.refuses("export run --output ct3 --format ctranslate2 --int8", &["--int8", "compute_type"]);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn forced_scores_are_those_of_the_search() {
     here.write("short.txt", "x\n");
     here.refuses("score ../run --to qaa source.txt short.txt", &["source.txt", "3 lines", "1"]);
     here.write("long.txt", "dog ".repeat(200) + "\n");
-    let ran = here.strata("score ../run --to qaa long.txt short.txt");
+    let ran = here.records(here.strata("score ../run --to qaa long.txt short.txt"));
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), "\n"), "{ran}");
     assert!(ran.err.contains("long.txt, line 1"), "{ran}");
 }
@@ -157,14 +157,15 @@ fn lengths_repetitions_samples_and_alignments() {
         .strata_reading(&format!("translate ../run --to qaa --json --min-length 4 --suppress {piece}"), TEXT)
         .succeeds();
     assert!(!without.out.contains(&format!("\"{piece}\"")), "{without}");
-    let ran = here.strata("translate ../run --to qaa --top-k 5");
+    let ran = here.records(here.strata("translate ../run --to qaa --top-k 5"));
     assert!(ran.code == Some(2) && ran.err.contains("--sample"), "{ran}");
 }
 
 #[test]
 fn the_speed_of_decoding_is_json() {
     let here = folder("bench-translate");
-    let shape = "--layers 2 --d-model 16 --d-ffn 32 --heads 2 --vocab 50 --sentences 3 --source-length 4 --target-length 5 --runs 1";
+    let shape = "--layers 2 --d-model 16 --d-ffn 32 --heads 2 --vocab 50 --sentences 3 --source-length 4 \
+                 --target-length 5 --runs 1";
     let ran = here.strata(&format!("bench translate {shape} --strata 2,2 --batch 2,1 --beam 2 --int8")).succeeds();
     let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2);
@@ -201,7 +202,7 @@ fn a_vocabulary_map_limits_what_translations_have() {
     assert_eq!((sizes["vocabulary"].as_u64(), sizes["languages"].as_array().unwrap().len()), (Some(400), 3));
     let fewer = here.strata("vocabulary ../prepared --output fewer.json --min-count 50 --json").succeeds().json();
     assert!(size(&fewer) < size(&sizes) && size(&sizes) < 400, "{fewer} {sizes}");
-    here.strata("evaluate ../run ../prepared --limit 2 --beam 2 --vocabulary-map map.json").succeeds();
+    here.strata("evaluate ../run ../prepared --max-sentences 2 --beam 2 --vocabulary-map map.json").succeeds();
 
     // With next to no subwords left there are next to none in the translations.
     let mut map: Value = serde_json::from_str(&here.read("map.json")).unwrap();

@@ -12,7 +12,7 @@ fn usage_errors_have_code_2_and_say_what_is_expected() {
         ("trian", "similar subcommands exist: 'translate', 'train'"),
         ("translate ../run", "--to <LANG>"),
         ("translate ../run --too qaa", "'--to'"),
-        ("prepare ../bitext", "--output <OUTPUT>"),
+        ("prepare ../bitext", "--output <PATH>"),
         ("train", "<RECIPE>"),
         ("train ../tiny.toml --resume run", "cannot be used with"),
         ("train ../tiny.toml --from 3", "'[RECIPE]' cannot be used with '--from <STEP>'"),
@@ -26,7 +26,7 @@ fn usage_errors_have_code_2_and_say_what_is_expected() {
         ("inspect ../tiny.toml --threads many", "choose 1 to 4096, or 0 for all"),
         ("inspect ../tiny.toml --threads 100000", "choose 1 to 4096, or 0 for all"),
     ] {
-        let ran = here.strata(arguments);
+        let ran = here.records(here.strata(arguments));
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{ran}");
         assert!(ran.err.contains(words), "no `{words}` in {ran}");
     }
@@ -41,7 +41,7 @@ fn help_and_version_go_to_standard_output() {
     for words in ["strata quickstart", "Exit codes: 0 done, 1 some input lines failed, 2 could not run"] {
         assert!(help.out.contains(words), "{help}");
     }
-    let keys = here.strata("train --keys").succeeds().out;
+    let keys = here.strata("train --list-keys").succeeds().out;
     for key in ["prepared", "strata", "learning_rate", "beam"] {
         assert!(keys.contains(&format!("\n{key} = ")), "{keys}");
     }
@@ -54,7 +54,7 @@ fn quiet_leaves_results_warnings_and_errors() {
         ("fetch synthetic --languages 1 --pairs 100 --output bitext", ""),
         ("prepare bitext --output prepared --vocab-size 320", "en-qaa"),
         ("train ../tiny.toml --set data.prepared=prepared", ""),
-        ("evaluate run prepared --limit 2 --beam 1 --output kept", "BLEU"),
+        ("evaluate run prepared --max-sentences 2 --beam 1 --output kept", "BLEU"),
         ("inspect run", "SMoE-2-2"),
         ("train --resume run", ""),
     ] {
@@ -94,7 +94,8 @@ fn results_for_programs_are_json_and_nothing_else() {
     }
     assert_eq!((&measured["text_share"], &measured["padded_length"]), (&1.0.into(), &4.0.into()));
     // Real batches have other lengths; the vocabulary is theirs.
-    let bench = "bench train-step --layers 2 --d-model 16 --d-ffn 16 --heads 2 --data prepared --tokens-per-batch 100 --steps 3";
+    let bench =
+        "bench train-step --layers 2 --d-model 16 --d-ffn 16 --heads 2 prepared --tokens-per-batch 100 --steps 3";
     let measured = here.strata(bench).succeeds().json();
     let figure = |key: &str| measured[key].as_f64().unwrap();
     assert_eq!(measured["vocab"], 400);
@@ -107,8 +108,10 @@ fn results_for_programs_are_json_and_nothing_else() {
 #[test]
 fn output_that_cannot_be_written_is_an_error_and_no_panic() {
     let here = folder("full");
-    for command in ["inspect ../run", "train --keys", "translate ../run --to qaa ../bitext/test.en-qaa.en"] {
-        here.bash(&format!("\"$STRATA\" {command} > /dev/full")).fails(&["cannot write", "No space left"]);
+    for command in ["inspect ../run", "train --list-keys", "translate ../run --to qaa ../bitext/test.en-qaa.en"] {
+        here.records(
+            here.bash(&format!("\"$STRATA\" {command} > /dev/full")).fails(&["cannot write", "No space left"]),
+        );
     }
     // Nothing can be said then, but the exit code is still the one for errors.
     assert_eq!(here.bash("\"$STRATA\" inspect nowhere 2> /dev/full").code, Some(2));

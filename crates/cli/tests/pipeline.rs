@@ -53,7 +53,8 @@ fn translate_gives_scores_candidates_and_json() {
     let nbest = here.strata_reading("translate ../run --to en --nbest 3", LINES).succeeds();
     let rows: Vec<Vec<&str>> = nbest.out.lines().map(|line| line.split(" ||| ").collect()).collect();
     let numbers: Vec<&str> = rows.iter().map(|row| row[0]).collect();
-    assert_eq!(numbers, ["0", "0", "0", "1", "2", "2", "2", "3", "3", "3"], "{nbest}"); // an empty line has one candidate
+    // An empty line has one candidate.
+    assert_eq!(numbers, ["0", "0", "0", "1", "2", "2", "2", "3", "3", "3"], "{nbest}");
     for row in rows.chunk_by(|a, b| a[0] == b[0]) {
         let scores: Vec<f64> = row.iter().map(|row| row[2].parse().unwrap()).collect();
         assert!(scores.is_sorted_by(|a, b| a >= b), "{nbest}");
@@ -92,7 +93,7 @@ fn a_reader_that_has_had_enough_is_no_error() {
     let ran =
         here.bash("set -o pipefail; \"$STRATA\" translate ../run --to qaa --beam 1 many.txt | head -1").succeeds();
     assert_eq!((ran.out.lines().count(), ran.err.as_str()), (1, ""));
-    for command in ["train --keys", "inspect ../run", "evaluate ../run ../prepared --limit 2 -q"] {
+    for command in ["train --list-keys", "inspect ../run", "evaluate ../run ../prepared --max-sentences 2 -q"] {
         let ran = here.bash(&format!("set -o pipefail; \"$STRATA\" {command} | true")).succeeds();
         assert_eq!(ran.err, "");
     }
@@ -101,11 +102,11 @@ fn a_reader_that_has_had_enough_is_no_error() {
 #[test]
 fn evaluate_scores_and_keeps_the_translations() {
     let here = folder("evaluate");
-    let table = here.strata("evaluate ../run ../prepared --limit 5 --beam 2 --output kept").succeeds();
+    let table = here.strata("evaluate ../run ../prepared --max-sentences 5 --beam 2 --output kept").succeeds();
     for words in ["qaa ", "qab ", "from en (2)", "into en (2)", "all (4)", "tok:13a"] {
         assert!(table.out.contains(words), "no `{words}` in {table}");
     }
-    let json = here.strata("evaluate ../run ../prepared --limit 5 --beam 2 --json").succeeds().json();
+    let json = here.strata("evaluate ../run ../prepared --max-sentences 5 --beam 2 --json").succeeds().json();
     assert_eq!(json["directions"].as_array().unwrap().len(), 4);
     for direction in json["directions"].as_array().unwrap() {
         let name = direction["direction"].as_str().unwrap();
@@ -137,13 +138,15 @@ fn evaluate_compares_two_systems() {
     let here = folder("compare");
     here.strata("train ../tiny.toml --variant dense").succeeds();
     let ran = here
-        .strata("evaluate ../run ../prepared --limit 5 --beam 1 --baseline run --directions en-qaa,qaa-en")
+        .strata("evaluate ../run ../prepared --max-sentences 5 --beam 1 --baseline run --directions en-qaa,qaa-en")
         .succeeds();
     let (_, differences) = ran.out.split_once("\ndifferences").expect(&ran.out);
     let named: Vec<Vec<&str>> =
         differences.lines().skip(1).map(|line| line.split_whitespace().take(2).collect()).collect();
     assert_eq!(named, [["en-qaa", "BLEU"], ["en-qaa", "chrF2"], ["qaa-en", "BLEU"], ["qaa-en", "chrF2"]], "{ran}");
-    let same = here.strata("evaluate run ../prepared --limit 5 --beam 1 --baseline run --directions en-qaa").succeeds();
+    let same = here
+        .strata("evaluate run ../prepared --max-sentences 5 --beam 1 --baseline run --directions en-qaa")
+        .succeeds();
     assert!(same.out.contains("no difference") && !same.out.contains("p = "), "{same}");
     let references = "the cat sat on the mat in the sun\n".repeat(30);
     here.write("ref", &references);
@@ -168,7 +171,7 @@ fn inspect_states_the_cost_before_and_after() {
     assert!(recipe["flops_per_token_measured"].is_null());
     let (least, most) = (dense_flops(&model), model["flops_per_token"].as_u64().unwrap() * 2);
     assert!((least..most).contains(&model["flops_per_token_measured"].as_u64().unwrap()), "{model}");
-    // The weights on disk are as many as were stated.
+    // There are as many weights on disk as `inspect` says.
     let bytes = fs::metadata(here.path("../run/last/model.safetensors")).unwrap().len();
     let stated = 4 * model["parameters"].as_u64().unwrap();
     assert!((stated..stated + 20_000).contains(&bytes), "{bytes} bytes for {stated}");
@@ -247,6 +250,6 @@ fn quickstart_goes_through_to_the_table_and_does_not_begin_again() {
     assert!(first.out.contains(&here.read("it's/mine/report.txt")), "{first}");
     here.strata_reading("translate it's/mine/averaged --to qaa", LINES).succeeds();
     let again = here.strata(&command).succeeds();
-    assert!(again.err.contains("going on with it") && again.err.contains("4 of 4 updates"), "{again}");
+    assert!(again.err.contains("resuming the run there") && again.err.contains("4 of 4 updates"), "{again}");
     assert!(again.out.contains("all (8)"), "{again}");
 }

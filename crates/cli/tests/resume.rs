@@ -1,4 +1,4 @@
-//! Training that is killed, interrupted or goes wrong, and goes on: to the same bits.
+//! Training that is killed, interrupted or goes wrong, and resumes to the same bits.
 #![cfg(unix)]
 
 mod common;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use common::{Folder, Ran, folder};
 
-/// What an update left behind, without the time that it took: weights, moments, state, and which checkpoint is the best.
+/// What an update left behind, except for its time: weights, moments, state, and which checkpoint is the best.
 fn outcome(here: &Folder, run: &str, step: &str) -> (Vec<Vec<u8>>, Value, String) {
     let folder = here.path(run).join("checkpoints").join(step);
     let files = ["model.safetensors", "optimizer.safetensors"].map(|name| fs::read(folder.join(name)).unwrap());
@@ -92,7 +92,8 @@ fn killed_again_and_again_it_ends_with_the_same_bits() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        // After a few more checkpoints, by its own pace, which other work on the machine may change; every third time as it comes.
+        // After a few more checkpoints at its own pace, which other work on the machine may change; every third time
+        // as it comes.
         let until = newest(&here.path("killed")) + 2 + random % 4;
         while kills % 3 != 2 && newest(&here.path("killed")) < until && child.try_wait().unwrap().is_none() {
             sleep(Duration::from_micros(300));
@@ -124,7 +125,7 @@ fn a_kill_while_a_checkpoint_is_written_costs_nothing() {
     let here = folder("killed-saving");
     let recipe = "--set train.updates=12 --set train.checkpoint_every=1 --set train.validate_every=100";
     here.strata(&format!("train ../tiny.toml --output whole {recipe}")).succeeds();
-    // The writer's folder is there only while a checkpoint is being written, and this test may not run in that time: then again.
+    // The writer's folder exists only while a checkpoint is being written, which this test may miss: then again.
     let caught = (0..20).any(|_| {
         let mut child = spawn(&here, &format!("train ../tiny.toml --output killed --overwrite {recipe}"));
         while torn(&here.path("killed")) == 0 && child.try_wait().unwrap().is_none() {}
@@ -162,7 +163,7 @@ fn sigterm_and_ctrl_c_save_and_tell_how_to_go_on() {
         let command = said.trim().strip_prefix("resume with: strata ").expect(said);
         assert_eq!(command, format!("train --resume {run}"));
         let resumed = here.strata(command).succeeds();
-        assert!(resumed.err.contains(&format!("400 updates, going on after {update};")), "{resumed}");
+        assert!(resumed.err.contains(&format!("400 updates, resuming after {update};")), "{resumed}");
         same(&here, "whole", &run, "step-000400");
     }
 }
@@ -172,7 +173,7 @@ fn from_an_earlier_checkpoint_the_same_updates_are_made_again() {
     let here = folder("from");
     here.copy("../run", "again");
     let resumed = here.strata("train --resume again --from step-2").succeeds();
-    assert!(resumed.err.contains("going on after 2;"), "{resumed}");
+    assert!(resumed.err.contains("resuming after 2;"), "{resumed}");
     for step in [3, 4, 6] {
         assert!(here.path(&format!("again/checkpoints/step-{step:06}.set-aside")).is_dir());
     }
@@ -193,7 +194,7 @@ fn a_run_that_diverges_stops_and_keeps_its_checkpoints() {
         here.edit("run/recipe.toml", "\nvalidate_every = 3 ", &format!("\nvalidate_every = {validate_every} "));
         let remedy =
             ["Lower train.learning_rate", "in run/recipe.toml", "strata train --resume run", "step-000006", "--from"];
-        let ran = here.strata("train --resume run").fails(&[&["update ", words][..], &remedy].concat());
+        let ran = here.records(here.strata("train --resume run").fails(&[&["update ", words][..], &remedy].concat()));
         assert!(!ran.err.contains("best so far"), "{ran}");
         assert!(!here.path("run/checkpoints/step-000007").exists(), "no checkpoint of a broken model");
         here.edit("run/recipe.toml", &format!("\nvalidate_every = {validate_every} "), "\nvalidate_every = 3 ");
@@ -210,8 +211,8 @@ fn a_run_that_diverges_stops_and_keeps_its_checkpoints() {
 #[test]
 fn a_run_that_stopped_early_has_nothing_left_to_do() {
     let here = folder("patience");
-    let recipe = "--set train.updates=50 --set train.validate_every=1 --set train.patience=2 --set train.learning_rate=1e-12 \
-                  --set train.warmup_init_lr=0";
+    let recipe = "--set train.updates=50 --set train.validate_every=1 --set train.patience=2 \
+                  --set train.learning_rate=1e-12 --set train.warmup_init_lr=0";
     let first = here.strata(&format!("train ../tiny.toml {recipe} --json")).succeeds().json();
     assert_eq!(first["stopped"], "early_stop", "{first}");
     let before = here.files();
@@ -251,8 +252,9 @@ fn one_run_is_trained_by_one_process() {
     let mut child = spawn(&here, "train ../tiny.toml --set train.updates=100000 --set train.checkpoint_every=5");
     let lines = wait_for(&mut child, "update 6/");
     let holder = format!("process {}", child.id());
-    here.strata("train --resume run").fails(&["run is in use by another process", &holder]);
-    here.strata("train ../tiny.toml --overwrite").fails(&["run is in use by another process", &holder]);
+    for command in ["train --resume run", "train ../tiny.toml --overwrite"] {
+        here.records(here.strata(command).fails(&["run is in use by another process", &holder]));
+    }
     child.kill().unwrap();
     child.wait().unwrap();
     drop(lines);

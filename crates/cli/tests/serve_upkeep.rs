@@ -55,8 +55,8 @@ fn only_so_many_models_are_loaded_and_the_one_asked_for_longest_ago_goes() {
 #[test]
 fn a_model_file_that_is_cut_short_or_written_over_is_that_models_end_alone() {
     let here = folder("upkeep-cut");
-    here.strata("export ../served/run cut").succeeds();
-    here.strata("export ../served/run idle").succeeds();
+    here.strata("export ../served/run --output cut").succeeds();
+    here.strata("export ../served/run --output idle").succeeds();
     let server = Server::start(&here, "cut=cut idle=idle ok=../served/run --preload --beam 48 --max-characters 100000");
     let parts = |model: &str| here.path(model).join("packed.safetensors");
     let cut = |model: &str| std::fs::OpenOptions::new().write(true).open(parts(model)).unwrap().set_len(4096).unwrap();

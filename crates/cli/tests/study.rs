@@ -54,7 +54,7 @@ fn analyze_reports_the_requested_capacity() {
     let strata = number(&blocks[0]["requested_capacity"]) + number(&blocks[1]["requested_capacity"]);
     let experts = 2.0 * 4.0 * 16.0 * 32.0; // top-2, two products of 16 x 32, a multiply-add is two
     assert!((measured - uniform - experts * (strata - 2.0 * 1.5)).abs() < 1.5, "{measured} {uniform} {strata}");
-    here.strata("export ../run packed").succeeds();
+    here.strata("export ../run --output packed").succeeds();
     let packed = here.strata("analyze packed ../prepared --max-sentences 6 --min-count 1 --json").succeeds().json();
     assert_eq!(packed, json);
 }
@@ -111,7 +111,7 @@ fn a_study_trains_measures_compares_and_makes_nothing_twice() {
     let planned = here.strata("study study.toml --dry-run").succeeds();
     assert_eq!(planned.out.lines().count(), 7, "{planned}");
     assert!(planned.out.contains("smoe-2-2.seed2") && !here.path("out").exists());
-    let first = here.strata("study study.toml");
+    let first = here.records(here.strata("study study.toml"));
     assert_eq!(first.code, Some(1), "a run failed: {first}");
     for words in
         ["broken.seed1", "not finite", "differs in more than the model: train.learning_rate", "from en", "p = "]
@@ -133,7 +133,7 @@ fn a_study_trains_measures_compares_and_makes_nothing_twice() {
         assert_eq!(found["directions"].as_array().unwrap().len(), 4);
         assert_eq!(found["curve"].as_array().unwrap().len(), 2);
         assert_eq!(found["examples"].as_array().unwrap().len(), 4);
-        let scored = here.strata(&format!("evaluate out/runs/{id} ../prepared --limit 5 --beam 2 --json"));
+        let scored = here.strata(&format!("evaluate out/runs/{id} ../prepared --max-sentences 5 --beam 2 --json"));
         let scored = scored.succeeds().json();
         for (ours, theirs) in
             found["directions"].as_array().unwrap().iter().zip(scored["directions"].as_array().unwrap())
@@ -332,9 +332,7 @@ fn reports_look_right_in_a_browser() {
     let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
         std::process::Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
     }) else {
-        println!(
-            "SKIPPED: no Chromium here, so nobody has looked at the report; install the package chromium to run this test"
-        );
+        println!("SKIPPED: no Chromium here to render the report; install the package chromium to run this test");
         return;
     };
     let here = folder("browser");
@@ -356,7 +354,7 @@ fn reports_look_right_in_a_browser() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    // A page that measures itself on a phone's width: the body must not be wider than the window, plots must not stick out.
+    // A page that measures itself at a phone's width: the body is no wider than the window, and no plot sticks out.
     let measure = "<script>addEventListener('load',()=>{const wide=[...document.querySelectorAll('svg,p,h1,h2,h3')]\
                    .filter(e=>e.getBoundingClientRect().right>innerWidth+1).length;document.title='window '+innerWidth+\
                    ' body '+document.documentElement.scrollWidth+' out '+wide+' plots '+document.querySelectorAll('svg').length})</script>";
@@ -379,7 +377,7 @@ fn reports_look_right_in_a_browser() {
 fn a_pruned_model_is_smaller_and_still_a_model() {
     let here = folder("prune");
     let text = "The old dog sees the cat.\nThe children like songs.\nA bird sings in the garden.\n";
-    let prune = "prune ../run --data ../prepared --languages qaa --limit 4 --beam 2";
+    let prune = "prune ../run ../prepared --languages qaa --max-test-sentences 4 --beam 2";
     let whole = here.strata(&format!("{prune} --keep 1.0 --output whole --json")).succeeds().json();
     assert_eq!(whole["strata_after"], Value::from([2, 2]));
     assert!((number(&whole["mass_kept"]) - 1.0).abs() < 1e-9);
@@ -406,8 +404,8 @@ fn a_pruned_model_is_smaller_and_still_a_model() {
     // Two blocks lose an expert (two matrices of 16 x 32 with biases) and a row of the first gate.
     assert_eq!(old - new, 2.0 * (2.0 * 16.0 * 32.0 + 32.0 + 16.0 + 16.0));
     here.strata_reading("translate half --to qaa", text).succeeds();
-    here.strata("evaluate half ../prepared --limit 2 --beam 1").succeeds();
-    here.strata("export half packed").succeeds();
+    here.strata("evaluate half ../prepared --max-sentences 2 --beam 1").succeeds();
+    here.strata("export half --output packed").succeeds();
     let analysed = here.strata("analyze half ../prepared --max-sentences 2 --json").succeeds().json();
     assert_eq!(analysed["strata"], Value::from([1, 2]));
     // The experts that stay are those of before under new numbers, and so are their rows of the gates.
@@ -432,8 +430,8 @@ fn a_pruned_model_is_smaller_and_still_a_model() {
     // A model without strata, all languages, figures for people.
     let moe = "--set model.kind=moe --set model.strata=[] --set model.experts=4 --set train.updates=4";
     here.strata(&format!("train ../tiny.toml --output moe {moe}")).succeeds();
-    let ran =
-        here.strata("prune moe --data ../prepared --languages qaa,qab --keep 0.5 --limit 3 --beam 1 --output small");
+    let ran = here
+        .strata("prune moe ../prepared --languages qaa,qab --keep 0.5 --max-test-sentences 3 --beam 1 --output small");
     let ran = ran.succeeds();
     assert!(ran.out.contains("MoE-2: strata [4] -> [2]") && ran.out.contains("from en (2)"), "{ran}");
 }
@@ -441,12 +439,12 @@ fn a_pruned_model_is_smaller_and_still_a_model() {
 #[test]
 fn pruning_that_cannot_be_is_refused() {
     let here = folder("prune-bad");
-    let prune = "prune ../run --data ../prepared --output out";
+    let prune = "prune ../run ../prepared --output out";
     here.refuses(&format!("{prune} --languages qaa --keep 0"), &["keep = 0", "above 0"]);
     here.refuses(&format!("{prune} --languages qaa --keep 1.5"), &["keep = 1.5"]);
     here.refuses(&format!("{prune} --languages qax --keep 0.5"), &["qax", "did you mean"]);
-    here.refuses("prune nowhere --data ../prepared --languages qaa --keep 0.5 --output out", &["nowhere"]);
-    here.refuses("prune ../run --data nowhere --languages qaa --keep 0.5 --output out", &["nowhere"]);
+    here.refuses("prune nowhere ../prepared --languages qaa --keep 0.5 --output out", &["nowhere"]);
+    here.refuses("prune ../run nowhere --languages qaa --keep 0.5 --output out", &["nowhere"]);
     here.write("out/mine", "");
     here.refuses(&format!("{prune} --languages qaa --keep 0.5"), &["out exists", "--overwrite"]);
 }

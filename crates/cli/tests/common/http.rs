@@ -19,10 +19,10 @@ pub fn folder(name: &str) -> Folder {
     SERVED.get_or_init(|| {
         let path = shared().join("served");
         std::fs::create_dir(&path).unwrap();
-        let here = Folder(path);
+        let here = Folder::at(path);
         let every = "--set train.validate_every=200 --set train.checkpoint_every=200 --set model.dropout=0.0";
         here.strata(&format!("train ../tiny.toml --output run --set train.updates=200 {every}")).succeeds();
-        let said = translated(&Folder(shared().join("first")), TEXT, "");
+        let said = translated(&Folder::at(shared().join("first")), TEXT, "");
         assert!(said.len() > 5, "the model says only `{said}`");
     });
     super::folder(name)

@@ -1,5 +1,5 @@
-//! What the tests of the binary share: a tiny corpus, a recipe and a trained model, made once per test program, and a way to
-//! run `strata` that never lets a panic pass.
+//! What the tests of the binary share: a tiny corpus, a recipe and a trained model, made once per test program, and a way
+//! to run `strata` that lets no panic pass.
 
 #![allow(dead_code)] // each test program uses its own part
 
@@ -13,8 +13,11 @@ use std::sync::OnceLock;
 use strata_testing::skip;
 
 pub mod http;
+pub mod snapshot;
 
-/// A model so small that an update takes milliseconds, and everything whose state a resumed run must find again: dropout,
+use snapshot::Refusals;
+
+/// A model so small that an update takes milliseconds, with everything whose state a resumed run must restore: dropout,
 /// strata, temperature, accumulated batches.
 pub const RECIPE: &str = r#"
 [data]
@@ -58,7 +61,7 @@ pub fn shared() -> &'static Path {
         let _ = fs::remove_dir_all(&root);
         fs::create_dir_all(root.join("first")).unwrap();
         fs::write(root.join("tiny.toml"), RECIPE).unwrap();
-        let first = Folder(root.join("first"));
+        let first = Folder::at(root.join("first"));
         first.strata("fetch synthetic --languages 2 --pairs 500 --output ../bitext").succeeds();
         first.strata("prepare ../bitext --output ../prepared --vocab-size 400").succeeds();
         first.strata("train ../tiny.toml --output ../run").succeeds();
@@ -70,13 +73,26 @@ pub fn shared() -> &'static Path {
 pub fn folder(name: &str) -> Folder {
     let path = shared().join(name);
     fs::create_dir(&path).unwrap();
-    Folder(path)
+    Folder::at(path)
 }
 
-/// A folder to run commands in.
-pub struct Folder(pub PathBuf);
+/// A folder to run commands in, and the errors that they ended with.
+pub struct Folder(pub PathBuf, Refusals);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.1.check(&self.0);
+        }
+    }
+}
 
 impl Folder {
+    /// An existing folder.
+    pub fn at(path: PathBuf) -> Folder {
+        Folder(path, Refusals::default())
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -153,10 +169,16 @@ impl Folder {
         found
     }
 
+    /// Holds a command's messages against `errors.txt`.
+    pub fn records(&self, ran: Ran) -> Ran {
+        self.1.add(&ran);
+        ran
+    }
+
     /// Asserts that a command fails with code 2, an error that says each of `words`, and no trace in the folder.
     pub fn refuses(&self, arguments: &str, words: &[&str]) {
         let before = self.files();
-        self.strata(arguments).fails(words);
+        self.records(self.strata(arguments).fails(words));
         let after = self.files();
         let changed: Vec<&PathBuf> = after.keys().filter(|path| before.get(*path) != after.get(*path)).collect();
         assert!(changed.is_empty(), "{arguments}: left {changed:?}");
@@ -174,9 +196,9 @@ pub fn python(here: &Folder, test: &str, modules: &str) -> Option<String> {
     found.then_some(python)
 }
 
-/// What a command came to.
+/// How a command ended.
 pub struct Ran {
-    what: String,
+    pub what: String,
     pub code: Option<i32>,
     pub out: String,
     pub err: String,

@@ -7,7 +7,7 @@ use crate::common::http::{Server, TEXT, folder, get, post};
 #[test]
 fn several_models_are_loaded_when_they_are_asked_for() {
     let here = folder("serve-several");
-    here.strata("export ../served/run packed").succeeds();
+    here.strata("export ../served/run --output packed").succeeds();
     let server = Server::start(&here, "first=../served/run second=packed");
     let loaded = |name: &str| {
         let line = format!("strata_model_loaded{{model=\"{name}\"}} 1");

@@ -6,22 +6,19 @@ use clap::Args;
 use strata_recipe::{Cost, ModelConfig, Recipe, render};
 use strata_store::{Check, ModelFolder, resolve_model};
 
-use crate::train::key_value;
-use crate::{Outcome, print, print_json};
+use crate::Outcome;
+use crate::output::{print, print_json};
+use crate::overrides::Overrides;
 
+/// Show parameters and FLOPs of a recipe or a model
 #[derive(Debug, Args)]
-#[command(after_help = "FLOPs are of the forward pass, for each token, one multiply-add counted as two. Examples:\n  \
-                        strata inspect recipes/m15.toml --variant smoe-4-12\n  \
-                        strata inspect runs/quickstart --json")]
+#[command(after_help = "FLOPs are those of the forward pass per token; a multiply-add counts as two.")]
 pub struct Arguments {
     /// Recipe file, or a model folder, checkpoint or run
+    #[arg(value_name = "RECIPE|MODEL")]
     recipe_or_model: PathBuf,
-    /// The recipe's variant
-    #[arg(long)]
-    variant: Option<String>,
-    /// Change a key of the recipe; may be given several times
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
-    set: Vec<(String, String)>,
+    #[command(flatten)]
+    overrides: Overrides,
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
@@ -30,11 +27,15 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let path = &arguments.recipe_or_model;
     let (config, measured) = if path.is_dir() {
-        let given = arguments.variant.is_some() || !arguments.set.is_empty();
-        anyhow::ensure!(!given, "{}: --variant and --set are for recipes, this is a trained model", path.display());
+        anyhow::ensure!(
+            arguments.overrides.is_empty(),
+            "{}: --variant and --set are for recipes, this is a trained model",
+            path.display()
+        );
         trained(path)?
     } else {
-        (Recipe::load(path, arguments.variant.as_deref(), &arguments.set)?.planned_model_config()?, None)
+        let Overrides { variant, set } = &arguments.overrides;
+        (Recipe::load(path, variant.as_deref(), set)?.planned_model_config()?, None)
     };
     let cost = Cost::of(&config, measured.as_deref())?;
     if arguments.json {

@@ -9,33 +9,31 @@ use strata_store::{Existing, ModelFolder, resolve_model};
 use crate::Outcome;
 use crate::terminal::{Terminal, labelled};
 
+/// Convert a model: pack it for fast loading, or write it for CTranslate2
 #[derive(Debug, Args)]
-#[command(after_help = "A packed folder is mapped instead of read: it loads at once, and processes share its memory. \
-                        Examples:\n  \
-                        strata export runs/quickstart model-int8 --int8\n  \
-                        strata translate model-int8 --to de < text.en\n  \
-                        strata export runs/docs-dense model-ct2 --format ctranslate2     (dense models)")]
+#[command(
+    after_help = "A packed folder is memory-mapped instead of read: it loads at once, and processes share its memory."
+)]
 pub struct Arguments {
     /// Model folder, checkpoint, or run (its best checkpoint)
     model: PathBuf,
     /// Folder to write
+    #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
-    /// What to write
+    /// What to write: packed for Strata on CPUs, ctranslate2 for CTranslate2 (dense models only)
     #[arg(long, value_enum, default_value_t = Format::Packed)]
     format: Format,
-    /// Weights as 8-bit integers with a scale for each output
+    /// Pack weights as 8-bit integers, with a scale for each output
     #[arg(long)]
     int8: bool,
-    /// Replace the folder if it is there
+    /// Replace an existing folder
     #[arg(long)]
     overwrite: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For `strata translate`, `evaluate` and `score` on CPUs
     Packed,
-    /// For CTranslate2, which takes dense models only; it quantises by itself when it loads
     Ctranslate2,
 }
 

@@ -1,4 +1,4 @@
-//! An analysis as text, with a sentence's tokens coloured by requested capacity where colours can be shown.
+//! An analysis as text, with tokens colored by requested capacity where the terminal shows colors.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ const EXAMPLES: usize = 4;
 const SUBWORDS: usize = 12;
 
 /// Renders the figures that a terminal has room for.
-pub fn render(analysis: &Analysis, colours: bool) -> String {
+pub fn render(analysis: &Analysis, colors: bool) -> String {
     let mut text = format!(
         "{}, strata {:?}: requested capacity (RC) over {} sentences of the {} split\n",
         analysis.model, analysis.strata, analysis.sentences, analysis.split
@@ -33,7 +33,7 @@ pub fn render(analysis: &Analysis, colours: bool) -> String {
     blocks(analysis, &mut text);
     languages(analysis, &mut text);
     subwords(analysis, &mut text);
-    examples(analysis, colours, &mut text);
+    examples(analysis, colors, &mut text);
     text
 }
 
@@ -124,13 +124,13 @@ fn median_rank(list: &[SubwordCapacity]) -> String {
     ranks.get(ranks.len() / 2).map_or_else(|| "-".to_string(), u32::to_string)
 }
 
-fn examples(analysis: &Analysis, colours: bool, text: &mut String) {
+fn examples(analysis: &Analysis, colors: bool, text: &mut String) {
     let most = analysis.strata.len() as f64;
     for Example { direction, source, target } in analysis.examples.iter().take(EXAMPLES) {
         let (from, to) = direction.split_once('-').unwrap_or((direction, ""));
         for (language, tokens) in [(from, source), (to, target)] {
-            let tokens: Vec<String> = tokens.iter().map(|token| coloured(token, most, colours)).collect();
-            let _ = writeln!(text, "{language:<6} {}", tokens.join(if colours { "" } else { " " }));
+            let tokens: Vec<String> = tokens.iter().map(|token| colored(token, most, colors)).collect();
+            let _ = writeln!(text, "{language:<6} {}", tokens.join(if colors { "" } else { " " }));
         }
     }
     if !analysis.examples.is_empty() {
@@ -138,9 +138,9 @@ fn examples(analysis: &Analysis, colours: bool, text: &mut String) {
     }
 }
 
-/// A token with its RC: as a background from blue (1) over white to red (the most), or as a number behind it.
-fn coloured(token: &TokenCapacity, most: f64, colours: bool) -> String {
-    if !colours {
+/// A token with its RC: as its background, from blue (1) through white to red (the most), or as a number after it.
+fn colored(token: &TokenCapacity, most: f64, colors: bool) -> String {
+    if !colors {
         return format!("{}/{:.1}", token.piece, token.requested_capacity);
     }
     let share = if most > 1.0 { (token.requested_capacity - 1.0) / (most - 1.0) } else { 0.0 };

@@ -6,9 +6,11 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use strata_fetch::{Event, Options, Stage, Summary, fetch_docs};
 
+use crate::Outcome;
+use crate::output::{print, print_json};
 use crate::terminal::{Terminal, bar, duration, labelled, short, thousands};
-use crate::{Outcome, print, print_json};
 
+/// Get a parallel corpus
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -17,30 +19,27 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Corpus {
-    /// Real text, English with up to 46 languages, from the documentation packages of Debian and Ubuntu
-    #[command(after_help = "Downloads about 100 MB with `apt-get download`; no root needed. Example:\n  \
-                            strata fetch docs --languages de,fr,uk --output data/docs")]
     Docs(Docs),
-    /// Sentences of a small grammar in up to four invented languages; nothing is downloaded
-    #[command(after_help = "Example:\n  strata fetch synthetic --languages 2 --pairs 5000 --output data/synthetic")]
     Synthetic(Synthetic),
 }
 
+/// Real text, English with up to 46 languages, from the documentation packages of Debian and Ubuntu
 #[derive(Debug, Args)]
+#[command(after_help = "Downloads about 100 MB with `apt-get download`, without root.")]
 struct Docs {
-    /// Languages to pair with English, comma-separated; fifteen by default
+    /// Languages to pair with English, comma-separated [default: fifteen]
     #[arg(long, value_delimiter = ',', value_name = "LANGS")]
     languages: Vec<String>,
     /// Folder for the corpus
-    #[arg(short, long, default_value = "data/docs")]
+    #[arg(short, long, default_value = "data/docs", value_name = "PATH")]
     output: PathBuf,
-    /// Folder where packages are kept [default: ~/.cache/strata/docs]
-    #[arg(long)]
+    /// Folder that keeps downloaded packages [default: ~/.cache/strata/docs]
+    #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Take .deb files from this folder instead of downloading
+    /// Use the .deb files of this folder instead of downloading
     #[arg(long, value_name = "DIR")]
     packages: Option<PathBuf>,
-    /// Look for newer packages even if everything is there
+    /// Look for newer packages even if the corpus is complete
     #[arg(long)]
     refresh: bool,
     /// Also write the held-back part (held.*), for a last test that nobody has tuned on
@@ -51,19 +50,20 @@ struct Docs {
     json: bool,
 }
 
+/// Sentences from a small grammar in up to four invented languages; no download
 #[derive(Debug, Args)]
 struct Synthetic {
     /// Invented languages, 1 to 4
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_name = "N")]
     languages: usize,
-    /// Training pairs of the largest
-    #[arg(long, default_value_t = 20_000)]
+    /// Training pairs of the largest language
+    #[arg(long, default_value_t = 20_000, value_name = "N")]
     pairs: u64,
-    /// Chooses the sentences
-    #[arg(long, default_value_t = 1)]
+    /// Seed of the sentences
+    #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
     /// Folder for the corpus
-    #[arg(short, long, default_value = "data/synthetic")]
+    #[arg(short, long, default_value = "data/synthetic", value_name = "PATH")]
     output: PathBuf,
 }
 
@@ -108,7 +108,7 @@ pub fn generate(languages: usize, pairs: u64, seed: u64, output: &Path, terminal
     Ok(())
 }
 
-/// Fetches the documentation corpus, telling how far it is.
+/// Fetches the documentation corpus with progress on the terminal.
 pub fn fetch(options: &Options, terminal: &Terminal) -> anyhow::Result<Summary> {
     let mut downloaded = false;
     let summary = fetch_docs(options, &mut |event| match event {
@@ -135,8 +135,7 @@ pub fn fetch(options: &Options, terminal: &Terminal) -> anyhow::Result<Summary> 
     })?;
     let corpus = &summary.corpus;
     let pairs: usize = corpus.languages.iter().map(|l| l.train).sum();
-    let done =
-        if summary.up_to_date { "is there already and whole".to_string() } else { duration(summary.corpus_seconds) };
+    let done = if summary.up_to_date { "already complete".to_string() } else { duration(summary.corpus_seconds) };
     let what = format!("{} languages, {} training pairs; {done}", corpus.languages.len(), thousands(pairs as u64));
     terminal.say(&labelled("extracting", &what));
     Ok(summary)

@@ -14,74 +14,89 @@ use strata_serve::log::{Entry, Logger};
 use strata_serve::{App, Certificate, ConnectionLimits, ModelSource, RequestLimits, Settings};
 use strata_translate::Placement;
 
+use crate::Outcome;
+use crate::output::print;
 use crate::terminal::Terminal;
-use crate::{Outcome, print};
 
+/// Serve translations over HTTP: LibreTranslate's API, DeepL's for text, and a web page
 #[derive(Debug, Args)]
 #[command(
-    after_help = "LibreTranslate's API, DeepL's /v2/translate, /v1/route, /metrics; open the address in a browser for the page, \
-                        /spec describes the API. Ctrl-C or SIGTERM lets requests under way finish. Examples:\n  \
-                        strata serve runs/quickstart\n  \
-                        strata serve de=models/de fr=models/fr --int8 --port 8080\n  \
-                        strata serve --new-key alice --rate 60        (prints a key, and its line for --keys)\n  \
-                        strata serve models/de --host 0.0.0.0 --keys keys.txt --origin https://example.org"
+    after_help = "LibreTranslate's API, DeepL's /v2/translate, /v1/route, /metrics; /spec describes the API, and a \
+                  browser gets a page. Ctrl-C or SIGTERM lets current requests finish."
 )]
 pub struct Arguments {
     /// Models, each as PATH or NAME=PATH: model folder, packed folder, checkpoint, or run
     #[arg(required_unless_present = "new_key", value_name = "MODEL")]
     models: Vec<String>,
-    /// Address to listen on
-    #[arg(long, default_value = "127.0.0.1")]
-    host: IpAddr,
-    /// Port to listen on; 0 takes a free one
-    #[arg(long, default_value_t = 5000)]
-    port: u16,
-    /// Load all models at the start instead of when they are first asked for
-    #[arg(long)]
-    preload: bool,
-    /// Seconds after which a model that nobody asks for is unloaded, until the next request for it; 0 = never
-    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
-    unload_after: u32,
-    /// Models in memory at a time: the one that was asked for longest ago makes room, unless it is in use; 0 = all
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    max_loaded: usize,
-    /// Names by which clients may call the server besides localhost, separated by commas; * = all. Without it, on loopback only
-    /// this machine's own names, elsewhere all
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    allowed_hosts: Vec<String>,
     /// Compute with 8-bit integers: faster, with nearly the same translations
     #[arg(long)]
     int8: bool,
-    /// Hypotheses kept by beam search; 1 is greedy
-    #[arg(long, default_value_t = 5, value_parser = beam)]
+    /// Hypotheses of beam search; 1 is greedy search
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = beam)]
     beam: usize,
-    /// Sentences that may wait or be under way in a model; beyond them requests are answered 429
+    /// Load all models at the start instead of at their first request
+    #[arg(long)]
+    preload: bool,
+    /// Unload a model after this many seconds without a request, until the next one [default: never]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "SECONDS")]
+    unload_after: u32,
+    /// Models in memory at a time; the least recently used makes room, unless it is in use [default: all]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
+    max_loaded: usize,
+    /// Sentences that may wait or be translated in a model; further requests are answered 429
     #[arg(long, default_value_t = 2000, value_name = "N")]
     queue: usize,
     #[command(flatten)]
+    network: Network,
+    #[command(flatten)]
+    keys: ApiKeys,
+    #[command(flatten)]
     limits: Limits,
-    /// File of API keys, lines of `NAME SHA256 REQUESTS_PER_MINUTE`; without it everybody is let in
-    #[arg(long, value_name = "FILE")]
-    keys: Option<PathBuf>,
-    /// Print a new API key and its line for the file of keys, and end
-    #[arg(long, value_name = "NAME", conflicts_with = "models")]
-    new_key: Option<String>,
-    /// Requests per minute of the new key; 0 = no limit
-    #[arg(long, default_value_t = 0, requires = "new_key", value_name = "N")]
-    rate: u32,
-    /// Speak TLS with this certificate (PEM, with its chain)
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_certificate: Option<PathBuf>,
-    /// The certificate's private key (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
-    tls_key: Option<PathBuf>,
-    /// Web origin whose pages may call the server, or *; may be given several times
-    #[arg(long, value_name = "ORIGIN")]
-    origin: Vec<String>,
 }
 
-/// What one request may ask for.
+/// Where the server listens, and to whom.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Network options")]
+struct Network {
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    host: IpAddr,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 5000, value_name = "N")]
+    port: u16,
+    /// Names by which clients may call the server besides localhost, comma-separated; * allows all [default: on
+    /// loopback this machine's own names, elsewhere all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    allowed_hosts: Vec<String>,
+    /// Web origin whose pages may call the server, or *; repeatable
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Vec<String>,
+    /// Use TLS with this certificate (PEM, with its chain)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+}
+
+/// Who may use the server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "API keys")]
+struct ApiKeys {
+    /// File of API keys, lines of `NAME SHA256 REQUESTS_PER_MINUTE`; without it everyone has access
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Print a new API key and its line for the file of keys, and exit
+    #[arg(long, value_name = "NAME", conflicts_with = "models")]
+    new_key: Option<String>,
+    /// Requests per minute of the new key [default: no limit]
+    #[arg(long, default_value_t = 0, hide_default_value = true, requires = "new_key", value_name = "N")]
+    rate: u32,
+}
+
+/// What one request or client may ask for.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
 struct Limits {
     /// Characters of a request
     #[arg(long, default_value_t = RequestLimits::default().characters, value_name = "N")]
@@ -90,7 +105,8 @@ struct Limits {
     #[arg(long, default_value_t = RequestLimits::default().sentences, value_name = "N")]
     max_sentences: usize,
     /// Alternatives to a translation
-    #[arg(long, default_value_t = RequestLimits::default().alternatives, value_name = "N", value_parser = alternatives)]
+    #[arg(long, default_value_t = RequestLimits::default().alternatives, value_name = "N",
+        value_parser = alternatives)]
     max_alternatives: usize,
     /// Characters of a file
     #[arg(long, default_value_t = RequestLimits::default().file_characters, value_name = "N")]
@@ -98,17 +114,21 @@ struct Limits {
     /// Bytes of a body
     #[arg(long, default_value_t = RequestLimits::default().body_bytes, value_name = "N")]
     max_body_bytes: usize,
-    /// Seconds that a request may take; ten times as many for a file
-    #[arg(long, default_value_t = RequestLimits::default().time.as_secs(), value_name = "N", value_parser = seconds)]
+    /// Seconds for a request; ten times as many for a file
+    #[arg(long, default_value_t = RequestLimits::default().time.as_secs(), value_name = "SECONDS",
+        value_parser = seconds)]
     max_seconds: u64,
-    /// Seconds that a client may take for headers, and for a body
-    #[arg(long, default_value_t = ConnectionLimits::default().header_time.as_secs(), value_name = "N", value_parser = seconds)]
+    /// Seconds for a client to send headers, and to send a body
+    #[arg(long, default_value_t = ConnectionLimits::default().header_time.as_secs(), value_name = "SECONDS",
+        value_parser = seconds)]
     client_seconds: u64,
     /// Connections at a time
-    #[arg(long, default_value_t = ConnectionLimits::default().connections, value_name = "N", value_parser = connections)]
+    #[arg(long, default_value_t = ConnectionLimits::default().connections, value_name = "N",
+        value_parser = connections)]
     max_connections: usize,
-    /// Seconds that requests under way may go on when the server is told to stop
-    #[arg(long, default_value_t = ConnectionLimits::default().drain_time.as_secs(), value_name = "N", value_parser = seconds)]
+    /// Seconds for current requests to finish when the server stops
+    #[arg(long, default_value_t = ConnectionLimits::default().drain_time.as_secs(), value_name = "SECONDS",
+        value_parser = seconds)]
     drain_seconds: u64,
 }
 
@@ -134,33 +154,33 @@ fn connections(text: &str) -> Result<usize, String> {
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    if let Some(name) = &arguments.new_key {
-        let (key, line) = new_key(name, arguments.rate)?;
+    if let Some(name) = &arguments.keys.new_key {
+        let (key, line) = new_key(name, arguments.keys.rate)?;
         print(&format!("{key}\n"))?;
         terminal.say(&format!("give that to the client; the line for the file of keys:\n{line}"));
         return Ok(Outcome::Done);
     }
-    // A model file that another program cuts short is that model's end, and not the server's.
+    // A model file that another program truncates ends that model, not the server.
     strata_store::keep_alive();
     crate::allocator::few_heaps();
     let lines = LogLines::start()?;
     let app = App::new(settings(arguments, lines.logger(!terminal.is_quiet()))?)?;
-    // The processor is the engine's; these only read and write.
+    // These threads only read and write; the engine has its own.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.context("cannot start the server's threads")?;
     runtime.block_on(async {
         let stop = stop_signal()?;
-        let address = SocketAddr::new(arguments.host, arguments.port);
+        let address = SocketAddr::new(arguments.network.host, arguments.network.port);
         let listener = tokio::net::TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("cannot listen on {address}; choose another --port"))?;
         if arguments.preload {
             app.preload().await?;
         }
         let address = listener.local_addr().context("no address")?;
-        let scheme = if arguments.tls_key.is_some() { "https" } else { "http" };
+        let scheme = if arguments.network.tls_key.is_some() { "https" } else { "http" };
         print(&format!("listening on {scheme}://{address}\n"))?;
-        if !address.ip().is_loopback() && arguments.keys.is_none() {
-            terminal.warn("everybody who reaches this address can use the server; --keys FILE asks for API keys");
+        if !address.ip().is_loopback() && arguments.keys.keys.is_none() {
+            terminal.warn("anyone who reaches this address can use the server; --keys FILE requires API keys");
         }
         let served = strata_serve::serve(listener, app, stop).await;
         lines.flush();
@@ -179,7 +199,7 @@ fn settings(arguments: &Arguments, log: Logger) -> anyhow::Result<Settings> {
         most_loaded: arguments.max_loaded,
         unload_after: (arguments.unload_after > 0).then(|| Duration::from_secs(arguments.unload_after.into())),
         released: Arc::new(crate::allocator::give_back),
-        hosts: arguments.allowed_hosts.clone(),
+        hosts: arguments.network.allowed_hosts.clone(),
         queue: arguments.queue,
         request: RequestLimits {
             characters: limits.max_characters,
@@ -198,18 +218,19 @@ fn settings(arguments: &Arguments, log: Logger) -> anyhow::Result<Settings> {
             drain_time: Duration::from_secs(limits.drain_seconds),
             ..ConnectionLimits::default()
         },
-        keys: arguments.keys.as_deref().map(Keys::read).transpose()?,
+        keys: arguments.keys.keys.as_deref().map(Keys::read).transpose()?,
         certificate: arguments
+            .network
             .tls_certificate
             .clone()
-            .zip(arguments.tls_key.clone())
+            .zip(arguments.network.tls_key.clone())
             .map(|(chain, key)| Certificate { chain, key }),
-        origins: arguments.origin.clone(),
+        origins: arguments.network.origin.clone(),
         log,
     })
 }
 
-/// `NAME=PATH`, or a path whose last part is the name. A path with `=` in it is one if it exists.
+/// `NAME=PATH`, or a path whose last part is the name. An existing path may contain `=`.
 fn source(said: &str) -> ModelSource {
     if let Some((name, path)) = said.split_once('=')
         && !name.contains('/')
@@ -223,7 +244,7 @@ fn source(said: &str) -> ModelSource {
     ModelSource { name, path }
 }
 
-/// Done at Ctrl-C or SIGTERM; at the second the program ends at once.
+/// Done at Ctrl-C or SIGTERM; a second one ends the program at once.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let (tell, mut told) = tokio::sync::watch::channel(false);
     ctrlc::set_handler(move || {
@@ -238,18 +259,18 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Lines on their way to standard error. A thread of its own writes them, so that nobody who does not read them can hold up
-/// requests: what does not fit is left out.
+/// Lines on their way to standard error. A thread of its own writes them, so that a reader who falls behind holds up no
+/// request: lines that do not fit are dropped.
 #[derive(Clone)]
 struct LogLines(SyncSender<Message>);
 
 enum Message {
     Line(String),
-    /// Tells when all lines before are written.
+    /// Answers when all lines before it are written.
     Flush(SyncSender<()>),
 }
 
-/// Lines that wait to be written at most.
+/// Lines that may wait to be written.
 const MOST_LINES: usize = 4096;
 /// How long the last lines may take at the end.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
@@ -260,7 +281,7 @@ impl LogLines {
         let write = move || {
             for message in receiver {
                 match message {
-                    // Nobody may read standard error any more.
+                    // Standard error may be closed.
                     Message::Line(line) => drop(writeln!(std::io::stderr(), "{line}")),
                     Message::Flush(done) => drop(done.send(())),
                 }
@@ -270,7 +291,7 @@ impl LogLines {
         Ok(Self(sender))
     }
 
-    /// A logger that tells all, or only what `-q` does not silence.
+    /// A logger of all entries, or only of those that `-q` keeps.
     fn logger(&self, all: bool) -> Logger {
         let sender = self.0.clone();
         Arc::new(move |entry: &Entry| {

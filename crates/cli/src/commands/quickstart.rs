@@ -10,40 +10,35 @@ use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
 use strata_translate::{Options, Placement, Translator};
 
-use crate::evaluate::evaluate_shown;
+use crate::commands::evaluate::evaluate_shown;
+use crate::commands::{fetch, prepare, train};
+use crate::output::print;
+use crate::overrides::{Overrides, quoted_path};
 use crate::terminal::{Terminal, labelled};
-use crate::train::{key_value, quoted_path};
-use crate::{Outcome, fetch, prepare, print, score_table, train};
+use crate::{Outcome, tables, text_files};
 
 /// The recipe that is trained; the same file that ships in `recipes/`.
-const RECIPE: &str = include_str!("../../../recipes/quickstart.toml");
+const RECIPE: &str = include_str!("../../../../recipes/quickstart.toml");
 
+/// Fetch a corpus, then prepare, train, evaluate and translate, all in one command
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Fetches text from Debian's or Ubuntu's documentation packages (about 100 MB, no root needed), prepares \
-                        it, trains a small SMoE-4-4 on the CPU, and scores it. Stopped with Ctrl-C, the same command goes \
-                        on. Examples:\n  \
-                        strata quickstart\n  \
-                        strata quickstart --languages uk,vi --set train.updates=2000 --output runs/mine\n  \
-                        strata quickstart --synthetic     (no download)"
+    after_help = "Fetches text from Debian's or Ubuntu's documentation packages (about 100 MB, without root), prepares \
+                  it, trains a small SMoE-4-4 on the CPU, and scores it. After Ctrl-C the same command resumes."
 )]
 pub struct Arguments {
-    /// Folder of the run; text goes to a folder beside it, with -data behind the name
-    #[arg(short, long, default_value = "runs/quickstart")]
+    /// Folder of the run; text goes to a folder beside it with -data added to the name
+    #[arg(short, long, default_value = "runs/quickstart", value_name = "PATH")]
     output: PathBuf,
-    /// Languages to learn with English, comma-separated [default: those of recipes/quickstart.toml]
+    /// Languages to learn beside English, comma-separated [default: those of recipes/quickstart.toml]
     #[arg(long, value_delimiter = ',', value_name = "LANGS")]
     languages: Vec<String>,
-    /// Use a small generated corpus of invented languages; nothing is downloaded
+    /// Use a small generated corpus of invented languages; no download
     #[arg(long, conflicts_with = "languages")]
     synthetic: bool,
-    /// The recipe's variant to train, such as dense
-    #[arg(long)]
-    variant: Option<String>,
-    /// Change a key of the recipe; may be given several times
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
-    set: Vec<(String, String)>,
-    /// Start anew where an earlier quickstart left something
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Replace what an earlier quickstart left
     #[arg(long)]
     overwrite: bool,
 }
@@ -61,17 +56,17 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     if threads > 0 {
         overrides.push(("train.threads".to_string(), threads.to_string()));
     }
-    overrides.extend(arguments.set.iter().cloned());
-    let mut recipe =
-        RecipeFile::parse(RECIPE, "recipes/quickstart.toml")?.resolve(arguments.variant.as_deref(), &overrides)?;
+    overrides.extend(arguments.overrides.set.iter().cloned());
+    let mut recipe = RecipeFile::parse(RECIPE, "recipes/quickstart.toml")?
+        .resolve(arguments.overrides.variant.as_deref(), &overrides)?;
     if !arguments.languages.is_empty() {
         recipe.data.languages.clone_from(&arguments.languages);
     }
 
     let begun = output.join("recipe.toml").exists() && !arguments.overwrite;
     let trained = if begun && strata_store::resolve_model(output).is_ok() {
-        let goes_on = "a run is there already: going on with it (--overwrite starts anew)";
-        terminal.say(&labelled("quickstart", &format!("{}: {goes_on}", output.display())));
+        let resuming = "resuming the run there (--overwrite starts anew)";
+        terminal.say(&labelled("quickstart", &format!("{}: {resuming}", output.display())));
         train::resume(output, None, None, terminal)?
     } else {
         get_bitext(arguments, &mut recipe, &bitext, terminal)?;
@@ -93,8 +88,8 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     };
     let metrics = Metrics::new(tokenizer("13a")?)?;
     let evaluation = evaluate_shown(&translator, &prepared, &options, &metrics, terminal)?;
-    let report = score_table::render(&evaluation) + &examples(&evaluation);
-    std::fs::write(output.join("report.txt"), &report)?;
+    let report = tables::scores::render(&evaluation) + &examples(&evaluation);
+    text_files::write(&output.join("report.txt"), &report)?;
     print(&format!(
         "\n{report}\n{}",
         next(&model, output, &prepared, &evaluation, translator.config().kind != Kind::Dense)
@@ -102,7 +97,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     Ok(Outcome::Done)
 }
 
-/// Test sentences of each direction: enough for a table that means something, few enough for minutes.
+/// Test sentences of each direction: enough for a meaningful table, few enough for minutes.
 const TEST_SENTENCES: usize = 200;
 
 /// Fetches real text, or generates some where that cannot be.
@@ -116,11 +111,11 @@ fn get_bitext(arguments: &Arguments, recipe: &mut Recipe, bitext: &Path, termina
                 options.languages.clone_from(&recipe.data.languages);
                 match fetch::fetch(&options, terminal) {
                     Ok(_) => true,
-                    // A language that does not exist is the user's to correct; anything else is the machine's.
+                    // An unknown language is the user's to correct; for anything else there is a way around.
                     Err(error) if is_users_fault(&error) => return Err(error),
                     Err(error) => {
                         terminal.warn(&format!("cannot fetch real text: {error}"));
-                        terminal.warn("going on with a small generated corpus of invented languages instead");
+                        terminal.warn("using a small generated corpus of invented languages instead");
                         false
                     }
                 }
@@ -177,17 +172,18 @@ fn next(model: &Path, output: &Path, prepared: &Path, evaluation: &Evaluation, e
     let to = evaluation.directions.iter().find(|d| d.source == "en").map_or("en", |d| d.target.as_str());
     let (model, output, prepared) = (model.display(), output.display(), prepared.display());
     let analyze = if experts {
-        let page = "capacity.html     (which language asks for how much)";
+        let page = "capacity.html     # which language requests how much";
         format!("strata analyze {model} {prepared} --html {output}/{page}\n        ")
     } else {
         String::new()
     };
     format!(
-        "model   {model}\nreport  {output}/report.txt, translations in {output}/translations, curves in {output}/tensorboard\n\
+        "model   {model}\n\
+         report  {output}/report.txt, translations in {output}/translations, curves in {output}/tensorboard\n\
          next    echo 'Click the icon to open the file.' | strata translate {model} --to {to}\n        \
          strata evaluate {model} {prepared}\n        \
          {analyze}\
          strata quickstart --variant dense --output runs/quickstart-dense\n        \
-         strata train recipes/docs.toml --variant smoe-4-4     (after: strata fetch docs; strata prepare data/docs ...)\n"
+         strata fetch docs     # fifteen languages; then strata prepare, and strata train recipes/docs.toml\n"
     )
 }

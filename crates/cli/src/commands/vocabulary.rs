@@ -6,23 +6,23 @@ use clap::Args;
 use serde::Serialize;
 use strata_translate::VocabularyMap;
 
+use crate::Outcome;
+use crate::output::{print, print_json};
 use crate::terminal::Terminal;
-use crate::{Outcome, print, print_json};
 
+/// List the subwords that translations into each language may use, for faster translation
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Translation computes the probabilities of these subwords only, which is faster; bytes are always among \
-                        them, so that any word can still be written. Example:\n  \
-                        strata vocabulary data/docs-prepared --output vocabulary.json\n  \
-                        strata translate runs/docs-smoe-4-4 --to de --vocabulary-map vocabulary.json < in.en"
+    after_help = "With such a map, translation computes the probabilities of these subwords only, which is faster. \
+                  Bytes are always among them, so that any word can still be written."
 )]
 pub struct Arguments {
     /// Prepared folder that the model was trained on
-    prepared: PathBuf,
+    data: PathBuf,
     /// File for the map
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
-    /// Leave out subwords that a language's side of the training text has fewer times
+    /// Leave out subwords that occur less often in a language's side of the training text
     #[arg(long, default_value_t = 1, value_name = "N")]
     min_count: u64,
     /// Print the sizes as JSON
@@ -44,7 +44,7 @@ struct Size<'a> {
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    let map = VocabularyMap::from_prepared(&arguments.prepared, arguments.min_count)?;
+    let map = VocabularyMap::from_prepared(&arguments.data, arguments.min_count)?;
     map.write(&arguments.output)?;
     let vocabulary = map.vocab_size();
     let languages: Vec<Size> = map.sizes().map(|(language, subwords)| Size { language, subwords }).collect();

@@ -7,19 +7,18 @@ use clap::Args;
 use strata_study::study::results::Status;
 use strata_study::study::{Event, Study, Trainer};
 
+use crate::output::{print, print_json};
+use crate::overrides::key_value;
+use crate::stop::stop_flag;
 use crate::terminal::{Terminal, duration, labelled, short, thousands};
-use crate::train::{key_value, stop_flag};
-use crate::{Outcome, print, print_json, study_table};
+use crate::{Outcome, tables};
 
+/// Train and compare the variants of a recipe
 #[derive(Debug, Args)]
 #[command(
     after_help = "Trains the runs one after another, or one on each of several devices, each an ordinary run of \
-                        `strata train` in a process of its own, then translates, scores and analyses. Stop it at any moment; \
-                        the same command goes on, and makes nothing twice. Examples:\n  \
-                        strata study studies/docs.toml --dry-run\n  \
-                        strata study studies/docs.toml --only moe-8,smoe-4-4\n  \
-                        strata study studies/docs.toml --devices cuda:0,cuda:1\n  \
-                        strata study studies/docs.toml --table --json"
+                  `strata train` in a process of its own; then translates, scores and analyzes. Stop it at any \
+                  moment: the same command resumes, and repeats nothing."
 )]
 pub struct Arguments {
     /// Study file: a recipe, names for variants and seeds of it, a baseline
@@ -27,17 +26,17 @@ pub struct Arguments {
     /// Train only these runs, comma-separated: names, or names with a seed such as moe-8.seed1
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
-    /// Devices that train at the same time, comma-separated, in place of the study's; `cpu,cpu` trains two runs on the CPU, each
-    /// with half of its threads
+    /// Devices that train at the same time, comma-separated, instead of the study's; `cpu,cpu` trains two runs on the
+    /// CPU, each with half of its threads
     #[arg(long, value_delimiter = ',', value_name = "DEVICES", conflicts_with_all = ["dry_run", "table"])]
     devices: Vec<String>,
-    /// Change a key of all recipes; may be given several times
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    /// Change a key of all recipes; repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
-    /// Show the runs with their sizes, and train nothing
+    /// Show the runs with their sizes without training
     #[arg(long, conflicts_with_all = ["only", "table"])]
     dry_run: bool,
-    /// Show the results so far, and train nothing
+    /// Show the results so far without training
     #[arg(long, conflicts_with = "only")]
     table: bool,
     /// Print the results as JSON
@@ -49,7 +48,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     let study = Study::open(&arguments.study, &arguments.set)?;
     check_names(&study, &arguments.only)?;
     if arguments.dry_run {
-        return if arguments.json { print_json(&study.results()) } else { print(&study_table::plan(&study)) }
+        return if arguments.json { print_json(&study.results()) } else { print(&tables::study::plan(&study)) }
             .map(|()| Outcome::Done);
     }
     if !arguments.table {
@@ -67,7 +66,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     if arguments.json {
         print_json(&result)?;
     } else {
-        print(&study_table::render(&result))?;
+        print(&tables::study::render(&result))?;
     }
     terminal.say(&labelled("study", &format!("{}/study.html, study.json, study.csv", study.output().display())));
     let left = result.runs.iter().filter(|run| run.status != Status::Done).count();
@@ -78,7 +77,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })
 }
 
-/// The threads of each of several runs at a time, unless they are given: more than the machine has would only make them wait.
+/// Threads of each of several runs at a time, unless given: more than the machine has would only make them wait.
 fn share_of_threads(given: usize, runs: usize) -> usize {
     if given > 0 || runs < 2 {
         return given;
@@ -104,7 +103,7 @@ fn check_names(study: &Study, only: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells what happened; of `several` runs at a time, which one it happened to.
+/// Tells what happened, and to which of `several` runs at a time.
 fn shown(event: &Event, several: bool, terminal: &Terminal) {
     let of = |id: &str| if several { format!("{id}: ") } else { String::new() };
     match event {

@@ -1,56 +1,47 @@
 //! `strata analyze`: the capacity and the experts that each direction, language and subword asks for.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use strata_study::{Analysis, AnalyzeOptions, RoutedModel};
 
+use crate::output::{print, print_json};
+use crate::selection::Selection;
 use crate::terminal::{Terminal, labelled};
-use crate::{Outcome, analysis_table, print, print_json};
+use crate::{Outcome, tables, text_files};
 
+/// Show the capacity and the experts that directions, languages and subwords request
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Routes the sentences of a prepared corpus with their references as translations. RC is requested \
-                        capacity: the strata that a token visits in an expert block. Examples:\n  \
-                        strata analyze runs/quickstart runs/quickstart-data/prepared\n  \
-                        strata analyze runs/docs-smoe-4-4 data/docs-prepared --html capacity.html --max-sentences 200\n  \
-                        strata analyze runs/docs-smoe-4-4 data/docs-prepared --directions en-de,de-en --json"
+    after_help = "Routes the held-out sentences of a prepared corpus with their references as translations. Requested \
+                  capacity (RC) is the number of strata that a token visits in an expert block."
 )]
 pub struct Arguments {
     /// Model folder, packed folder, checkpoint, or run (its best checkpoint); a model with experts
     model: PathBuf,
     /// Prepared folder
     data: PathBuf,
-    /// test or valid
-    #[arg(long, default_value = "test")]
-    split: String,
-    /// Only these directions, comma-separated, such as en-de,de-en
-    #[arg(long, value_delimiter = ',', value_name = "DIRECTIONS")]
-    directions: Vec<String>,
-    /// Sentences of each direction, the first ones; 0 for all
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    max_sentences: usize,
-    /// Subwords listed with the highest and the lowest RC, of each block and direction
+    #[command(flatten)]
+    selection: Selection,
+    /// List this many subwords with the highest and the lowest RC, for each block and direction
     #[arg(long, default_value_t = 25, value_name = "N")]
     subwords: usize,
     /// List only subwords that occur this often in a direction's text
     #[arg(long, default_value_t = 5, value_name = "N")]
     min_count: u32,
-    /// Write a report with plots: one file that needs no network
+    /// Write a report with plots, a page that needs no network
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Print everything as JSON, the lists of subwords as well
+    /// Print all figures as JSON, with the whole lists of subwords
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let options = AnalyzeOptions {
-        split: arguments.split.clone(),
-        directions: arguments.directions.clone(),
-        max_sentences: arguments.max_sentences,
+        split: arguments.selection.split.clone(),
+        directions: arguments.selection.directions.clone(),
+        max_sentences: arguments.selection.max_sentences,
         subwords: arguments.subwords,
         min_count: arguments.min_count,
         threads: rayon::current_num_threads(),
@@ -59,12 +50,12 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     let analysis = analyze_shown(&model, &arguments.data, &options, terminal)?;
     if let Some(path) = &arguments.html {
         let page = strata_study::report::of_analysis(&analysis)?;
-        std::fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+        text_files::write(path, page)?;
     }
     if arguments.json {
         print_json(&analysis)?;
     } else {
-        print(&analysis_table::render(&analysis, std::io::stdout().is_terminal()))?;
+        print(&tables::analysis::render(&analysis, terminal.colors()))?;
     }
     if let Some(path) = &arguments.html {
         terminal.say(&labelled("written", &path.display().to_string()));
@@ -72,7 +63,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     Ok(Outcome::Done)
 }
 
-/// Analyses, telling how far it is.
+/// Analyzes with progress on the terminal.
 fn analyze_shown(
     model: &RoutedModel,
     data: &std::path::Path,
@@ -85,7 +76,7 @@ fn analyze_shown(
     })?;
     let left_out = match analysis.skipped {
         0 => String::new(),
-        n => format!("; {n} left out: empty, or longer than the model takes"),
+        n => format!("; {n} left out: empty, or longer than the model allows"),
     };
     let (directions, sentences) = (analysis.directions.len(), analysis.sentences);
     terminal.say(&labelled("routing", &format!("{directions} directions, {sentences} sentences{left_out}")));

@@ -1,51 +1,46 @@
 //! `strata train`: a recipe to a run, with its progress on the terminal.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use strata_recipe::Recipe;
 use strata_train::{Event, Progress, Start, Stopped, Summary};
 
+use crate::Outcome;
+use crate::output::{print, print_json};
+use crate::overrides::{Overrides, quoted, quoted_path};
+use crate::stop::{stop_flag, stop_with_parent};
 use crate::terminal::{Terminal, duration, labelled, short, thousands};
-use crate::{Outcome, print, print_json};
 
+/// Train a model from a recipe, or resume a run
 #[derive(Debug, Args)]
-#[command(after_help = "Ctrl-C saves a checkpoint and stops; --resume goes on to the same weights. Examples:\n  \
-                        strata train recipes/docs.toml --variant smoe-4-4\n  \
-                        strata train recipes/docs.toml --variant dense --set train.updates=500\n  \
-                        strata train --resume runs/docs-smoe-4-4")]
+#[command(after_help = "Ctrl-C saves a checkpoint and stops; --resume continues to the same weights, bit for bit.")]
 pub struct Arguments {
     /// Recipe file
-    #[arg(required_unless_present_any = ["resume", "keys"])]
+    #[arg(required_unless_present_any = ["resume", "list_keys"])]
     recipe: Option<PathBuf>,
-    /// The recipe's variant to train
-    #[arg(long)]
-    variant: Option<String>,
-    /// Change a key of the recipe; may be given several times
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
-    set: Vec<(String, String)>,
-    /// Folder of the run, in place of train.output
-    #[arg(short, long)]
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Folder of the run, instead of train.output
+    #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
-    /// cpu, wgpu, cuda:0, ..., in place of train.device; with --resume, the device to go on with
-    #[arg(long)]
+    /// cpu, wgpu, cuda:0, ..., instead of train.device; with --resume, the device to continue on
+    #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
-    /// Remove an earlier run in that folder
+    /// Replace an earlier run in that folder
     #[arg(long)]
     overwrite: bool,
-    /// Go on with the run in this folder
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["recipe", "variant", "set", "output", "overwrite", "keys"])]
+    /// Resume the run in this folder
+    #[arg(long, value_name = "DIR",
+        conflicts_with_all = ["recipe", "variant", "set", "output", "overwrite", "list_keys"])]
     resume: Option<PathBuf>,
-    /// Go on from this checkpoint (step-500, or 500) in place of the newest; later ones are set aside
+    /// Resume from this checkpoint (step-500, or 500) instead of the newest; later ones are set aside
     #[arg(long, value_name = "STEP", requires = "resume", conflicts_with = "recipe")]
     from: Option<String>,
-    /// Print every key that a recipe can have, with its default and meaning
+    /// List every key of a recipe with its default and meaning
     #[arg(long, conflicts_with_all = ["recipe", "variant", "set"])]
-    keys: bool,
+    list_keys: bool,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -54,30 +49,23 @@ pub struct Arguments {
     stop_with_parent: bool,
 }
 
-/// Parses `KEY=VALUE`.
-pub fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
-    Ok((key.trim().to_string(), value.trim().to_string()))
-}
-
 pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
     if arguments.stop_with_parent {
         stop_with_parent()?;
     }
-    if arguments.keys {
+    if arguments.list_keys {
         print(&strata_recipe::render_keys())?;
         return Ok(Outcome::Done);
     }
     let summary = match &arguments.resume {
         Some(run) => {
             if threads > 0 {
-                terminal
-                    .warn("--threads is ignored: a run goes on with its recipe's train.threads, for the same weights");
+                terminal.warn("--threads is ignored: a run keeps its recipe's train.threads, for the same weights");
             }
             resume(run, arguments.from.as_deref(), arguments.device.as_deref(), terminal)?
         }
         None => {
-            let mut overrides = arguments.set.clone();
+            let mut overrides = arguments.overrides.set.clone();
             if let Some(output) = &arguments.output {
                 overrides.push(("train.output".into(), quoted_path(output)?));
             }
@@ -86,7 +74,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
                 overrides.push(("train.threads".into(), threads.to_string()));
             }
             let path = arguments.recipe.as_deref().context("name a recipe")?;
-            let recipe = Recipe::load(path, arguments.variant.as_deref(), &overrides)?;
+            let recipe = Recipe::load(path, arguments.overrides.variant.as_deref(), &overrides)?;
             start(&recipe, arguments.overwrite, terminal)?
         }
     };
@@ -96,23 +84,12 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     Ok(Outcome::Done)
 }
 
-/// A text as TOML: JSON's strings are TOML's basic strings.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// A path as TOML.
-pub fn quoted_path(path: &Path) -> anyhow::Result<String> {
-    let text = path.to_str().with_context(|| format!("{}: recipes hold paths in UTF-8 only", path.display()))?;
-    Ok(quoted(text))
-}
-
 /// Trains a recipe from the start.
 pub fn start(recipe: &Recipe, overwrite: bool, terminal: &Terminal) -> anyhow::Result<Summary> {
     watch(Start::New { recipe, overwrite }, terminal)
 }
 
-/// Goes on with a run; `from` names a checkpoint, `device` one in place of the recipe's.
+/// Resumes a run: from the checkpoint `from` instead of the newest, on `device` instead of the recipe's.
 pub fn resume(run: &Path, from: Option<&str>, device: Option<&str>, terminal: &Terminal) -> anyhow::Result<Summary> {
     let from = from.map(strata_store::parse_step).transpose()?;
     if !run.exists() {
@@ -132,8 +109,7 @@ fn watch(start: Start, terminal: &Terminal) -> anyhow::Result<Summary> {
             terminal.say(&format!("stopped at update {update}; resume with: strata train --resume {run}"));
         }
         Stopped::Finished | Stopped::EarlyStop => {
-            let early =
-                if summary.stopped == Stopped::EarlyStop { " (no better validation loss any more)" } else { "" };
+            let early = if summary.stopped == Stopped::EarlyStop { " (validation loss stopped improving)" } else { "" };
             let speed = thousands(summary.tokens_per_second as u64);
             let took = duration(summary.seconds);
             terminal.say(&labelled("trained", &format!("{update} of {of} updates{early} in {took}, {speed} tok/s")));
@@ -152,43 +128,6 @@ fn watch(start: Start, terminal: &Terminal) -> anyhow::Result<Summary> {
     Ok(summary)
 }
 
-/// Raises the stop flag once the parent process is gone: a killed study leaves no training behind that holds its run.
-#[cfg(unix)]
-fn stop_with_parent() -> anyhow::Result<()> {
-    let (stop, parent) = (stop_flag()?, std::os::unix::process::parent_id());
-    std::thread::spawn(move || {
-        while std::os::unix::process::parent_id() == parent {
-            std::thread::sleep(std::time::Duration::from_millis(500));
-        }
-        stop.store(true, Ordering::Relaxed);
-    });
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn stop_with_parent() -> anyhow::Result<()> {
-    Ok(())
-}
-
-/// Set by Ctrl-C or SIGTERM; a second one ends the program at once. Every call gives the same flag.
-pub fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
-    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
-    if let Some(flag) = FLAG.get() {
-        return Ok(Arc::clone(flag));
-    }
-    let stop = Arc::clone(FLAG.get_or_init(Arc::default));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        // `eprintln!` would panic where nobody reads standard error any more.
-        let _ = writeln!(std::io::stderr(), "\nstopping after this update; once more to stop at once");
-    })
-    .context("cannot listen for Ctrl-C")?;
-    Ok(stop)
-}
-
 /// What the progress line remembers.
 struct Shown {
     valid: Option<f64>,
@@ -204,7 +143,7 @@ impl Shown {
                     short(*flops_per_token as f64, "FLOP")
                 );
                 terminal.say(&labelled("model", &cost));
-                let from = if *update > 0 { format!(", going on after {}", thousands(*update)) } else { String::new() };
+                let from = if *update > 0 { format!(", resuming after {}", thousands(*update)) } else { String::new() };
                 let what =
                     format!("{} updates{from}; log, curves, checkpoints in {}", thousands(*updates), run.display());
                 terminal.say(&labelled("training", &what));

@@ -17,86 +17,98 @@ use strata_translate::{
 use crate::Outcome;
 use crate::terminal::{Terminal, labelled, thousands};
 
+/// Translate lines of text
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A line is a sentence; empty lines stay empty; a line that is too long for the model is translated in \
-                        parts, cut at sentence ends. Examples:\n  \
-                        echo 'Click the icon.' | strata translate runs/quickstart --to de\n  \
-                        strata translate runs/quickstart --to de --output out.de in.en\n  \
-                        strata translate runs/quickstart --to de --nbest 5 in.en     (line ||| translation ||| score)\n  \
-                        strata translate runs/quickstart --to de --glossary terms.txt in.en     (lines of term=translation)\n  \
-                        strata translate runs/quickstart --to de --sample --temperature 0.8 --top-p 0.9 in.en"
+    after_help = "A line is a sentence. Empty lines stay empty; a line that is too long for the model is split at \
+                  sentence ends and translated in parts."
 )]
 pub struct Arguments {
     /// Model folder, packed folder, checkpoint, or run (its best checkpoint)
     model: PathBuf,
-    /// Files to translate; standard input by default
+    /// Files to translate, - for standard input [default: standard input]
     files: Vec<PathBuf>,
     /// Language to translate into
     #[arg(long, value_name = "LANG")]
     to: String,
-    /// Language of the text; only checked, as the model sees the target language alone
+    /// Language of the text; only checked, because the model sees the target language alone
     #[arg(long, value_name = "LANG")]
     from: Option<String>,
-    /// File for the translations; standard output by default
-    #[arg(short, long)]
-    output: Option<PathBuf>,
     #[command(flatten)]
-    search: Search,
-    /// Print this many translations of each line, as `LINE ||| TRANSLATION ||| SCORE`
-    #[arg(long, value_name = "N")]
-    nbest: Option<usize>,
-    /// Print each translation's score before it, with a tab between
-    #[arg(long)]
-    scores: bool,
-    /// Print word alignments behind each translation, as `||| 0-0 1-2`: source word - target word, from 0
-    #[arg(long)]
-    alignments: bool,
+    format: Format,
     #[command(flatten)]
     finer: Finer,
+    #[command(flatten)]
+    search: Search,
+}
+
+/// Where translations go, and what is printed with them.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output options")]
+struct Format {
+    /// File for the translations [default: standard output]
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+    /// Print N translations of each line, as `LINE ||| TRANSLATION ||| SCORE`
+    #[arg(long, value_name = "N")]
+    nbest: Option<usize>,
+    /// Print each translation's score before it, separated by a tab
+    #[arg(long)]
+    scores: bool,
+    /// Print word alignments after each translation, as `||| 0-0 1-2`: source word - target word, from 0
+    #[arg(long)]
+    alignments: bool,
     /// Print a JSON object for each line
     #[arg(long)]
     json: bool,
 }
 
-/// What translations may look like; on the CPU only. Lengths are in subwords, the end mark included.
+/// Constraints on translations; on the CPU only. Lengths are in subwords, the end mark included.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Constraints (lengths in subwords, end mark included)")]
 struct Finer {
     /// Shortest translation
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     min_length: usize,
     /// Longest translation [default: 2 x source + 20]
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
-    /// No sequence of N subwords twice in a translation; 0 = off
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    /// Repeat no sequence of N subwords within a translation [default: off]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     no_repeat_ngram: usize,
-    /// Weight of the penalty on source words that are not translated (Wu et al., 2016); 0 = off
-    #[arg(long, default_value_t = 0.0, value_name = "X")]
+    /// Weight of the coverage penalty for untranslated source words (Wu et al., 2016) [default: off]
+    #[arg(long, default_value_t = 0.0, hide_default_value = true, value_name = "X")]
     coverage_penalty: f32,
-    /// File of `term=translation` lines: where a term is in a line, its translation must be in the line's translation
+    /// File of `term=translation` lines: a line with the term must have its translation
     #[arg(long, value_name = "FILE")]
     glossary: Option<PathBuf>,
-    /// File whose lines the translations begin with, line by line
+    /// File with the beginning of each translation, line by line
     #[arg(long, value_name = "FILE")]
     prefixes: Option<PathBuf>,
-    /// A subword that translations never have, written as --json shows it; may be given several times
+    /// Never produce this subword, written as --json shows it; repeatable
     #[arg(long, value_name = "PIECE")]
     suppress: Vec<String>,
-    /// Draw translations at random instead of searching for the best; the same seed draws the same
-    #[arg(long, conflicts_with = "glossary")]
+    /// Sample translations at random instead of searching for the best
+    #[arg(long, conflicts_with = "glossary", help_heading = "Sampling options")]
     sample: bool,
-    /// Logits are divided by this before drawing
-    #[arg(long, default_value_t = 1.0, requires = "sample", value_name = "X")]
+    /// Divide logits by X before sampling
+    #[arg(long, default_value_t = 1.0, requires = "sample", value_name = "X", help_heading = "Sampling options")]
     temperature: f32,
-    /// Draw from the N most probable subwords only; 0 = all
-    #[arg(long, default_value_t = 0, requires = "sample", value_name = "N")]
+    /// Sample from the N most probable subwords only [default: all]
+    #[arg(
+        long,
+        default_value_t = 0,
+        hide_default_value = true,
+        requires = "sample",
+        value_name = "N",
+        help_heading = "Sampling options"
+    )]
     top_k: usize,
-    /// Draw from the most probable subwords that together reach this probability
-    #[arg(long, default_value_t = 1.0, requires = "sample", value_name = "P")]
+    /// Sample from the most probable subwords that together reach probability P
+    #[arg(long, default_value_t = 1.0, requires = "sample", value_name = "P", help_heading = "Sampling options")]
     top_p: f32,
-    /// Seed of the drawing
-    #[arg(long, default_value_t = 1, requires = "sample")]
+    /// Seed of the samples; the same seed gives the same translations
+    #[arg(long, default_value_t = 1, requires = "sample", value_name = "N", help_heading = "Sampling options")]
     seed: u64,
 }
 
@@ -115,36 +127,38 @@ impl Finer {
     }
 }
 
-/// How to search; of `translate`, `evaluate` and `score`.
+/// How to search, in every command that translates.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Search options")]
 pub struct Search {
-    /// Hypotheses kept by beam search; 1 is greedy
-    #[arg(long, default_value_t = 5)]
+    /// Hypotheses of beam search; 1 is greedy search
+    #[arg(long, default_value_t = 5, value_name = "N")]
     pub beam: usize,
-    /// Scores are divided by length^this
+    /// Divide scores by length^X
     #[arg(long, default_value_t = 1.0, value_name = "X")]
     pub length_penalty: f32,
+    /// Compute only the target language's subwords, by a map that `strata vocabulary` wrote
+    #[arg(long, value_name = "FILE")]
+    pub vocabulary_map: Option<PathBuf>,
     /// Source subwords translated together
     #[arg(long, default_value_t = 4096, value_name = "N")]
     pub tokens_per_batch: usize,
-    /// Compute only the subwords that the training text has in the target language: a map that `strata vocabulary` wrote
-    #[arg(long, value_name = "FILE")]
-    pub vocabulary_map: Option<PathBuf>,
     #[command(flatten)]
     pub place: Place,
 }
 
 /// Where and how to run a model.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Device options")]
 pub struct Place {
     /// cpu, wgpu, cuda:0, ...
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     pub device: String,
     /// Compute with 8-bit integers: faster on the CPU, with nearly the same translations
     #[arg(long)]
     pub int8: bool,
-    /// Batches worked on side by side, each with its share of the threads; 0 = as many as there are sentences enough for
-    #[arg(long, default_value_t = 0, value_name = "N", value_parser = workers)]
+    /// Batches at a time, each with its share of the threads [default: automatic]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N", value_parser = workers)]
     pub workers: usize,
 }
 
@@ -176,12 +190,12 @@ impl Search {
     }
 }
 
-/// Lines that are translated together at most; their lengths are sorted, so more lines make evener batches.
+/// Lines translated together at most. They are sorted by length, so that more lines make more even batches.
 const WINDOW: usize = 2048;
-/// How long to wait for more lines before what is there is translated.
+/// How long to wait for more lines before translating what is there.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// A line of input: where it is from, and its text or what is wrong with it.
+/// A line of input: its place, and its text or what is wrong with it.
 struct Line {
     place: String,
     text: Result<String, String>,
@@ -207,18 +221,18 @@ struct Scored<'a> {
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let mut options = arguments.search.options()?;
-    options.nbest = arguments.nbest.unwrap_or(1);
+    options.nbest = arguments.format.nbest.unwrap_or(1);
     anyhow::ensure!((1..=1024).contains(&options.nbest), "--nbest {}: choose 1 to 1024", options.nbest);
     options.beam = options.beam.max(options.nbest);
-    arguments.finer.set(&mut options.more, arguments.alignments)?;
+    arguments.finer.set(&mut options.more, arguments.format.alignments)?;
     let prefixes = match &arguments.finer.prefixes {
-        Some(path) => crate::evaluate::lines(path)?,
+        Some(path) => crate::text_files::lines(path)?,
         None => Vec::new(),
     };
     let inputs = open(&arguments.files)?;
     let translator = Translator::open(&arguments.model, &arguments.search.place.placement())?;
     translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
-    let mut output: Box<dyn Write> = match &arguments.output {
+    let mut output: Box<dyn Write> = match &arguments.format.output {
         Some(path) => {
             let is_input =
                 |file: &PathBuf| file.canonicalize().ok().is_some_and(|f| path.canonicalize().ok() == Some(f));
@@ -255,7 +269,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
                 failed += 1;
                 terminal.warn(&format!("{}: {fault}; its translation is an empty line", line.place));
             }
-            write_line(&mut output, done, line, candidates, arguments).context("cannot write the translations")?;
+            write_line(&mut output, done, line, candidates, &arguments.format)
+                .context("cannot write the translations")?;
             done += 1;
         }
         output.flush().context("cannot write the translations")?;
@@ -272,7 +287,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
 
 type Input = (String, Box<dyn Read + Send>);
 
-/// Opens all inputs before anything is translated, so that a missing one is known at once.
+/// Opens all inputs before anything is translated, so that a missing one is reported at once.
 fn open(files: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
     if files.is_empty() {
         return Ok(vec![("standard input".to_string(), Box::new(std::io::stdin()))]);
@@ -289,7 +304,7 @@ fn open(files: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
     files.iter().map(open).collect()
 }
 
-/// Hands each line on; `None` when nobody takes them any more.
+/// Hands each line to `take`; `None` once `take` wants no more.
 fn read_lines(
     name: &str,
     input: Box<dyn Read + Send>,
@@ -319,7 +334,7 @@ fn read_lines(
     Some(())
 }
 
-/// Waits for a line, then takes what follows without much waiting.
+/// Waits for a line, then takes the lines that follow within [`PATIENCE`].
 fn next_window(lines: &Receiver<anyhow::Result<Line>>) -> anyhow::Result<Option<Vec<Line>>> {
     let Ok(first) = lines.recv() else { return Ok(None) };
     let mut window = vec![first?];
@@ -337,9 +352,9 @@ fn write_line(
     number: u64,
     line: &Line,
     candidates: &[Candidate],
-    arguments: &Arguments,
+    format: &Format,
 ) -> anyhow::Result<()> {
-    if arguments.json {
+    if format.json {
         let scored = |c| -> Scored {
             let Candidate { text, score, tokens, alignment, .. }: &Candidate = c;
             Scored { text, score: *score, tokens, alignment }
@@ -350,14 +365,14 @@ fn write_line(
             translations: candidates.iter().map(scored).collect(),
         };
         writeln!(output, "{}", serde_json::to_string(&translated)?)?;
-    } else if arguments.nbest.is_some() {
+    } else if format.nbest.is_some() {
         for candidate in candidates {
-            let aligned = aligned(candidate, arguments);
+            let aligned = aligned(candidate, format);
             writeln!(output, "{number} ||| {} ||| {:.4}{aligned}", candidate.text, candidate.score)?;
         }
     } else if let Some(best) = candidates.first() {
-        let aligned = aligned(best, arguments);
-        if arguments.scores {
+        let aligned = aligned(best, format);
+        if format.scores {
             writeln!(output, "{:.4}\t{}{aligned}", best.score, best.text)?;
         } else {
             writeln!(output, "{}{aligned}", best.text)?;
@@ -366,9 +381,9 @@ fn write_line(
     Ok(())
 }
 
-/// ` ||| 0-0 1-2` where alignments are asked for.
-fn aligned(candidate: &Candidate, arguments: &Arguments) -> String {
-    if !arguments.alignments {
+/// ` ||| 0-0 1-2` with `--alignments`.
+fn aligned(candidate: &Candidate, format: &Format) -> String {
+    if !format.alignments {
         return String::new();
     }
     let pairs: Vec<String> = candidate.alignment.iter().map(|(s, t)| format!("{s}-{t}")).collect();

@@ -6,15 +6,17 @@ use clap::Args;
 use serde::Serialize;
 use strata_translate::{Token, Translator};
 
-use crate::evaluate::{lines, same_length};
+use crate::Outcome;
+use crate::commands::translate::Place;
+use crate::output::{print, print_json_line};
 use crate::terminal::Terminal;
-use crate::translate::Place;
-use crate::{Outcome, print};
+use crate::text_files::{lines, same_length};
 
+/// Print how probable a model finds given translations
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Prints a line for each pair: the mean natural log-probability of its subwords, the end mark included. \
-                        Example:\n  strata score runs/quickstart --to de source.en translation.de"
+    after_help = "Prints a line for each pair: the mean natural log-probability of its target subwords, the end mark \
+                  included."
 )]
 pub struct Arguments {
     /// Model folder, packed folder, checkpoint, or run (its best checkpoint)
@@ -53,7 +55,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
                 let score = forced.sum / forced.tokens.len().max(1) as f32;
                 if arguments.json {
                     let scored = Scored { line: i + 1, score, sum: forced.sum, tokens: &forced.tokens };
-                    print(&(serde_json::to_string(&scored)? + "\n"))?;
+                    print_json_line(&scored)?;
                 } else {
                     print(&format!("{score:.4}\n"))?;
                 }

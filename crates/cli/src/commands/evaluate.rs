@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 use strata_translate::Translator;
@@ -10,53 +9,56 @@ use strata_translate::compare::{Comparison, compare};
 use strata_translate::evaluate::{EvaluateOptions, Evaluation, evaluate};
 use strata_translate::scores::{Metrics, Scores, Signatures, tokenizer};
 
+use crate::commands::translate::Search;
+use crate::output::{print, print_json};
+use crate::selection::Selection;
 use crate::terminal::{Terminal, duration, labelled};
-use crate::translate::Search;
-use crate::{Outcome, print, print_json, score_table};
+use crate::text_files::{self, lines, same_length};
+use crate::{Outcome, tables};
 
+/// Score a model on a prepared corpus, or a file of translations
 #[derive(Debug, Args)]
-#[command(after_help = "Scores equal sacreBLEU's. Examples:\n  \
-                        strata evaluate runs/docs-smoe-4-4 data/docs-prepared --output scores\n  \
-                        strata evaluate runs/docs-smoe-4-4 data/docs-prepared --baseline runs/docs-moe\n  \
-                        strata evaluate --hypotheses out.de --references ref.de --bleu-tokenizer intl")]
+#[command(after_help = "Scores equal sacreBLEU's.")]
 pub struct Arguments {
     /// Model folder, packed folder, checkpoint, or run (its best checkpoint)
     #[arg(required_unless_present = "hypotheses", requires = "data")]
     model: Option<PathBuf>,
     /// Prepared folder
     data: Option<PathBuf>,
-    /// test or valid
-    #[arg(long, default_value = "test")]
-    split: String,
-    /// Only these directions, comma-separated, such as en-de,de-en
-    #[arg(long, value_delimiter = ',', value_name = "DIRECTIONS", conflicts_with = "hypotheses")]
-    directions: Vec<String>,
-    /// Sentences of each direction, the first ones; 0 for all
-    #[arg(long, default_value_t = 0, value_name = "N", conflicts_with = "hypotheses")]
-    limit: usize,
-    /// Another model, whose difference is tested for significance
-    #[arg(long, value_name = "MODEL", requires = "model", conflicts_with = "hypotheses")]
+    #[command(flatten)]
+    selection: Selection,
+    /// Compare with another model, and test the difference for significance
+    #[arg(long, value_name = "MODEL", requires = "model")]
     baseline: Option<PathBuf>,
-    /// Score this file, line by line, in place of a model
-    #[arg(long, value_name = "FILE", requires = "references", conflicts_with = "model")]
-    hypotheses: Option<PathBuf>,
-    /// The references of --hypotheses
-    #[arg(long, value_name = "FILE", requires = "hypotheses", conflicts_with = "model")]
-    references: Option<PathBuf>,
-    /// Another system's translations of the same lines, whose difference is tested for significance
-    #[arg(long, value_name = "FILE", requires = "hypotheses", conflicts_with = "model")]
-    baseline_hypotheses: Option<PathBuf>,
     /// 13a, intl, zh, char, none, flores200, flores200:FILE, or spm:FILE for a SentencePiece model
     #[arg(long, default_value = "13a", value_name = "NAME")]
     bleu_tokenizer: String,
-    #[command(flatten)]
-    search: Search,
     /// Folder for sources, hypotheses, references and scores.json
-    #[arg(short, long, conflicts_with = "hypotheses")]
+    #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    of_files: OfFiles,
+    #[command(flatten)]
+    search: Search,
+}
+
+/// Files instead of a model.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Scoring files instead of a model")]
+struct OfFiles {
+    /// Score the lines of this file
+    #[arg(long, value_name = "FILE", requires = "references",
+        conflicts_with_all = ["model", "directions", "max_sentences", "baseline", "output"])]
+    hypotheses: Option<PathBuf>,
+    /// The references of --hypotheses, line by line
+    #[arg(long, value_name = "FILE", requires = "hypotheses", conflicts_with = "model")]
+    references: Option<PathBuf>,
+    /// Compare with another system's translations of the same lines, and test the difference for significance
+    #[arg(long, value_name = "FILE", requires = "hypotheses", conflicts_with = "model")]
+    baseline_hypotheses: Option<PathBuf>,
 }
 
 /// The scores of a file.
@@ -90,7 +92,7 @@ struct DirectionComparison {
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let metrics = Metrics::new(tokenizer(&arguments.bleu_tokenizer)?)?;
-    match (&arguments.hypotheses, &arguments.references, &arguments.model, &arguments.data) {
+    match (&arguments.of_files.hypotheses, &arguments.of_files.references, &arguments.model, &arguments.data) {
         (Some(hypotheses), Some(references), ..) => of_file(hypotheses, references, &metrics, arguments),
         (_, _, Some(model), Some(data)) => of_model(model, data, &metrics, arguments, terminal),
         _ => anyhow::bail!("name a model and a prepared folder, or --hypotheses and --references"),
@@ -100,7 +102,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
 fn of_file(hypotheses: &Path, references: &Path, metrics: &Metrics, arguments: &Arguments) -> anyhow::Result<Outcome> {
     let (hyps, refs) = (lines(hypotheses)?, lines(references)?);
     same_length((hypotheses, &hyps), (references, &refs))?;
-    let comparison = match &arguments.baseline_hypotheses {
+    let comparison = match &arguments.of_files.baseline_hypotheses {
         Some(path) => {
             let baseline = lines(path)?;
             same_length((path, &baseline), (references, &refs))?;
@@ -123,37 +125,6 @@ fn of_file(hypotheses: &Path, references: &Path, metrics: &Metrics, arguments: &
     Ok(Outcome::Done)
 }
 
-/// The lines of a text file.
-pub fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
-    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let text = String::from_utf8(text).map_err(|e| {
-        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
-        anyhow::anyhow!(
-            "{}, line {line}: not valid UTF-8; convert it with `iconv -f ENCODING -t UTF-8`",
-            path.display()
-        )
-    })?;
-    let mut lines: Vec<String> = text.split('\n').map(|line| line.trim_end_matches('\r').to_string()).collect();
-    if lines.last().is_some_and(String::is_empty) {
-        lines.pop();
-    }
-    Ok(lines)
-}
-
-/// Checks that lines belong together.
-pub fn same_length(hypotheses: (&Path, &[String]), references: (&Path, &[String])) -> anyhow::Result<()> {
-    let ((path, lines), (other, others)) = (hypotheses, references);
-    anyhow::ensure!(
-        lines.len() == others.len(),
-        "{} has {} lines but {} has {}: line n of one must translate line n of the other",
-        path.display(),
-        lines.len(),
-        other.display(),
-        others.len()
-    );
-    Ok(())
-}
-
 fn of_model(
     model: &Path,
     data: &Path,
@@ -162,9 +133,9 @@ fn of_model(
     terminal: &Terminal,
 ) -> anyhow::Result<Outcome> {
     let options = EvaluateOptions {
-        split: arguments.split.clone(),
-        directions: arguments.directions.clone(),
-        limit: arguments.limit,
+        split: arguments.selection.split.clone(),
+        directions: arguments.selection.directions.clone(),
+        limit: arguments.selection.max_sentences,
         translate: arguments.search.options()?,
         keep: arguments.output.clone(),
     };
@@ -189,18 +160,18 @@ fn of_model(
     if let Some(folder) = &arguments.output {
         let path = folder.join("scores.json");
         let json = serde_json::to_string_pretty(&found)? + "\n";
-        std::fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))?;
+        text_files::write(&path, json)?;
     }
     if arguments.json {
         print_json(&found)?;
     } else {
-        print(&score_table::render(&evaluation))?;
+        print(&tables::scores::render(&evaluation))?;
         if let Some(baseline) = &baseline {
-            print(&format!("\nbaseline\n{}", score_table::render(baseline)))?;
+            print(&format!("\nbaseline\n{}", tables::scores::render(baseline)))?;
         }
         if !found.comparisons.is_empty() {
             print(
-                "\ndifferences (95 % interval of the system; p by paired bootstrap and approximate randomisation)\n",
+                "\ndifferences (95 % interval of the system; p by paired bootstrap and approximate randomization)\n",
             )?;
             print(&found.comparisons.iter().map(|c| compared(&c.direction, &c.comparison)).collect::<String>())?;
         }
@@ -211,7 +182,7 @@ fn of_model(
     Ok(Outcome::Done)
 }
 
-/// Evaluates, telling how far it is.
+/// Evaluates with progress on the terminal.
 pub fn evaluate_shown(
     translator: &Translator,
     data: &Path,

@@ -9,9 +9,10 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::bench::peak_memory;
+use crate::Outcome;
+use crate::memory::peak_memory;
+use crate::output::{print, print_json};
 use crate::terminal::Terminal;
-use crate::{Outcome, print, print_json};
 
 /// The shapes by name: what they are, and their flags for `strata bench train-step`.
 const SHAPES: [(&str, &str, &str); 6] = [
@@ -30,23 +31,27 @@ const SHAPES: [(&str, &str, &str); 6] = [
 /// The shape that is timed on a corpus.
 const REAL: &str = "E";
 
+/// Time training steps at several shapes and print a table, beside another program if one is named
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Prints best and median tokens per second, FLOP/s and their share of the engine's f32 product on this \
+                  machine, peak memory and page faults."
+)]
 pub struct Arguments {
-    /// Shapes to time, comma-separated: A dense, B SMoE-4-4, C SMoE-2-2-2-2 (3+3 layers, d 512), D MoE-64 (d 256), E SMoE-4-4 (d
-    /// 256) on the batches of --data, F SMoE-4-12 (2+2 layers, d 1024)
-    #[arg(long, value_delimiter = ',', default_value = "A,B,C,D,F")]
-    shapes: Vec<String>,
-    /// Prepared folder for shape E. The other program gets random batches with as many sentences, as long as the longest of a
-    /// batch (means), and only the share of them that would be text counts
-    #[arg(long, value_name = "DIR")]
+    /// Prepared folder for shape E. The other program gets random batches with as many sentences, as long as the mean
+    /// longest one of a batch; of its tokens only the share that would be text counts
     data: Option<PathBuf>,
-    /// Rounds; in each every shape has its turn
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Shapes to time, comma-separated: A dense, B SMoE-4-4, C SMoE-2-2-2-2 (3+3 layers, d 512), D MoE-64 (d 256),
+    /// E SMoE-4-4 (d 256) on the batches of DATA, F SMoE-4-12 (2+2 layers, d 1024)
+    #[arg(long, value_delimiter = ',', default_value = "A,B,C,D,F", value_name = "NAMES")]
+    shapes: Vec<String>,
+    /// Rounds; each times every shape once
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Timed steps of a turn
-    #[arg(long, default_value_t = 6)]
+    /// Timed steps of a shape in a round, after two warm-ups
+    #[arg(long, default_value_t = 6, value_name = "N")]
     steps: usize,
-    /// Another program with the flags and JSON keys of `bench train-step`, timed in turn: words, the first of them a program
+    /// Another program with the flags and JSON keys of `bench train-step`, timed in turn: a program and its arguments
     #[arg(long, value_name = "COMMAND")]
     peer: Option<String>,
     /// Print the figures as JSON
@@ -99,7 +104,7 @@ pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
         let found = SHAPES.iter().find(|(shape, ..)| shape.eq_ignore_ascii_case(name));
         let &(shape, what, flags) =
             found.with_context(|| format!("--shapes {name}: choose among {}", SHAPES.map(|s| s.0).join(", ")))?;
-        ensure!(shape != REAL || a.data.is_some(), "--shapes {REAL}: name a prepared folder with --data");
+        ensure!(shape != REAL || a.data.is_some(), "--shapes {REAL}: name a prepared folder");
         rows.push(Row { shape, what, flags, strata: Times::default(), peer: peer.as_ref().map(|_| Times::default()) });
     }
     let program = std::env::current_exe().context("cannot find this program")?;
@@ -115,7 +120,7 @@ pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
             let mut ours = Command::new(&program);
             ours.args(["bench", "train-step"]).args(&flags);
             let data = a.data.as_ref().filter(|_| row.shape == REAL);
-            ours.args(data.iter().flat_map(|data| ["--data".as_ref(), data.as_os_str()]));
+            ours.args(data);
             let said = row.strata.add(&mut ours, 1.0)?;
             if let (Some(words), Some(times)) = (&peer, &mut row.peer) {
                 let mut theirs = Command::new(words[0]);

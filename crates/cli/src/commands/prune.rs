@@ -11,42 +11,41 @@ use strata_translate::Translator;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
 
-use crate::evaluate::evaluate_shown;
+use crate::Outcome;
+use crate::commands::evaluate::evaluate_shown;
+use crate::commands::translate::Search;
+use crate::output::{print, print_json};
 use crate::terminal::{Terminal, labelled, short};
-use crate::translate::Search;
-use crate::{Outcome, print, print_json};
 
+/// Drop the experts that some languages use least, and measure what that costs
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Drops the experts that the languages use least, by the gate mass recorded on the validation split, and writes a \
-                        model folder like any other. Examples:\n  \
-                        strata prune runs/docs-smoe-4-4 --data data/docs-prepared --languages de,fr --keep 0.5 --output models/de-fr\n  \
-                        strata translate models/de-fr --to de < text.en"
+    after_help = "Drops the experts with the least gate mass on the validation split of the languages, writes a model \
+                  folder like any other, and scores both models on the test split."
 )]
 pub struct Arguments {
     /// Model folder, checkpoint, or run (its best checkpoint); a model with experts
     model: PathBuf,
     /// Prepared folder
-    #[arg(long)]
     data: PathBuf,
-    /// The languages to keep it for, comma-separated; English need not be named
+    /// Languages to keep the model for, comma-separated; English is always kept
     #[arg(long, value_delimiter = ',', required = true, value_name = "LANGS")]
     languages: Vec<String>,
-    /// Share of each block's experts to keep; every stratum keeps at least one
+    /// Share of each block's experts to keep, above 0 up to 1; every stratum keeps at least one
     #[arg(long, value_name = "SHARE")]
     keep: f64,
     /// Folder to write
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
-    /// Replace the folder if it is there
+    /// Replace an existing folder
     #[arg(long)]
     overwrite: bool,
-    /// Sentences of each direction whose routing is recorded, the first ones of the validation split; 0 for all
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    /// Route only the first N validation sentences of each direction [default: all]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     max_sentences: usize,
-    /// Test sentences of each direction for the scores before and after, the first ones; 0 for all
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    limit: usize,
+    /// Score only the first N test sentences of each direction [default: all]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
+    max_test_sentences: usize,
     #[command(flatten)]
     search: Search,
     /// Print the figures as JSON
@@ -94,7 +93,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         let options = EvaluateOptions {
             split: "test".to_string(),
             directions: wanted.collect(),
-            limit: arguments.limit,
+            limit: arguments.max_test_sentences,
             translate: arguments.search.options()?,
             keep: None,
         };

@@ -2,16 +2,24 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::Args;
 use strata_translate::Translator;
 
-use crate::bench::{WithMemory, at_least_one};
+use crate::Outcome;
+use crate::commands::bench::shape::at_least_one;
+use crate::commands::translate::Search;
+use crate::memory::WithMemory;
+use crate::output::print_json_line;
 use crate::terminal::Terminal;
-use crate::translate::Search;
-use crate::{Outcome, print};
+use crate::text_files;
 
+/// Time translation of a file's lines with a model; print tokens per second as JSON, a line for each setting
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Prints target subwords per second, with and without the time for cutting text into subwords; with \
+                  --batch 1 also latencies. --tokens-per-batch has no effect here."
+)]
 pub struct Arguments {
     /// Model folder, packed folder, checkpoint, or run (its best checkpoint)
     model: PathBuf,
@@ -20,37 +28,37 @@ pub struct Arguments {
     /// Language to translate into
     #[arg(long, value_name = "LANG")]
     to: String,
-    /// Sentences under way at a time, comma-separated for several settings; 1 is one after another
-    #[arg(long, value_delimiter = ',', default_value = "32,1")]
+    /// Sentences translated at a time, comma-separated for several settings; 1 is one after another
+    #[arg(long, value_delimiter = ',', default_value = "32,1", value_name = "N")]
     batch: Vec<usize>,
-    #[command(flatten)]
-    search: Search,
-    /// Longest translation, in subwords, the end mark included [default: 2 x source + 20]
+    /// Longest translation in subwords, end mark included [default: 2 x source + 20]
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
-    /// Timed runs, after one that is not
-    #[arg(long, default_value_t = 3)]
+    /// Timed runs, after one warm-up
+    #[arg(long, default_value_t = 3, value_name = "N")]
     runs: usize,
     /// File for the translations
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    search: Search,
 }
 
 pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     at_least_one(&a.batch)?;
     let mut options = a.search.options()?;
     options.more.max_length = a.max_length;
-    let lines = crate::evaluate::lines(&a.file)?;
+    let lines = text_files::lines(&a.file)?;
     ensure!(!lines.is_empty(), "{}: no line to translate", a.file.display());
     let translator = Translator::open(&a.model, &a.search.place.placement())?;
     for batch in &a.batch {
         terminal.progress(&format!("{} lines, {batch} at a time", lines.len()));
         let (speed, texts) = translator.speed(&lines, &a.to, &options, *batch, a.runs)?;
         terminal.progress("");
-        print(&(serde_json::to_string(&WithMemory::of(speed))? + "\n"))?;
+        print_json_line(&WithMemory::of(speed))?;
         if let Some(path) = &a.output {
             let text: String = texts.into_iter().map(|text| text + "\n").collect();
-            std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            text_files::write(path, text)?;
         }
     }
     Ok(Outcome::Done)

@@ -1,0 +1,156 @@
+//! The command line: its commands and global options. The parser, the help, the man pages and the completions all come
+//! from [`command`].
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::color::Color;
+use crate::commands::{
+    analyze, bench, evaluate, export, fetch, generate, inspect, prepare, prune, quickstart, score, serve, study, train,
+    translate, vocabulary,
+};
+use crate::examples;
+
+// One vocabulary for all commands: inputs are positional (a model, then a prepared folder, then text), results go to
+// `--output` or standard output, and a flag means the same wherever it occurs.
+
+/// Multilingual machine translation with (Stratified) Mixture-of-Experts Transformers
+#[derive(Debug, Parser)]
+#[command(name = "strata", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// CPU threads [default: all]
+    #[arg(long, global = true, value_name = "N", default_value_t = 0, hide_default_value = true,
+        value_parser = threads)]
+    pub threads: usize,
+    /// When to color output
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Print only results, warnings and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Print more about what is being done
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// The commands, in the order of the help.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Quickstart(quickstart::Arguments),
+    Fetch(fetch::Arguments),
+    Prepare(prepare::Arguments),
+    Train(train::Arguments),
+    Translate(translate::Arguments),
+    Evaluate(evaluate::Arguments),
+    Score(score::Arguments),
+    Vocabulary(vocabulary::Arguments),
+    Serve(serve::Arguments),
+    Export(export::Arguments),
+    Study(study::Arguments),
+    Analyze(analyze::Arguments),
+    Prune(prune::Arguments),
+    Inspect(inspect::Arguments),
+    Bench(bench::Arguments),
+    #[command(hide = true)]
+    Generate(generate::Arguments),
+}
+
+/// The parser, with examples in every help.
+pub fn command() -> clap::Command {
+    examples::attach(Cli::command(), "")
+}
+
+/// Parses this program's arguments; ends the program with code 2 and a message where they are wrong.
+pub fn parse() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command()).exit())
+}
+
+/// More threads than any recipe may ask for would only bring the system to a halt.
+const MOST_THREADS: usize = 4096;
+
+fn threads(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count <= MOST_THREADS);
+    count.ok_or_else(|| format!("choose 1 to {MOST_THREADS}, or 0 for all"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Flags that mean something else in one command, with the reason.
+    const EXCEPTIONS: [(&str, &str); 3] = [
+        ("train", "from"),                // the checkpoint to resume from; elsewhere the language of the source
+        ("fetch synthetic", "languages"), // invented languages have no names to list, so this is their number
+        ("serve", "max-sentences"),       // a limit of one request
+    ];
+
+    fn walk(command: &clap::Command, path: &str, take: &mut dyn FnMut(&str, &clap::Command)) {
+        take(path, command);
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            walk(sub, format!("{path} {}", sub.get_name()).trim_start(), take);
+        }
+    }
+
+    #[test]
+    fn clap_finds_no_fault_in_the_parser() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_flag_means_the_same_in_every_command() {
+        let mut command = command();
+        command.build();
+        let mut known: BTreeMap<String, (String, String)> = BTreeMap::new();
+        walk(&command, "", &mut |path, command| {
+            for argument in command.get_arguments() {
+                let Some(flag) = argument.get_long().filter(|flag| !EXCEPTIONS.contains(&(path, *flag))) else {
+                    continue;
+                };
+                let values = argument.get_action().takes_values().then(|| argument.get_value_names()).flatten();
+                let kind = format!("{:?} {values:?}", argument.get_short());
+                let (first, earlier) = known.entry(flag.to_string()).or_insert((path.to_string(), kind.clone()));
+                assert!(*earlier == kind, "--{flag}: {earlier} in `{first}`, {kind} in `{path}`");
+            }
+        });
+        assert!(known.len() > 80, "{} flags", known.len());
+    }
+
+    #[test]
+    fn global_options_have_a_heading_of_their_own_in_every_help() {
+        let mut command = command();
+        command.build();
+        walk(&command, "", &mut |path, command| {
+            let help = command.clone().render_long_help().to_string();
+            let (_, global) = help.split_once("\nGlobal options:\n").unwrap_or_else(|| panic!("`{path}`: {help}"));
+            for flag in ["--threads <N>", "--color <WHEN>", "-q, --quiet", "-v, --verbose"] {
+                assert!(global.contains(flag), "`{path}`: no {flag} in {help}");
+            }
+        });
+    }
+
+    #[test]
+    fn every_argument_says_what_it_is() {
+        let mut command = command();
+        command.build();
+        walk(&command, "", &mut |path, command| {
+            assert!(command.get_about().is_some(), "`{path}`");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "`{path}`: {}", argument.get_id());
+            }
+        });
+    }
+}

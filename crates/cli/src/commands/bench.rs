@@ -1,0 +1,36 @@
+//! `strata bench`: the speed of this machine at Strata's work.
+
+mod shape;
+mod text;
+mod train_step;
+mod training;
+mod translate;
+
+use clap::{Args, Subcommand};
+
+use crate::Outcome;
+use crate::terminal::Terminal;
+
+/// Benchmark training and translation
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    TrainStep(train_step::Arguments),
+    Training(training::Arguments),
+    Translate(translate::Arguments),
+    Text(text::Arguments),
+}
+
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    match &arguments.what {
+        What::TrainStep(arguments) => train_step::run(arguments),
+        What::Training(arguments) => training::run(arguments, terminal),
+        What::Translate(arguments) => translate::run(arguments),
+        What::Text(arguments) => text::run(arguments, terminal),
+    }
+}

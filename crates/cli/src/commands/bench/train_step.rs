@@ -1,0 +1,71 @@
+//! `strata bench train-step`: the speed of a training step.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use strata_train::bench::{Products, StepOptions, StepText, train_step};
+
+use crate::Outcome;
+use crate::commands::bench::shape::Sizes;
+use crate::output::print_json_line;
+
+/// Time training steps on random tokens, or on a corpus; print tokens per second as JSON
+#[derive(Debug, Args)]
+#[command(after_help = "A step is forward, label-smoothed cross-entropy, backward and Adam.")]
+pub struct Arguments {
+    /// Prepared folder whose training batches, lengths and vocabulary replace random ones
+    #[arg(conflicts_with_all = ["batch", "length", "vocab"])]
+    data: Option<PathBuf>,
+    /// Subwords of a batch of DATA
+    #[arg(long, default_value_t = 2048, requires = "data", value_name = "N")]
+    tokens_per_batch: usize,
+    /// Sentence pairs of a random batch
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    batch: usize,
+    /// Subwords of every random sentence
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    length: usize,
+    /// Timed steps, after two warm-ups
+    #[arg(long, default_value_t = 6, value_name = "N")]
+    steps: usize,
+    /// cpu, wgpu, cuda:0, ...
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
+    device: String,
+    /// Compute the products with weights in bfloat16
+    #[arg(long)]
+    bf16: bool,
+    /// Layers of the encoder, and of the decoder
+    #[arg(long, default_value_t = 3, value_name = "N", help_heading = "Model options")]
+    layers: usize,
+    /// Subwords of the vocabulary
+    #[arg(long, default_value_t = 16_000, value_name = "N", help_heading = "Model options")]
+    vocab: usize,
+    /// Experts of each stratum, comma-separated; `8` is a vanilla MoE, an empty value is dense
+    #[arg(long, default_value = "4,4", value_name = "NUMBERS", help_heading = "Model options")]
+    strata: String,
+    /// Dropout rate
+    #[arg(long, default_value_t = 0.1, value_name = "P", help_heading = "Model options")]
+    dropout: f64,
+    /// Dropout rate of attention weights
+    #[arg(long, default_value_t = 0.0, value_name = "P", help_heading = "Model options")]
+    attention_dropout: f64,
+    #[command(flatten)]
+    sizes: Sizes,
+}
+
+pub fn run(a: &Arguments) -> anyhow::Result<Outcome> {
+    let report = train_step(&StepOptions {
+        shape: a.sizes.shape(a.layers, a.vocab, &a.strata)?,
+        text: match &a.data {
+            Some(prepared) => StepText::Corpus { prepared: prepared.clone(), tokens_per_batch: a.tokens_per_batch },
+            None => StepText::Random { batch: a.batch, length: a.length },
+        },
+        steps: a.steps,
+        dropout: a.dropout,
+        attention_dropout: a.attention_dropout,
+        device: a.device.clone(),
+        products: if a.bf16 { Products::Bf16 } else { Products::F32 },
+    })?;
+    print_json_line(&report)?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,177 @@
+//! `strata prepare`: raw bitext to a prepared folder.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use strata_corpus::filter::Limits;
+use strata_corpus::language::LanguageFilter;
+use strata_corpus::normalize::Form;
+use strata_corpus::prepare::{Directions, Event, Options, prepare};
+use strata_corpus::report::Report;
+use strata_corpus::trainer::Kind;
+
+use crate::Outcome;
+use crate::output::{print, print_json};
+use crate::terminal::{Terminal, labelled, short, thousands};
+
+/// Prepare bitext for training: clean it, learn subwords, encode
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Input files are train.SRC-TGT.SRC beside train.SRC-TGT.TGT (valid.* and test.* likewise), also .gz, \
+                  .zst, or train.SRC-TGT.tsv with two columns."
+)]
+pub struct Arguments {
+    /// Folder of the bitext
+    bitext: PathBuf,
+    /// Prepared folder to write
+    #[arg(short, long, value_name = "PATH")]
+    output: PathBuf,
+    /// Replace an existing prepared folder
+    #[arg(long)]
+    overwrite: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    subwords: Subwords,
+}
+
+/// Which pairs are kept.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Filter options")]
+struct Filter {
+    /// Only pairs between these languages, comma-separated, such as en,de,fr [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "LANGS")]
+    languages: Vec<String>,
+    /// Only these directions, comma-separated, such as en-de,de-en [default: both of each pair]
+    #[arg(long, value_delimiter = ',', value_name = "DIRECTIONS")]
+    directions: Vec<String>,
+    /// Unicode normalization
+    #[arg(long, value_enum, default_value_t = Normalization::Nfc, value_name = "FORM")]
+    normalization: Normalization,
+    /// Longest side of a training pair, in subwords
+    #[arg(long, default_value_t = Limits::default().max_subwords, value_name = "N")]
+    max_subwords: usize,
+    /// Highest ratio of the two sides' lengths in characters
+    #[arg(long, default_value_t = Limits::default().max_character_ratio, value_name = "X")]
+    max_ratio: f64,
+    /// Keep repeated pairs
+    #[arg(long)]
+    keep_duplicates: bool,
+    /// Keep pairs with two identical sides
+    #[arg(long)]
+    keep_identical: bool,
+    /// Drop training pairs with a side in another language
+    #[arg(long)]
+    language_filter: bool,
+    /// Drop and count invalid lines (not UTF-8, wrong columns) instead of stopping
+    #[arg(long)]
+    skip_invalid: bool,
+}
+
+/// The subword model that all languages share.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Subword options")]
+struct Subwords {
+    /// Size of the vocabulary, language tags included
+    #[arg(long, default_value_t = 16_000, value_name = "N")]
+    vocab_size: usize,
+    /// Kind of subword model
+    #[arg(long, value_enum, default_value_t = SubwordKind::Unigram, value_name = "KIND")]
+    subword_kind: SubwordKind,
+    /// Use this tokenizer.json or SentencePiece .model instead of training one
+    #[arg(long, value_name = "FILE")]
+    subword_model: Option<PathBuf>,
+    /// Train on size^(1/T) sentences of each language
+    #[arg(long, default_value_t = 5.0, value_name = "T")]
+    subword_temperature: f64,
+    /// Train on at most N sentences
+    #[arg(long, default_value_t = 500_000, value_name = "N")]
+    subword_sentences: u64,
+    /// Share of a language's text whose characters get subwords of their own
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE")]
+    character_coverage: f64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SubwordKind {
+    Unigram,
+    Bpe,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Normalization {
+    Nfc,
+    Nfkc,
+    None,
+}
+
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    let report = prepare_shown(&options(arguments), terminal)?;
+    if arguments.json {
+        print_json(&report)?;
+    } else {
+        print(&report.to_string())?;
+        terminal.say(&format!("written: {} (report.json there has all figures)", arguments.output.display()));
+    }
+    Ok(Outcome::Done)
+}
+
+/// As the library takes it.
+fn options(Arguments { bitext, output, overwrite, filter, subwords, .. }: &Arguments) -> Options {
+    let mut options = Options::new(bitext, output);
+    options.force = *overwrite;
+    options.languages.clone_from(&filter.languages);
+    if !filter.directions.is_empty() {
+        options.directions = Directions::List(filter.directions.clone());
+    }
+    options.form = match filter.normalization {
+        Normalization::Nfc => Form::Nfc,
+        Normalization::Nfkc => Form::Nfkc,
+        Normalization::None => Form::None,
+    };
+    options.skip_invalid = filter.skip_invalid;
+    options.deduplicate = !filter.keep_duplicates;
+    options.language_filter = filter.language_filter.then(LanguageFilter::default);
+    (options.limits.max_subwords, options.limits.max_character_ratio) = (filter.max_subwords, filter.max_ratio);
+    options.limits.drop_identical = !filter.keep_identical;
+    options.subwords.import.clone_from(&subwords.subword_model);
+    options.subwords.kind = match subwords.subword_kind {
+        SubwordKind::Unigram => Kind::Unigram,
+        SubwordKind::Bpe => Kind::Bpe,
+    };
+    options.subwords.vocab_size = subwords.vocab_size;
+    options.subwords.temperature = subwords.subword_temperature;
+    options.subwords.sample_sentences = subwords.subword_sentences;
+    options.subwords.character_coverage = subwords.character_coverage;
+    options
+}
+
+/// Prepares a corpus with progress on the terminal.
+pub fn prepare_shown(options: &Options, terminal: &Terminal) -> anyhow::Result<Report> {
+    let report = prepare(options, &mut |event| match event {
+        Event::Found { pairs, languages, bytes } => {
+            let what = format!("{pairs} language pairs, {languages} languages, {}", short(bytes as f64, "B"));
+            terminal.say(&labelled("preparing", &what));
+        }
+        Event::Cleaning { pair, pairs } => {
+            terminal.progress(&labelled("cleaning", &format!("{pair}  {}", thousands(pairs))));
+        }
+        Event::TrainingSubwords { sentences, words, vocab_size } => {
+            let of = format!("{} sentences, {} words", thousands(sentences), thousands(words as u64));
+            let what = format!("learning {} subwords from {of}", thousands(vocab_size as u64));
+            terminal.progress(&labelled("preparing", &what));
+            terminal.detail(&labelled("preparing", &what));
+        }
+        Event::Encoding { split, pair, pairs, of } => {
+            let what = format!("{} {pair}  {} of {}", split.name(), thousands(pairs), thousands(of));
+            terminal.progress(&labelled("encoding", &what));
+        }
+        Event::Writing => terminal.progress(&labelled("writing", "")),
+        _ => {}
+    })?;
+    terminal.say(&labelled("preparing", &report.summary()));
+    Ok(report)
+}

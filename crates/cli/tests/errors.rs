@@ -1,0 +1,293 @@
+//! Errors of each command beyond those in the tests of that command; and `errors.txt` itself.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use common::snapshot;
+use common::{Folder, folder};
+
+/// A command, and a word of its error.
+fn refuse_all(here: &Folder, commands: &[(&str, &str)]) {
+    let before = here.files();
+    for (command, word) in commands {
+        let ran = here.records(here.strata(command));
+        assert!(ran.code == Some(2) && ran.err.contains("error: ") && ran.err.contains(word), "no `{word}` in {ran}");
+        assert!(before == here.files(), "{ran}: it left something");
+    }
+}
+
+#[test]
+fn fetching() {
+    let here = folder("fetch");
+    fs::create_dir(here.path("empty")).unwrap();
+    here.write("broken/shadow_1_all.deb", "no package");
+    here.write("mine/train.en-de.en", "my own");
+    refuse_all(
+        &here,
+        &[
+            ("fetch docs --languages germn --packages empty --output d --cache c", "germn"),
+            ("fetch synthetic --pairs 3 --output s", "pairs"),
+            ("fetch synthetic --languages 0 --output s", "languages"),
+        ],
+    );
+    // These look into the folder of packages first, and keep what they learn of it.
+    for (command, word) in [
+        ("fetch docs --languages de --packages nowhere --output d --cache c", "nowhere"),
+        ("fetch docs --languages de --packages empty --output d --cache c", "de"),
+    ] {
+        here.records(here.strata(command).fails(&[word]));
+    }
+}
+
+#[test]
+fn preparing() {
+    let here = folder("prepare");
+    here.write("both/train.en-de.en", "a\n");
+    here.write("both/train.en-de.de", "b\n");
+    here.write("both/train.en-de.tsv", "a\tb\n");
+    here.write("file", "x");
+    refuse_all(
+        &here,
+        &[
+            ("prepare both --output p", "keep one of them"),
+            ("prepare file --output p", "file"),
+            ("prepare ../bitext --output p --subword-temperature 0", "temperature"),
+            ("prepare ../bitext --output p --character-coverage 2", "coverage"),
+            ("prepare ../bitext --output p --max-subwords 0", "max"),
+            ("prepare ../bitext --output p --vocab-size 10000000", "vocab"),
+            ("prepare ../bitext --output file", "file"),
+        ],
+    );
+}
+
+#[test]
+fn training() {
+    let here = folder("train");
+    here.write("latin1.toml", b"# \xfc\n");
+    here.copy("../run", "run");
+    refuse_all(
+        &here,
+        &[
+            ("train latin1.toml", "latin1.toml"),
+            ("train ..", "cannot read .."),
+            ("train ../tiny.toml --device cuda:x", "cuda:x"),
+            ("train ../tiny.toml --device cpu:1", "--threads"),
+            ("train ../tiny.toml --set train.precision=fp8", "precision"),
+            ("train ../tiny.toml --set train.precision=bf16 --device cpux", "cpux"),
+            ("train ../tiny.toml --set model.top_k=0", "top_k"),
+            ("train ../tiny.toml --set train.learning_rate=-1", "learning_rate"),
+            ("train ../tiny.toml --set data.tokens_per_batch=1", "tokens_per_batch"),
+            ("train ../tiny.toml --set model=3", "model"),
+            ("train ../tiny.toml --set =3", ""),
+            ("train --resume run --from step-x", "step-3500"),
+            ("train --resume ../tiny.toml", "tiny.toml"),
+        ],
+    );
+    here.write("run/checkpoints/step-000006/state.json", "{}");
+    refuse_all(&here, &[("train --resume run", "state.json")]);
+    fs::remove_dir_all(here.path("run/checkpoints")).unwrap();
+    refuse_all(&here, &[("train --resume run", "run")]);
+}
+
+#[test]
+fn a_run_without_an_intact_checkpoint() {
+    let here = folder("no-intact");
+    here.copy("../run", "run");
+    for step in ["step-000002", "step-000004", "step-000006"] {
+        fs::remove_file(here.path("run/checkpoints").join(step).join("state.json")).unwrap();
+    }
+    refuse_all(&here, &[("train --resume run", "no other checkpoint is intact")]);
+}
+
+#[test]
+fn translating() {
+    let here = folder("translate");
+    here.write("in.txt", "The dog sees the cat.\n");
+    here.write("words.txt", "dog = \n");
+    here.write("latin1.txt", b"\xfc\n");
+    refuse_all(
+        &here,
+        &[
+            ("translate ../run --to qaa in.txt --length-penalty nan", "--length-penalty"),
+            ("translate ../run --to qaa in.txt --beam 1025", "--beam"),
+            ("translate ../run --to qaa in.txt --tokens-per-batch 0", "batch"),
+            ("translate ../run --to qaa in.txt --min-length 10 --max-length 5", "length"),
+            ("translate ../run --to qaa in.txt --max-length 0", "length"),
+            ("translate ../run --to qaa in.txt --coverage-penalty inf", "coverage"),
+            ("translate ../run --to qaa in.txt --sample --temperature 0", "temperature"),
+            ("translate ../run --to qaa in.txt --sample --top-p 0", "top"),
+            ("translate ../run --to qaa in.txt --suppress nothing", "nothing"),
+            ("translate ../run --to qaa in.txt --glossary nowhere", "nowhere"),
+            ("translate ../run --to qaa in.txt --glossary words.txt", "words.txt"),
+            ("translate ../run --to qaa in.txt --prefixes nowhere", "nowhere"),
+            ("translate ../run --to qaa in.txt --prefixes latin1.txt", "latin1.txt, line 1"),
+            ("translate ../run --to qaa in.txt --vocabulary-map nowhere", "nowhere"),
+            ("translate ../run --to qaa in.txt --output ..", "cannot write .."),
+            ("translate ../run --to qaa in.txt --device cpu:1", "cpu"),
+        ],
+    );
+}
+
+#[test]
+fn scoring() {
+    let here = folder("score");
+    here.write("one.txt", "The dog sees the cat.\n");
+    refuse_all(
+        &here,
+        &[
+            ("score nowhere --to qaa one.txt one.txt", "nowhere"),
+            ("score ../run --to qaa nowhere one.txt", "nowhere"),
+            ("score ../run --to qax one.txt one.txt", "qax"),
+            ("score ../run --to qaa one.txt one.txt --device gpu", "gpu"),
+        ],
+    );
+}
+
+#[test]
+fn evaluating() {
+    let here = folder("evaluate");
+    here.write("one.txt", "The dog sees the cat.\n");
+    refuse_all(
+        &here,
+        &[
+            ("evaluate ../run nowhere", "nowhere"),
+            ("evaluate ../run ../prepared --beam 0", "--beam"),
+            ("evaluate ../run ../prepared --bleu-tokenizer spm:nowhere", "nowhere"),
+            ("evaluate --hypotheses one.txt --references one.txt --bleu-tokenizer spm:one.txt", "one.txt"),
+            ("evaluate ../run ../prepared --max-sentences 1 --output one.txt", "one.txt"),
+        ],
+    );
+}
+
+#[test]
+fn converting_and_inspecting() {
+    let here = folder("convert");
+    here.write("file", "x");
+    here.copy("../run/checkpoints/step-000006", "model");
+    refuse_all(
+        &here,
+        &[
+            ("export ../bitext --output out", "bitext"),
+            ("export ../run --output file/out", "file"),
+            ("export ../run --output out --format onnx", "onnx"),
+            ("vocabulary nowhere --output map.json", "nowhere"),
+            ("vocabulary ../prepared --output no/folder/map.json", "no/folder"),
+            ("inspect nowhere.toml", "nowhere.toml"),
+            ("inspect ../bitext", "bitext"),
+            ("inspect file", "file"),
+            ("analyze ../run ../prepared --html no/folder/page.html --max-sentences 1", "no/folder"),
+            ("prune ../run ../prepared --languages qaa --keep x --output out", "x"),
+            ("prune ../run ../prepared --languages qaa --keep 0.5 --split x --output out", "--split"),
+        ],
+    );
+    here.write("model/config.json", "{}");
+    refuse_all(&here, &[("inspect model", "config.json"), ("export model --output out", "config.json")]);
+}
+
+#[test]
+fn serving() {
+    let here = folder("serve");
+    here.write("empty.txt", "");
+    refuse_all(
+        &here,
+        &[
+            ("serve", "MODEL"),
+            ("serve ../run --host nowhere", "nowhere"),
+            ("serve ../run --port 70000", "70000"),
+            ("serve ../run --host 192.0.2.1 --port 5000", "cannot listen on 192.0.2.1:5000"),
+            ("serve ../run --beam 65", "1 to 64"),
+            ("serve ../run --max-alternatives 64", "0 to 63"),
+            ("serve ../run --max-seconds 0", "1 to 86400"),
+            ("serve ../run --max-connections 0", "1 to 100000"),
+            ("serve ../run --keys nowhere --port 0", "nowhere"),
+            ("serve ../run --tls-key empty.txt", "--tls-certificate"),
+            ("serve ../run --tls-certificate empty.txt --tls-key empty.txt --port 0", "empty.txt"),
+            ("serve ../run --rate 5", "--new-key"),
+            ("serve --new-key a/b", "a/b"),
+        ],
+    );
+}
+
+#[test]
+fn studying() {
+    let here = folder("study");
+    here.write("broken.toml", "recipe = ");
+    here.write("none.toml", "recipe = \"../tiny.toml\"\noutput = \"out\"\nruns = []\n");
+    here.write("key.toml", "recipe = \"../tiny.toml\"\noutput = \"out\"\nsedes = [1]\n[[runs]]\nname = \"a\"\n");
+    here.write("recipe.toml", "recipe = \"nowhere.toml\"\noutput = \"out\"\n[[runs]]\nname = \"a\"\n");
+    let twice = "recipe = \"../tiny.toml\"\noutput = \"out\"\n[[runs]]\nname = \"a\"\n[[runs]]\nname = \"a\"\n";
+    here.write("twice.toml", twice);
+    refuse_all(
+        &here,
+        &[
+            ("study broken.toml", "broken.toml"),
+            ("study none.toml", "none.toml"),
+            ("study key.toml", "sedes"),
+            ("study recipe.toml", "nowhere.toml"),
+            ("study twice.toml", "twice.toml"),
+        ],
+    );
+}
+
+#[test]
+fn generating_and_measuring() {
+    let here = folder("generate");
+    here.write("file", "x");
+    here.write("lines.txt", "The dog sees the cat.\n");
+    refuse_all(
+        &here,
+        &[
+            ("generate", "completions"),
+            ("generate completions", "SHELL"),
+            ("generate completions tcsh", "tcsh"),
+            ("generate man --output file", "file"),
+            ("bench", "train-step"),
+            ("bench translate --beam 0", "--beam"),
+            ("bench translate --sentences 0", "sentences"),
+            ("bench translate --strata x", "x"),
+            ("bench text ../run nowhere --to qaa", "nowhere"),
+            ("bench text ../run lines.txt --to qax", "qax"),
+            ("bench training --rounds 0", "rounds"),
+        ],
+    );
+}
+
+/// Quickstart falls back to generated text where it cannot fetch, so that little is left to refuse.
+#[test]
+fn quickstart() {
+    let here = folder("quickstart");
+    refuse_all(
+        &here,
+        &[
+            ("quickstart --languages klingon", "klingon"),
+            ("quickstart --synthetic --languages de", "cannot be used with"),
+            ("quickstart --synthetic --variant dens", "dense"),
+            ("quickstart --synthetic --set train.updats=3", "train.updates"),
+        ],
+    );
+}
+
+#[test]
+fn errors_txt_has_every_command_and_no_section_without_a_test() {
+    let text = fs::read_to_string(snapshot::file()).unwrap();
+    let sections = snapshot::sections(&text);
+    for name in sections.keys() {
+        let (program, folder) = name.split_once(": ").unwrap_or_else(|| panic!("{name}"));
+        let source = snapshot::file().with_file_name(format!("{program}.rs"));
+        let source = fs::read_to_string(&source).unwrap_or_else(|e| panic!("{name}: {}: {e}", source.display()));
+        assert!(source.contains(&format!("(\"{folder}\")")), "no test of {program}.rs makes the folder `{folder}`");
+    }
+    let commands = text.lines().filter_map(|line| line.strip_prefix("$ strata "));
+    let refused: BTreeSet<&str> = commands.filter_map(|command| command.split(' ').next()).collect();
+    let here = folder("commands");
+    let help = here.strata("--help").succeeds();
+    let (_, list) = help.out.split_once("\nCommands:\n").unwrap();
+    let list = list.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+    let commands: Vec<&str> = list.filter(|command| *command != "help").collect();
+    assert!(commands.len() >= 15, "{commands:?}");
+    for command in commands {
+        assert!(refused.contains(command), "errors.txt has no error of `strata {command}`");
+    }
+}
