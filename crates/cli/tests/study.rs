@@ -16,7 +16,7 @@ fn number(value: &Value) -> f64 {
 fn analyze_reports_the_requested_capacity() {
     let here = folder("analyze");
     let ran = here.strata("analyze ../run ../prepared --max-sentences 6").succeeds();
-    for words in ["SMoE-2-2", "RC encoder", "qaa-en", "from en (2)", "encoder layer 2", "routed alike", "<2qaa>/"] {
+    for words in ["SMoE-2-2", "RC encoder", "qaa-en", "from en (2)", "encoder layer 1", "routed alike", "<2qaa>/"] {
         assert!(ran.out.contains(words), "no `{words}` in {ran}");
     }
     assert!(ran.err.contains("4 directions, 24 sentences"), "{ran}");

@@ -82,7 +82,7 @@ pub struct Analysis {
 pub struct BlockSummary {
     /// `encoder` or `decoder`.
     pub side: String,
-    /// Its layer, from 1 as people count.
+    /// Its layer, from 0 as in the names of weights.
     pub layer: usize,
     /// Tokens that came through it.
     pub tokens: u64,

@@ -54,7 +54,7 @@ pub struct PrunePlan {
 pub struct PrunedBlock {
     /// `encoder` or `decoder`.
     pub side: String,
-    /// Its layer, from 1.
+    /// Its layer, from 0 as in the names of weights.
     pub layer: usize,
     /// Share of each expert in the recorded gate mass: its importance.
     pub importance: Vec<f64>,
@@ -131,7 +131,7 @@ pub fn plan(
         .zip(importance)
         .map(|(place, importance)| PrunedBlock {
             side: if place.decoder { "decoder" } else { "encoder" }.to_string(),
-            layer: place.layer + 1,
+            layer: place.layer,
             kept: best(&config.strata_of_block(), &after, &importance),
             importance,
         })

@@ -27,7 +27,7 @@ pub(crate) fn block(place: Place, block: &BlockCounts) -> BlockSummary {
     };
     BlockSummary {
         side: if place.decoder { "decoder" } else { "encoder" }.to_string(),
-        layer: place.layer + 1,
+        layer: place.layer,
         tokens: block.tokens,
         requested_capacity: block.requested_capacity(),
         capacity_shares: shares(&block.tokens_by_capacity),
