@@ -76,7 +76,11 @@ fn the_picture_of_the_crates_is_true() {
             assert!(line_of(name) < line_of(used), "{name} uses {used}, which ARCHITECTURE.md does not draw below it");
         }
     }
-    assert_eq!(picture.iter().flatten().count(), own.len(), "ARCHITECTURE.md's picture shows crates that are not there");
+    assert_eq!(
+        picture.iter().flatten().count(),
+        own.len(),
+        "ARCHITECTURE.md's picture shows crates that are not there"
+    );
 
     let said: BTreeMap<String, BTreeSet<String>> = rows(&section)
         .iter()

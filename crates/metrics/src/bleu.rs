@@ -55,8 +55,8 @@ impl Default for BleuOptions {
     }
 }
 
-/// The metric BLEU with its options fixed. The counts of a segment are hypothesis length, length of the closest reference,
-/// matches per order, n-grams per order.
+/// The metric BLEU with its options fixed. The counts of a segment are hypothesis length, length of the closest
+/// reference, matches per order, n-grams per order.
 #[derive(Debug, Clone)]
 pub struct Bleu {
     options: BleuOptions,
@@ -66,7 +66,7 @@ impl Bleu {
     /// Fixes the options.
     ///
     /// # Errors
-    /// [`MetricError::Option`] for an order outside of 1 to 255, or a smoothing value that is negative or not finite.
+    /// [`MetricError::Option`] for an order outside 1 to 255, or a smoothing value that is negative or not finite.
     pub fn new(options: BleuOptions) -> Result<Self, MetricError> {
         if !(1..=255).contains(&options.max_order) {
             return Err(MetricError::Option {

@@ -1,4 +1,5 @@
-//! chrF (Popović, 2015) and chrF++ (Popović, 2017), the F-score over character and word n-grams, as sacreBLEU computes it.
+//! chrF (Popović, 2015) and chrF++ (Popović, 2017), the F-score over character and word n-grams, as sacreBLEU computes
+//! it.
 
 use std::fmt;
 
@@ -47,8 +48,8 @@ impl Default for ChrfOptions {
     }
 }
 
-/// The metric chrF with its options fixed. For each order, character orders first, a segment has three counts: n-grams of
-/// the hypothesis, of the reference, and those in both. Of several references the one with the best score counts.
+/// The metric chrF with its options fixed. For each order, character orders first, a segment has three counts: n-grams
+/// of the hypothesis, of the reference, and those in both. Of several references the one with the best score counts.
 #[derive(Debug, Clone)]
 pub struct Chrf {
     options: ChrfOptions,

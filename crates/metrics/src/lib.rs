@@ -1,7 +1,8 @@
 //! BLEU, chrF and paired significance tests: pure functions over strings, equal to [sacreBLEU]'s to the printed digit.
 //!
-//! A metric maps every segment to a short row of counts (its sufficient statistics); a corpus score is a function of the
-//! rows' sum. [`Statistics`] keeps the rows, so that scores, confidence intervals and tests need each segment only once.
+//! A metric maps every segment to a short row of counts (its sufficient statistics); a corpus score is a function of
+//! the rows' sum. [`Statistics`] keeps the rows, so that scores, confidence intervals and tests need each segment only
+//! once.
 //!
 //! ```
 //! use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Scorer, Statistics, significance};
@@ -23,9 +24,10 @@
 //! # Ok::<(), strata_metrics::MetricError>(())
 //! ```
 //!
-//! What "equal" means: scores, precisions, lengths, p-values and intervals of sacreBLEU [`SACREBLEU_VERSION`] with NumPy 2.
-//! Two negligible differences remain: characters that Unicode gained after the release of the Python in use are lowercased
-//! here and not there, and Python 3.12 and later sum logarithms with one rounding less (1e-15 of the score).
+//! What "equal" means: scores, precisions, lengths, p-values and intervals of sacreBLEU [`SACREBLEU_VERSION`] with
+//! NumPy 2. Two negligible differences remain: characters that Unicode gained after the release of the Python in use
+//! are lowercased here and not there, and Python 3.12 and later sum logarithms with one rounding less (1e-15 of the
+//! score).
 //!
 //! [sacreBLEU]: https://github.com/mjpost/sacrebleu
 

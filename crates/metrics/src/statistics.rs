@@ -15,8 +15,8 @@ pub enum Arithmetic {
 }
 
 impl Arithmetic {
-    /// The result of one operation on numbers of this kind. A sum, difference, product or quotient of two singles computed
-    /// in double precision and rounded once is the correctly rounded single, as 53 >= 2 * 24 + 2.
+    /// The result of one operation on numbers of this kind. A sum, difference, product or quotient of two singles
+    /// computed in double precision and rounded once is the correctly rounded single, as 53 >= 2 * 24 + 2.
     pub(crate) fn round(self, x: f64) -> f64 {
         match self {
             Arithmetic::Single => f64::from(x as f32),

@@ -1,5 +1,6 @@
-//! The sections of a recipe. Each key is written once, here: its type, what values it takes, its default and its meaning; the
-//! struct fields, their documentation, the checks, `strata recipe` and the comments of written recipes come from it.
+//! The sections of a recipe. Each key is written once, here: its type, what values it takes, its default and its
+//! meaning; the struct fields, their documentation, the checks, `strata recipe` and the comments of written recipes
+//! come from it.
 
 use serde::{Deserialize, Serialize};
 

@@ -109,14 +109,14 @@ fn ranks(analysis: &Analysis) -> Result<String, Error> {
         return Ok(String::new());
     }
     Ok(format!(
-        "<h3>How frequent are the subwords that ask for most and least?</h3>\n{}{}{}",
+        "<h3>How frequent are the subwords that request most and least?</h3>\n{}{}{}",
         key(&["highest RC", "lowest RC"]),
         plots(&figures),
         subwords(analysis)
     ))
 }
 
-/// The lists themselves, folded.
+/// The lists themselves, collapsed.
 fn subwords(analysis: &Analysis) -> String {
     let mut table = Table::new(&["direction and block", "subwords: RC (rank)"]);
     for direction in &analysis.directions {
