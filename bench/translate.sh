@@ -2,9 +2,8 @@
 # Translation speed against CTranslate2, alternately, several rounds, with 2 threads: prints each program's best and
 # median and the ratio of each.
 #
-# bench/translate.sh [ROUNDS]                            # 3 by default: random weights, fixed lengths
-# bench/translate.sh [ROUNDS] MODEL TEXT LANG            # a dense model folder on the lines of a file, translated into
-# LANG
+#   bench/translate.sh [ROUNDS]                            # 3 by default: random weights, fixed lengths
+#   bench/translate.sh [ROUNDS] MODEL TEXT LANG            # a dense model folder on a file's lines
 #
 # Without a model: the Transformer-base shape at batches of 32 and 1, then MoE models of it and 8 to 64 experts at equal
 # active compute, which CTranslate2 has no counterpart of, and a PyTorch program for MoE-8 if HF_PEER names one (a
