@@ -18,6 +18,11 @@ debian() { # installs packages, where this may be done without asking: as root, 
 # The zstd and xz libraries are compiled from C.
 command -v cc >/dev/null || debian gcc libc6-dev
 
+# Clients of the server's TLS.
+for program in openssl curl; do
+  command -v "$program" >/dev/null || debian "$program" || missing "$program"
+done
+
 # A browser looks at the study's report and at the server's page.
 command -v chromium chromium-browser google-chrome >/dev/null || debian chromium fonts-dejavu-core || missing chromium
 

@@ -332,10 +332,7 @@ fn reports_look_right_in_a_browser() {
     let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
         std::process::Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
     }) else {
-        println!(
-            "SKIPPED: no Chromium here, so nobody has looked at the report; install the package chromium to run this test"
-        );
-        return;
+        return strata_testing::skip("reports_look_right_in_a_browser", "no Chromium; the package chromium brings it");
     };
     let here = folder("browser");
     here.strata("analyze ../run ../prepared --max-sentences 4 --min-count 1 --html page.html").succeeds();
