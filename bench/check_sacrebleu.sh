@@ -1,5 +1,6 @@
 #!/bin/sh
-# Compares our BLEU, chrF and significance tests with the installed sacreBLEU (pip install 'sacrebleu==2.6.0' 'numpy>=2' regex).
+# Compares our BLEU, chrF and significance tests with the installed sacreBLEU (pip install 'sacrebleu==2.6.0' 'numpy>=2'
+# regex).
 #   bench/check_sacrebleu.sh                     generated lines, nasty ones among them
 #   bench/check_sacrebleu.sh FILE...             also lines of your own, each file as references
 #   bench/check_sacrebleu.sh --record            writes the answers that crates/metrics/tests/sacrebleu.rs checks

@@ -3,7 +3,8 @@
 #
 #   bench/fuzz.sh [SECONDS]      # 600 by default
 #
-# Needs a nightly Rust and `cargo install cargo-fuzz`. Begins with the folders of every format version that the tests keep.
+# Needs a nightly Rust and `cargo install cargo-fuzz`. Begins with the folders of every format version that the tests
+# keep.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-600}

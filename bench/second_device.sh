@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The code is written once for every device: this proves it on one that is not the CPU backend.
-# Builds with `wgpu`, then runs the expert block's vectors and the whole-model tests on it, and the same short training on the
-# CPU and on it, whose losses must agree to half a per cent.
+# The code is written once for every device: this proves it on one that is not the CPU backend. Builds with `wgpu`, then
+# runs the expert block's vectors and the whole-model tests on it, and the same short training on the CPU and on it,
+# whose losses must agree to half a per cent.
 #
 #   bench/second_device.sh [DEVICE]     # wgpu by default; any other device is its own Cargo feature, e.g. cuda:0
 #
-# Without a GPU a software Vulkan does: apt-get install mesa-vulkan-drivers (feature `wgpu`, not `vulkan`, with Mesa 22).
-# Takes about 20 minutes on 2 cores, most of it the build; keeps to its own target folder.
+# Without a GPU a software Vulkan does: apt-get install mesa-vulkan-drivers (feature `wgpu`, not `vulkan`, with Mesa
+# 22). Takes about 20 minutes on 2 cores, most of it the build; keeps to its own target folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 device=${1:-wgpu}

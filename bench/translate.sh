@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# Translation speed against CTranslate2, alternately, several rounds, with 2 threads: prints each program's best and median and the
-# ratio of each.
+# Translation speed against CTranslate2, alternately, several rounds, with 2 threads: prints each program's best and
+# median and the ratio of each.
 #
 #   bench/translate.sh [ROUNDS]                            # 3 by default: random weights, fixed lengths
-#   bench/translate.sh [ROUNDS] MODEL TEXT LANG            # a dense model folder on the lines of a file, translated into LANG
+#   bench/translate.sh [ROUNDS] MODEL TEXT LANG            # a dense model folder on a file's lines
 #
-# Without a model: the Transformer-base shape at batches of 32 and 1, then MoE models of it and 8 to 64 experts at equal active
-# compute, which CTranslate2 has no counterpart of, and a PyTorch program for MoE-8 if HF_PEER names one (a command that prints JSON
-# lines with tokens_per_second; the first counts). With a model both run the same weights, CTranslate2 from our export.
+# Without a model: the Transformer-base shape at batches of 32 and 1, then MoE models of it and 8 to 64 experts at equal
+# active compute, which CTranslate2 has no counterpart of, and a PyTorch program for MoE-8 if HF_PEER names one (a
+# command that prints JSON lines with tokens_per_second; the first counts). With a model both run the same weights,
+# CTranslate2 from our export.
 #
-# PYTHON names an interpreter (python3 by default); without ctranslate2, numpy and tokenizers in it only Strata is timed.
+# PYTHON names an interpreter (python3 by default); without ctranslate2, numpy and tokenizers in it only Strata is
+# timed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-3}

@@ -9,7 +9,7 @@ use crate::{
     score_line::score_line,
     signature::{Signature, case, yes_no},
     significance::Confidence,
-    statistics::{Arithmetic, Metric, Statistics, Value, as_floats},
+    statistics::{Arithmetic, Metric, Scorer, Value, as_floats},
     text::{is_space, words},
     tokenizer::Tokenizer,
 };
@@ -55,8 +55,8 @@ impl Default for BleuOptions {
     }
 }
 
-/// The metric BLEU with its options fixed. The counts of a segment are hypothesis length, length of the closest reference,
-/// matches per order, n-grams per order.
+/// The metric BLEU with its options fixed. The counts of a segment are hypothesis length, length of the closest
+/// reference, matches per order, n-grams per order.
 #[derive(Debug, Clone)]
 pub struct Bleu {
     options: BleuOptions,
@@ -66,7 +66,7 @@ impl Bleu {
     /// Fixes the options.
     ///
     /// # Errors
-    /// [`MetricError::Option`] for an order outside of 1 to 255, or a smoothing value that is negative or not finite.
+    /// [`MetricError::Option`] for an order outside 1 to 255, or a smoothing value that is negative or not finite.
     pub fn new(options: BleuOptions) -> Result<Self, MetricError> {
         if !(1..=255).contains(&options.max_order) {
             return Err(MetricError::Option {
@@ -90,55 +90,6 @@ impl Bleu {
     /// The options it was made with.
     pub fn options(&self) -> &BleuOptions {
         &self.options
-    }
-
-    /// The score of a corpus; `references[stream][segment]`.
-    ///
-    /// # Errors
-    /// As [`Statistics::collect`].
-    pub fn corpus<H: AsRef<str>, R: AsRef<str>>(
-        &self,
-        hypotheses: &[H],
-        references: &[&[R]],
-    ) -> Result<BleuScore, MetricError> {
-        self.score(&Statistics::collect(self, hypotheses, references)?)
-    }
-
-    /// The score of one sentence against its references. Set `effective_order`, or short sentences score 0.
-    ///
-    /// # Errors
-    /// No reference, or a caller-supplied tokeniser that fails.
-    pub fn sentence<R: AsRef<str>>(&self, hypothesis: &str, references: &[R]) -> Result<BleuScore, MetricError> {
-        let references: Vec<&str> = references.iter().map(AsRef::as_ref).collect();
-        Ok(self.score_of_totals(&self.segment(hypothesis, &references)?))
-    }
-
-    /// The score of a corpus whose counts were collected before.
-    ///
-    /// # Errors
-    /// [`MetricError::WrongStatistics`] when they were collected with another metric or order.
-    pub fn score(&self, statistics: &Statistics) -> Result<BleuScore, MetricError> {
-        statistics.check(self)?;
-        Ok(self.score_of_totals(&statistics.totals()))
-    }
-
-    /// The signature of scores against this number of references per segment.
-    pub fn signature(&self, references: usize) -> Signature {
-        Metric::signature(self, references)
-    }
-
-    fn score_of_totals(&self, totals: &[u64]) -> BleuScore {
-        let (score, precisions, brevity_penalty) = self.compute(&as_floats(totals), Arithmetic::Exact);
-        let (matches, ngrams) = totals[2..].split_at(self.options.max_order);
-        BleuScore {
-            score,
-            precisions,
-            brevity_penalty,
-            hypothesis_length: totals[0],
-            reference_length: totals[1],
-            matches: matches.to_vec(),
-            ngrams: ngrams.to_vec(),
-        }
     }
 
     /// Score, precisions `[max_order]` and brevity penalty for summed counts.
@@ -196,6 +147,24 @@ impl Default for Bleu {
     /// sacreBLEU's default: `13a`, mixed case, exponential smoothing, up to 4-grams.
     fn default() -> Self {
         Self { options: BleuOptions::default() }
+    }
+}
+
+impl Scorer for Bleu {
+    type Score = BleuScore;
+
+    fn score_of_totals(&self, totals: &[u64]) -> BleuScore {
+        let (score, precisions, brevity_penalty) = self.compute(&as_floats(totals), Arithmetic::Exact);
+        let (matches, ngrams) = totals[2..].split_at(self.options.max_order);
+        BleuScore {
+            score,
+            precisions,
+            brevity_penalty,
+            hypothesis_length: totals[0],
+            reference_length: totals[1],
+            matches: matches.to_vec(),
+            ngrams: ngrams.to_vec(),
+        }
     }
 }
 

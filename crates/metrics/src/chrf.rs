@@ -1,4 +1,5 @@
-//! chrF (Popović, 2015) and chrF++ (Popović, 2017), the F-score over character and word n-grams, as sacreBLEU computes it.
+//! chrF (Popović, 2015) and chrF++ (Popović, 2017), the F-score over character and word n-grams, as sacreBLEU computes
+//! it.
 
 use std::fmt;
 
@@ -8,7 +9,7 @@ use crate::{
     score_line::score_line,
     signature::{Signature, case, yes_no},
     significance::Confidence,
-    statistics::{Arithmetic, Metric, Statistics, Value, as_floats},
+    statistics::{Arithmetic, Metric, Scorer, Value, as_floats},
     text::{is_space, words},
 };
 
@@ -47,8 +48,8 @@ impl Default for ChrfOptions {
     }
 }
 
-/// The metric chrF with its options fixed. The counts of a segment are, for each order, n-grams of the hypothesis, of the
-/// reference and common ones; character orders first. Of several references the one with the best score counts.
+/// The metric chrF with its options fixed. For each order, character orders first, a segment has three counts: n-grams
+/// of the hypothesis, of the reference, and those in both. Of several references the one with the best score counts.
 #[derive(Debug, Clone)]
 pub struct Chrf {
     options: ChrfOptions,
@@ -74,47 +75,6 @@ impl Chrf {
     /// The options it was made with.
     pub fn options(&self) -> &ChrfOptions {
         &self.options
-    }
-
-    /// The score of a corpus; `references[stream][segment]`.
-    ///
-    /// # Errors
-    /// As [`Statistics::collect`].
-    pub fn corpus<H: AsRef<str>, R: AsRef<str>>(
-        &self,
-        hypotheses: &[H],
-        references: &[&[R]],
-    ) -> Result<ChrfScore, MetricError> {
-        self.score(&Statistics::collect(self, hypotheses, references)?)
-    }
-
-    /// The score of one sentence against its references.
-    ///
-    /// # Errors
-    /// [`MetricError::NoReferences`].
-    pub fn sentence<R: AsRef<str>>(&self, hypothesis: &str, references: &[R]) -> Result<ChrfScore, MetricError> {
-        let references: Vec<&str> = references.iter().map(AsRef::as_ref).collect();
-        Ok(self.score_of_totals(&self.segment(hypothesis, &references)?))
-    }
-
-    /// The score of a corpus whose counts were collected before.
-    ///
-    /// # Errors
-    /// [`MetricError::WrongStatistics`] when they were collected with another metric or order.
-    pub fn score(&self, statistics: &Statistics) -> Result<ChrfScore, MetricError> {
-        statistics.check(self)?;
-        Ok(self.score_of_totals(&statistics.totals()))
-    }
-
-    /// The signature of scores against this number of references per segment.
-    pub fn signature(&self, references: usize) -> Signature {
-        Metric::signature(self, references)
-    }
-
-    fn score_of_totals(&self, totals: &[u64]) -> ChrfScore {
-        let score = self.f_score(&as_floats(totals), Arithmetic::Exact).score;
-        let ChrfOptions { char_order, word_order, beta, .. } = self.options;
-        ChrfScore { score, char_order, word_order, beta }
     }
 
     /// The F-score of summed counts `[3 * orders]`.
@@ -180,6 +140,16 @@ impl Chrf {
     /// The weight of recall, beta squared.
     fn factor(&self) -> f64 {
         f64::from(self.options.beta).powi(2)
+    }
+}
+
+impl Scorer for Chrf {
+    type Score = ChrfScore;
+
+    fn score_of_totals(&self, totals: &[u64]) -> ChrfScore {
+        let score = self.f_score(&as_floats(totals), Arithmetic::Exact).score;
+        let ChrfOptions { char_order, word_order, beta, .. } = self.options;
+        ChrfScore { score, char_order, word_order, beta }
     }
 }
 

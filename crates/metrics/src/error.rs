@@ -44,7 +44,7 @@ pub enum MetricError {
         /// Counts per segment that the statistics hold.
         found: usize,
     },
-    /// An option is outside of what the metric is defined for.
+    /// An option is outside what the metric is defined for.
     #[error("{option} = {value} is not possible: {allowed}")]
     Option {
         /// Name of the option.

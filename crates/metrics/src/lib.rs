@@ -1,10 +1,11 @@
 //! BLEU, chrF and paired significance tests: pure functions over strings, equal to [sacreBLEU]'s to the printed digit.
 //!
-//! A metric maps every segment to a short row of counts (its sufficient statistics); a corpus score is a function of the
-//! rows' sum. [`Statistics`] keeps the rows, so that scores, confidence intervals and tests need each segment only once.
+//! A metric maps every segment to a short row of counts (its sufficient statistics); a corpus score is a function of
+//! the rows' sum. [`Statistics`] keeps the rows, so that scores, confidence intervals and tests need each segment only
+//! once.
 //!
 //! ```
-//! use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Statistics, significance};
+//! use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Scorer, Statistics, significance};
 //!
 //! let references = ["The cat sat on the mat.", "It is raining again today."];
 //! let first = ["The cat sat on a mat.", "Today it rains again."];
@@ -23,9 +24,10 @@
 //! # Ok::<(), strata_metrics::MetricError>(())
 //! ```
 //!
-//! What "equal" means: scores, precisions, lengths, p-values and intervals of sacreBLEU [`SACREBLEU_VERSION`] with NumPy 2.
-//! Two differences are outside of reach and of no weight: characters added to Unicode after the Python in use was released
-//! are lowercased here and not there, and Python 3.12 and later sum logarithms with one rounding less (1e-15 of the score).
+//! What "equal" means: scores, precisions, lengths, p-values and intervals of sacreBLEU [`SACREBLEU_VERSION`] with
+//! NumPy 2. Two negligible differences remain: characters that Unicode gained after the release of the Python in use
+//! are lowercased here and not there, and Python 3.12 and later sum logarithms with one rounding less (1e-15 of the
+//! score).
 //!
 //! [sacreBLEU]: https://github.com/mjpost/sacrebleu
 
@@ -45,8 +47,8 @@ pub use bleu::{Bleu, BleuOptions, BleuScore, Smoothing};
 pub use chrf::{Chrf, ChrfOptions, ChrfScore};
 pub use error::MetricError;
 pub use signature::Signature;
-pub use statistics::{Arithmetic, Metric, Statistics, Value};
+pub use statistics::{Arithmetic, Metric, Scorer, Statistics, Value};
 pub use tokenizer::{Tokenize, Tokenizer};
 
-/// The sacreBLEU release whose behaviour is reproduced; the `version` field of every signature.
+/// The sacreBLEU release whose behavior is reproduced; the `version` field of every signature.
 pub const SACREBLEU_VERSION: &str = "2.6.0";

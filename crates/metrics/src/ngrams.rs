@@ -24,7 +24,7 @@ pub(crate) fn matches(a: &Counts<'_>, b: &Counts<'_>) -> u64 {
     a.iter().filter_map(|(ngram, &count)| b.get(ngram).map(|&other| count.min(other))).sum()
 }
 
-/// Gives equal words equal numbers. One lives as long as one segment with its references.
+/// Gives equal words equal numbers; used for one segment with its references.
 #[derive(Default)]
 pub(crate) struct Words<'a>(HashMap<&'a str, u32>);
 

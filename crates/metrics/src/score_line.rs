@@ -2,7 +2,7 @@
 
 use crate::{signature::Signature, significance::Confidence};
 
-/// `NAME|SIGNATURE = SCORE (μ = MEAN ± CI) REST`, the parts in brackets and the signature where they are known.
+/// `NAME|SIGNATURE = SCORE (μ = MEAN ± CI) REST`; signature and parentheses only where known.
 pub(crate) fn score_line(
     name: &str,
     signature: Option<&Signature>,

@@ -1,4 +1,4 @@
-//! Signatures: what a score depends on, in one line that can be quoted beside it.
+//! Signatures: everything a score depends on, in one line to quote beside it.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Is one system better than another, or was it luck? Bootstrap confidence intervals (Koehn, 2004) and the paired tests:
-//! bootstrap resampling and approximate randomisation (Riezler and Maxwell, 2005), both over corpus scores.
+//! Is one system better than another, or was it chance? Bootstrap confidence intervals (Koehn, 2004) and the paired
+//! tests: bootstrap resampling and approximate randomisation (Riezler and Maxwell, 2005), both over corpus scores.
 //!
 //! With sacreBLEU's seed (12345, the default) the same resamples and trials are drawn as there, so p-values, means and
 //! intervals are the same too.
@@ -95,13 +95,13 @@ pub fn confidence<M: Metric + ?Sized>(
     let counts = Resampler::new(metric, statistics, options.resamples)?;
     let scores = counts.scores(options.resamples, &mut Generator::new(options.seed));
     let mut confidence = scores.confidence();
-    // Here sacreBLEU takes the mean with Python's `statistics`, which rounds once: no different to any printed digit.
+    // Here sacreBLEU takes the mean with Python's `statistics`, which rounds once; no printed digit differs.
     confidence.mean = scores.arithmetic.round(mean(&scores.values, Arithmetic::Exact));
     Ok(confidence)
 }
 
-/// Paired bootstrap resampling: how often does a corpus drawn from the segments show a difference that is, beyond the mean
-/// difference, larger than the real one? (`sacrebleu --paired-bs`)
+/// Paired bootstrap resampling: how often does a corpus drawn from the segments show a difference that is, beyond the
+/// mean difference, larger than the real one? (`sacrebleu --paired-bs`)
 ///
 /// # Errors
 /// No resamples, statistics of another metric, or systems of different length.
@@ -114,7 +114,7 @@ pub fn paired_bootstrap<M: Metric + ?Sized>(
     same_segments(baseline, system)?;
     let scores = |statistics| -> Result<Scores, MetricError> {
         let counts = Resampler::new(metric, statistics, options.resamples)?;
-        // Paired: the same seed draws the same segments for both.
+        // Paired: the same seed draws the same segments for both systems.
         Ok(counts.scores(options.resamples, &mut Generator::new(options.seed)))
     };
     let (of_baseline, of_system) = (scores(baseline)?, scores(system)?);
@@ -136,8 +136,8 @@ pub fn paired_bootstrap<M: Metric + ?Sized>(
     })
 }
 
-/// Paired approximate randomisation: how often do two systems made by exchanging each segment's outputs at random differ by
-/// more than the real ones? (`sacrebleu --paired-ar`)
+/// Paired approximate randomisation: how often do two systems made by exchanging each segment's outputs at random
+/// differ by more than the real ones? (`sacrebleu --paired-ar`)
 ///
 /// # Errors
 /// No trials or resamples, statistics of another metric, or systems of different length.
@@ -190,7 +190,7 @@ fn count_beyond<M: Metric + ?Sized>(
     for _ in 0..trials {
         first.copy_from_slice(&system_totals);
         for gain in gains.chunks_exact(baseline.width()) {
-            // All ones where this segment is the baseline's, as a branch would be guessed wrong every other time.
+            // All ones where this segment is the baseline's; a branch would be mispredicted half the time.
             let taken = -i64::from(bits.next_bit());
             for (total, g) in first.iter_mut().zip(gain) {
                 *total += g & taken;
@@ -223,7 +223,7 @@ impl<'a, M: Metric + ?Sized> Resampler<'a, M> {
         Ok(Self { metric, segments, counts: statistics.rows().flatten().map(|&count| count as f32).collect() })
     }
 
-    /// The scores of corpora of as many segments, drawn with replacement.
+    /// The scores of corpora of the same size, drawn with replacement.
     fn scores(&self, resamples: usize, generator: &mut Generator) -> Scores {
         let width = self.metric.width();
         let mut values = Vec::with_capacity(resamples);

@@ -15,8 +15,8 @@ pub enum Arithmetic {
 }
 
 impl Arithmetic {
-    /// The result of one operation on numbers of this kind. A sum, difference, product or quotient of two singles computed
-    /// in double precision and rounded once is the correctly rounded single, as 53 >= 2 * 24 + 2.
+    /// The result of one operation on numbers of this kind. A sum, difference, product or quotient of two singles
+    /// computed in double precision and rounded once is the correctly rounded single, as 53 >= 2 * 24 + 2.
     pub(crate) fn round(self, x: f64) -> f64 {
         match self {
             Arithmetic::Single => f64::from(x as f32),
@@ -45,7 +45,7 @@ pub trait Metric: Send + Sync {
     /// The counts of one segment against one or more references: `[width]`.
     ///
     /// # Errors
-    /// No reference, or a caller-supplied tokeniser that fails.
+    /// No reference, or a caller-supplied tokenizer that fails.
     fn segment(&self, hypothesis: &str, references: &[&str]) -> Result<Vec<u64>, MetricError>;
 
     /// The score for counts summed over segments (`totals: [width]`, whole numbers).
@@ -53,6 +53,45 @@ pub trait Metric: Send + Sync {
 
     /// The signature of scores against this number of references per segment.
     fn signature(&self, references: usize) -> Signature;
+}
+
+/// A metric that reports more than one number: its score comes with the counts or options behind it.
+pub trait Scorer: Metric {
+    /// The score and what is printed beside it.
+    type Score;
+
+    /// The score for counts summed over segments: `[width]`.
+    fn score_of_totals(&self, totals: &[u64]) -> Self::Score;
+
+    /// The score of a corpus; `references[stream][segment]`.
+    ///
+    /// # Errors
+    /// As [`Statistics::collect`].
+    fn corpus<H: AsRef<str>, R: AsRef<str>>(
+        &self,
+        hypotheses: &[H],
+        references: &[&[R]],
+    ) -> Result<Self::Score, MetricError> {
+        self.score(&Statistics::collect(self, hypotheses, references)?)
+    }
+
+    /// The score of one sentence against its references. For BLEU set `effective_order`, or short sentences score 0.
+    ///
+    /// # Errors
+    /// As [`Metric::segment`].
+    fn sentence<R: AsRef<str>>(&self, hypothesis: &str, references: &[R]) -> Result<Self::Score, MetricError> {
+        let references: Vec<&str> = references.iter().map(AsRef::as_ref).collect();
+        Ok(self.score_of_totals(&self.segment(hypothesis, &references)?))
+    }
+
+    /// The score of a corpus whose counts were collected before.
+    ///
+    /// # Errors
+    /// [`MetricError::WrongStatistics`] when they were collected with another metric or order.
+    fn score(&self, statistics: &Statistics) -> Result<Self::Score, MetricError> {
+        statistics.check(self)?;
+        Ok(self.score_of_totals(&statistics.totals()))
+    }
 }
 
 /// The counts of every segment of one system under one metric.
@@ -67,7 +106,7 @@ impl Statistics {
     /// Counts every segment once. `references` holds streams, as sacreBLEU's files: `references[stream][segment]`.
     ///
     /// # Errors
-    /// No hypotheses or references, streams of differing length, or a caller-supplied tokeniser that fails.
+    /// No hypotheses or references, streams of differing length, or a caller-supplied tokenizer that fails.
     pub fn collect<M, H, R>(metric: &M, hypotheses: &[H], references: &[&[R]]) -> Result<Self, MetricError>
     where
         M: Metric + ?Sized,
@@ -134,7 +173,7 @@ impl Statistics {
         Ok(metric.value(&as_floats(&self.totals()), Arithmetic::Exact).score)
     }
 
-    /// That the counts are as many as the metric needs.
+    /// Checks that there are as many counts as the metric needs.
     pub(crate) fn check<M: Metric + ?Sized>(&self, metric: &M) -> Result<(), MetricError> {
         if self.width == metric.width() {
             return Ok(());

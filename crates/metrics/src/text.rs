@@ -1,12 +1,12 @@
-//! Python's idea of white space and lower case, which sacreBLEU inherits.
+//! Whitespace and lower case as Python defines them, which sacreBLEU inherits.
 
-/// True for what Python's `str.split()` and `str.strip()` treat as white space: Unicode's White_Space
+/// True for what Python's `str.split()` and `str.strip()` treat as whitespace: Unicode's White_Space
 /// and the four ASCII information separators.
 pub(crate) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
-/// Non-empty words between white space, as Python's `str.split()`.
+/// Non-empty words between whitespace, as Python's `str.split()`.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(is_space).filter(|word| !word.is_empty())
 }

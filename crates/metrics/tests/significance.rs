@@ -1,7 +1,7 @@
 //! What the tests must say where the answer is known, and what they refuse.
 
 use strata_metrics::{
-    Bleu, Chrf, ChrfOptions, MetricError, Statistics, Tokenizer,
+    Bleu, Chrf, ChrfOptions, Metric, MetricError, Scorer, Statistics, Tokenizer,
     bleu::BleuOptions,
     significance::{
         BootstrapOptions, Confidence, RandomizationOptions, approximate_randomization, confidence, paired_bootstrap,

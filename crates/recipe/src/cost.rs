@@ -1,17 +1,17 @@
-//! What a model costs: parameters, forward FLOPs per token, memory.
+//! The cost of a model: parameters, forward FLOPs per token, memory.
 //!
-//! A *token* is one source token through the encoder and one target token through the decoder, and a multiply-add is two
-//! operations. Counted are the products with the weights of attention, FFNs, experts and the output projection. Left out, as
-//! in the published comparison of these models, are the gates (under 0.1 %), norms, activations and softmaxes, and the
-//! products of queries, keys and values with each other, which depend on the sentence; [`Uncounted`] states the first and
-//! the last. So a model differs from the dense one by exactly `blocks * (k * RC - 1) * 4 * d_model * d_ffn`.
+//! A *token* is one source token through the encoder and one target token through the decoder, and a multiply-add is
+//! two operations. We count the products with the weights of attention, FFNs, experts and the output projection. Left
+//! out, as in the published comparison of these models, are the gates (under 0.1 %), norms, activations and softmaxes,
+//! and the products of queries, keys and values with each other, which depend on the sentence; [`Uncounted`] states the
+//! first and the last. So a model differs from the dense one by exactly `blocks * (k * RC - 1) * 4 * d_model * d_ffn`.
 //!
 //! The absolute figures of the paper's dense models (167M and 506M where this counts 121M and 418M) come from an
-//! accounting that it does not state. They are not met by any sum of the products above and terms proportional to
-//! `d_model` (attention over any length, embeddings counted as products any number of times): twice the first figure
-//! and the second would then differ by 176M, and they differ by 172M. The nearest such sums miss them by 0.5 % in
-//! opposite directions, and need attention over 2,100 positions, or over 1,200 together with the output projection,
-//! which no sentence of that data has. Differences between models do not depend on it.
+//! accounting that it does not state. No sum of the products above and terms proportional to `d_model` (attention over
+//! any length, embeddings counted as products any number of times) gives them: twice the first figure and the second
+//! would then differ by 176M, but they differ by 172M. The nearest such sums miss them by 0.5 % in opposite directions,
+//! and need attention over 2,100 positions, or over 1,200 together with the output projection, which no sentence of
+//! that data has. Differences between models do not depend on it.
 
 use std::ops::{Add, Mul};
 
@@ -25,7 +25,7 @@ pub use crate::cost_table::render;
 /// One part of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Part {
-    /// Trained numbers.
+    /// Trained parameters.
     pub parameters: u64,
     /// Forward FLOPs per token, under uniform routing.
     pub flops_per_token: u64,
@@ -48,7 +48,7 @@ pub struct Parts {
     pub gates_and_norms: Part,
 }
 
-/// Work that [`Cost::flops_per_token`] leaves out.
+/// Work not counted in [`Cost::flops_per_token`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Uncounted {
     /// FLOPs per token of all gates under uniform routing.
@@ -62,11 +62,11 @@ pub struct Uncounted {
 pub struct Cost {
     /// As [`ModelConfig::name`].
     pub name: String,
-    /// Trained numbers in total.
+    /// Trained parameters in total.
     pub parameters: u64,
     /// Forward FLOPs per token when every gate chooses each visible expert equally often.
     pub flops_per_token: u64,
-    /// The same with the requested capacity that was measured; none without a measurement.
+    /// The same with the measured requested capacity; none without a measurement.
     pub flops_per_token_measured: Option<u64>,
     /// Strata that a token visits in a block under uniform routing (RC).
     pub requested_capacity: f64,
@@ -74,7 +74,7 @@ pub struct Cost {
     pub requested_capacity_measured: Option<Vec<f64>>,
     /// By part.
     pub parts: Parts,
-    /// What the FLOPs leave out.
+    /// What the FLOPs do not include.
     pub not_counted: Uncounted,
     /// Parameters of the dense model of the same sizes.
     pub dense_parameters: u64,
@@ -86,7 +86,7 @@ pub struct Cost {
     pub bytes_to_serve: u64,
 }
 
-/// Numbers of a set of tensors. 128 bits, because a configuration is counted before it is known to be sane.
+/// Sizes of a set of tensors. 128 bits, because a configuration is counted before it is validated.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Size {
     /// Numbers in matrices that are quantised for serving.
@@ -145,7 +145,7 @@ impl Sizes {
         let ffn = Size::linear(d_model, d_ffn) + Size::linear(d_ffn, d_model);
         let norm = Size::small(2 * d_model);
         let gates: usize = config.strata_of_block().iter().enumerate().map(|(i, _)| config.visible_experts(i)).sum();
-        // A norm in front of each attention, and one at the end of the encoder and of the decoder. Each layer's second
+        // A norm before each attention, and one at the end of the encoder and of the decoder. Each layer's second
         // sub-layer has the norms of its block, or one.
         let norms = attentions(config) + 2 + (layers - blocks) + blocks * config.norms_of_block();
         Sizes {
@@ -190,7 +190,7 @@ fn visit_probabilities(config: &ModelConfig) -> Vec<f64> {
     for from in 0..strata.len() {
         let visible = config.visible_experts(from) as f64;
         for to in from + 1..strata.len() {
-            // On to stratum `to` comes who chose an expert of the stratum before it.
+            // A token that chose an expert of the stratum before `to` moves on to `to`.
             visited[to] += visited[from] * strata[to - 1] as f64 / visible;
         }
     }
@@ -198,12 +198,12 @@ fn visit_probabilities(config: &ModelConfig) -> Vec<f64> {
 }
 
 impl Cost {
-    /// Counts a model. `rc` is the measured requested capacity of each expert block, encoder blocks first (strata visited a
-    /// token; for a stacked MoE the number of its layers).
+    /// Counts a model. `rc` is the measured requested capacity of each expert block, encoder blocks first (strata
+    /// visited a token; for a stacked MoE the number of its layers).
     ///
     /// # Errors
-    /// A configuration that [`ModelConfig::validate`] refuses, or (key `rc`) a measurement with another number of blocks than
-    /// the model has or with a value that is not between 1 and the number of strata.
+    /// A configuration that [`ModelConfig::validate`] refuses, or (key `rc`) a measurement with another number of
+    /// blocks than the model has or with a value that is not between 1 and the number of strata.
     pub fn of(config: &ModelConfig, rc: Option<&[f64]>) -> Result<Cost, ConfigError> {
         config.validate()?;
         if let Some(rc) = rc {
@@ -252,7 +252,7 @@ impl Cost {
         })
     }
 
-    /// Only the number of parameters, of a configuration that need not be sane.
+    /// Only the number of parameters, of a configuration that may be invalid.
     pub(crate) fn parameters_of(config: &ModelConfig) -> u128 {
         Sizes::of(config).total().parameters()
     }

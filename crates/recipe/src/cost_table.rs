@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::cost::{Cost, Part};
 use crate::model_config::ModelConfig;
 
-/// Renders a cost for people: one line on the model, a table by part, the comparison with the dense model.
+/// Renders a cost as text: one line on the model, a table by part, the comparison with the dense model.
 ///
 /// ```
 /// use strata_recipe::{Cost, Kind, ModelConfig, render};

@@ -135,7 +135,8 @@ fn a_tiny_model_counted_by_hand() {
     let (paper, reference) = (crate::Normalisation::Paper, crate::Normalisation::Reference);
     let ffn = 4 * 6 + 6 + 6 * 4 + 4;
     let norm = 8;
-    // Three attentions of four projections of 4 x 4 + 4; norms: 2 in the encoder layer, 3 in the decoder layer, 2 final.
+    // Three attentions of four projections of 4 x 4 + 4; norms: 2 in the encoder layer, 3 in the decoder layer, 2
+    // final.
     let backbone = 40 + 3 * 4 * 20 + 7 * norm;
     assert_eq!(count(tiny(Kind::Dense, paper, 0, &[])), backbone + 2 * ffn);
     assert_eq!(count(tiny(Kind::Moe, paper, 3, &[])), backbone + 2 * (3 * ffn + 3 * 4));

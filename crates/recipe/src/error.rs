@@ -1,18 +1,18 @@
-//! What can be wrong with a recipe or a configuration.
+//! Errors of recipes and configurations.
 
 use thiserror::Error;
 
-/// A value of a model configuration that cannot be, or that contradicts another.
+/// An impossible value in a model configuration, or one that contradicts another.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct ConfigError {
     /// The key at fault, e.g. `heads`.
     pub key: &'static str,
-    /// The value, why it cannot be, and what to do.
+    /// The value, why it is impossible, and what to do.
     pub message: String,
 }
 
-/// Everything this crate can fail with.
+/// The errors of this crate.
 #[derive(Debug, Error)]
 pub enum Error {
     /// A file could not be read or written.
@@ -22,10 +22,10 @@ pub enum Error {
         action: &'static str,
         /// The file.
         path: String,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A `config.json` that is not one.
+    /// A `config.json` that is not a model configuration.
     #[error("{origin} is not a model configuration: {source}")]
     Json {
         /// The file.
@@ -33,7 +33,7 @@ pub enum Error {
         /// What is wrong, with line and column.
         source: serde_json::Error,
     },
-    /// A `config.json` of a later version of this program.
+    /// A `config.json` from a later version of this program.
     #[error("{origin} has format version {found}, this program reads 1 to {known}; a newer strata is needed")]
     FormatVersion {
         /// The file.
@@ -51,10 +51,10 @@ pub enum Error {
         /// The key and the fault.
         source: ConfigError,
     },
-    /// A recipe that is not TOML, has an unknown key, or a value that cannot be.
+    /// A recipe that is not TOML, has an unknown key, or an impossible value.
     #[error("{place}: {message}")]
     Recipe {
-        /// File and line, or the option of the command line.
+        /// File and line, or the command line's option.
         place: String,
         /// The key, the value, and what is expected.
         message: String,
@@ -64,11 +64,11 @@ pub enum Error {
     UnknownVariant {
         /// The file.
         origin: String,
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// The nearest that exists.
+        /// The nearest existing name.
         nearest: Option<String>,
-        /// All that exist.
+        /// All existing names.
         known: Vec<String>,
     },
 }

@@ -15,7 +15,7 @@ pub struct Key {
     pub values: Values,
     /// The default, as TOML.
     pub default: &'static str,
-    /// One line on what it does.
+    /// Its meaning, in one line.
     pub meaning: &'static str,
 }
 
@@ -24,9 +24,9 @@ pub struct Key {
 pub enum Values {
     /// An integer.
     Count {
-        /// The least.
+        /// The smallest value.
         least: u64,
-        /// The greatest.
+        /// The largest value.
         most: u64,
     },
     /// A list of integers, 0 or more.
@@ -53,8 +53,8 @@ impl Values {
         Values::Count { least, most }
     }
 
-    /// The value in the type that the key's field has (an integer becomes a number where one is expected), or none if the
-    /// key does not take it.
+    /// The value in the type that the key's field has (an integer becomes a number where one is expected), or none if
+    /// the key does not take it.
     pub(crate) fn accept(self, value: &Value) -> Option<Value> {
         let number = |value: &Value| match *value {
             Value::Integer(integer) => Some(integer as f64),
@@ -87,7 +87,7 @@ impl Values {
     }
 }
 
-/// What is expected, to end a sentence: `an integer from 1 to 4096`.
+/// What is expected, as the end of a sentence: `an integer from 1 to 4096`.
 impl fmt::Display for Values {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

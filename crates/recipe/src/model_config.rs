@@ -79,8 +79,8 @@ pub struct ModelConfig {
     pub moe_every: usize,
     /// Where an SMoE block normalises.
     pub normalisation: Normalisation,
-    /// Tokens that an expert takes in training, as a multiple of `top_k * ceil(tokens / visible experts)`; none = no limit
-    /// ("dropless"). There is never a limit at inference.
+    /// Tokens that an expert takes in training, as a multiple of `top_k * ceil(tokens / visible experts)`; none = no
+    /// limit ("dropless"). There is never a limit at inference.
     #[serde(default)]
     pub capacity_factor: Option<f64>,
     /// How the second expert is chosen in training.
@@ -173,8 +173,8 @@ impl ModelConfig {
         self.strata_of_block().iter().sum()
     }
 
-    /// The experts that gate `i` (from 0) chooses among: those of its stratum and of all later ones; in a stacked MoE only
-    /// those of its own layer. 0 for a gate that does not exist.
+    /// The experts that gate `i` (from 0) chooses among: those of its stratum and of all later ones; in a stacked MoE
+    /// only those of its own layer. 0 for a gate that does not exist.
     pub fn visible_experts(&self, gate: usize) -> usize {
         let strata = self.strata_of_block();
         match self.kind {
@@ -211,7 +211,7 @@ impl ModelConfig {
         Some((factor * even_share as f64).ceil() as usize)
     }
 
-    /// What people call this model: `dense`, `MoE-8`, `Switch-8`, `CMR-8`, `stacked 2x4`, `SMoE-4-12`, with `, top-1` and
+    /// The name of this model: `dense`, `MoE-8`, `Switch-8`, `CMR-8`, `stacked 2x4`, `SMoE-4-12`, with `, top-1` and
     /// `+ EOM` where they apply.
     pub fn name(&self) -> String {
         let mut name = match self.kind {

@@ -1,7 +1,7 @@
 //! Positions of tokens: the one table that training and the CPU engine add to embeddings.
 
-/// Sinusoidal positions `[count, d]` (Vaswani et al., 2017, section 3.5), sines in the first half of a row and cosines in the
-/// second.
+/// Sinusoidal positions `[count, d]` (Vaswani et al., 2017, section 3.5), sines in the first half of a row and cosines
+/// in the second.
 pub fn sinusoidal(count: usize, d: usize) -> Vec<f32> {
     let half = d / 2;
     let mut values = vec![0.0f32; count * d];

@@ -123,13 +123,13 @@ impl RecipeFile {
         self.variants.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The recipe: the defaults, changed by the file, changed by the variant, changed by `overrides` (`train.updates`, `100`).
-    /// A value of an override is TOML; texts need no quotes and lists no brackets. An empty `train.output` becomes
-    /// `runs/FILE-VARIANT`.
+    /// The recipe: the defaults, changed by the file, changed by the variant, changed by `overrides` (`train.updates`,
+    /// `100`). A value of an override is TOML; texts need no quotes and lists no brackets. An empty `train.output`
+    /// becomes `runs/FILE-VARIANT`.
     ///
     /// # Errors
-    /// [`Error::UnknownVariant`]; [`Error::Recipe`] for an unknown key or bad value of an override and for values that do
-    /// not go together, with the line at fault.
+    /// [`Error::UnknownVariant`]; [`Error::Recipe`] for an unknown key or bad value of an override and for values that
+    /// do not go together, with the line at fault.
     pub fn resolve(&self, variant: Option<&str>, overrides: &[(String, String)]) -> Result<Recipe, Error> {
         let mut settings = defaults();
         settings.extend(self.base.clone());
@@ -162,7 +162,8 @@ impl RecipeFile {
         }
     }
 
-    /// Adds to a contradiction the line of the key at fault, and says when it is a value that the variant did not change.
+    /// Adds to a contradiction the line of the key at fault, and says when it is a value that the variant did not
+    /// change.
     fn locate(&self, fault: &Fault, settings: &Settings, variant: Option<&str>) -> Error {
         let place = settings.get(fault.key).map_or(&Place::Default, |(_, place)| place);
         let mut message = fault.message.clone();

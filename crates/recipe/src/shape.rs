@@ -1,8 +1,8 @@
-//! The sizes of a model that is only timed.
+//! The sizes of a model for benchmarks.
 
 use crate::model_config::{Kind, ModelConfig};
 
-/// What benchmarks say of a model; everything else is as [`ModelConfig::default`] has it.
+/// What benchmarks choose in a model; the rest is [`ModelConfig::default`]'s.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
     /// Layers of the encoder and of the decoder.

@@ -4,7 +4,7 @@ use crate::cost::Cost;
 use crate::error::ConfigError;
 use crate::model_config::{Kind, ModelConfig};
 
-/// Far beyond any model of today, and low enough that no count of parameters overflows.
+/// Far beyond today's models, and low enough that no count of parameters overflows.
 const MOST_LAYERS: usize = 1_024;
 const MOST_EXPERTS: usize = 65_536;
 const MOST_D_MODEL: usize = 65_536;

@@ -1,4 +1,4 @@
-//! One test a fault; the message must name the key and the value and say what to do.
+//! One test per fault; the message must name the key and the value and say what to do.
 
 use super::*;
 use crate::{Normalisation, SecondChoice};

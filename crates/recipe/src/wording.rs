@@ -1,4 +1,4 @@
-//! What is said about unknown keys and values that a key does not take.
+//! Messages about unknown keys and about values that a key does not take.
 
 use toml::Value;
 
@@ -29,8 +29,8 @@ pub(crate) fn unknown_section(section: &str) -> String {
     }
 }
 
-/// A key that does not exist. The same key in another section is suggested first, then the nearest of this section, then the
-/// nearest of any.
+/// A key that does not exist. The same key in another section is suggested first, then the nearest of this section,
+/// then the nearest of any.
 pub(crate) fn unknown_key(name: &str) -> String {
     let (section, leaf) = name.split_once('.').unwrap_or(("", name));
     let here: Vec<&Key> = keys().filter(|key| key.section() == section).collect();

@@ -8,8 +8,8 @@ use crate::keys::{SECTIONS, keys};
 use crate::recipe::Recipe;
 
 impl Recipe {
-    /// This recipe as TOML, without variants. `heading` becomes comment lines at the top, e.g. where it came from. Read
-    /// again, it is equal.
+    /// This recipe as TOML, without variants. `heading` becomes comment lines at the top, e.g. where it came from.
+    /// Reading it again gives an equal recipe.
     pub fn to_toml(&self, heading: &str) -> String {
         let mut text = String::new();
         for line in heading.lines() {

@@ -1,4 +1,5 @@
-//! The files in `recipes/`: every key is in each of them with a comment, every variant resolves to the model of its name.
+//! The files in `recipes/`: every key is in each of them with a comment, every variant resolves to the model of its
+//! name.
 
 use std::path::PathBuf;
 

@@ -85,8 +85,8 @@ fn ask(job: &serde_json::Value) -> Answer {
 #[test]
 fn both_programs_find_and_score_the_same_translations() {
     if !has_ctranslate2() {
-        println!("skipped: no Python with ctranslate2; set STRATA_PYTHON to an interpreter that has it");
-        return;
+        let reason = "no Python with ctranslate2; STRATA_PYTHON names one";
+        return strata_testing::skip("both_programs_find_and_score_the_same_translations", reason);
     }
     let dir = tempfile::tempdir().unwrap();
     let deep = ModelConfig { encoder_layers: 3, decoder_layers: 1, heads: 4, d_ffn: 40, ..small() };

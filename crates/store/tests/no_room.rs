@@ -94,6 +94,7 @@ fn a_file_that_may_not_grow_is_a_clear_error_and_nothing_is_lost() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_a_clear_error_and_nothing_is_lost() {
+    const TEST: &str = "a_full_disk_is_a_clear_error_and_nothing_is_lost";
     let dir = tempfile::tempdir().unwrap();
     // A file system of 2 MB in a mount namespace of its own: holds two checkpoints, not three.
     let script = r#"mount -t tmpfs -o size=2m tmpfs "$MOUNT" || exit 77
@@ -113,12 +114,11 @@ fn a_full_disk_is_a_clear_error_and_nothing_is_lost() {
         output = run(&["--map-root-user", "--mount"]);
     }
     let Ok(output) = output else {
-        println!("skipped: no unshare program here");
-        return;
+        return strata_testing::skip(TEST, "no program unshare");
     };
     if !output.status.success() {
-        println!("skipped: no file system may be mounted here: {}", String::from_utf8_lossy(&output.stderr));
-        return;
+        let reason = format!("no file system may be mounted: {}", String::from_utf8_lossy(&output.stderr));
+        return strata_testing::skip(TEST, &reason);
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let said: Vec<&str> = text.split("<<").skip(1).filter_map(|s| s.split_once(">>")).map(|(said, _)| said).collect();

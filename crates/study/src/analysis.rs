@@ -1,4 +1,4 @@
-//! `strata analyze`: what capacity and which experts each direction, language and subword asks for.
+//! `strata analyze`: the capacity and the experts that each direction, language and subword requests.
 
 use std::path::Path;
 
@@ -22,9 +22,9 @@ pub struct AnalyzeOptions {
     pub split: String,
     /// Directions such as `en-de`; all if empty.
     pub directions: Vec<String>,
-    /// Sentences of each direction at most, the first ones; 0 for all.
+    /// At most this many sentences of each direction, from the first; 0 for all.
     pub max_sentences: usize,
-    /// Subwords in each list of those with the highest and the lowest requested capacity.
+    /// Length of the lists of subwords with the highest and the lowest requested capacity.
     pub subwords: usize,
     /// A subword must occur this often in the analysed text of a direction to be listed.
     pub min_count: u32,
@@ -32,7 +32,7 @@ pub struct AnalyzeOptions {
     pub threads: usize,
 }
 
-/// The paper's lists are of 25 subwords; five occurrences keep chance away from them.
+/// The paper lists 25 subwords; requiring five occurrences keeps chance out of the lists.
 impl Default for AnalyzeOptions {
     fn default() -> Self {
         let (split, directions) = ("test".to_string(), Vec::new());
@@ -40,10 +40,10 @@ impl Default for AnalyzeOptions {
     }
 }
 
-/// Everything that an analysis found.
+/// The result of an analysis.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Analysis {
-    /// What people call the model.
+    /// The model's name.
     pub model: String,
     /// The split whose sentences were routed, with their references as translations (teacher forcing).
     pub split: String,
@@ -51,7 +51,8 @@ pub struct Analysis {
     pub sentences: usize,
     /// Pairs left out because a side is empty or longer than the model takes.
     pub skipped: usize,
-    /// Choices that found their expert full. Inference knows no limit, so always 0; training logs count its own.
+    /// Choices dropped because their expert was full. Inference has no limit, so this is always 0; training logs count
+    /// theirs.
     pub dropped: u64,
     /// Experts of each stratum.
     pub strata: Vec<usize>,
@@ -82,9 +83,9 @@ pub struct Analysis {
 pub struct BlockSummary {
     /// `encoder` or `decoder`.
     pub side: String,
-    /// Its layer, from 1 as people count.
+    /// Its layer, from 0 as in the names of weights.
     pub layer: usize,
-    /// Tokens that came through it.
+    /// Tokens that passed through it.
     pub tokens: u64,
     /// Mean strata visited by a token.
     pub requested_capacity: f64,
@@ -119,12 +120,13 @@ pub struct DirectionSummary {
     pub rc_decoder: Option<f64>,
     /// Mean requested capacity of each block, encoder blocks first.
     pub rc_blocks: Vec<f64>,
-    /// Subwords by requested capacity in each block, in the same order; empty where every token visits as many strata.
+    /// Subwords by requested capacity in each block, in the same order; empty where every token visits the same number
+    /// of strata.
     pub subwords: Vec<SubwordLists>,
 }
 
-/// The subwords with the highest and the lowest mean requested capacity in a block. Tags and end marks are left out; of subwords
-/// with equal capacity the ones that occurred more often come first.
+/// The subwords with the highest and the lowest mean requested capacity in a block, without tags and end marks. Among
+/// subwords with equal capacity the more frequent come first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SubwordLists {
     /// Highest first.
@@ -136,13 +138,14 @@ pub struct SubwordLists {
 /// A subword's requested capacity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SubwordCapacity {
-    /// As the subword model prints it.
+    /// The subword as the subword model prints it.
     pub piece: String,
     /// Mean strata visited.
     pub requested_capacity: f64,
     /// Occurrences in the analysed text.
     pub count: u32,
-    /// Its rank by frequency in the training text of its language, 1 for the most frequent; none if it does not occur there.
+    /// Its rank by frequency in the training text of its language, 1 for the most frequent; none if it does not occur
+    /// there.
     pub rank: Option<u32>,
 }
 
@@ -159,7 +162,7 @@ pub struct Group {
     pub rc_decoder: Option<f64>,
 }
 
-/// One language: what it asks of the encoder when it is translated from, and of the decoder when it is translated into.
+/// One language: the capacity it requests from the encoder as a source and from the decoder as a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LanguageSummary {
     /// Its tag.
@@ -170,7 +173,8 @@ pub struct LanguageSummary {
     pub rc_encoder: Option<f64>,
     /// Mean requested capacity of the decoder's blocks when it is the target.
     pub rc_decoder: Option<f64>,
-    /// Of each block, encoder blocks first: share of each expert in the gate mass of the language's tokens; none where it has none.
+    /// For each block, encoder blocks first: each expert's share of the gate mass of the language's tokens; none
+    /// without tokens.
     pub mass_share: Vec<Option<Vec<f64>>>,
 }
 
@@ -188,18 +192,18 @@ pub struct Example {
 /// A token's requested capacity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenCapacity {
-    /// As the subword model prints it.
+    /// The subword as the subword model prints it.
     pub piece: String,
     /// Strata visited, the mean over the blocks of its side.
     pub requested_capacity: f64,
 }
 
-/// How far an analysis is.
+/// Progress of an analysis.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// Directions done.
     pub done: usize,
-    /// Directions in all.
+    /// Directions in total.
     pub of: usize,
 }
 
@@ -211,7 +215,7 @@ pub(crate) struct Routed {
     pub skipped: usize,
 }
 
-/// Routes a split of a prepared corpus, sentences with their references, and says what was asked for.
+/// Routes a split of a prepared corpus, sentences with their references, and reports the requested capacity.
 ///
 /// # Errors
 /// Missing or damaged files, languages that the model does not know, no text at all.
@@ -292,7 +296,7 @@ pub(crate) fn route(
         for (sources, references) in chunks {
             for (i, pair) in model.route(sources, references, &text.direction.target)? {
                 counts.add(&places, &pair);
-                // The sentence nearest to a middling length shows most on a line.
+                // A sentence of medium length fits a line and shows most.
                 let unlike = sources[i].chars().count().abs_diff(50);
                 if example.as_ref().is_none_or(|(best, _)| unlike < *best) {
                     example = Some((unlike, coloured(model, &text.direction, &pair)));

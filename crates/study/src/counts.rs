@@ -7,7 +7,7 @@ use strata_runtime::{BlockRouting, TokenRouting};
 
 use crate::routed::RoutedPair;
 
-/// Sums over the tokens that came through one expert block.
+/// Sums over the tokens that passed through one expert block.
 #[derive(Clone, Debug, Default)]
 pub struct BlockCounts {
     /// Tokens.
@@ -83,7 +83,7 @@ impl BlockCounts {
         }
     }
 
-    /// Adds a token's way through the block.
+    /// Adds a token's path through the block.
     fn add(&mut self, id: u32, routing: &BlockRouting) {
         let visits = routing.visits.len();
         self.tokens += 1;
@@ -94,7 +94,7 @@ impl BlockCounts {
         let of_subword = self.subwords.entry(id).or_default();
         *of_subword = (of_subword.0 + 1, of_subword.1 + visits as u32);
         for visit in &routing.visits {
-            // As the block weights its experts: two relative to each other, a single one by its probability.
+            // The block weights two experts relative to each other, a single one by its probability.
             let sum: f32 = if visit.experts.len() > 1 { visit.probabilities.iter().sum() } else { 1.0 };
             for (expert, probability) in visit.experts.iter().zip(&visit.probabilities) {
                 self.chosen[*expert as usize] += 1;
@@ -114,7 +114,7 @@ impl BlockCounts {
         }
     }
 
-    /// Adds another block's sums; both are of blocks of one shape.
+    /// Adds the sums of another block of the same shape.
     pub fn merge(&mut self, other: &BlockCounts) {
         fn add<T: Copy + std::ops::AddAssign>(to: &mut [T], from: &[T]) {
             to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
@@ -136,12 +136,12 @@ impl BlockCounts {
         }
     }
 
-    /// Mean requested capacity: strata visited by a token.
+    /// Mean requested capacity: strata visited per token.
     pub fn requested_capacity(&self) -> f64 {
         self.visits as f64 / self.tokens.max(1) as f64
     }
 
-    /// Each expert's share of the gate mass; zeros where no token came.
+    /// Each expert's share of the gate mass; zeros without tokens.
     pub fn mass_share(&self) -> Vec<f64> {
         let all: f64 = self.mass.iter().sum();
         self.mass.iter().map(|mass| if all > 0.0 { mass / all } else { 0.0 }).collect()
@@ -153,7 +153,7 @@ impl BlockCounts {
         self.gates.iter().map(|gate| gate.entropy).sum::<f64>() / tokens.max(1) as f64
     }
 
-    /// The balance loss of training over these tokens, the mean over the gates that saw any: 1 for perfectly even experts.
+    /// The training's balance loss over these tokens, the mean over gates that saw any: 1 for perfectly even experts.
     pub fn balance(&self) -> f64 {
         let seen: Vec<&GateCounts> = self.gates.iter().filter(|gate| gate.tokens > 0).collect();
         let loss = |gate: &&GateCounts| {
@@ -166,7 +166,7 @@ impl BlockCounts {
 }
 
 impl DirectionCounts {
-    /// Zeros for the blocks of a model.
+    /// Zero counts for a model's blocks.
     pub fn new(config: &ModelConfig) -> Self {
         Self { sentences: 0, blocks: places(config).iter().map(|_| BlockCounts::new(config)).collect() }
     }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Something that was asked for and cannot be, and what to do instead.
+    /// A request that cannot be met, and what to do instead.
     #[error("{0}")]
     Invalid(String),
-    /// A file of ours or of the user that is not as it must be.
+    /// A file with wrong contents.
     #[error("{place}: {what}")]
     File {
         /// The file, with the line where it is known.
@@ -20,32 +20,32 @@ pub enum Error {
     /// The operating system refused to read or write.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// The reason.
         source: std::io::Error,
     },
-    /// The translation's or the evaluation's.
+    /// From translation or evaluation.
     #[error(transparent)]
     Translate(#[from] strata_translate::Error),
-    /// The CPU engine's.
+    /// From the CPU engine.
     #[error(transparent)]
     Runtime(#[from] strata_runtime::Error),
-    /// The model folder's or the run's.
+    /// From a model folder or a run.
     #[error(transparent)]
     Store(#[from] strata_store::Error),
-    /// The corpus's or the subword model's.
+    /// From the corpus or the subword model.
     #[error(transparent)]
     Corpus(#[from] strata_corpus::Error),
-    /// The recipe's.
+    /// From the recipe.
     #[error(transparent)]
     Recipe(#[from] strata_recipe::Error),
-    /// A configuration that no model can have.
+    /// An impossible model configuration.
     #[error(transparent)]
     Config(#[from] strata_recipe::ConfigError),
-    /// The metric's.
+    /// From a metric.
     #[error(transparent)]
     Metric(#[from] strata_metrics::MetricError),
 }

@@ -20,7 +20,7 @@ impl Frequencies {
     /// Counts the training shards of a prepared folder. A pair counts once, whatever directions are learnt from it.
     ///
     /// # Errors
-    /// Missing or damaged shards, and ids outside of the vocabulary.
+    /// Missing or damaged shards, and ids outside the vocabulary.
     pub fn read(prepared: &Path, languages: &Languages) -> Result<Self, Error> {
         let vocab_size = Subwords::load(&prepared.join(TOKENIZER_FILE))?.vocab_size();
         let counts = subword_counts(prepared, languages, vocab_size)?.into_iter();

@@ -1,8 +1,8 @@
-//! What the models of a corpus are worth and what each language asks of them.
+//! Comparing models trained on one corpus, and what each language requests from them.
 //!
 //! [`analyze`] records the routing of a corpus and reports requested capacity (RC) and the use of the experts;
-//! [`study`] trains a grid of models with everything else equal and compares them; [`prune`] drops the experts that some
-//! languages do not need; [`report`] draws it all into one HTML file.
+//! [`study`] trains a grid of models with everything else equal and compares them; [`prune`] drops the experts that
+//! some languages do not need; [`report`] draws it all into one HTML file.
 
 pub mod analysis;
 pub mod counts;

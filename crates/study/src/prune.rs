@@ -21,7 +21,7 @@ pub struct PruneOptions {
     pub keep: f64,
     /// The split whose routing says what is important: not the one that the model is tested on.
     pub split: String,
-    /// Sentences of each direction at most, the first ones; 0 for all.
+    /// At most this many sentences of each direction, from the first; 0 for all.
     pub max_sentences: usize,
     /// CPU threads.
     pub threads: usize,
@@ -54,7 +54,7 @@ pub struct PrunePlan {
 pub struct PrunedBlock {
     /// `encoder` or `decoder`.
     pub side: String,
-    /// Its layer, from 1.
+    /// Its layer, from 0 as in the names of weights.
     pub layer: usize,
     /// Share of each expert in the recorded gate mass: its importance.
     pub importance: Vec<f64>,
@@ -80,7 +80,7 @@ pub fn belongs(direction: &Direction, languages: &[String]) -> bool {
 /// Records the routing of the chosen languages and decides what is kept.
 ///
 /// # Errors
-/// A share that is none, languages without directions in the corpus, what the routing reports.
+/// `keep` outside (0, 1], languages without directions in the corpus, what the routing reports.
 pub fn plan(
     model: &RoutedModel,
     prepared: &Path,
@@ -131,7 +131,7 @@ pub fn plan(
         .zip(importance)
         .map(|(place, importance)| PrunedBlock {
             side: if place.decoder { "decoder" } else { "encoder" }.to_string(),
-            layer: place.layer + 1,
+            layer: place.layer,
             kept: best(&config.strata_of_block(), &after, &importance),
             importance,
         })
@@ -156,13 +156,14 @@ fn ranked(strata: &[usize], stratum: usize, importance: &[f64]) -> Vec<usize> {
     order
 }
 
-/// How many experts of each stratum are kept. All blocks of a model have the same strata, so an expert more in a stratum counts what it
-/// brings in all of them. Every stratum keeps one, and the last as many as a token chooses there.
+/// How many experts of each stratum are kept. All blocks of a model have the same strata, so one more expert in a
+/// stratum counts by what it adds in all of them. Every stratum keeps one, and the last at least as many as a token
+/// chooses there.
 fn strata_after(config: &ModelConfig, importance: &[Vec<f64>], keep: f64) -> Vec<usize> {
     let strata = config.strata_of_block();
     let of_share = |experts: usize| (keep * experts as f64).round() as usize;
     if config.kind != Kind::Smoe {
-        // One stratum, or the equal layers of a stack, of which each is chosen from by itself.
+        // One stratum, or the equal layers of a stack, each with a gate of its own.
         return strata.iter().map(|experts| of_share(*experts).clamp(config.top_k.min(*experts), *experts)).collect();
     }
     let mut after: Vec<usize> = vec![1; strata.len()];

@@ -1,4 +1,4 @@
-//! A model whose routing is recorded: sentence pairs in, the way of every token through the expert blocks out.
+//! A model whose routing is recorded: sentence pairs in, the path of every token through the expert blocks out.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use strata_store::{Check, ModelFolder, resolve_model};
 
 use crate::error::Error;
 
-/// Pairs that are routed together: enough to fill the machine, few enough that their traces take little memory.
+/// Pairs routed together: enough to keep the processor busy, few enough that their traces take little memory.
 pub(crate) const CHUNK: usize = 128;
 
 /// A model with experts, ready to route sentences on the CPU.
@@ -30,7 +30,7 @@ pub struct RoutedPair {
     pub source: Vec<u32>,
     /// The target language's tag and the translation's subwords: what the decoder reads.
     pub target: Vec<u32>,
-    /// The way of each of these tokens.
+    /// The path of each of these tokens.
     pub routing: Routing,
 }
 
@@ -73,8 +73,9 @@ impl RoutedModel {
         &self.languages
     }
 
-    /// Routes sentences with their given translations into `to` (teacher forcing). Pairs with a side that is longer than the model
-    /// takes are left out, so that the result may be shorter than the input; each has the index of its pair in front.
+    /// Routes sentences with their given translations into `to` (teacher forcing). Pairs with a side that is longer
+    /// than the model takes are left out, so that the result may be shorter than the input; each has the index of its
+    /// pair in front.
     ///
     /// # Errors
     /// A language that the model has no tag for; what the engine reports.

@@ -1,4 +1,5 @@
-//! Which languages are routed alike: Jensen-Shannon divergence of their use of the experts, and average-linkage clusters.
+//! Which languages are routed alike: Jensen-Shannon divergence of their use of the experts, and average-linkage
+//! clusters.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Similarity {
     /// The languages, those of one cluster side by side.
     pub languages: Vec<String>,
-    /// `[languages][languages]`: Jensen-Shannon divergence in bits, 0 (alike) to 1, the mean over expert blocks that both use.
+    /// `[languages][languages]`: Jensen-Shannon divergence in bits, 0 (alike) to 1, the mean over expert blocks that
+    /// both use.
     pub divergence: Vec<Vec<f64>>,
     /// Clusters as they were joined, nearest first.
     pub merges: Vec<Merge>,
@@ -28,17 +30,17 @@ pub struct Merge {
 pub fn jensen_shannon(a: &[f64], b: &[f64]) -> f64 {
     let against_mean = |p: f64, q: f64| if p > 0.0 { p * (2.0 * p / (p + q)).log2() } else { 0.0 };
     let sum: f64 = a.iter().zip(b).map(|(p, q)| against_mean(*p, *q) + against_mean(*q, *p)).sum();
-    (sum / 2.0).max(0.0) // rounding can leave a little less than nothing
+    (sum / 2.0).max(0.0) // rounding can leave a tiny negative value
 }
 
-/// Compares languages; `uses[language][block]` is the share of each expert, or none where the language does not come through
-/// the block.
+/// Compares languages; `uses[language][block]` is the share of each expert, or none where the language does not come
+/// through the block.
 pub fn compare(languages: &[String], uses: &[Vec<Option<Vec<f64>>>]) -> Similarity {
     let n = languages.len();
     let between = |i: usize, j: usize| {
         let both = uses[i].iter().zip(&uses[j]).filter_map(|(a, b)| Some(jensen_shannon(a.as_ref()?, b.as_ref()?)));
         let found: Vec<f64> = both.collect();
-        // Languages that share no block, such as one only read and one only written, count as wholly different.
+        // Languages that share no block, such as a source and a target, count as entirely different.
         if found.is_empty() { 1.0 } else { found.iter().sum::<f64>() / found.len() as f64 }
     };
     let distances: Vec<Vec<f64>> =

@@ -1,4 +1,4 @@
-//! From counts to the figures of an analysis.
+//! Turns counts into the figures of an analysis.
 
 use strata_corpus::languages::Languages;
 use strata_recipe::ModelConfig;
@@ -13,7 +13,7 @@ pub(crate) fn mean_rc(places: &[Place], counts: &DirectionCounts, decoder: bool)
     mean(blocks.map(|(_, block)| block.requested_capacity()))
 }
 
-/// The mean; none of nothing.
+/// The mean; none without values.
 pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let all: Vec<f64> = values.collect();
     (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
@@ -27,7 +27,7 @@ pub(crate) fn block(place: Place, block: &BlockCounts) -> BlockSummary {
     };
     BlockSummary {
         side: if place.decoder { "decoder" } else { "encoder" }.to_string(),
-        layer: place.layer + 1,
+        layer: place.layer,
         tokens: block.tokens,
         requested_capacity: block.requested_capacity(),
         capacity_shares: shares(&block.tokens_by_capacity),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Tokenizer};
+use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Scorer, Tokenizer};
 
 use crate::error::Error;
 

@@ -1,4 +1,4 @@
-//! The few parts of NumPy that sacreBLEU's significance tests rest on, equal to the last bit.
+//! The parts of NumPy that sacreBLEU's significance tests rest on, equal to the last bit.
 
 mod mean;
 mod random;

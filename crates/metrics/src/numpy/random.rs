@@ -1,12 +1,12 @@
-//! `numpy.random.default_rng(seed)`: PCG64 seeded through a SeedSequence (O'Neill's seed_seq_fe128), with the two ways of
-//! drawing bounded integers that sacreBLEU uses.
+//! `numpy.random.default_rng(seed)`: PCG64 seeded through a SeedSequence (O'Neill's seed_seq_fe128), with the two ways
+//! of drawing bounded integers that sacreBLEU uses.
 
 use rand_pcg::{Pcg64, rand_core::Rng};
 
 /// A NumPy `Generator`.
 pub(crate) struct Generator {
     core: Pcg64,
-    /// The upper half of the last 64 bits, which the next draw of 32 bits takes.
+    /// The upper half of the last 64 bits, used by the next 32-bit draw.
     upper: Option<u32>,
 }
 
@@ -27,7 +27,7 @@ impl Generator {
         bits as u32
     }
 
-    /// One element of `integers(0, bound)` for a bound of at least 1: Lemire's multiplication without bias.
+    /// One element of `integers(0, bound)` for a bound of at least 1: Lemire's unbiased multiplication method.
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
         if bound <= 1 {
             return 0; // NumPy draws nothing
@@ -48,7 +48,7 @@ impl Generator {
     }
 }
 
-/// Single bits out of words of 32, lowest first. What is left of the last word is dropped, as NumPy does.
+/// Single bits from 32-bit words, lowest first. The rest of the last word is dropped, as NumPy does.
 pub(crate) struct Bits<'a> {
     generator: &'a mut Generator,
     word: u32,
@@ -90,7 +90,7 @@ fn seed_sequence(seed: u64) -> [u64; 4] {
             }
         }
     }
-    // ... and draws eight words of 32 bits out of it.
+    // ... and draws eight 32-bit words from it.
     let mut multiplier: u32 = 0x8b51_f9dd;
     let mut state = [0; 4];
     for i in 0..8 {

@@ -29,7 +29,7 @@ pub enum Tokenizer {
     /// `13a`: as the script mteval-v13a, for Western languages; WMT's usual one and the default.
     #[default]
     V13a,
-    /// `intl`: as mteval-v14 with international tokenisation, splitting at Unicode punctuation and symbols.
+    /// `intl`: as mteval-v14 with international tokenization, splitting at Unicode punctuation and symbols.
     Intl,
     /// `zh`: every Chinese character a token, the rest as `13a`.
     Zh,
@@ -42,7 +42,7 @@ pub enum Tokenizer {
 }
 
 impl Tokenizer {
-    /// Wraps a function from a segment to its tokens, separated by spaces, under the name that signatures shall show.
+    /// Wraps a function from a segment to its tokens, separated by spaces, under the name shown in signatures.
     pub fn custom<F>(name: impl Into<String>, function: F) -> Self
     where
         F: Fn(&str) -> Result<String, TokenizeError> + Send + Sync + 'static,

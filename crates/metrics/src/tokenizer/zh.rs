@@ -17,10 +17,10 @@ pub(super) fn tokenize(segment: &str) -> String {
     split_western(&spaced)
 }
 
-/// True for what sacreBLEU counts as Chinese. Its table means to hold the supplementary planes too, but writes them with
-/// four hexadecimal digits and a fifth character, which Python compares as strings: the two entries become U+2001 to
-/// U+2A6D (so most general punctuation, arrows, mathematics) and U+2F81 to U+2FA1, and no ideograph beyond U+FFFF counts.
-/// Published scores come from that table, so it is kept.
+/// True for what sacreBLEU counts as Chinese. Its table means to hold the supplementary planes too, but writes them
+/// with four hexadecimal digits and a fifth character, which Python compares as strings: the two entries become U+2001
+/// to U+2A6D (so most general punctuation, arrows, mathematics) and U+2F81 to U+2FA1, and no ideograph beyond U+FFFF
+/// counts. Published scores come from that table, so we keep it.
 fn is_chinese(c: char) -> bool {
     matches!(c,
         '\u{2001}'..='\u{2a6d}'

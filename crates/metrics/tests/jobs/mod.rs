@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use strata_metrics::{
-    Bleu, BleuOptions, Chrf, ChrfOptions, Metric, MetricError, Smoothing, Statistics, Tokenizer,
+    Bleu, BleuOptions, Chrf, ChrfOptions, Metric, MetricError, Scorer, Smoothing, Statistics, Tokenizer,
     significance::{
         BootstrapOptions, DEFAULT_SEED, PairedTest, RandomizationOptions, SystemScore, approximate_randomization,
         confidence, paired_bootstrap,

@@ -73,7 +73,7 @@ fn capacity(analysis: &Analysis) -> Result<String, Error> {
             row(&format!("{} {}", b.side, b.layer), [value.filter(|_| encoder), value.filter(|_| !encoder)])
         })
         .collect();
-    figures.push(figure(&bars(&of_blocks, span, "mean RC")?, "RC by block (layer), over all directions"));
+    figures.push(figure(&bars(&of_blocks, span, "mean RC")?, "RC by block (layer, from 0), over all directions"));
     let languages: Vec<Row<f64>> =
         analysis.languages.iter().map(|l| row(&l.language, [l.rc_encoder, l.rc_decoder])).collect();
     let caption = "RC by language: encoder when it is translated from, decoder when it is translated into";
@@ -109,14 +109,14 @@ fn ranks(analysis: &Analysis) -> Result<String, Error> {
         return Ok(String::new());
     }
     Ok(format!(
-        "<h3>How frequent are the subwords that ask for most and least?</h3>\n{}{}{}",
+        "<h3>How frequent are the subwords that request most and least?</h3>\n{}{}{}",
         key(&["highest RC", "lowest RC"]),
         plots(&figures),
         subwords(analysis)
     ))
 }
 
-/// The lists themselves, folded.
+/// The lists themselves, collapsed.
 fn subwords(analysis: &Analysis) -> String {
     let mut table = Table::new(&["direction and block", "subwords: RC (rank)"]);
     for direction in &analysis.directions {
@@ -153,7 +153,8 @@ fn blocks(analysis: &Analysis) -> String {
         table.row("", &cells);
     }
     format!(
-        "<h3>Blocks</h3>\n{}<p class=\"note\">Balance is the balance loss over all tokens: 1 for perfectly even experts.</p>\n",
+        "<h3>Blocks</h3>\n{}<p class=\"note\">Layers and experts count from 0, as in the names of weights. Balance is the balance \
+         loss over all tokens: 1 for perfectly even experts.</p>\n",
         table.finish()
     )
 }

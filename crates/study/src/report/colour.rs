@@ -1,7 +1,7 @@
 //! Colours of requested capacity and of shares.
 
-/// Red, green and blue of a share from 0 (blue) over one half (near white) to 1 (red): ColorBrewer's RdBu, which people with
-/// colour-blindness can read, and pale enough for black text.
+/// Red, green and blue of a share from 0 (blue) over one half (near white) to 1 (red): ColorBrewer's RdBu, which people
+/// with colour-blindness can read, and pale enough for black text.
 pub fn colour(share: f64) -> [u8; 3] {
     const ENDS: [[f64; 3]; 3] = [[146.0, 197.0, 222.0], [247.0, 247.0, 247.0], [244.0, 165.0, 130.0]];
     let at = if share.is_finite() { share.clamp(0.0, 1.0) * 2.0 } else { 0.0 };

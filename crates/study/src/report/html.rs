@@ -52,7 +52,7 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// A table that scrolls sideways where it is too wide.
+/// A table that scrolls sideways when it is too wide.
 pub(crate) struct Table {
     html: String,
 }
@@ -91,7 +91,7 @@ pub(crate) fn plots(figures: &[String]) -> String {
     format!("<div class=\"plots\">\n{}</div>\n", figures.concat())
 }
 
-/// Tokens on a ground coloured by requested capacity from 1 to `most`.
+/// Tokens on a background colored by requested capacity from 1 to `most`.
 pub(crate) fn tokens(tokens: &[TokenCapacity], most: usize) -> String {
     let mut html = "<span class=\"tokens\" dir=\"auto\">".to_string();
     for token in tokens {

@@ -18,7 +18,7 @@ use crate::study::results::{RunResult, StudyResult};
 /// A plot that cannot be drawn.
 pub fn of_analysis(analysis: &Analysis) -> Result<String, Error> {
     let body = capacity::sections(analysis)? + &capacity::examples(analysis);
-    Ok(html::page(&format!("{}: what each language asks for", analysis.model), &body))
+    Ok(html::page(&format!("{}: what each language requests", analysis.model), &body))
 }
 
 /// A page on a study: `analyses` are those of its runs, by their ids.
@@ -32,7 +32,7 @@ pub fn of_study(result: &StudyResult, analyses: &[(String, Analysis)]) -> Result
     body += &scores::directions(result)?;
     let of = |run: &RunResult| analyses.iter().find(|(id, _)| *id == run.id).map(|(_, analysis)| analysis);
     body += &scores::translations(result, &|run| of(run).map_or(1, |analysis| analysis.strata.len()));
-    body += "<h2>What each language asks for</h2>\n";
+    body += "<h2>What each language requests</h2>\n";
     // One run of each name, models with strata first: they are what the page is about.
     let mut shown: Vec<(&RunResult, &Analysis)> = Vec::new();
     for run in &result.runs {

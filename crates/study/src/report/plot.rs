@@ -1,4 +1,4 @@
-//! The plots, as SVG that is as wide as a phone is and scales.
+//! The plots, as scalable SVG with the width of a phone.
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::ValueFormatter;
@@ -9,11 +9,11 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::colour;
 use crate::error::Error;
 
-/// Width of every plot, in units that are pixels on a phone and grow on larger screens.
+/// Width of every plot: pixels on a phone, scaled up on larger screens.
 const WIDTH: u32 = 480;
 /// Height of a row of bars or boxes.
 const ROW: u32 = 22;
-/// Room for the name of a row.
+/// Space for the name of a row.
 const NAMES: u32 = 96;
 const GRID: RGBColor = RGBColor(221, 221, 221);
 const INK: RGBColor = RGBColor(60, 60, 60);
@@ -54,7 +54,7 @@ pub(crate) struct Box5 {
 }
 
 impl Box5 {
-    /// Of values, quartiles interpolated linearly; none of nothing.
+    /// Of these values, with quartiles interpolated linearly; none without values.
     pub fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         let last = values.len().checked_sub(1)?;
@@ -74,7 +74,7 @@ fn broken<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) ->
     Error::Invalid(format!("cannot draw a plot: {error}"))
 }
 
-/// Draws on a white ground of some height.
+/// Draws on a white background of the given height.
 fn draw(height: u32, fill: impl FnOnce(&Area) -> Result<(), Error>) -> Result<String, Error> {
     let mut svg = String::new();
     {
@@ -122,7 +122,7 @@ pub(crate) fn bars(rows: &[Row<f64>], [from, to]: [f64; 2], axis: &str) -> Resul
                 let bar = Rectangle::new([(from, high), (value.clamp(from, to), low)], COLOURS[s].filled());
                 chart.draw_series([bar]).map_err(broken)?;
                 let (x, y) = chart.backend_coord(&(value.clamp(from, to), (high + low) / 2.0));
-                // Inside of the bar's end where there would be no room outside.
+                // Inside the bar's end where there is no room beyond it.
                 let inside = x > WIDTH as i32 - 52;
                 let (anchor, shift) = if inside { (HPos::Right, -3) } else { (HPos::Left, 3) };
                 let style = label(14, Pos::new(anchor, VPos::Center));
@@ -227,9 +227,9 @@ pub(crate) fn heat_map(rows: &[Row<f64>], columns: &[String], most: f64) -> Resu
 pub(crate) struct Line {
     /// `(x, y)` from left to right.
     pub points: Vec<(f64, f64)>,
-    /// Which of the colours of [`series`].
+    /// The index among the colors of [`series`].
     pub colour: usize,
-    /// Thinner and paler, for further seeds.
+    /// Thinner and paler, for additional seeds.
     pub faint: bool,
 }
 
@@ -240,7 +240,7 @@ pub(crate) fn lines(lines: &[Line], across: &str, up: &str) -> Result<String, Er
     let (low, high) = all().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), p| (low.min(p.1), high.max(p.1)));
     let (low, high) = match low < high {
         true => (low, high),
-        // One value, or none: an axis needs an extent.
+        // One value, or none: an axis needs a nonzero extent.
         false if low.is_finite() => (low - 1.0, low + 1.0),
         false => (0.0, 1.0),
     };

@@ -94,12 +94,12 @@ pub(crate) fn scores(result: &StudyResult) -> String {
         table.row(class, &cells);
     }
     let note = "Differences: mean over the seeds that both have, with the 95 % interval and two-sided p of a paired bootstrap over \
-                sentences (1,000 resamples); that another seed may decide otherwise is not in them. ± is the standard deviation \
+                sentences (1,000 resamples); they do not cover the effect of another seed. ± is the standard deviation \
                 over seeds. MFLOP/token: forward pass under uniform routing, and as measured.";
     format!("<h2>Scores</h2>\n{}<p class=\"note\">{note}</p>\n{}", table.finish(), noted(result))
 }
 
-/// Runs that are not like the others: failed, or with other settings.
+/// Runs that differ from the others: failed, or with other settings.
 fn noted(result: &StudyResult) -> String {
     let mut table = Table::new(&["run", "what"]);
     let mut any = false;
@@ -145,7 +145,7 @@ pub(crate) fn curves(result: &StudyResult) -> Result<String, Error> {
         return Ok(String::new());
     }
     let whole = figure(&lines(&all, "updates", "validation loss, nats")?, "All validations; further seeds are thin");
-    // The end is where models differ, and the beginning hides it.
+    // Models differ at the end; the steep beginning would hide it.
     let last = all.iter().flat_map(|line| line.points.last()).map(|p| p.0).fold(0.0, f64::max);
     let tail = |line: Line| Line { points: line.points.into_iter().filter(|p| p.0 >= last / 2.0).collect(), ..line };
     let late: Vec<Line> = all.into_iter().map(tail).filter(|line| line.points.len() > 1).collect();

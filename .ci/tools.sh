@@ -1,0 +1,42 @@
+# Sourced by .ci/run: installs what the tests use and a bare Debian machine lacks, and says what could not be had. Nothing here is
+# fatal but a missing C compiler: a test whose tool is not there says at the end of the run that it was skipped.
+
+missing() { printf 'not installed, the network or the system refuses: %s\n' "$*"; }
+
+debian() { # installs packages, where this may be done without asking: as root, or in CI
+  local as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    [ -n "${CI:-}" ] && as_root=(sudo -n) || return 1
+  fi
+  command -v apt-get >/dev/null || return 1
+  [ -n "${apt_updated:-}" ] || "${as_root[@]}" timeout 300 apt-get -qq update || return 1
+  apt_updated=yes
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    timeout 600 apt-get -qq install -y --no-install-recommends "$@" >/dev/null
+}
+
+# The zstd and xz libraries are compiled from C.
+command -v cc >/dev/null || debian gcc libc6-dev
+
+# Clients of the server's TLS.
+for program in openssl curl; do
+  command -v "$program" >/dev/null || debian "$program" || missing "$program"
+done
+
+# A browser looks at the study's report and at the server's page.
+command -v chromium chromium-browser google-chrome >/dev/null || debian chromium fonts-dejavu-core || missing chromium
+
+# Other people's programs: CTranslate2 and sacreBLEU to compare with, the server's clients.
+python_packages=(
+  ctranslate2==4.8.5 sacrebleu==2.6.0 sentencepiece numpy tokenizers libretranslatepy deepl schemathesis python-docx
+)
+venv=target/ci-python
+if [ ! -x "$venv/bin/pip" ]; then
+  rm -rf "$venv"
+  { command -v python3 >/dev/null || debian python3; } &&
+    { python3 -m venv "$venv" || { debian python3-venv && python3 -m venv "$venv"; }; } || missing python3
+fi
+if [ -x "$venv/bin/pip" ]; then
+  "$venv/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]}" || missing "${python_packages[@]}"
+  export STRATA_PYTHON=$PWD/$venv/bin/python STRATA_SERVE_PYTHON=$PWD/$venv/bin/python
+fi

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The picture of the README: a screenshot of the server's own page with a translation, in headless Chromium.
+#
+#   bench/picture.sh MODEL [TEXT] [FROM] [TO]     # writes docs/page.png
+#
+# Needs Chromium (CHROMIUM names another than /usr/bin/chromium), Node.js and its package playwright-core, which is
+# installed into target/picture if it is not there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+model=${1:?a model folder, such as runs/quickstart}
+text=${2:-"To insert a table in the document, click the icon. Choose the number of rows and columns, then press Enter."}
+from=${3:-en} to=${4:-de}
+strata=${STRATA:-target/release/strata}
+modules=target/picture/node_modules
+[ -d "$modules/playwright-core" ] || npm install --silent --prefix target/picture playwright-core
+
+log=$(mktemp)
+"$strata" serve "$model" --preload --port 0 >"$log" 2>/dev/null &
+server=$!
+trap 'kill $server; rm -f "$log"' EXIT
+for _ in $(seq 100); do
+  address=$(grep -o 'http://[0-9.:]*' "$log") && break
+  sleep 0.1
+done
+NODE_PATH=$modules node bench/picture.cjs "$address" "$text" "$from" "$to" docs/page.png
