@@ -106,15 +106,37 @@ unsafe fn product_tile<F: Tiles, const R: usize, const P: usize, const K: usize>
                 }
             }
         }
-        for c in 0..P {
-            for k in 0..K {
-                let first = (panel + c) * PANEL + k * F::LANES;
-                let bias = F::load(p.bias.as_ptr().add(first));
-                for r in 0..R {
-                    p.output.store(row + r, first, sums[r][c][k].add(bias));
+        // Only the copy has an address, so the sums above stay in registers through the loop.
+        let done = sums;
+        store_tile(p, row, panel, &done);
+    }
+}
+
+/// Stores the sums of rows from `row` on and of panels from `panel` on, with the bias added. Out of line: inlined, it is
+/// too large for its loops to be unrolled, and sums that a loop indexes would live in memory.
+#[inline(never)]
+unsafe fn store_tile<F: Tiles, const P: usize, const K: usize>(
+    p: &F32Product<'_>,
+    row: usize,
+    panel: usize,
+    sums: &[[[F; K]; P]],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        F::with(
+            #[inline(always)]
+            || {
+                for c in 0..P {
+                    for k in 0..K {
+                        let first = (panel + c) * PANEL + k * F::LANES;
+                        let bias = F::load(p.bias.as_ptr().add(first));
+                        for (r, sums) in sums.iter().enumerate() {
+                            p.output.store(row + r, first, sums[c][k].add(bias));
+                        }
+                    }
                 }
-            }
-        }
+            },
+        );
     }
 }
 
