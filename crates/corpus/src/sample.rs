@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
+use strata_simd::random::SplitMix64;
 
 use crate::error::{Error, Result};
 use crate::normalize::SPACE_MARK;
@@ -63,25 +64,19 @@ pub fn shares(available: &BTreeMap<String, u64>, total: u64, temperature: f64) -
 struct Selection {
     remaining: u64,
     wanted: u64,
-    state: u64,
+    random: SplitMix64,
 }
 
 impl Selection {
     fn new(share: Share, seed: u64) -> Self {
-        Self { remaining: share.available, wanted: share.taken, state: seed }
+        Self { remaining: share.available, wanted: share.taken, random: SplitMix64::new(seed) }
     }
 
     fn take_next(&mut self) -> bool {
         if self.remaining == 0 {
             return false;
         }
-        // SplitMix64.
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let random = z ^ (z >> 31);
-        let take = ((u128::from(random) * u128::from(self.remaining)) >> 64) < u128::from(self.wanted);
+        let take = self.random.below(self.remaining) < self.wanted;
         self.remaining -= 1;
         self.wanted -= u64::from(take);
         take

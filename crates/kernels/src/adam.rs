@@ -53,7 +53,7 @@ pub fn adam<const D: usize>(
     // `storage_mut` copies what is shared: the caller's other handles never see the change.
     let outs = [&mut parameter, &mut first, &mut second].map(|t| {
         let start = t.layout().start_offset();
-        Shared::new(t.storage_mut::<f32>()[start..start + n].as_mut_ptr())
+        Shared::new(&mut t.storage_mut::<f32>()[start..start + n])
     });
     for_rows(n, 1, |_, from, count| {
         // SAFETY: each piece has a range of its own in each of the three buffers.

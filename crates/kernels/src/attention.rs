@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use burn::tensor::{Bool, Distribution, Tensor, TensorData, activation::softmax};
 use rayon::prelude::*;
+use strata_simd::{dot, simd, softmax as softmax_row};
 
 use crate::buffer::{Shared, filled};
 use crate::flex::{Operand, Values, on_flex, record, tensor};
 use crate::gemm::{Matrix, Product, Threads, multiply_all};
-use crate::math;
-use crate::parallel::simd;
-use crate::products::Products;
+use crate::mask::Dropout;
+use crate::precision::MatmulPrecision;
 use crate::rows::index;
 
 /// Where each sentence of a packed batch starts: sentence `i` is rows `offsets[i]..offsets[i + 1]`.
@@ -34,7 +34,8 @@ pub struct AttentionShape {
     pub seed: u64,
 }
 
-/// Attention of `q` `[queries, d]` over `k` and `v` `[keys, d]`, sentence by sentence and head by head -> `[queries, d]`.
+/// Attention of `q` `[queries, d]` over `k` and `v` `[keys, d]`, sentence by sentence and head by head ->
+/// `[queries, d]`.
 ///
 /// # Panics
 /// If the offsets do not cover the rows, or heads do not divide the width.
@@ -118,7 +119,7 @@ impl Plan {
     }
 
     fn forward(&self, q: &[f32], k: &[f32], v: &[f32], probabilities: &mut [f32], out: &mut [f32]) {
-        let (probabilities, out) = (Shared::new(probabilities.as_mut_ptr()), Shared::new(out.as_mut_ptr()));
+        let (probabilities, out) = (Shared::new(probabilities), Shared::new(out));
         let (d, dh) = (self.d, self.dh);
         self.for_blocks(|block| {
             let (tq, tk) = (block.q.len(), block.k.len());
@@ -126,13 +127,13 @@ impl Plan {
             let p = unsafe { probabilities.slice(block.start, tq * tk) };
             let (qh, kh) = (self.head(q, &block.q, block.column), self.head(k, &block.k, block.column));
             // SAFETY: as above.
-            unsafe { product(Shared::new(p.as_mut_ptr()), tk, (tq, tk, dh), qh, kh.transposed(), self.scale()) };
+            unsafe { product(Shared::new(p), tk, (tq, tk, dh), qh, kh.transposed(), self.scale()) };
             simd(
                 #[inline(always)]
                 || {
                     for (i, row) in p.chunks_exact_mut(tk).enumerate() {
                         let seen = if self.shape.causal { (i + 1).min(tk) } else { tk };
-                        math::softmax(&mut row[..seen]);
+                        softmax_row(&mut row[..seen]);
                         row[seen..].fill(0.0);
                     }
                 },
@@ -150,7 +151,7 @@ impl Plan {
     /// The probabilities after dropout, where there is any.
     fn dropped(&self, p: &[f32], block: &Block) -> Option<Vec<f32>> {
         (self.shape.dropout > 0.0).then(|| {
-            let dropout = math::Dropout::new(self.shape.dropout, self.shape.seed);
+            let dropout = Dropout::new(self.shape.dropout, self.shape.seed);
             let factor = |i: usize| dropout.factor((block.start + i) as u32);
             simd(
                 #[inline(always)]
@@ -162,7 +163,7 @@ impl Plan {
     fn backward(&self, q: &[f32], k: &[f32], v: &[f32], probabilities: &[f32], grad: &[f32]) -> [Vec<f32>; 3] {
         let (d, dh) = (self.d, self.dh);
         let (mut dq, mut dk, mut dv) = (vec![0.0f32; q.len()], vec![0.0f32; k.len()], vec![0.0f32; v.len()]);
-        let outs = [&mut dq, &mut dk, &mut dv].map(|values| Shared::new(values.as_mut_ptr()));
+        let outs = [&mut dq, &mut dk, &mut dv].map(|values| Shared::new(values));
         self.for_blocks(|block| {
             let (tq, tk) = (block.q.len(), block.k.len());
             let p = &probabilities[block.start..block.start + tq * tk];
@@ -170,23 +171,17 @@ impl Plan {
             let after = Matrix::rows(dropped.as_deref().unwrap_or(p), tk);
             let (qh, kh) = (self.head(q, &block.q, block.column), self.head(k, &block.k, block.column));
             let (vh, gh) = (self.head(v, &block.k, block.column), self.head(grad, &block.q, block.column));
+            let [q_start, k_start] = [&block.q, &block.k].map(|rows| rows.start * d + block.column);
+            let [dq, dk, dv] = [outs[0].from(q_start), outs[1].from(k_start), outs[2].from(k_start)];
             // SAFETY: the block's columns of its rows are this block's alone.
-            let [dq, dk, dv] = unsafe {
-                [
-                    outs[0].from(block.q.start * d + block.column),
-                    outs[1].from(block.k.start * d + block.column),
-                    outs[2].from(block.k.start * d + block.column),
-                ]
-            };
-            // SAFETY: as above.
             unsafe { product(dv, d, (tk, dh, tq), after.transposed(), gh, 1.0) };
-            let fill = |ds: *mut f32| {
+            let fill = |ds: Shared| {
                 // SAFETY: the output is this call's own.
-                unsafe { product(Shared::new(ds), tk, (tq, tk, dh), gh, vh.transposed(), 1.0) }
+                unsafe { product(ds, tk, (tq, tk, dh), gh, vh.transposed(), 1.0) }
             };
             // SAFETY: a product writes every value of its output.
             let mut ds = unsafe { filled(tq * tk, fill) };
-            let dropout = math::Dropout::new(self.shape.dropout, self.shape.seed);
+            let dropout = Dropout::new(self.shape.dropout, self.shape.seed);
             simd(
                 #[inline(always)]
                 || {
@@ -196,7 +191,7 @@ impl Plan {
                         }
                     }
                     for (g, p) in ds.chunks_exact_mut(tk).zip(p.chunks_exact(tk)) {
-                        let along = math::sum(tk, |j| g[j] * p[j]);
+                        let along = dot(g, p);
                         for (g, p) in g.iter_mut().zip(p) {
                             *g = p * (*g - along);
                         }
@@ -221,7 +216,7 @@ impl Plan {
 unsafe fn product(out: Shared, stride: usize, shape: (usize, usize, usize), a: Matrix, b: Matrix, scale: f32) {
     let product = Product { out_stride: stride, scale, ..Product::new(out, shape, a, b) };
     // SAFETY: the caller's promise.
-    unsafe { multiply_all(&[product], Products::F32, Threads::One) }
+    unsafe { multiply_all(&[product], MatmulPrecision::F32, Threads::One) }
 }
 
 /// The same by padding to the longest sentence, for the devices that want regular shapes.

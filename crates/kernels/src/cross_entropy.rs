@@ -2,13 +2,13 @@
 //! the gradient is made in the same pass.
 
 use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
+use strata_simd::{exponentials, max_and_sum};
 
-use crate::buffer::Shared;
+use crate::buffer::{Room, Shared};
 use crate::flex::{Operand, Values, on_flex, record, tensor};
 use crate::gemm::{Matrix, Product, Threads, multiply, multiply_all};
-use crate::math;
 use crate::parallel::for_rows;
-use crate::products::Products;
+use crate::precision::MatmulPrecision;
 use crate::rows::Rows;
 
 /// What [`cross_entropy`] gives.
@@ -22,8 +22,8 @@ pub struct CrossEntropy {
 /// Logits kept at a time, in values: large enough for efficient products, small beside the activations.
 const CHUNK_VALUES: usize = 8 * 1024 * 1024;
 
-/// Cross-entropy of `softmax(x W^T)` against targets that put `1 - smoothing` on the right subword and share `smoothing`
-/// evenly among the others: `x` `[tokens, d]`, `weight` `[vocabulary, d]`, `targets` one for each token.
+/// Cross-entropy of `softmax(x W^T)` against targets that put `1 - smoothing` on the right subword and share
+/// `smoothing` evenly among the others: `x` `[tokens, d]`, `weight` `[vocabulary, d]`, `targets` one for each token.
 ///
 /// `scale` multiplies the loss (and so its gradient): pass one over the number of target tokens of the whole update.
 ///
@@ -35,17 +35,17 @@ pub fn cross_entropy(
     targets: Rows,
     smoothing: f32,
     scale: f32,
-    products: Products,
+    precision: MatmulPrecision,
 ) -> CrossEntropy {
     let ([n, d], [vocabulary, _]) = (x.dims(), weight.dims());
     assert_eq!(targets.len(), n, "cross_entropy: one target for each row");
     assert!(targets.iter().all(|t| (*t as usize) < vocabulary), "cross_entropy: a target is not below {vocabulary}");
     if !on_flex(&x.device()) {
-        return composed(x, weight, &targets, smoothing, scale, products);
+        return composed(x, weight, &targets, smoothing, scale, precision);
     }
     let (x, weight) = (Operand::new(x), Operand::new(weight));
     let chunk = (CHUNK_VALUES / vocabulary.max(1)).max(1);
-    let pass = Pass { n, d, vocabulary, smoothing, scale, products, chunk };
+    let pass = Pass { n, d, vocabulary, smoothing, scale, precision, chunk };
     let wanted = x.tracked() || weight.tracked();
     let result = pass.run(&x.values(), &weight.values(), &targets, wanted);
     let loss = tensor(vec![result.loss as f32], [1]);
@@ -67,7 +67,7 @@ struct Pass {
     vocabulary: usize,
     smoothing: f32,
     scale: f32,
-    products: Products,
+    precision: MatmulPrecision,
     /// Rows whose logits are kept at a time.
     chunk: usize,
 }
@@ -84,17 +84,17 @@ impl Pass {
         let (n, d, v) = (self.n, self.d, self.vocabulary);
         let others = self.smoothing / (v as f32 - 1.0).max(1.0);
         let right = 1.0 - self.smoothing;
-        // Room alone: the first rows write the weight's gradient, the others add to it.
-        let room = |count: usize| Vec::with_capacity(if gradient { count } else { 0 });
+        // The first rows write the weight's gradient, the others add to it.
+        let room = |count: usize| Room::new(if gradient { count } else { 0 });
         let (mut dx, mut dweight) = (room(n * d), room(v * d));
         let (mut losses, mut nlls) = (vec![0.0f32; n], vec![0.0f32; n]);
         for start in (0..n).step_by(self.chunk) {
             let m = self.chunk.min(n - start);
             let rows = &x[start * d..(start + m) * d];
             let w = Matrix::rows(weight, d);
-            let mut logits = multiply((m, v, d), Matrix::rows(rows, d), w.transposed(), self.products);
-            let logits_out = Shared::new(logits.as_mut_ptr());
-            let (losses_out, nlls_out) = (Shared::new(losses.as_mut_ptr()), Shared::new(nlls.as_mut_ptr()));
+            let mut logits = multiply((m, v, d), Matrix::rows(rows, d), w.transposed(), self.precision);
+            let logits_out = Shared::new(&mut logits);
+            let (losses_out, nlls_out) = (Shared::new(&mut losses), Shared::new(&mut nlls));
             for_rows(m, v, |_, first, count| {
                 for r in first..first + count {
                     // SAFETY: each piece has rows of its own.
@@ -103,8 +103,8 @@ impl Pass {
                     };
                     let target = targets[start + r] as usize;
                     let at_target = row[target];
-                    let (largest, all) = math::max_and_sum(row);
-                    let total = math::exponentials(row, largest);
+                    let (largest, all) = max_and_sum(row);
+                    let total = exponentials(row, largest);
                     let lse = largest + total.ln();
                     nll[0] = lse - at_target;
                     let nll_of_all = lse * v as f32 - all;
@@ -120,26 +120,23 @@ impl Pass {
             });
             if gradient {
                 let g = Matrix::rows(&logits, v);
-                let (dx, dweight) = (Shared::new(dx.as_mut_ptr()), Shared::new(dweight.as_mut_ptr()));
-                // SAFETY: these rows of dx are written here and nowhere else; dweight is this pass's own, and initialised
-                // once there were rows.
+                let (dx, dweight) = (dx.shared(), dweight.shared());
+                // SAFETY: these rows of dx are written here and nowhere else; dweight is this pass's own, and
+                // initialized once there were rows.
                 unsafe {
                     let dx = Product::new(dx.from(start * d), (m, d, v), g, w);
                     let dweight = Product::new(dweight, (v, d, m), g.transposed(), Matrix::rows(rows, d));
                     let dweight = if start > 0 { dweight.added() } else { dweight };
-                    multiply_all(&[dx, dweight], self.products, Threads::All);
+                    multiply_all(&[dx, dweight], self.precision, Threads::All);
                 }
             }
         }
-        if gradient && n > 0 {
-            // SAFETY: the products have written all rows of both.
-            unsafe {
-                dx.set_len(n * d);
-                dweight.set_len(v * d);
-            }
-        } else if gradient {
-            dweight.resize(v * d, 0.0);
-        }
+        let (dx, dweight) = if gradient && n == 0 {
+            (Vec::new(), vec![0.0; v * d])
+        } else {
+            // SAFETY: the products have written all rows of both, which have none without a gradient.
+            unsafe { (dx.filled(), dweight.filled()) }
+        };
         let total = |values: &[f32]| values.iter().map(|v| f64::from(*v)).sum::<f64>();
         PassResult { loss: total(&losses) * f64::from(self.scale), nll: total(&nlls), dx, dweight }
     }
@@ -151,14 +148,14 @@ fn composed(
     targets: &[u32],
     smoothing: f32,
     scale: f32,
-    products: Products,
+    precision: MatmulPrecision,
 ) -> CrossEntropy {
     let (n, vocabulary) = (targets.len(), weight.dims()[0]);
     if n == 0 {
         return CrossEntropy { loss: x.sum() * 0.0, nll: 0.0 };
     }
     let others = smoothing / (vocabulary as f32 - 1.0).max(1.0);
-    let log_p = log_softmax(products.matmul(x, weight.transpose()), 1);
+    let log_p = log_softmax(precision.matmul(x, weight.transpose()), 1);
     let targets: Vec<i32> = targets.iter().map(|t| *t as i32).collect();
     let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, [n, 1]), &log_p.device());
     let nll = -log_p.clone().gather(1, targets).sum();
@@ -182,20 +179,21 @@ mod tests {
                     let (x, w) = inputs();
                     f(x, w, &targets, smoothing).nll
                 };
-                let ours = nll(|x, w, t, s| cross_entropy(x, w, t.clone(), s, 0.5, Products::F32));
-                let reference = nll(|x, w, t, s| composed(x, w, t, s, 0.5, Products::F32));
+                let ours = nll(|x, w, t, s| cross_entropy(x, w, t.clone(), s, 0.5, MatmulPrecision::F32));
+                let reference = nll(|x, w, t, s| composed(x, w, t, s, 0.5, MatmulPrecision::F32));
                 assert!((ours - reference).abs() < 1e-4 * reference, "{ours} against {reference}");
                 assert_same(
                     || {
                         let (x, w) = inputs();
                         let loss =
-                            cross_entropy(x.clone(), w.clone(), targets.clone(), smoothing, 0.5, Products::F32).loss;
+                            cross_entropy(x.clone(), w.clone(), targets.clone(), smoothing, 0.5, MatmulPrecision::F32)
+                                .loss;
                         (loss, vec![x.into(), w.into()])
                     },
                     || {
                         let (x, w) = inputs();
                         (
-                            composed(x.clone(), w.clone(), &targets, smoothing, 0.5, Products::F32).loss,
+                            composed(x.clone(), w.clone(), &targets, smoothing, 0.5, MatmulPrecision::F32).loss,
                             vec![x.into(), w.into()],
                         )
                     },
@@ -211,7 +209,7 @@ mod tests {
         let (x, weight) = (values([n, d], 1), values([vocabulary, d], 2));
         let targets: Vec<u32> = (0..n as u32).map(|i| i * 5 % 33).collect();
         let run = |chunk| {
-            let pass = Pass { n, d, vocabulary, smoothing: 0.1, scale: 0.5, products: Products::F32, chunk };
+            let pass = Pass { n, d, vocabulary, smoothing: 0.1, scale: 0.5, precision: MatmulPrecision::F32, chunk };
             let result = pass.run(&x, &weight, &targets, true);
             [vec![result.loss as f32, result.nll as f32], result.dx, result.dweight].concat()
         };
@@ -224,7 +222,8 @@ mod tests {
 
     #[test]
     fn no_tokens_cost_nothing() {
-        let result = cross_entropy(random([0, 4], 1), random([5, 4], 2), Vec::new().into(), 0.1, 1.0, Products::F32);
+        let result =
+            cross_entropy(random([0, 4], 1), random([5, 4], 2), Vec::new().into(), 0.1, 1.0, MatmulPrecision::F32);
         assert_eq!((result.loss.into_scalar::<f32>(), result.nll), (0.0, 0.0));
     }
 }

@@ -1,11 +1,13 @@
 //! Inverted dropout (Srivastava et al., 2014) with counter-based randomness: the mask is computed again where it is
 //! needed instead of being kept, and the same seed gives the same mask on any number of threads.
 
+use std::mem::MaybeUninit;
+
 use burn::tensor::{Distribution, Tensor};
 
 use crate::buffer::{Shared, filled};
 use crate::flex::{Operand, Values, on_flex, record, tensor};
-use crate::math::Dropout;
+use crate::mask::Dropout;
 use crate::parallel::for_rows;
 
 /// `residual + dropout(x)`: both `[n, d]`; each value of `x` is zeroed with probability `rate`, the rest scaled by
@@ -55,16 +57,15 @@ fn composed(x: Tensor<2>, rate: f32) -> Tensor<2> {
 /// `add + mask * x` (or `mask * x`), values in rows of `width`.
 fn masked(x: &[f32], add: Option<&[f32]>, width: usize, rate: f32, seed: u64) -> Vec<f32> {
     let dropout = Dropout::new(rate, seed);
-    let fill = |out: *mut f32| {
-        let out = Shared::new(out);
+    let fill = |out: Shared| {
         for_rows(x.len() / width.max(1), width, |_, first, count| {
             let (start, len) = (first * width, count * width);
             // SAFETY: each piece has rows of its own.
-            let out = unsafe { out.slice(start, len) };
+            let out = unsafe { out.room(start, len) };
             let (x, add) = (&x[start..start + len], add.map(|add| &add[start..start + len]));
             match add {
                 Some(add) if rate > 0.0 => each(&dropout, start, out, x, |i, v| add[i] + v),
-                Some(add) => out.iter_mut().zip(x).zip(add).for_each(|((o, v), a)| *o = a + v),
+                Some(add) => out.iter_mut().zip(x).zip(add).for_each(|((o, v), a)| _ = o.write(a + v)),
                 None => each(&dropout, start, out, x, |_, v| v),
             }
         });
@@ -75,7 +76,7 @@ fn masked(x: &[f32], add: Option<&[f32]>, width: usize, rate: f32, seed: u64) ->
 
 /// `out[i] = then(i, factor * x[i])`, with the factors of the places from `start` on.
 #[inline(always)]
-fn each(dropout: &Dropout, start: usize, out: &mut [f32], x: &[f32], then: impl Fn(usize, f32) -> f32) {
+fn each(dropout: &Dropout, start: usize, out: &mut [MaybeUninit<f32>], x: &[f32], then: impl Fn(usize, f32) -> f32) {
     const TOGETHER: usize = Dropout::TOGETHER;
     // Rows of most widths begin with a block.
     let blocks = if start.is_multiple_of(TOGETHER) { x.len() / TOGETHER } else { 0 };
@@ -84,11 +85,11 @@ fn each(dropout: &Dropout, start: usize, out: &mut [f32], x: &[f32], then: impl 
         let from = block * TOGETHER;
         let (out, x) = (&mut out[from..from + TOGETHER], &x[from..from + TOGETHER]);
         for i in 0..TOGETHER {
-            out[i] = then(from + i, factors[i] * x[i]);
+            out[i].write(then(from + i, factors[i] * x[i]));
         }
     }
     for i in blocks * TOGETHER..x.len() {
-        out[i] = then(i, dropout.factor((start + i) as u32) * x[i]);
+        out[i].write(then(i, dropout.factor((start + i) as u32) * x[i]));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The expert FFNs of one visit over ragged groups: `y[t] = sum over choices of weight * FFN_e(x[t])` (spec steps 4, 5).
+//! The expert FFNs of one visit over ragged groups: `y[t] = sum over choices of weight * FFN_e(x[t])`.
 //!
 //! Tokens are grouped by expert without padding, both products of a group run over contiguous rows, and the combine
 //! weights are applied on the way back to the tokens.
@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 
 use burn::tensor::{IndexingUpdateOp, Tensor, TensorData, activation::relu};
 use rayon::prelude::*;
+use strata_simd::dot;
 
-use crate::buffer::{Shared, filled};
+use crate::buffer::{Room, Shared, filled};
 use crate::flex::{FlexTensor, Operand, Values, on_flex, record, tensor};
 use crate::gemm::{After, Matrix, Product, Threads, multiply_all};
 use crate::linear::column_sums;
-use crate::math::sum;
 use crate::parallel::for_rows;
-use crate::products::Products;
+use crate::precision::MatmulPrecision;
 use crate::rows::{gather, index};
 
 /// Which tokens go to which expert: slots sorted by expert, each the choice of one token.
@@ -82,7 +82,7 @@ pub struct ExpertWeights {
     fc2: Tensor<3>,
     /// `[experts, d]`
     bias2: Tensor<2>,
-    products: Products,
+    precision: MatmulPrecision,
     pending: Arc<Mutex<Option<WeightGradients>>>,
     visits: usize,
 }
@@ -95,10 +95,10 @@ struct WeightGradients {
 }
 
 impl ExpertWeights {
-    /// Experts for one forward pass: `fc1` `[experts, d_ffn, d]`, `bias1` `[experts, d_ffn]`, `fc2` `[experts, d, d_ffn]`,
-    /// `bias2` `[experts, d]`.
-    pub fn new(fc1: Tensor<3>, bias1: Tensor<2>, fc2: Tensor<3>, bias2: Tensor<2>, products: Products) -> Self {
-        Self { fc1, bias1, fc2, bias2, products, pending: Arc::default(), visits: 0 }
+    /// Experts for one forward pass: `fc1` `[experts, d_ffn, d]`, `bias1` `[experts, d_ffn]`, `fc2`
+    /// `[experts, d, d_ffn]`, `bias2` `[experts, d]`.
+    pub fn new(fc1: Tensor<3>, bias1: Tensor<2>, fc2: Tensor<3>, bias2: Tensor<2>, precision: MatmulPrecision) -> Self {
+        Self { fc1, bias1, fc2, bias2, precision, pending: Arc::default(), visits: 0 }
     }
 
     /// The experts' weighted outputs, without residual: `x` `[tokens, d]`, `weights` `[tokens, k]` -> `[tokens, d]`.
@@ -130,7 +130,7 @@ impl ExpertWeights {
             fc2: parameters[2].values(),
             bias2: parameters[3].values(),
             dispatch,
-            products: self.products,
+            precision: self.precision,
         };
         let (xs, ws) = (x.values(), weights.values());
         let forward = groups.forward(&xs);
@@ -186,8 +186,8 @@ impl ExpertWeights {
             let fc1 = self.fc1.clone().narrow(0, e, 1).reshape([d_ffn, d]);
             let fc2 = self.fc2.clone().narrow(0, e, 1).reshape([d, d_ffn]);
             let x = x.clone().select(0, tokens);
-            let hidden = relu(self.products.matmul(x, fc1.transpose()) + self.bias1.clone().narrow(0, e, 1));
-            out.push(self.products.matmul(hidden, fc2.transpose()) + self.bias2.clone().narrow(0, e, 1));
+            let hidden = relu(self.precision.matmul(x, fc1.transpose()) + self.bias1.clone().narrow(0, e, 1));
+            out.push(self.precision.matmul(hidden, fc2.transpose()) + self.bias2.clone().narrow(0, e, 1));
         }
         let zeros = Tensor::zeros([n, d], &x.device());
         if out.is_empty() {
@@ -211,7 +211,7 @@ struct Groups {
     fc2: Values,
     bias2: Values,
     dispatch: Arc<Dispatch>,
-    products: Products,
+    precision: MatmulPrecision,
 }
 
 /// What the backward pass needs of the forward pass, rows sorted by expert.
@@ -236,13 +236,13 @@ impl Groups {
         let busy = (0..self.dispatch.experts()).filter(|e| offsets[*e] < offsets[e + 1]);
         let list: Vec<_> = busy.flat_map(|e| of(e, offsets[e]..offsets[e + 1])).collect();
         // SAFETY: the caller's promise.
-        unsafe { multiply_all(&list, self.products, Threads::All) }
+        unsafe { multiply_all(&list, self.precision, Threads::All) }
     }
 
-    /// A row of `width` values for each slot, `[slots, width]`, by the product that `of(out, expert, slots)` gives for each group.
+    /// A row of `width` values for each slot, `[slots, width]`, by the product that `of(out, expert, slots)` gives for
+    /// each group.
     fn for_slots<'a>(&self, width: usize, of: impl Fn(Shared, usize, Range<usize>) -> Product<'a>) -> Vec<f32> {
-        let fill = |out: *mut f32| {
-            let out = Shared::new(out);
+        let fill = |out: Shared| {
             // SAFETY: every slot belongs to one group, whose rows are its own.
             unsafe { self.multiply(|e, rows| [of(out.from(rows.start * width), e, rows)]) }
         };
@@ -292,13 +292,11 @@ impl Groups {
     fn sum_per_token(&self, rows: &[f32], n: usize, factor: impl Fn(usize) -> f32 + Sync) -> Vec<f32> {
         let d = self.d;
         let (starts, slots) = self.slots_of_tokens(n);
-        let fill = |out: *mut f32| {
-            let out = Shared::new(out);
+        let fill = |out: Shared| {
             for_rows(n, d, |_, first, count| {
                 for t in first..first + count {
                     // SAFETY: each piece has rows of its own.
-                    let out = unsafe { out.slice(t * d, d) };
-                    out.fill(0.0);
+                    let out = unsafe { out.zeros(t * d, d) };
                     for slot in &slots[starts[t] as usize..starts[t + 1] as usize] {
                         let slot = *slot as usize;
                         let factor = factor(slot);
@@ -317,16 +315,6 @@ impl Groups {
         self.sum_per_token(y, n, |slot| weights[self.dispatch.weight_place(slot)])
     }
 
-    /// Weight gradients of which the matrices are room alone: those of busy experts need not be zero before they are written.
-    fn room_for_gradients(&self) -> WeightGradients {
-        WeightGradients {
-            fc1: Vec::with_capacity(self.fc1.len()),
-            bias1: vec![0.0; self.bias1.len()],
-            fc2: Vec::with_capacity(self.fc2.len()),
-            bias2: vec![0.0; self.bias2.len()],
-        }
-    }
-
     /// Gradients of `x` and of the combine weights; those of the experts are added to `total`, or are the first of it.
     fn backward(
         &self,
@@ -334,24 +322,23 @@ impl Groups {
         weights: &[f32],
         forward: &Forward,
         grad: &[f32],
-        total: Option<&mut Option<WeightGradients>>,
+        mut total: Option<&mut Option<WeightGradients>>,
     ) -> (Vec<f32>, Vec<f32>) {
         let (d, f, slots) = (self.d, self.d_ffn, self.slots());
         let n = x.len() / d.max(1);
         let mut dweights = vec![0.0f32; weights.len()];
-        let dweights_out = Shared::new(dweights.as_mut_ptr());
+        let dweights_out = Shared::new(&mut dweights);
         // dy[slot] = weight * grad[token], and dweight = <grad[token], y[slot]>.
-        let fill = |out: *mut f32| {
-            let out = Shared::new(out);
+        let fill = |out: Shared| {
             for_rows(slots, d, |_, first, count| {
                 for slot in first..first + count {
                     let place = self.dispatch.weight_place(slot);
                     let (g, y) = (&grad[self.dispatch.tokens[slot] as usize * d..][..d], &forward.y[slot * d..][..d]);
                     // SAFETY: each slot has a row and a weight of its own.
-                    let (dy, dweight) = unsafe { (out.slice(slot * d, d), dweights_out.slice(place, 1)) };
-                    dweight[0] = sum(d, |i| g[i] * y[i]);
+                    let (dy, dweight) = unsafe { (out.room(slot * d, d), dweights_out.slice(place, 1)) };
+                    dweight[0] = dot(g, y);
                     for (o, g) in dy.iter_mut().zip(g) {
-                        *o = weights[place] * g;
+                        o.write(weights[place] * g);
                     }
                 }
             });
@@ -360,25 +347,23 @@ impl Groups {
         let dy = unsafe { filled(slots * d, fill) };
         let sorted = gather(x, &self.dispatch.tokens, d);
         let fresh = total.as_ref().is_some_and(|total| total.is_none());
-        let mut total = total.map(|total| total.get_or_insert_with(|| self.room_for_gradients()));
-        let outs = total.as_mut().map(|g| {
-            [&mut g.fc1, &mut g.bias1, &mut g.fc2, &mut g.bias2].map(|values| Shared::new(values.as_mut_ptr()))
+        let mut rooms = WeightGradientRooms::new(self, fresh);
+        let outs = total.as_deref_mut().map(|total| match total {
+            Some(g) => [&mut g.fc1, &mut g.bias1, &mut g.fc2, &mut g.bias2].map(|values| Shared::new(values)),
+            None => rooms.shared(),
         });
         let dhidden = self.for_slots(f, |out, e, rows| {
             let dy = Matrix::rows(&dy[rows.start * d..rows.end * d], d);
             let hidden = Matrix::rows(&forward.hidden[rows.start * f..rows.end * f], f);
             Product::new(out, (rows.len(), f, d), dy, self.weights(e).1).then(None, After::ReluGradient(hidden))
         });
-        let rest = |out: *mut f32| {
-            let out = Shared::new(out);
+        let rest = |out: Shared| {
             let dx = |e: usize, rows: &Range<usize>| {
                 let dh = Matrix::rows(&dhidden[rows.start * f..rows.end * f], f);
-                // SAFETY: the rows are this group's.
-                let out = unsafe { out.from(rows.start * d) };
-                Product::new(out, (rows.len(), d, f), dh, self.weights(e).0)
+                Product::new(out.from(rows.start * d), (rows.len(), d, f), dh, self.weights(e).0)
             };
             let Some([fc1, bias1, fc2, bias2]) = outs else {
-                // SAFETY: as above.
+                // SAFETY: each group has rows of its own.
                 return unsafe { self.multiply(|e, rows| [dx(e, &rows)]) };
             };
             let of = |e: usize, rows: Range<usize>| {
@@ -387,12 +372,11 @@ impl Groups {
                 let h = Matrix::rows(&forward.hidden[rows.start * f..rows.end * f], f);
                 let x = Matrix::rows(&sorted[rows.start * d..rows.end * d], d);
                 let (dy, dh) = (Matrix::rows(dy, d).transposed(), Matrix::rows(dh, f).transposed());
-                // SAFETY: the places of expert e in the sums are this group's alone.
-                let (fc1, fc2) = unsafe { (fc1.from(e * f * d), fc2.from(e * f * d)) };
-                let (dfc1, dfc2) = (Product::new(fc1, (f, d, m), dh, x), Product::new(fc2, (d, f, m), dy, h));
+                let dfc1 = Product::new(fc1.from(e * f * d), (f, d, m), dh, x);
+                let dfc2 = Product::new(fc2.from(e * f * d), (d, f, m), dy, h);
                 if fresh { [dx(e, &rows), dfc1, dfc2] } else { [dx(e, &rows), dfc1.added(), dfc2.added()] }
             };
-            // SAFETY: as above.
+            // SAFETY: the rows, and the places of expert e in the sums, are this group's alone.
             unsafe { self.multiply(of) };
             let offsets = &self.dispatch.offsets;
             (0..self.dispatch.experts()).into_par_iter().for_each(|e| {
@@ -403,22 +387,54 @@ impl Groups {
                     crate::rows::add_to(bias1.slice(e * f, f), &column_sums(dh, f));
                     crate::rows::add_to(bias2.slice(e * d, d), &column_sums(dy, d));
                     if fresh && rows.is_empty() {
-                        fc1.slice(e * f * d, f * d).fill(0.0);
-                        fc2.slice(e * f * d, f * d).fill(0.0);
+                        fc1.zeros(e * f * d, f * d);
+                        fc2.zeros(e * f * d, f * d);
                     }
                 }
             });
         };
         // SAFETY: each group writes all of its rows.
         let dsorted = unsafe { filled(slots * d, rest) };
-        if let Some(total) = total {
-            // SAFETY: the products of busy experts and the zeros of the others have filled what was room alone.
-            unsafe {
-                total.fc1.set_len(self.fc1.len());
-                total.fc2.set_len(self.fc2.len());
-            }
+        if let (Some(total), true) = (total, fresh) {
+            // SAFETY: the products of busy experts and the zeros of the others have filled the rooms.
+            *total = Some(unsafe { rooms.filled() });
         }
         (self.sum_per_token(&dsorted, n, |_| 1.0), dweights)
+    }
+}
+
+/// Memory for the weight gradients of the first visit: its products write those of the matrices, biases start at zero.
+struct WeightGradientRooms {
+    fc1: Room,
+    bias1: Vec<f32>,
+    fc2: Room,
+    bias2: Vec<f32>,
+}
+
+impl WeightGradientRooms {
+    /// No room at all for a visit that is not the first.
+    fn new(groups: &Groups, first: bool) -> Self {
+        let size = |values: &Values| if first { values.len() } else { 0 };
+        Self {
+            fc1: Room::new(size(&groups.fc1)),
+            bias1: vec![0.0; size(&groups.bias1)],
+            fc2: Room::new(size(&groups.fc2)),
+            bias2: vec![0.0; size(&groups.bias2)],
+        }
+    }
+
+    fn shared(&mut self) -> [Shared; 4] {
+        let Self { fc1, bias1, fc2, bias2 } = self;
+        [fc1.shared(), Shared::new(bias1), fc2.shared(), Shared::new(bias2)]
+    }
+
+    /// # Safety
+    /// Both matrices have been written.
+    unsafe fn filled(self) -> WeightGradients {
+        let Self { fc1, bias1, fc2, bias2 } = self;
+        // SAFETY: the caller's promise.
+        let (fc1, fc2) = unsafe { (fc1.filled(), fc2.filled()) };
+        WeightGradients { fc1, bias1, fc2, bias2 }
     }
 }
 
@@ -441,7 +457,7 @@ mod tests {
             let (d, f, k) = (6, 10, 2);
             let chosen = |seed: u64| -> Vec<Option<u32>> {
                 (0..n * k)
-                    .map(|i| crate::math::random_bits(seed, i as u32) % (experts as u32 + 1))
+                    .map(|i| strata_simd::random::lowbias32(seed, i as u32) % (experts as u32 + 1))
                     .map(|e| (e < experts as u32 && e != 1).then_some(e))
                     .collect()
             };
@@ -453,7 +469,8 @@ mod tests {
             };
             let run = |fast: bool| {
                 let (x, [w1, w2], [fc1, fc2], [b1, b2]) = inputs();
-                let mut experts = ExpertWeights::new(fc1.clone(), b1.clone(), fc2.clone(), b2.clone(), Products::F32);
+                let mut experts =
+                    ExpertWeights::new(fc1.clone(), b1.clone(), fc2.clone(), b2.clone(), MatmulPrecision::F32);
                 let mut visit = |x: Tensor<2>, w: Tensor<2>, dispatch: &Arc<Dispatch>| {
                     let y = if fast {
                         experts.apply(x.clone(), w, dispatch.clone())

@@ -2,7 +2,7 @@
 //!
 //! Every operation of this crate exists twice: composed of ordinary Burn operations, which runs on every device and
 //! differentiates itself, and as one node of the autodiff graph with a handwritten backward for Burn's CPU backend
-//! `Flex`. [`on_flex`] decides which one a call takes, [`Operands`] opens the tensors, and [`record`] puts the result
+//! `Flex`. [`on_flex`] decides which one a call takes, [`Operand`] opens a tensor, and [`record`] puts the result
 //! and its backward closure on the graph.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;

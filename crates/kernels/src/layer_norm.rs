@@ -1,10 +1,10 @@
-//! Layer normalisation over the last dimension (Ba et al., 2016).
+//! Layer normalization over the last dimension (Ba et al., 2016).
 
 use burn::tensor::Tensor;
+use strata_simd::{dot, sum};
 
 use crate::buffer::{Shared, filled};
 use crate::flex::{Operand, Values, on_flex, record, tensor};
-use crate::math::sum;
 use crate::parallel::{add_up, for_rows, pieces};
 
 /// `(x - mean) / sqrt(variance + epsilon) * gamma + beta` for every row: `x` `[n, d]`, `gamma` and `beta` `[d]`.
@@ -17,23 +17,21 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f32)
     let (xs, gs, bs) = (x.values(), gamma.values(), beta.values());
     // Mean and reciprocal standard deviation of each row, kept for the backward pass.
     let mut statistics = vec![(0.0f32, 0.0f32); n];
-    let fill = |out: *mut f32| {
+    let fill = |out: Shared| {
         // Opened once: a tensor's slice is looked up at every use.
         let (xs, gs, bs): (&[f32], &[f32], &[f32]) = (&xs, &gs, &bs);
-        let out = Shared::new(out);
-        let stats = SharedPairs(statistics.as_mut_ptr());
+        let stats = Shared::new(&mut statistics);
         for_rows(n, d, |_, first, count| {
-            let stats = &stats;
             for r in first..first + count {
                 let row = &xs[r * d..(r + 1) * d];
-                let mean = sum(d, |i| row[i]) / d as f32;
-                let variance = sum(d, |i| (row[i] - mean) * (row[i] - mean)) / d as f32;
+                let mean = sum([row], |[v]| v) / d as f32;
+                let variance = sum([row], |[v]| (v - mean) * (v - mean)) / d as f32;
                 let rstd = 1.0 / (variance + epsilon).sqrt();
                 // SAFETY: each piece has rows of its own.
-                let (out, stat) = unsafe { (out.slice(r * d, d), &mut *stats.0.add(r)) };
-                *stat = (mean, rstd);
+                let (out, stat) = unsafe { (out.room(r * d, d), stats.slice(r, 1)) };
+                stat[0] = (mean, rstd);
                 for (((o, v), g), b) in out.iter_mut().zip(row).zip(gs).zip(bs) {
-                    *o = (v - mean) * rstd * g + b;
+                    o.write((v - mean) * rstd * g + b);
                 }
             }
         });
@@ -43,23 +41,22 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f32)
     record([x, gamma, beta], tensor(y, [n, d]), move |grad: Values, _| {
         let count = pieces(n, d);
         let (mut dgamma, mut dbeta) = (vec![0.0; count * d], vec![0.0; count * d]);
-        let (shared_gamma, shared_beta) = (Shared::new(dgamma.as_mut_ptr()), Shared::new(dbeta.as_mut_ptr()));
-        let fill = |out: *mut f32| {
+        let (shared_gamma, shared_beta) = (Shared::new(&mut dgamma), Shared::new(&mut dbeta));
+        let fill = |out: Shared| {
             let (xs, gs, grad): (&[f32], &[f32], &[f32]) = (&xs, &gs, &grad);
-            let out = Shared::new(out);
             for_rows(n, d, |piece, first, count| {
                 // SAFETY: each piece has a row of partial sums and rows of the output of its own.
                 let (dgamma, dbeta) = unsafe { (shared_gamma.slice(piece * d, d), shared_beta.slice(piece * d, d)) };
                 for r in first..first + count {
                     let (mean, rstd) = statistics[r];
                     let (row, g) = (&xs[r * d..(r + 1) * d], &grad[r * d..(r + 1) * d]);
-                    let mean_g = sum(d, |i| g[i] * gs[i]) / d as f32;
-                    let mean_gx = sum(d, |i| g[i] * gs[i] * (row[i] - mean) * rstd) / d as f32;
+                    let mean_g = dot(g, gs) / d as f32;
+                    let mean_gx = sum([g, gs, row], |[g, gamma, v]| g * gamma * (v - mean) * rstd) / d as f32;
                     // SAFETY: as above.
-                    let dx = unsafe { out.slice(r * d, d) };
+                    let dx = unsafe { out.room(r * d, d) };
                     for i in 0..d {
                         let normed = (row[i] - mean) * rstd;
-                        dx[i] = rstd * (g[i] * gs[i] - mean_g - normed * mean_gx);
+                        dx[i].write(rstd * (g[i] * gs[i] - mean_g - normed * mean_gx));
                         dgamma[i] += g[i] * normed;
                         dbeta[i] += g[i];
                     }
@@ -72,14 +69,10 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f32)
     })
 }
 
-struct SharedPairs(*mut (f32, f32));
-// SAFETY: every piece writes the pairs of its own rows only.
-unsafe impl Sync for SharedPairs {}
-
 fn composed(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f32) -> Tensor<2> {
-    let centred = x.clone() - x.mean_dim(1);
-    let variance = centred.clone().square().mean_dim(1);
-    centred / (variance + epsilon).sqrt() * gamma.unsqueeze() + beta.unsqueeze()
+    let centered = x.clone() - x.mean_dim(1);
+    let variance = centered.clone().square().mean_dim(1);
+    centered / (variance + epsilon).sqrt() * gamma.unsqueeze() + beta.unsqueeze()
 }
 
 #[cfg(test)]

@@ -15,10 +15,10 @@ mod flex;
 mod gemm;
 mod layer_norm;
 mod linear;
-mod math;
+mod mask;
 mod norm;
 mod parallel;
-mod products;
+mod precision;
 mod rows;
 #[cfg(test)]
 mod testing;
@@ -32,5 +32,13 @@ pub use flex::on_flex;
 pub use layer_norm::layer_norm;
 pub use linear::{Activation, linear};
 pub use norm::sum_of_squares;
-pub use products::Products;
+pub use precision::MatmulPrecision;
 pub use rows::{Rows, embed, gather_rows, replace_rows};
+
+#[cfg(test)]
+mod level_tests {
+    #[test]
+    fn all_tests_pass_at_every_level() {
+        strata_simd::testing::repeat_tests_at_every_level();
+    }
+}

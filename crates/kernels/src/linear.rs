@@ -2,11 +2,11 @@
 
 use burn::tensor::{Tensor, activation::relu};
 
-use crate::buffer::Shared;
+use crate::buffer::{Room, Shared, filled};
 use crate::flex::{Operand, Values, on_flex, record, tensor};
 use crate::gemm::{After, Matrix, Product, Threads, multiply_all, multiply_then};
 use crate::parallel::{add_up, for_rows, pieces};
-use crate::products::Products;
+use crate::precision::MatmulPrecision;
 
 /// What follows the affine map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +23,10 @@ pub fn linear(
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
     activation: Activation,
-    products: Products,
+    precision: MatmulPrecision,
 ) -> Tensor<2> {
     if !on_flex(&x.device()) {
-        return composed(x, weight, bias, activation, products);
+        return composed(x, weight, bias, activation, precision);
     }
     let ([n, inputs], [outputs, _]) = (x.dims(), weight.dims());
     let (x, weight, bias) = (Operand::new(x), Operand::new(weight), bias.map(Operand::new));
@@ -37,7 +37,7 @@ pub fn linear(
         Activation::Relu => After::Relu,
     };
     let (x_rows, w_columns) = (Matrix::rows(&xs, inputs), Matrix::rows(&ws, inputs).transposed());
-    let y = multiply_then((n, outputs, inputs), x_rows, w_columns, bias_values.as_deref(), after, products);
+    let y = multiply_then((n, outputs, inputs), x_rows, w_columns, bias_values.as_deref(), after, precision);
     let out = tensor(y, [n, outputs]);
     let relu_output = (activation == Activation::Relu).then(|| out.clone());
     let backward = move |grad: Values, wanted: [bool; 3]| {
@@ -46,19 +46,18 @@ pub fn linear(
         let db = wanted[2].then(|| tensor(sums.unwrap_or_else(|| column_sums(grad, outputs)), [outputs]));
         let [dx_size, dw_size] =
             [(0, n * inputs), (1, outputs * inputs)].map(|(i, size)| if wanted[i] { size } else { 0 });
-        let (mut dx, mut dw) = (Vec::with_capacity(dx_size), Vec::with_capacity(dw_size));
+        let (mut dx, mut dw) = (Room::new(dx_size), Room::new(dw_size));
         let rows = Matrix::rows(grad, outputs);
-        let for_dx = Product::new(Shared::new(dx.as_mut_ptr()), (n, inputs, outputs), rows, Matrix::rows(&ws, inputs));
+        let for_dx = Product::new(dx.shared(), (n, inputs, outputs), rows, Matrix::rows(&ws, inputs));
         let for_dw = (outputs, inputs, n);
-        let for_dw = Product::new(Shared::new(dw.as_mut_ptr()), for_dw, rows.transposed(), Matrix::rows(&xs, inputs));
+        let for_dw = Product::new(dw.shared(), for_dw, rows.transposed(), Matrix::rows(&xs, inputs));
         let list: Vec<_> =
             [for_dx, for_dw].into_iter().zip(wanted).filter_map(|(p, wanted)| wanted.then_some(p)).collect();
-        // SAFETY: each product has the room that its output needs, and writes all of it.
-        unsafe {
-            multiply_all(&list, products, Threads::All);
-            dx.set_len(dx_size);
-            dw.set_len(dw_size);
-        }
+        // SAFETY: each product writes all of its room; what is not wanted has none.
+        let (dx, dw) = unsafe {
+            multiply_all(&list, precision, Threads::All);
+            (dx.filled(), dw.filled())
+        };
         let dx = wanted[0].then(|| tensor(dx, [n, inputs]));
         let dw = wanted[1].then(|| tensor(dw, [outputs, inputs]));
         [dx, dw, db]
@@ -77,9 +76,9 @@ fn composed(
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
     activation: Activation,
-    products: Products,
+    precision: MatmulPrecision,
 ) -> Tensor<2> {
-    let y = products.matmul(x, weight.transpose());
+    let y = precision.matmul(x, weight.transpose());
     let y = match bias {
         Some(bias) => y + bias.unsqueeze(),
         None => y,
@@ -94,26 +93,26 @@ fn composed(
 fn relu_gradient(grad: &[f32], output: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
     let rows = grad.len() / width.max(1);
     let mut partial = vec![0.0; pieces(rows, width) * width];
-    let sums = Shared::new(partial.as_mut_ptr());
-    let fill = |out: *mut f32| {
-        let out = Shared::new(out);
+    let sums = Shared::new(&mut partial);
+    let fill = |out: Shared| {
         for_rows(rows, width, |piece, first, count| {
             // SAFETY: each piece has rows and a row of partial sums of its own.
             let sums = unsafe { sums.slice(piece * width, width) };
             for row in first..first + count {
                 let here = row * width..(row + 1) * width;
                 // SAFETY: as above.
-                let out = unsafe { out.slice(here.start, width) };
+                let out = unsafe { out.room(here.start, width) };
                 for (((o, g), y), s) in out.iter_mut().zip(&grad[here.clone()]).zip(&output[here]).zip(sums.iter_mut())
                 {
-                    *o = if *y > 0.0 { *g } else { 0.0 };
-                    *s += *o;
+                    let g = if *y > 0.0 { *g } else { 0.0 };
+                    o.write(g);
+                    *s += g;
                 }
             }
         });
     };
     // SAFETY: the pieces together write every value.
-    let masked = unsafe { crate::buffer::filled(grad.len(), fill) };
+    let masked = unsafe { filled(grad.len(), fill) };
     (masked, add_up(&partial, width))
 }
 
@@ -121,7 +120,7 @@ fn relu_gradient(grad: &[f32], output: &[f32], width: usize) -> (Vec<f32>, Vec<f
 pub(crate) fn column_sums(values: &[f32], width: usize) -> Vec<f32> {
     let rows = values.len() / width.max(1);
     let mut partial = vec![0.0; pieces(rows, width) * width];
-    let out = Shared::new(partial.as_mut_ptr());
+    let out = Shared::new(&mut partial);
     for_rows(rows, width, |piece, first, count| {
         // SAFETY: each piece has a row of partial sums of its own.
         let sums = unsafe { out.slice(piece * width, width) };
@@ -148,14 +147,14 @@ mod tests {
                     || {
                         let (x, w, b) = inputs();
                         (
-                            linear(x.clone(), w.clone(), Some(b.clone()), activation, Products::F32),
+                            linear(x.clone(), w.clone(), Some(b.clone()), activation, MatmulPrecision::F32),
                             vec![x.into(), w.into(), b.into()],
                         )
                     },
                     || {
                         let (x, w, b) = inputs();
                         (
-                            composed(x.clone(), w.clone(), Some(b.clone()), activation, Products::F32),
+                            composed(x.clone(), w.clone(), Some(b.clone()), activation, MatmulPrecision::F32),
                             vec![x.into(), w.into(), b.into()],
                         )
                     },
@@ -163,11 +162,14 @@ mod tests {
                 assert_same(
                     || {
                         let (x, w, _) = inputs();
-                        (linear(x.clone(), w.clone(), None, activation, Products::F32), vec![x.into(), w.into()])
+                        (linear(x.clone(), w.clone(), None, activation, MatmulPrecision::F32), vec![x.into(), w.into()])
                     },
                     || {
                         let (x, w, _) = inputs();
-                        (composed(x.clone(), w.clone(), None, activation, Products::F32), vec![x.into(), w.into()])
+                        (
+                            composed(x.clone(), w.clone(), None, activation, MatmulPrecision::F32),
+                            vec![x.into(), w.into()],
+                        )
                     },
                 );
             }
@@ -183,7 +185,7 @@ mod tests {
             [y.inner(), grad].into_iter().flat_map(|t| t.into_data().iter::<f32>().collect::<Vec<_>>()).collect()
         };
         let differ = |x: Tensor<2>, w: Tensor<2>| {
-            let (ours, exact) = (run(&x, &w, Products::Bf16), run(&x, &w, Products::F32));
+            let (ours, exact) = (run(&x, &w, MatmulPrecision::Bf16), run(&x, &w, MatmulPrecision::F32));
             ours.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max)
         };
         let whole = |t: Tensor<2>| Tensor::from_inner(t.inner().round()).require_grad();

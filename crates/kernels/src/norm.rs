@@ -2,9 +2,10 @@
 
 use burn::backend::Flex;
 use burn::tensor::Tensor;
+use strata_simd::dot;
 
+use crate::buffer::Shared;
 use crate::flex::on_flex;
-use crate::math::sum;
 use crate::parallel::{for_rows, pieces};
 
 /// Sum of the squares of a plain tensor's values; NaN or infinite where a value is.
@@ -16,11 +17,11 @@ pub fn sum_of_squares(tensor: Tensor<1>) -> f64 {
     let start = tensor.layout().start_offset();
     let values = &tensor.storage::<f32>()[start..start + tensor.layout().num_elements()];
     let mut partial = vec![0.0f32; pieces(values.len(), 1)];
-    let out = crate::buffer::Shared::new(partial.as_mut_ptr());
+    let out = Shared::new(&mut partial);
     for_rows(values.len(), 1, |piece, first, count| {
         let values = &values[first..first + count];
         // SAFETY: each piece has a place of its own.
-        unsafe { out.slice(piece, 1)[0] = sum(count, |i| values[i] * values[i]) };
+        unsafe { out.slice(piece, 1)[0] = dot(values, values) };
     });
     partial.iter().map(|v| f64::from(*v)).sum()
 }

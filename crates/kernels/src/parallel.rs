@@ -2,6 +2,7 @@
 //! pieces give the same bits on one thread and on many.
 
 use rayon::prelude::*;
+use strata_simd::simd;
 
 /// Values one piece of work should touch at least, so that a thread has enough to do.
 const PIECE_VALUES: usize = 16 * 1024;
@@ -42,10 +43,4 @@ pub(crate) fn add_up(partial: &[f32], width: usize) -> Vec<f32> {
         }
     }
     total
-}
-
-/// Runs `work` compiled for the widest vector instructions that this processor has.
-#[inline(always)]
-pub(crate) fn simd<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
 }

@@ -1,4 +1,4 @@
-//! Moving rows: tokens leave the batch for a stratum and come back (spec step 6), and embeddings are looked up.
+//! Moving rows: tokens leave the batch for a stratum and come back , and embeddings are looked up.
 
 use std::sync::Arc;
 
@@ -80,16 +80,15 @@ pub fn embed(weight: Tensor<2>, ids: Rows, scale: f32, table: &Tensor<2>, places
     }
     let (weight, table) = (Operand::new(weight), Operand::new(table.clone()));
     let (ws, ts) = (weight.values(), table.values());
-    let fill = |out: *mut f32| {
+    let fill = |out: Shared| {
         let (ws, ts): (&[f32], &[f32]) = (&ws, &ts);
-        let out = Shared::new(out);
         for_rows(ids.len(), d, |_, first, count| {
             for i in first..first + count {
                 // SAFETY: each piece has rows of its own.
-                let out = unsafe { out.slice(i * d, d) };
+                let out = unsafe { out.room(i * d, d) };
                 let (w, t) = (&ws[ids[i] as usize * d..][..d], &ts[places[i] as usize * d..][..d]);
                 for ((o, w), t) in out.iter_mut().zip(w).zip(t) {
-                    *o = w * scale + t;
+                    o.write(w * scale + t);
                 }
             }
         });
@@ -99,12 +98,10 @@ pub fn embed(weight: Tensor<2>, ids: Rows, scale: f32, table: &Tensor<2>, places
     let n = ids.len();
     record([weight], tensor(out, [n, d]), move |grad: Values, _| {
         let grad: &[f32] = &grad;
-        let fill = |out: *mut f32| {
-            let out = Shared::new(out);
+        let fill = |out: Shared| {
             for_rows(vocabulary, d, |_, first, count| {
                 // SAFETY: each piece has rows of its own.
-                let dw = unsafe { out.slice(first * d, count * d) };
-                dw.fill(0.0);
+                let dw = unsafe { out.zeros(first * d, count * d) };
                 let here = ids.iter().enumerate().filter(|(_, id)| (first..first + count).contains(&(**id as usize)));
                 for (i, id) in here {
                     let row = (*id as usize - first) * d;
@@ -129,13 +126,12 @@ pub(crate) fn index(rows: &[u32], like: &Tensor<2>) -> Tensor<1, Int> {
 
 /// The rows of a row-major matrix of `width` columns that `rows` names, one after another.
 pub(crate) fn gather(values: &[f32], rows: &[u32], width: usize) -> Vec<f32> {
-    let fill = |out: *mut f32| {
-        let out = Shared::new(out);
+    let fill = |out: Shared| {
         for_rows(rows.len(), width, |_, first, count| {
             for i in first..first + count {
                 // SAFETY: each piece has rows of its own.
-                let out = unsafe { out.slice(i * width, width) };
-                out.copy_from_slice(&values[rows[i] as usize * width..][..width]);
+                let out = unsafe { out.room(i * width, width) };
+                out.write_copy_of_slice(&values[rows[i] as usize * width..][..width]);
             }
         });
     };

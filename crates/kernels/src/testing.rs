@@ -11,7 +11,7 @@ pub(crate) fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> 
 }
 
 fn normal(seed: u64, i: u32) -> f32 {
-    let unit = |s| (crate::math::random_bits(seed ^ s, i) as f32 + 1.0) / 4_294_967_300.0;
+    let unit = |s| (strata_simd::random::lowbias32(seed ^ s, i) as f32 + 1.0) / 4_294_967_300.0;
     (-2.0 * unit(0x9e37).ln()).sqrt() * (std::f32::consts::TAU * unit(0x1234_5678)).cos()
 }
 

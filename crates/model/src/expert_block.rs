@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor, TensorData, activation};
 use strata_kernels::{
-    Activation, Dispatch, ExpertWeights, Products, Rows, gather_rows, linear, mask_dropped, replace_rows,
+    Activation, Dispatch, ExpertWeights, MatmulPrecision, Rows, gather_rows, linear, mask_dropped, replace_rows,
 };
 use strata_recipe::{Kind, ModelConfig, Normalisation, SecondChoice};
+use strata_simd::random::mix;
 
 use crate::forward::Forward;
 use crate::gate::{Decision, Rules, decide};
@@ -202,7 +203,8 @@ impl ExpertBlock {
         trace.strata_visited.fill(1);
         let moe = self.visit(0, input.clone(), &rows, experts, forward, trace, losses).output;
         let Some(cmr) = &self.cmr else { return moe };
-        let logit = linear(input.clone(), cmr.weight.clone(), Some(cmr.bias.clone()), Activation::None, Products::F32);
+        let logit =
+            linear(input.clone(), cmr.weight.clone(), Some(cmr.bias.clone()), Activation::None, MatmulPrecision::F32);
         let mut gate = activation::sigmoid(logit); // [n, 1]
         if forward.is_training() && self.config.cmr_gate_dropout > 0.0 {
             gate = gate * keep_rows(n, self.config.cmr_gate_dropout, forward.next_seed(), &x);
@@ -233,7 +235,7 @@ impl ExpertBlock {
         if tokens == 0 {
             return Visit { output: x, first: Vec::new() };
         }
-        let logits = linear(x.clone(), self.gates[stratum].clone(), None, Activation::None, Products::F32);
+        let logits = linear(x.clone(), self.gates[stratum].clone(), None, Activation::None, MatmulPrecision::F32);
         let probabilities = activation::softmax(logits, 1); // [m, visible]
         let values = host(probabilities.clone());
         let training = forward.is_training();
@@ -355,7 +357,7 @@ fn balance_loss(probabilities: Tensor<2>, decision: &Decision, k: usize) -> Tens
 /// `[n, 1]` of ones and, with probability `rate`, zeros, beside `like`.
 fn keep_rows(n: usize, rate: f64, seed: u64, like: &Tensor<2>) -> Tensor<2> {
     let limit = (rate * u64::MAX as f64) as u64;
-    let keep: Vec<f32> = (0..n as u64).map(|i| if crate::forward::mix(seed, i) < limit { 0.0 } else { 1.0 }).collect();
+    let keep: Vec<f32> = (0..n as u64).map(|i| if mix(seed, i) < limit { 0.0 } else { 1.0 }).collect();
     Tensor::from_data(TensorData::new(keep, [n, 1]), &like.device())
 }
 

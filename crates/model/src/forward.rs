@@ -1,7 +1,8 @@
 //! What one forward pass carries besides the hidden states: randomness, the routing trace and the auxiliary losses.
 
 use burn::tensor::Tensor;
-use strata_kernels::{Products, add_dropout, dropout};
+use strata_kernels::{MatmulPrecision, add_dropout, dropout};
+use strata_simd::random::mix;
 
 use crate::trace::BlockTrace;
 
@@ -12,7 +13,7 @@ pub struct Forward {
     /// Whether the trace keeps every token's experts and probabilities, not only counts.
     pub(crate) detailed: bool,
     /// Precision of the products with weights; gates always decide on f32.
-    pub(crate) products: Products,
+    pub(crate) products: MatmulPrecision,
     /// What the expert blocks did, in the order the pass came to them.
     pub blocks: Vec<BlockTrace>,
     /// Balance loss of each expert block, unweighted; `[1]` each.
@@ -32,7 +33,7 @@ impl Forward {
         Self {
             randomness: None,
             detailed: false,
-            products: Products::F32,
+            products: MatmulPrecision::F32,
             blocks: vec![],
             balance: vec![],
             cmr_used: vec![],
@@ -46,7 +47,7 @@ impl Forward {
     }
 
     /// The same pass with products of this precision.
-    pub fn with_products(mut self, products: Products) -> Self {
+    pub fn with_products(mut self, products: MatmulPrecision) -> Self {
         self.products = products;
         self
     }
@@ -98,12 +99,4 @@ impl Forward {
 fn mean(values: &[Tensor<1>]) -> Option<Tensor<1>> {
     let sum = values.iter().cloned().reduce(|a, b| a + b)?;
     Some(sum / values.len() as f32)
-}
-
-/// SplitMix64 (Steele et al., 2014) of two numbers: independent-looking seeds from a seed and a count.
-pub fn mix(seed: u64, count: u64) -> u64 {
-    let mut z = seed ^ count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

@@ -1,6 +1,7 @@
 //! A gate's decisions (spec steps 3 and 6), made on the host from the gate's probabilities.
 
 use strata_recipe::SecondChoice;
+use strata_simd::random::{mix, unit};
 
 /// What a gate is to decide by.
 pub(crate) struct Rules {
@@ -85,7 +86,7 @@ fn queue(choices: &[u32], k: usize, visible: usize, capacity: usize) -> Vec<bool
 
 /// Standard Gumbel noise for place `index`.
 fn gumbel(seed: u64, index: u64) -> f32 {
-    let uniform = (crate::forward::mix(seed, index) >> 40) as f32 / (1u64 << 24) as f32;
+    let uniform = unit(mix(seed, index));
     -(-(uniform.max(1e-9)).ln()).ln()
 }
 

@@ -1,7 +1,7 @@
 //! The sub-layers that every Transformer has: affine maps, layer norms, attention, FFN.
 
 use burn::tensor::Tensor;
-use strata_kernels::{Activation, AttentionShape, Offsets, Products, attention, layer_norm, linear};
+use strata_kernels::{Activation, AttentionShape, MatmulPrecision, Offsets, attention, layer_norm, linear};
 use strata_recipe::ModelConfig;
 
 use crate::forward::Forward;
@@ -22,7 +22,7 @@ impl Linear {
     }
 
     /// `x` `[n, inputs]` -> `[n, outputs]`
-    pub fn apply(&self, x: Tensor<2>, activation: Activation, products: Products) -> Tensor<2> {
+    pub fn apply(&self, x: Tensor<2>, activation: Activation, products: MatmulPrecision) -> Tensor<2> {
         linear(x, self.weight.clone(), Some(self.bias.clone()), activation, products)
     }
 
@@ -121,7 +121,7 @@ impl Attention {
     }
 
     /// Keys and values of already normed (or memory) rows.
-    pub fn keys_values(&self, x: Tensor<2>, offsets: Offsets, products: Products) -> KeysValues {
+    pub fn keys_values(&self, x: Tensor<2>, offsets: Offsets, products: MatmulPrecision) -> KeysValues {
         KeysValues {
             keys: self.key.apply(x.clone(), Activation::None, products),
             values: self.value.apply(x, Activation::None, products),

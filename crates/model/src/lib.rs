@@ -17,7 +17,7 @@ pub use beam::{BeamOptions, Hypothesis, beam_search};
 pub use device::parse_device;
 pub use error::Error;
 pub use expert_block::ExpertBlock;
-pub use forward::{Forward, mix};
+pub use forward::Forward;
 pub use parameter::{Initialiser, Visitor};
 pub use trace::{BlockTrace, GateTrace};
 pub use transformer::{DecoderState, Packed, Transformer};

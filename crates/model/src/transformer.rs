@@ -1,7 +1,7 @@
 //! The encoder-decoder Transformer (Vaswani et al., 2017), pre-norm, with one embedding shared by source, target and output.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use strata_kernels::{Activation, CrossEntropy, Offsets, Products, Rows, cross_entropy, embed, linear};
+use strata_kernels::{Activation, CrossEntropy, MatmulPrecision, Offsets, Rows, cross_entropy, embed, linear};
 use strata_recipe::{ModelConfig, sinusoidal};
 
 use crate::error::Error;
@@ -233,7 +233,7 @@ impl Transformer {
                 .decoder
                 .iter()
                 .filter_map(|layer| layer.cross_attention.as_ref())
-                .map(|cross| cross.keys_values(memory.clone(), source.offsets.clone(), Products::F32))
+                .map(|cross| cross.keys_values(memory.clone(), source.offsets.clone(), MatmulPrecision::F32))
                 .collect(),
             hypotheses: (0..=sentences).collect::<Vec<_>>().into(),
             length: 0,

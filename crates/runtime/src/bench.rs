@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use strata_recipe::Shape;
+use strata_simd::random::mix;
 
 use crate::engine::Engine;
 use crate::error::Error;
@@ -12,7 +13,7 @@ use crate::linear::{Linear, Options, Precision, Scratch};
 use crate::model::Model;
 use crate::request::{Request, SearchOptions};
 use crate::session::Limits;
-use crate::weights::{RandomWeights, mix};
+use crate::weights::RandomWeights;
 
 /// Seconds of equal pieces of work.
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ mod load;
 mod model;
 mod packed;
 mod parallel;
+mod product;
 mod request;
 mod routing;
 mod search;

@@ -13,11 +13,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use strata_simd::Level;
 use strata_store::MappedFile;
 
 use crate::kernels::drive::{self, Job};
-use crate::kernels::level::Level;
-use crate::kernels::{PANEL, quantise};
+use crate::kernels::quantize;
+pub use crate::product::{Activation, ProductOptions as Options, Scratch};
+use crate::product::{PANEL, PackedWeights as Weights, pack_f32};
 use crate::storage::{LayoutError, Storage};
 
 /// Longest sum of products of bytes that certainly fits 32 bits; longer rows stay f32.
@@ -42,46 +44,6 @@ impl Precision {
     }
 }
 
-/// What follows the product.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Activation {
-    /// Nothing.
-    #[default]
-    None,
-    /// `max(0, y)`.
-    Relu,
-}
-
-/// How a product is applied.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Applied to `x W^T + b`.
-    pub activation: Activation,
-    /// Whether results are added to what `out` holds (after the activation) instead of replacing it.
-    pub accumulate: bool,
-    /// Most threads to use; 1 is the calling thread alone. Never more than the current rayon pool has, and fewer for small products.
-    pub threads: usize,
-    /// Distance of rows in `out`, for writing into some columns of a wider buffer; the number of outputs if `None`.
-    pub out_stride: Option<usize>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { activation: Activation::None, accumulate: false, threads: usize::MAX, out_stride: None }
-    }
-}
-
-/// Buffers that products need; they only grow, so that repeated calls do not allocate.
-#[derive(Default, Debug)]
-pub struct Scratch {
-    /// Quantised rows.
-    pub(crate) rows: Storage<i8>,
-    /// Their scales.
-    pub(crate) row_scales: Vec<f32>,
-    /// The columns of the last [`Linear::apply_columns`].
-    selected: Option<Box<Linear>>,
-}
-
 /// A linear map `[outputs, inputs]` with a bias, packed.
 #[derive(Debug)]
 pub struct Linear {
@@ -90,18 +52,6 @@ pub struct Linear {
     weights: Weights,
     /// `[panels * PANEL]`; zeros where the map has none.
     bias: Storage<f32>,
-}
-
-#[derive(Debug)]
-pub(crate) enum Weights {
-    F32(Storage<f32>),
-    Int8 {
-        values: Storage<i8>,
-        /// Of each column, `[panels * PANEL]`.
-        scales: Storage<f32>,
-        /// Sum of each column's values, `[panels * PANEL]`.
-        sums: Storage<i32>,
-    },
 }
 
 /// A named piece of a packed map, for writing it to a file.
@@ -138,7 +88,7 @@ impl Linear {
         assert!(bias.is_none_or(|b| b.len() == outputs), "bias of a {outputs} x {inputs} map");
         let padded = outputs.next_multiple_of(PANEL);
         let weights = match precision {
-            Precision::Int8 if inputs <= MAX_INT8_INPUTS => quantise::pack_int8(weight, outputs, inputs),
+            Precision::Int8 if inputs <= MAX_INT8_INPUTS => quantize::pack_int8(weight, outputs, inputs),
             _ => {
                 let mut packed = Storage::zeros(padded * inputs);
                 pack_f32(weight, inputs, outputs, inputs, packed.as_mut());
@@ -180,7 +130,7 @@ impl Linear {
     /// # Panics
     /// For slices that are too short.
     pub fn apply(&self, x: &[f32], rows: usize, out: &mut [f32], options: Options, scratch: &mut Scratch) {
-        self.apply_at(Level::best(), x, rows, out, options, scratch);
+        self.apply_at(Level::current(), x, rows, out, options, scratch);
     }
 
     /// [`Linear::apply`] for some of the outputs, in the order of `columns`: `out` `[rows, columns]`, with the same bits.
@@ -199,10 +149,7 @@ impl Linear {
         options: Options,
         scratch: &mut Scratch,
     ) {
-        let mut selected = scratch.selected.take().unwrap_or_else(|| Box::new(self.select(&[])));
-        self.select_into(columns, &mut selected);
-        selected.apply(x, rows, out, options, scratch);
-        scratch.selected = Some(selected);
+        self.select(columns).apply(x, rows, out, options, scratch);
     }
 
     /// Writes the weights of `output`, row `output` of `W`, into `row` `[inputs]`; those of an int8 map as `scale * q`.
@@ -333,17 +280,6 @@ impl Linear {
         match &self.weights {
             Weights::F32(values) => drive::f32(level, job, x, values, out),
             Weights::Int8 { values, scales, sums } => drive::int8(level, job, x, values, scales, sums, out, scratch),
-        }
-    }
-}
-
-/// Writes `weight` `[outputs, inputs]` (rows `stride` apart) as f32 panels; columns beyond `outputs` are left alone.
-pub(crate) fn pack_f32(weight: &[f32], stride: usize, outputs: usize, inputs: usize, packed: &mut [f32]) {
-    for o in 0..outputs {
-        let panel = &mut packed[o / PANEL * inputs * PANEL..][..inputs * PANEL];
-        let row = &weight[o * stride..][..inputs];
-        for (line, w) in panel.chunks_exact_mut(PANEL).zip(row) {
-            line[o % PANEL] = *w;
         }
     }
 }

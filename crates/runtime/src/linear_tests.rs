@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use strata_simd::testing::values;
 use strata_store::MappedFile;
 
 use super::*;
-use crate::kernels::testing::values;
 
 const SHAPES: [(usize, usize); 9] =
     [(1, 1), (3, 7), (16, 4), (17, 33), (15, 512), (64, 64), (130, 70), (200, 129), (5, 0)];
@@ -164,7 +164,7 @@ fn selected_columns_have_the_same_bits() {
     let mut scratch = Scratch::default();
     for precision in [Precision::F32, Precision::Int8] {
         let linear = case.linear(shape, precision);
-        let all = apply(Level::best(), &linear, &case.x, rows, Options::default());
+        let all = apply(Level::current(), &linear, &case.x, rows, Options::default());
         for columns in [(0..130).rev().collect::<Vec<u32>>(), vec![], vec![129], vec![5, 5, 18, 64, 3]] {
             let mut out = vec![f32::NAN; rows * columns.len()];
             linear.apply_columns(&case.x, rows, &columns, &mut out, Options::default(), &mut scratch);
@@ -227,7 +227,7 @@ fn parts_make_the_same_map_again() {
         let shape = Shape { outputs: 37, inputs: 18, precision };
         let mapped = Linear::mapped(&file, shape, find).unwrap();
         assert_eq!(mapped.bytes(), linear.bytes());
-        let result = |linear| apply(Level::best(), linear, &case.x, rows, Options::default());
+        let result = |linear| apply(Level::current(), linear, &case.x, rows, Options::default());
         assert_eq!(result(&mapped), result(&linear));
         let wrong = Linear::mapped(&file, Shape { inputs: 40, ..shape }, find);
         assert!(matches!(wrong, Err(LayoutError::Size { part: "weight", .. })));

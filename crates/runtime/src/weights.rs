@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use strata_simd::random::{mix, unit};
 use strata_store::{TensorFile, TensorList};
 
 use crate::error::Error;
@@ -29,8 +30,8 @@ impl Weights for TensorList<'_> {
     }
 }
 
-/// Random weights that follow from a seed and each weight's name alone. They make no sense as translations, but cost what
-/// trained weights cost, so that speed can be measured without a model at hand.
+/// Random weights that follow from a seed and each weight's name alone. Their translations make no sense, but cost what
+/// those of trained weights cost, so that speed can be measured without a model at hand.
 #[derive(Clone, Debug)]
 pub struct RandomWeights {
     /// Names the model.
@@ -54,24 +55,15 @@ impl Weights for RandomWeights {
         let count: usize = shape.iter().product();
         let inputs = shape.last().copied().unwrap_or(1) as f32;
         // A norm's weights lie around 1; a variance of 1/inputs keeps a product's outputs at the size of its inputs.
-        let (centre, bound) = match shape.len() {
+        let (center, bound) = match shape.len() {
             1 if name.ends_with("weight") => (1.0, 0.2),
             1 => (0.0, 0.2),
             _ => (0.0, self.gain * (3.0 / inputs).sqrt()),
         };
         let value = |i: u64| {
-            let uniform = (mix(self.seed ^ hash, i) >> 40) as f32 / (1u64 << 24) as f32;
-            centre + bound * (2.0 * uniform - 1.0)
+            let uniform = unit(mix(self.seed ^ hash, i));
+            center + bound * (2.0 * uniform - 1.0)
         };
         Ok(Cow::Owned((0..count as u64).map(value).collect()))
     }
-}
-
-/// SplitMix64 (Steele et al., 2014) of two numbers: the `count`-th number of the generator that `seed` names. It has no
-/// state, so that a number can be drawn whenever and wherever it is needed.
-pub(crate) fn mix(seed: u64, count: u64) -> u64 {
-    let mut z = seed ^ count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

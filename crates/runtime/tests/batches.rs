@@ -5,9 +5,10 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{END, Numbers, engine, options, sources};
+use common::{END, engine, options, sources};
 use strata_recipe::{Kind, ModelConfig, Normalisation};
 use strata_runtime::{Engine, Hypothesis, Limits, Precision, Request, Sampling, SearchOptions, Session};
+use strata_simd::random::SplitMix64;
 
 /// Large enough for products to be cut by threads.
 fn larger(kind: Kind) -> ModelConfig {
@@ -41,7 +42,7 @@ fn requests(config: &ModelConfig, count: usize) -> Vec<Request> {
         &|o| (o.coverage_penalty, o.beam) = (0.3, 8),
         &|o| (o.routing, o.max_ratio) = (true, 0.7),
     ];
-    let mut numbers = Numbers(4);
+    let mut numbers = SplitMix64::new(4);
     sources(config, count, 3)
         .into_iter()
         .map(|source| {
@@ -77,7 +78,7 @@ fn bits_do_not_depend_on_batches_neighbours_or_threads() {
             .iter()
             .map(|request| engine.translate(std::slice::from_ref(request), &limits(1, 1)).expect("one").remove(0))
             .collect();
-        let mut numbers = Numbers(9);
+        let mut numbers = SplitMix64::new(9);
         for (sentences, threads, workers) in
             [(1, 2, 0), (7, 1, 0), (7, 2, 1), (7, 4, 2), (64, 1, 0), (64, 2, 0), (64, 2, 1), (40, 3, 3)]
         {
@@ -100,7 +101,7 @@ fn sessions_take_and_cancel_requests_at_any_time() {
     let requests = requests(&config, 40);
     let expected = engine.translate(&requests, &limits(40, 1)).expect("translations");
     let mut session: Session = engine.session(limits(5, 1));
-    let mut numbers = Numbers(2);
+    let mut numbers = SplitMix64::new(2);
     let mut results = vec![None; requests.len()];
     let mut cancelled = vec![false; requests.len()];
     let mut submitted = 0;

@@ -10,13 +10,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use common::{END, Numbers, options, request, small, sources};
+use common::{END, options, request, small, sources};
 use folders::write_weights;
 use serde::Deserialize;
 use strata_recipe::{Kind, ModelConfig};
 use strata_runtime::{
     Engine, Error, Limits, Model, Precision, RandomWeights, SearchOptions, Weights, write_ctranslate2,
 };
+use strata_simd::random::SplitMix64;
 use strata_store::{Existing, ModelFolder};
 
 const TAG: u32 = 2;
@@ -100,7 +101,7 @@ fn both_programs_find_and_score_the_same_translations() {
         let engine = Engine::new(Arc::new(Model::load(&folder, Precision::F32).unwrap()));
 
         let mut lines = sources(&config, 8, seed);
-        let mut numbers = Numbers(seed + 100);
+        let mut numbers = SplitMix64::new(seed + 100);
         let mut word = |_| 4 + numbers.below(config.vocab_size as u64 - 4) as u32;
         // As long as the model takes nearly, so that the table of positions counts.
         lines.push([TAG].into_iter().chain((0..20).map(&mut word)).chain([END]).collect());

@@ -8,7 +8,7 @@ use serde::Serialize;
 use strata_corpus::prepare::TOKENIZER_FILE;
 use strata_corpus::{StreamOptions, Subwords, TrainStream};
 use strata_kernels::AdamStep;
-pub use strata_kernels::Products;
+pub use strata_kernels::MatmulPrecision;
 use strata_model::{Forward, Packed, Transformer, parse_device};
 use strata_recipe::{Cost, ModelConfig, Shape};
 
@@ -32,7 +32,7 @@ pub struct StepOptions {
     /// Where to compute, as `strata_model::parse_device` takes it.
     pub device: String,
     /// Precision of the products with weights.
-    pub products: Products,
+    pub products: MatmulPrecision,
 }
 
 /// The sentences of the steps.

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use burn::tensor::{Device, FloatDType};
 use strata_corpus::{ExampleId, HeldOut, StreamOptions, StreamPosition, TrainStream};
-use strata_kernels::{AdamStep, Products};
-use strata_model::{Forward, Transformer, mix, parse_device};
+use strata_kernels::{AdamStep, MatmulPrecision};
+use strata_model::{Forward, Transformer, parse_device};
 use strata_recipe::{Cost, ModelConfig, Precision, Recipe};
+use strata_simd::random::mix;
 use strata_store::{CheckpointParts, Existing, ModelParts, Run, average_last, step_name};
 
 use crate::batch::Tensors;
@@ -104,7 +105,7 @@ fn create_run(recipe: &Recipe, overwrite: bool) -> Result<Run, Error> {
 struct Inputs {
     model: ModelConfig,
     device: Device,
-    products: Products,
+    products: MatmulPrecision,
     stream: TrainStream,
     held_out: HeldOut,
     tokenizer: Vec<u8>,
@@ -115,7 +116,7 @@ struct Inputs {
 struct Session {
     run: Run,
     recipe: Recipe,
-    products: Products,
+    products: MatmulPrecision,
     model: Transformer,
     adam: Adam,
     stream: TrainStream,
@@ -160,8 +161,8 @@ impl Inputs {
         let model = recipe.model_config(vocabulary)?;
         let device = parse_device(&train.device)?;
         let products = match train.precision {
-            Precision::F32 => Products::F32,
-            Precision::Bf16 if device.supports_dtype(FloatDType::BF16) => Products::Bf16,
+            Precision::F32 => MatmulPrecision::F32,
+            Precision::Bf16 if device.supports_dtype(FloatDType::BF16) => MatmulPrecision::Bf16,
             Precision::Bf16 => {
                 return Err(Error::Recipe(format!(
                     "train.precision = \"bf16\": device `{}` does not compute with bfloat16; use \"f32\"",

@@ -1,12 +1,12 @@
-//! Packing: lines of a matrix side by side, as tiles read them. Panel `p` holds the lines `p * width..`, and of each of them
-//! one value after another: `[depth, width]`.
+//! Packing: lines of a matrix side by side, as tiles read them. Panel `p` holds the lines `p * width..`, and of each of
+//! them one value after another: `[depth, width]`.
 
-use super::tile::Columns;
+use strata_simd::{prefetch, to_bf16};
 
-/// Lines that are transposed at once, and the values of each.
-pub(super) const SQUARE: usize = 8;
+use super::tile::{Columns, SQUARE};
 
-/// Packs `lines` lines of `depth` values into panels of `width` lines, `length` values apart; lines beyond the last are zero.
+/// Packs `lines` lines of `depth` values into panels of `width` lines, `length` values apart; lines beyond the last are
+/// zero.
 ///
 /// The value `k` of line `i` is at `start + i * strides.0 + k * strides.1`.
 ///
@@ -61,11 +61,11 @@ pub(super) unsafe fn pack<C: Columns>(
     }
 }
 
-/// Panels that are filled together where lines lie side by side: enough to read whole cache lines of the source, and few enough
-/// that the lines written stay in the first-level cache from one value of the inner dimension to the next.
+/// Panels that are filled together where lines lie side by side: enough to read whole cache lines of the source, few
+/// enough that the lines written stay in the first-level cache from one value of the inner dimension to the next.
 const TOGETHER: usize = 8;
 
-/// The same where the values of neighbouring lines lie side by side: runs of `width` values are copied.
+/// The same where the values of neighboring lines lie side by side: runs of `width` values are copied.
 #[inline(always)]
 unsafe fn pack_side_by_side(
     packed: *mut f32,
@@ -83,7 +83,7 @@ unsafe fn pack_side_by_side(
             // SAFETY: the caller's promise.
             unsafe {
                 let from = start.add(k * stride + line);
-                // Rows lie pages apart, which no processor guesses.
+                // Rows lie pages apart, beyond the hardware prefetcher's reach.
                 for line in (0..together).step_by(16) {
                     prefetch(from.wrapping_add(AHEAD * stride + line));
                 }
@@ -101,29 +101,8 @@ unsafe fn pack_side_by_side(
     }
 }
 
-/// Rows that are asked for before they are needed.
+/// How many rows ahead of their use values are prefetched.
 const AHEAD: usize = 8;
-
-/// Asks for the cache line of an address, which need not be one.
-#[inline(always)]
-pub(super) fn prefetch(address: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch of any address has no effect that a program sees.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
-
-/// The upper half of an f32 as the nearest bfloat16, ties to even; NaN stays NaN.
-#[inline(always)]
-fn bf16(value: f32) -> u32 {
-    let bits = value.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-    if value.is_nan() { (bits >> 16) | 0x40 } else { rounded }
-}
 
 /// Rounds `count` values to bfloat16.
 ///
@@ -133,24 +112,52 @@ fn bf16(value: f32) -> u32 {
 pub(super) unsafe fn to_rounded(values: *mut f32, count: usize) {
     for i in 0..count {
         // SAFETY: the caller's promise.
-        unsafe { *values.add(i) = f32::from_bits(bf16(*values.add(i)) << 16) };
+        unsafe { *values.add(i) = f32::from_bits(to_bf16(*values.add(i)) << 16) };
     }
 }
 
-/// Turns a panel of `depth` lines of `width` f32 into half as many lines of pairs of bfloat16, line `2 k` below line `2 k + 1`.
+/// Turns a panel of `depth` lines of `width` f32 into half as many lines of pairs of bfloat16: line `2 k` in the lower
+/// half of each word, line `2 k + 1` in the upper.
 ///
 /// # Safety
-/// There are `depth` lines, rounded up to an even number.
+/// There are `depth` lines.
 #[inline(always)]
 pub(super) unsafe fn to_pairs(panel: *mut f32, width: usize, depth: usize) {
     for k in 0..depth.div_ceil(2) {
-        for i in 0..width {
-            // SAFETY: the caller's promise. Words are written behind what is still to be read.
-            unsafe {
-                let low = bf16(*panel.add(2 * k * width + i));
-                let high = if 2 * k + 1 < depth { bf16(*panel.add((2 * k + 1) * width + i)) } else { 0 };
-                *panel.add(k * width + i) = f32::from_bits(low | high << 16);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let low = panel.add(2 * k * width);
+            let high = (2 * k + 1 < depth).then(|| low.add(width).cast_const());
+            let to = panel.add(k * width);
+            let mut i = 0;
+            while i + 16 <= width {
+                pair::<16>(low, high, to, i);
+                i += 16;
+            }
+            while i + 4 <= width {
+                pair::<4>(low, high, to, i);
+                i += 4;
+            }
+            while i < width {
+                pair::<1>(low, high, to, i);
+                i += 1;
             }
         }
+    }
+}
+
+/// `N` words of [`to_pairs`] from place `i` of a line on. All values are read before a word is written, which may take
+/// the place of the first of them.
+#[inline(always)]
+unsafe fn pair<const N: usize>(low: *const f32, high: Option<*const f32>, to: *mut f32, i: usize) {
+    // SAFETY: the caller's promise, that each line has values up to `i + N`.
+    unsafe {
+        let read = |line: *const f32| line.add(i).cast::<[f32; N]>().read_unaligned();
+        let (low, high) = (read(low), high.map_or([0.0; N], read));
+        let mut words = [0u32; N];
+        for j in 0..N {
+            words[j] = to_bf16(low[j]) | to_bf16(high[j]) << 16;
+        }
+        to.add(i).cast::<[u32; N]>().write_unaligned(words);
     }
 }

@@ -1,96 +1,24 @@
 //! A piece of a product: some rows and columns of the output, through the whole inner dimension.
 
-use std::ops::Range;
-
-use super::level::Level;
+use super::cut::Piece;
 use super::pack::{pack, to_pairs, to_rounded};
-use super::tile::{Block, Columns, Tile};
-use super::{After, Product};
-use crate::products::Products;
+use super::product::{After, Product};
+use super::tile::{Block, Columns, Tile, multiply_tile};
+use crate::precision::MatmulPrecision;
 
-/// Most of the inner dimension that a block takes. A panel of `b` then fills a first-level cache of 32 KiB and comes from
-/// the second while it is used; with half of it every output is loaded and stored twice as often, which costs more.
+/// Most of the inner dimension that a block takes. A panel of `b` then fills a first-level cache of 32 KiB and comes
+/// from the second while it is used; half as much would load and store every output twice as often, which costs more.
 const DEPTH: usize = 512;
 
-/// Most rows of a piece, for the cache that strips are read from again and again.
-const ROWS: usize = 1024;
-
-/// Rows that are held against all packed panels before the next ones are, for the second-level cache: a multiple of every tile's rows.
+/// Rows that are held against all packed panels before the next ones are, for the second-level cache: a multiple of
+/// every tile's rows.
 const NEAR: usize = 48;
 
 /// Panels of `b` that are packed together, so that whole cache lines of its rows are read.
 const PANELS: usize = 8;
 
-/// Values between one packed strip or panel and the next, so that they do not begin a power of two apart, which caches take ill.
-const APART: usize = 16;
-
-/// Most pieces for each thread that a list of products is cut into, and the least columns of one.
-const PIECES: usize = 8;
-const LEAST_COLUMNS: usize = 32;
-
-/// What it costs to pack a value and to read one in place, in multiply-adds, found by trying.
-const PACKING: usize = 24;
-const READING: usize = 4;
-
-/// What is lost at the end of a list, where threads wait for one that was kept from its work, as a share of a piece.
-const WAITING: f64 = 0.25;
-
-/// Rows and columns of the output that are computed together.
-pub(super) struct Piece {
-    rows: Range<usize>,
-    columns: Range<usize>,
-}
-
-/// How a product is cut into pieces.
-pub(super) struct Cut {
-    m: usize,
-    n: usize,
-    rows: usize,
-    columns: usize,
-}
-
-impl Cut {
-    /// The cut of `product`, which is `share` (at most 1) of a list that `threads` threads compute, that is expected to be done
-    /// first. Each row of `a` (unless it is read in place) is packed once for all columns of a piece, each column of `b` once
-    /// for all its rows.
-    pub fn new(level: Level, product: &Product, numbers: Products, threads: usize, share: f64) -> Self {
-        let (m, n, _) = product.shape;
-        let (tile_rows, tile_columns) = level.tile();
-        let rows_cost = if in_place(product, numbers) { READING } else { PACKING };
-        let least = m.div_ceil(ROWS).max(1);
-        let most = if threads > 1 { ((PIECES * threads) as f64 * share).ceil() as usize } else { 1 }.max(least);
-        let cuts = (least..=most)
-            .flat_map(|down| (1..=n.div_ceil(LEAST_COLUMNS).clamp(1, most / down)).map(move |across| (down, across)));
-        let cost = |cut: &Self| {
-            let (down, across) = (m.div_ceil(cut.rows), n.div_ceil(cut.columns));
-            let all = m * n + rows_cost * m * across + PACKING * n * down;
-            let piece = cut.rows * cut.columns + rows_cost * cut.rows + PACKING * cut.columns;
-            // Other products fill the time in which a thread has no piece of this one.
-            let longest = if share < 1.0 { 0 } else { (down * across).div_ceil(threads) * piece };
-            all.div_ceil(threads).max(longest) as f64 + WAITING * share * piece as f64
-        };
-        let cuts = cuts.map(|(down, across)| Self {
-            m,
-            n,
-            rows: m.div_ceil(down).next_multiple_of(tile_rows).max(1),
-            columns: n.div_ceil(across).next_multiple_of(tile_columns).max(1),
-        });
-        cuts.min_by(|a, b| cost(a).total_cmp(&cost(b))).expect("at least one cut")
-    }
-
-    pub fn pieces(self) -> impl Iterator<Item = Piece> {
-        (0..self.n).step_by(self.columns).flat_map(move |j| {
-            (0..self.m)
-                .step_by(self.rows)
-                .map(move |i| Piece { rows: i..self.m.min(i + self.rows), columns: j..self.n.min(j + self.columns) })
-        })
-    }
-}
-
-/// Whether rows of `a` are read where they are: they lie in one run, and as the numbers that are multiplied.
-fn in_place(product: &Product, numbers: Products) -> bool {
-    product.a.column_stride == 1 && numbers == Products::F32
-}
+/// Padding in values between packed strips or panels: power-of-two strides collide in the same cache sets.
+const PADDING: usize = 16;
 
 /// Packed strips of `a` and panels of `b`, kept between products.
 #[derive(Default)]
@@ -109,10 +37,10 @@ pub(super) unsafe fn run<C: Columns, const ROUND: bool>(product: &Product, piece
     let depth = k.div_ceil(k.div_ceil(DEPTH).max(1)).next_multiple_of(8);
     let rows = piece.rows.len();
     let (high, wide) = (C::ROWS, C::WIDTH);
-    let (strip_length, panel_length) = (high * depth + APART, wide * depth + APART);
-    let in_place = in_place(product, if ROUND { Products::Bf16 } else { Products::F32 });
+    let (strip_length, panel_length) = (high * depth + PADDING, wide * depth + PADDING);
+    let in_place = product.in_place(if ROUND { MatmulPrecision::Bf16 } else { MatmulPrecision::F32 });
     let room = |buffer: &mut Vec<f32>, lines: usize| {
-        let room = lines * depth + lines.div_ceil(high) * APART;
+        let room = lines * depth + lines.div_ceil(high) * PADDING;
         if buffer.len() < room {
             buffer.resize(room, 0.0);
         }
@@ -160,12 +88,12 @@ pub(super) unsafe fn run<C: Columns, const ROUND: bool>(product: &Product, piece
                                 block: &block,
                                 a,
                                 b: panels.add(panel * panel_length),
-                                out: product.out.at(row * product.out_stride + column),
+                                out: product.out.as_mut_ptr().add(row * product.out_stride + column),
                                 row,
                                 column,
                                 columns: (piece.columns.end - column).min(wide),
                             };
-                            C::tile((last - row).min(high), in_place, &tile);
+                            multiply_tile::<C>((last - row).min(high), in_place, &tile);
                         }
                     }
                 }

@@ -1,11 +1,9 @@
 //! Products of every level against sums in f64.
 
-use super::*;
-use crate::math::random_bits;
+use strata_simd::testing::values;
 
-fn values(count: usize, seed: u64) -> Vec<f32> {
-    (0..count as u32).map(|i| (random_bits(seed, i) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
-}
+use super::*;
+use crate::buffer::Shared;
 
 fn rounded(values: &[f32]) -> Vec<f32> {
     values.iter().map(|v| bf16(*v)).collect()
@@ -47,7 +45,7 @@ struct Case {
     scale: f32,
     bias: bool,
     after: usize,
-    numbers: Products,
+    precision: MatmulPrecision,
 }
 
 impl Case {
@@ -62,7 +60,7 @@ impl Case {
         let mut out = before.clone();
         let run = |a: &[f32], b: &[f32], out: &mut [f32]| {
             let mut product = Product::new(
-                Shared::new(out.as_mut_ptr()),
+                Shared::new(out),
                 self.shape,
                 self.layouts[0].matrix(a, a_stride),
                 self.layouts[1].matrix(b, b_stride),
@@ -77,10 +75,10 @@ impl Case {
                 _ => After::ReluGradient(Matrix::strided(&relu_output, n + 2)),
             };
             // SAFETY: the output has these rows, and the level is one of those available.
-            unsafe { multiply_at(level, &[product], self.numbers, Threads::All) }
+            unsafe { multiply_at(level, &[product], self.precision, Threads::All) }
         };
         run(&a, &b, &mut out);
-        if self.numbers == Products::Bf16 {
+        if self.precision == MatmulPrecision::Bf16 {
             (a, b) = (rounded(&a), rounded(&b));
         }
         let (a, b) = (self.layouts[0].matrix(&a, a_stride), self.layouts[1].matrix(&b, b_stride));
@@ -138,7 +136,7 @@ fn every_level_equals_sums_in_f64_over_odd_shapes() {
                     scale: if (variant + number) % 4 == 0 { 0.25 } else { 1.0 },
                     bias: (variant + number) % 2 == 0,
                     after: (variant + number) % 5 / 2,
-                    numbers: if variant % 7 == 0 { Products::Bf16 } else { Products::F32 },
+                    precision: if variant % 7 == 0 { MatmulPrecision::Bf16 } else { MatmulPrecision::F32 },
                 };
                 let error = case.error(*level);
                 assert!(error < 1e-6, "{level:?} {shape:?} variant {variant}: off by {error}");
@@ -160,15 +158,15 @@ fn threads_and_company_do_not_change_bits() {
             .zip(shapes)
             .map(|((out, (a, b)), (m, n, k))| {
                 let b = Matrix::rows(b, k).transposed();
-                Product::new(Shared::new(out.as_mut_ptr()), (m, n, k), Matrix::rows(a, k), b)
+                Product::new(Shared::new(out), (m, n, k), Matrix::rows(a, k), b)
             })
             .collect();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         // SAFETY: every product has an output of its own.
         pool.install(|| unsafe {
             match together {
-                true => multiply_all(&list, Products::F32, Threads::All),
-                false => list.iter().for_each(|p| multiply_all(&[*p], Products::F32, Threads::One)),
+                true => multiply_all(&list, MatmulPrecision::F32, Threads::All),
+                false => list.iter().for_each(|p| multiply_all(&[*p], MatmulPrecision::F32, Threads::One)),
             }
         });
         outs
@@ -187,10 +185,9 @@ fn rounding_to_bf16_keeps_what_is_no_number() {
         for (number, value) in values.into_iter().enumerate() {
             let mut out = [0.0f32];
             let (a, one) = ([value], [1.0f32]);
-            let product =
-                Product::new(Shared::new(out.as_mut_ptr()), (1, 1, 1), Matrix::rows(&a, 1), Matrix::rows(&one, 1));
+            let product = Product::new(Shared::new(&mut out), (1, 1, 1), Matrix::rows(&a, 1), Matrix::rows(&one, 1));
             // SAFETY: the output is one value.
-            unsafe { multiply_at(*level, &[product], Products::Bf16, Threads::One) };
+            unsafe { multiply_at(*level, &[product], MatmulPrecision::Bf16, Threads::One) };
             let expected = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::INFINITY, 0.0][number];
             assert!(out[0] == expected || (out[0].is_nan() && expected.is_nan()), "{level:?}: {value} gave {}", out[0]);
         }

@@ -1,7 +1,9 @@
-//! A tile: the sums of a few rows and of one panel's columns, which stay in registers through a block of the inner dimension.
+//! A tile: the sums of a few rows and of one panel's columns, which stay in registers through a block of the inner
+//! dimension.
 
-use super::After;
-use super::pack::{SQUARE, prefetch};
+use strata_simd::{Floats, WIDEST, prefetch};
+
+use super::product::After;
 
 /// What all tiles of a block of the inner dimension have in common.
 pub(super) struct Block<'a> {
@@ -34,58 +36,87 @@ pub(super) struct Tile<'a> {
     pub columns: usize,
 }
 
-/// One row's sums for all columns of a panel, in registers of some instruction set, which all functions need.
-pub(super) trait Columns: Copy {
-    /// Columns of a panel, at most [`WIDEST`].
-    const WIDTH: usize;
-    /// Most rows of a tile.
+/// Lines that are transposed at once, and the values of each.
+pub(super) const SQUARE: usize = 8;
+
+/// The columns of a panel with the instructions of some level, which all functions need: two registers a row.
+pub(super) trait Columns {
+    /// Half of a row's sums.
+    type Floats: Floats;
+    /// One packed line of a panel.
+    type Line: Copy;
+    /// Columns of a panel.
+    const WIDTH: usize = 2 * Self::Floats::LANES;
+    /// Most rows of a tile, at most 12.
     const ROWS: usize;
     /// Whether a packed word is a pair of bfloat16.
     const PAIRS: bool;
-    /// One packed line of a panel.
-    type Line: Copy;
 
-    unsafe fn zero() -> Self;
+    /// Runs `work`, an `#[inline(always)]` closure, compiled for the instructions.
+    unsafe fn with<R>(work: impl FnOnce() -> R) -> R;
+    /// Reads a packed line.
     unsafe fn line(from: *const f32) -> Self::Line;
-    /// `self + word * line`.
-    unsafe fn multiply_add(self, word: *const f32, line: Self::Line) -> Self;
-    unsafe fn load(from: *const f32) -> Self;
-    unsafe fn store(self, to: *mut f32);
-    unsafe fn add(self, other: Self) -> Self;
-    unsafe fn scale(self, by: f32) -> Self;
-    unsafe fn relu(self) -> Self;
-    /// Zero where `of` is not positive.
-    unsafe fn where_positive(self, of: Self) -> Self;
+    /// `sums + word * line`.
+    unsafe fn multiply_add(sums: [Self::Floats; 2], word: *const f32, line: Self::Line) -> [Self::Floats; 2];
     /// Transposes a square of [`SQUARE`] lines `stride` apart into lines `to_stride` apart.
     unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize);
-    /// Computes a tile of `rows` rows, which are read in place or from a packed strip.
-    unsafe fn tile(rows: usize, in_place: bool, tile: &Tile);
 }
 
-/// Columns of the widest panel.
-pub(super) const WIDEST: usize = 32;
-
-/// Computes a tile of `R` rows.
+/// Computes a tile of `rows` rows, 1 to [`Columns::ROWS`], which are read in place or from a packed strip.
 ///
 /// # Safety
 /// The processor has the instructions; strip, panel and output have the sizes that `tile` says.
 #[inline(always)]
-pub(super) unsafe fn compute<C: Columns, const R: usize, const IN_PLACE: bool>(tile: &Tile) {
+pub(super) unsafe fn multiply_tile<C: Columns>(rows: usize, in_place: bool, tile: &Tile) {
+    macro_rules! choose {
+        ($($rows:literal)*) => {
+            match (rows, in_place) {
+                $(
+                    ($rows, true) => unsafe { compute::<C, $rows, true>(tile) },
+                    ($rows, false) => unsafe { compute::<C, $rows, false>(tile) },
+                )*
+                _ => unreachable!("a tile of {rows} rows, of at most {}", C::ROWS),
+            }
+        };
+    }
+    // SAFETY (all): the caller's promise.
+    choose!(1 2 3 4 5 6 7 8 9 10 11 12)
+}
+
+/// Computes a tile of `R` rows: a function of its own for each number of rows, so that all sums are in registers.
+#[inline(never)]
+unsafe fn compute<C: Columns, const R: usize, const IN_PLACE: bool>(tile: &Tile) {
+    if const { R > C::ROWS } {
+        unreachable!("a tile of {R} rows, of at most {}", C::ROWS);
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe {
+            C::with(
+                #[inline(always)]
+                || sums::<C, R, IN_PLACE>(tile),
+            );
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn sums<C: Columns, const R: usize, const IN_PLACE: bool>(tile: &Tile) {
     // SAFETY: the caller's promise.
     unsafe {
         let Block { a_stride, words, out_stride, .. } = *tile.block;
-        // The output is there by the time that the sums are.
+        // By the time that the sums are done, the output is in the cache.
         for r in 0..R {
             prefetch(tile.out.add(r * out_stride));
         }
-        let mut sums = [C::zero(); R];
+        let mut sums = [[C::Floats::zero(); 2]; R];
         let (mut a, mut b) = (tile.a, tile.b);
         let step = if IN_PLACE { 1 } else { C::ROWS };
         for _ in 0..words / 4 {
             for i in 0..4 {
                 let line = C::line(b.add(i * C::WIDTH));
-                for (r, sum) in sums.iter_mut().enumerate() {
-                    *sum = sum.multiply_add(a.add(if IN_PLACE { i + r * a_stride } else { i * C::ROWS + r }), line);
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let word = a.add(if IN_PLACE { i + r * a_stride } else { i * C::ROWS + r });
+                    *sums = C::multiply_add(*sums, word, line);
                 }
             }
             a = a.add(4 * step);
@@ -93,32 +124,53 @@ pub(super) unsafe fn compute<C: Columns, const R: usize, const IN_PLACE: bool>(t
         }
         for _ in 0..words % 4 {
             let line = C::line(b);
-            for (r, sum) in sums.iter_mut().enumerate() {
-                *sum = sum.multiply_add(a.add(if IN_PLACE { r * a_stride } else { r }), line);
+            for (r, sums) in sums.iter_mut().enumerate() {
+                *sums = C::multiply_add(*sums, a.add(if IN_PLACE { r * a_stride } else { r }), line);
             }
             a = a.add(step);
             b = b.add(C::WIDTH);
         }
-        for (r, sum) in sums.into_iter().enumerate() {
-            let out = tile.out.add(r * out_stride);
-            let bias = tile.block.bias.map(|bias| bias.as_ptr().add(tile.column));
-            let positive = match tile.block.after {
-                After::ReluGradient(y) => Some(y.at(tile.row + r, tile.column)),
-                _ => None,
-            };
-            if tile.columns == C::WIDTH {
-                finish(sum, tile.block, out, bias, positive);
-            } else {
-                finish_part(sum, tile, out, bias, positive);
-            }
-        }
+        // Only the copy has an address, so the sums above stay in registers.
+        let done = sums;
+        finish_tile::<C>(tile, &done);
     }
 }
 
-/// Stores a row's sums with all that comes after them.
+/// Stores the sums of a tile's rows with all that comes after them.
+#[inline(never)]
+unsafe fn finish_tile<C: Columns>(tile: &Tile, sums: &[[C::Floats; 2]]) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        C::with(
+            #[inline(always)]
+            || {
+                for (r, sums) in sums.iter().enumerate() {
+                    let out = tile.out.add(r * tile.block.out_stride);
+                    let bias = tile.block.bias.map(|bias| bias.as_ptr().add(tile.column));
+                    let positive = match tile.block.after {
+                        After::ReluGradient(y) => Some(y.at(tile.row + r, tile.column)),
+                        _ => None,
+                    };
+                    for (half, sum) in sums.iter().enumerate() {
+                        let first = half * C::Floats::LANES;
+                        let at = |from: Option<*const f32>| from.map(|from| from.wrapping_add(first));
+                        let (out, bias, positive) = (out.wrapping_add(first), at(bias), at(positive));
+                        if tile.columns >= first + C::Floats::LANES {
+                            finish(*sum, tile.block, out, bias, positive);
+                        } else if tile.columns > first {
+                            finish_part(*sum, tile.block, tile.columns - first, out, bias, positive);
+                        }
+                    }
+                }
+            },
+        );
+    }
+}
+
+/// Stores a register of sums with all that comes after them.
 #[inline(always)]
-unsafe fn finish<C: Columns>(
-    mut sum: C,
+unsafe fn finish<F: Floats>(
+    mut sum: F,
     block: &Block,
     out: *mut f32,
     bias: Option<*const f32>,
@@ -127,34 +179,34 @@ unsafe fn finish<C: Columns>(
     // SAFETY: the caller's promise.
     unsafe {
         if block.scale != 1.0 {
-            sum = sum.scale(block.scale);
+            sum = sum.mul(F::splat(block.scale));
         }
         if block.add {
-            sum = C::load(out).add(sum);
+            sum = F::load(out).add(sum);
         }
         if let Some(bias) = bias {
-            sum = sum.add(C::load(bias));
+            sum = sum.add(F::load(bias));
         }
         if let After::Relu = block.after {
             sum = sum.relu();
         }
         if let Some(y) = positive {
-            sum = sum.where_positive(C::load(y));
+            sum = sum.where_positive(F::load(y));
         }
         sum.store(out);
     }
 }
 
-/// The same for a panel that is wider than what is left of the output.
+/// The same for a register of which the output has only the first `columns`.
 #[inline(always)]
-unsafe fn finish_part<C: Columns>(
-    sum: C,
-    tile: &Tile,
+unsafe fn finish_part<F: Floats>(
+    sum: F,
+    block: &Block,
+    columns: usize,
     out: *mut f32,
     bias: Option<*const f32>,
     positive: Option<*const f32>,
 ) {
-    let columns = tile.columns;
     // SAFETY: the caller's promise, and `columns` is below `WIDEST`.
     unsafe {
         let whole = |from: *const f32| {
@@ -162,103 +214,55 @@ unsafe fn finish_part<C: Columns>(
             std::ptr::copy_nonoverlapping(from, values.as_mut_ptr(), columns);
             values
         };
-        let mut values = if tile.block.add { whole(out) } else { [0.0; WIDEST] };
+        let mut values = if block.add { whole(out) } else { [0.0; WIDEST] };
         let (bias, positive) = (bias.map(whole), positive.map(whole));
         let pointer = |values: &Option<[f32; WIDEST]>| values.as_ref().map(|v| v.as_ptr());
-        finish(sum, tile.block, values.as_mut_ptr(), pointer(&bias), pointer(&positive));
+        finish(sum, block, values.as_mut_ptr(), pointer(&bias), pointer(&positive));
         std::ptr::copy_nonoverlapping(values.as_ptr(), out, columns);
     }
 }
 
-/// Chooses the tile of a number of rows: every one is compiled by itself, as a function of its own, so that all sums
-/// are in registers.
-macro_rules! tiles {
-    ([$($feature:literal)?] $($rows:literal)*) => {
-        unsafe fn tile(rows: usize, in_place: bool, tile: &Tile) {
-            $(#[target_feature(enable = $feature)])?
-            #[inline(never)]
-            unsafe fn go<const R: usize, const IN_PLACE: bool>(tile: &Tile) {
-                // SAFETY: the caller's promise.
-                unsafe { compute::<This, R, IN_PLACE>(tile) }
-            }
-            // SAFETY (all): the caller's promise.
-            match (rows, in_place) {
-                $(
-                    ($rows, true) => unsafe { go::<$rows, true>(tile) },
-                    ($rows, false) => unsafe { go::<$rows, false>(tile) },
-                )*
-                _ => debug_assert!(rows == 0, "a tile of {rows} rows"),
-            }
-        }
-    };
+/// Two registers of a packed line of f32.
+#[inline(always)]
+pub(super) unsafe fn f32_line<F: Floats>(from: *const f32) -> [F; 2] {
+    // SAFETY: the caller's promise.
+    unsafe { [F::load(from), F::load(from.add(F::LANES))] }
 }
-pub(super) use tiles;
+
+/// `sums + word * line` for f32.
+#[inline(always)]
+pub(super) unsafe fn f32_multiply_add<F: Floats>(sums: [F; 2], word: *const f32, line: [F; 2]) -> [F; 2] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let x = F::splat(*word);
+        [x.mul_add(line[0], sums[0]), x.mul_add(line[1], sums[1])]
+    }
+}
 
 /// Columns in whatever registers the compiler has for the target.
-#[derive(Clone, Copy)]
-pub(super) struct Plain([f32; 8]);
-
-type This = Plain;
+pub(super) struct Plain;
 
 impl Columns for Plain {
-    const WIDTH: usize = 8;
+    type Floats = [f32; 4];
+    type Line = [[f32; 4]; 2];
     const ROWS: usize = 6;
     const PAIRS: bool = false;
-    type Line = [f32; 8];
 
     #[inline(always)]
-    unsafe fn zero() -> Self {
-        Self([0.0; 8])
+    unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
+        work()
     }
 
     #[inline(always)]
-    unsafe fn line(from: *const f32) -> [f32; 8] {
+    unsafe fn line(from: *const f32) -> Self::Line {
         // SAFETY: the caller's promise.
-        unsafe { from.cast::<[f32; 8]>().read_unaligned() }
+        unsafe { f32_line(from) }
     }
 
     #[inline(always)]
-    unsafe fn multiply_add(mut self, word: *const f32, line: [f32; 8]) -> Self {
-        // Where there is no instruction for it, `mul_add` is a slow call.
-        const FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
+    unsafe fn multiply_add(sums: [[f32; 4]; 2], word: *const f32, line: Self::Line) -> [[f32; 4]; 2] {
         // SAFETY: the caller's promise.
-        let x = unsafe { *word };
-        for (sum, w) in self.0.iter_mut().zip(line) {
-            *sum = if FUSED { x.mul_add(w, *sum) } else { *sum + x * w };
-        }
-        self
-    }
-
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller's promise.
-        Self(unsafe { Self::line(from) })
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller's promise.
-        unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
-    }
-
-    #[inline(always)]
-    unsafe fn scale(self, by: f32) -> Self {
-        Self(self.0.map(|v| v * by))
-    }
-
-    #[inline(always)]
-    unsafe fn relu(self) -> Self {
-        Self(self.0.map(|v| v.max(0.0)))
-    }
-
-    #[inline(always)]
-    unsafe fn where_positive(self, of: Self) -> Self {
-        Self(std::array::from_fn(|i| if of.0[i] > 0.0 { self.0[i] } else { 0.0 }))
+        unsafe { f32_multiply_add(sums, word, line) }
     }
 
     #[inline(always)]
@@ -270,6 +274,4 @@ impl Columns for Plain {
             }
         }
     }
-
-    tiles!([] 1 2 3 4 5 6);
 }

@@ -1,11 +1,10 @@
-//! Multi-head attention: one query over rows that lie anywhere (decoding), and all tokens of a sentence over one another
-//! (encoding).
+//! Multi-head attention: one query over rows that lie anywhere (decoding), and all tokens of a sentence over one
+//! another (encoding).
 
-use super::PANEL;
+use strata_simd::{Level, dot, exp, simd, softmax};
+
 use super::drive::{self, Job};
-use super::level::{Level, simd};
-use super::math::{dot_row, exp, softmax_row};
-use crate::linear::{Options, pack_f32};
+use crate::product::{PANEL, ProductOptions, pack_f32};
 use crate::storage::Storage;
 
 /// Rows that hold a key and a value each.
@@ -45,7 +44,7 @@ pub fn attend(
             for place in places.clone() {
                 let key = &over.rows[place * over.width + over.keys..][..d];
                 for (q, k) in query.chunks_exact(width).zip(key.chunks_exact(width)) {
-                    scores.push(dot_row(q, k) * scale);
+                    scores.push(dot(q, k) * scale);
                 }
             }
             softmax_columns(scores, heads);
@@ -103,11 +102,11 @@ pub struct AttentionScratch {
     zeros: Storage<f32>,
 }
 
-/// Attention of all tokens of a sentence over one another, without a mask: `projections` `[tokens, 3d]` holds a query, a key
-/// and a value for each token; `out` is `[tokens, d]`. Runs on the calling thread.
+/// Attention of all tokens of a sentence over one another, without a mask: `projections` `[tokens, 3d]` holds a query,
+/// a key and a value for each token; `out` is `[tokens, d]`. Runs on the calling thread.
 ///
-/// Scores are scaled by `1 / sqrt(d / heads)`. Each score is one sum over the head's width in order, and each output one sum
-/// over the tokens in order.
+/// Scores are scaled by `1 / sqrt(d / heads)`. Each score is one sum over the head's width in order, and each output
+/// one sum over the tokens in order.
 ///
 /// # Panics
 /// For slices of other sizes, and `heads` that do not divide `d`.
@@ -138,25 +137,26 @@ pub fn attend_all(projections: &[f32], d: usize, heads: usize, scratch: &mut Att
                 values[(panel * tokens + token) * PANEL..][..value.len()].copy_from_slice(value);
             }
         }
-        let options = Options { threads: 1, ..Options::default() };
+        let options = ProductOptions { threads: 1, ..ProductOptions::default() };
         let bias = &zeros[..token_panels * PANEL];
         let job = Job { rows: tokens, inputs: width, outputs: tokens, bias, options };
-        drive::f32(Level::best(), job, queries, keys, scores);
+        drive::f32(Level::current(), job, queries, keys, scores);
         simd(
             #[inline(always)]
-            || scores.chunks_exact_mut(tokens).for_each(softmax_row),
+            || scores.chunks_exact_mut(tokens).for_each(softmax),
         );
-        let options = Options { out_stride: Some(d), ..options };
+        let options = ProductOptions { out_stride: Some(d), ..options };
         let bias = &zeros[..width_panels * PANEL];
         let job = Job { rows: tokens, inputs: tokens, outputs: width, bias, options };
-        drive::f32(Level::best(), job, scores, values, &mut out[head * width..]);
+        drive::f32(Level::current(), job, scores, values, &mut out[head * width..]);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use strata_simd::testing::values;
+
     use super::*;
-    use crate::kernels::testing::values;
 
     /// Attention of one query in f64.
     fn reference(query: &[f32], keys: &[&[f32]], values: &[&[f32]], heads: usize) -> Vec<f64> {

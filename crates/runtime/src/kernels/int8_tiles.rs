@@ -1,19 +1,20 @@
 //! int8 products: exact sums of products of bytes in 32 bits, then one scale for each element. Sums are exact, so all
 //! instruction sets give the same bits.
 //!
-//! Each step takes four inputs of some columns. VNNI instructions multiply and add them at once, with unsigned rows: 128 is added to
-//! a row's values, and `128 * sum(w)` taken off at the end. Without VNNI, bytes are widened to 16 bits, where sums of two
-//! products fit 32 bits (`vpmaddwd`): the 8-bit form (`vpmaddubsw`) saturates.
+//! Each step takes four inputs of some columns. VNNI instructions multiply and add them at once, with unsigned rows:
+//! 128 is added to a row's values, and `128 * sum(w)` taken off at the end. Without VNNI, bytes are widened to 16 bits,
+//! where sums of two products fit 32 bits (`vpmaddwd`): the 8-bit form (`vpmaddubsw`) saturates.
 
 use std::ops::Range;
 
-use super::PANEL;
-use super::drive::{Ahead, Ask, Output, tile};
-use super::level::Level;
-use super::quantise::Quantised;
-use super::vector::{Floats, prefetch};
+use strata_simd::{Floats, prefetch};
 
-/// A product of quantised rows with quantised panels.
+use super::PANEL;
+use super::output::Output;
+use super::quantize::Quantized;
+use super::tiling::{Place, Prefetch, tile};
+
+/// A product of quantized rows with quantized panels.
 pub(crate) struct Int8Product<'a> {
     /// The bytes of `[rows, padded]` values of the type that the level takes.
     pub x: &'a [i8],
@@ -30,127 +31,122 @@ pub(crate) struct Int8Product<'a> {
     pub output: Output,
 }
 
-/// Whether rows are `u8` with 128 added; otherwise they are `i16`.
-pub(crate) fn takes_unsigned(level: Level) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return matches!(level, Level::AvxVnni | Level::Avx512Vnni);
-    #[cfg(not(target_arch = "x86_64"))]
-    return level != Level::Portable;
-}
+/// Most rows of a tile.
+pub(super) const ROWS: usize = 6;
 
-/// Sums of `N` columns, a panel or half of one, in registers of some instruction set, which all methods need.
-trait Sums<const N: usize>: Copy {
+/// Sums of a unit of columns, a panel or half of one, in registers of some instruction set, which all methods need.
+pub(super) trait Sums: Copy {
     /// How rows are held.
-    type X: Quantised;
+    type X: Quantized;
     /// Four inputs of all columns.
     type Weights: Copy;
     /// Four inputs of a row, for all columns.
     type Splat: Copy;
-    /// Results.
-    type Floats: Floats<N>;
+    /// Results, which have as many lanes as the unit has columns.
+    type Floats: Floats;
 
+    /// Runs `work`, an `#[inline(always)]` closure, compiled for the instructions.
+    unsafe fn with<R>(work: impl FnOnce() -> R) -> R;
     unsafe fn zero() -> Self;
     unsafe fn load(from: *const i8) -> Self::Weights;
     unsafe fn splat(from: *const Self::X) -> Self::Splat;
     unsafe fn dot(self, x: Self::Splat, w: Self::Weights) -> Self;
     /// The sums of products. `columns` is the sum of each column's weights, for what was added to the rows' values.
     unsafe fn floats(self, columns: *const i32) -> Self::Floats;
-    /// Computes `rows` rows, 1 to 6, from `row` on of all `units`.
-    unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>, ahead: Ahead);
+    /// Computes `rows` rows, 1 to [`ROWS`], from `row` on of all `units`.
+    unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>, place: Place);
 }
 
-/// Computes `rows` and `panels` of `product` with the instructions of `level`, which the processor must have.
-pub(crate) fn piece(level: Level, product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
-    // SAFETY (all): the level says that the processor has the instructions; `drive` has checked the sizes.
-    match level {
-        Level::Portable => unsafe { run::<[i32; 8], 8>(product, rows, panels) },
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { x86::avx2(product, rows, panels) },
-        #[cfg(target_arch = "x86_64")]
-        Level::AvxVnni => unsafe { x86::avx_vnni(product, rows, panels) },
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { x86::avx512(product, rows, panels) },
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512Vnni => unsafe { x86::avx512_vnni(product, rows, panels) },
+/// Computes `rows` and `panels` of `product`.
+///
+/// # Safety
+/// The processor has the instructions of `S`. Rows and panels are within the product, whose slices have the sizes that
+/// its fields say, with rows of type [`Sums::X`], and no other thread writes them.
+pub(super) unsafe fn run<S: Sums>(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        S::with(
+            #[inline(always)]
+            || {
+                tile(
+                    rows,
+                    panels,
+                    ROWS,
+                    product.padded * PANEL,
+                    #[inline(always)]
+                    |row, rows, panels, place| {
+                        let in_panel = PANEL / S::Floats::LANES;
+                        let units = panels.start * in_panel..panels.end * in_panel;
+                        S::strip(product, row, rows, units, place);
+                    },
+                );
+            },
+        );
     }
-}
-
-#[inline(always)]
-unsafe fn run<S: Sums<N>, const N: usize>(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
-    tile(
-        rows,
-        panels,
-        6,
-        product.padded * PANEL,
-        #[inline(always)]
-        |row, rows, panels, ahead| {
-            let units = panels.start * (PANEL / N)..panels.end * (PANEL / N);
-            // SAFETY: the caller's promise.
-            unsafe { S::strip(product, row, rows, units, ahead) }
-        },
-    );
 }
 
 /// The tile for each number of rows from 1 to 6: how many units side by side fit the registers.
 macro_rules! strips {
-    ($n:literal, $($rows:literal x $units:literal),*) => {
+    ($($rows:literal x $units:literal),*) => {
         #[inline(always)]
-        unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>, ahead: Ahead) {
+        unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>, place: Place) {
             // SAFETY: the caller's promise.
             unsafe {
                 match rows {
-                    $($rows => strip::<Self, $n, $rows, $units>(product, row, units, ahead),)*
-                    _ => debug_assert!(rows == 0, "a tile of {rows} rows"),
+                    $($rows => strip::<Self, $rows, $units>(product, row, units, place),)*
+                    _ => unreachable!("a tile of {rows} rows, of at most {ROWS}"),
                 }
             }
         }
     };
 }
+pub(super) use strips;
 
-/// Computes `R` rows from `row` on of all `units` of `N` columns, `U` at a time.
+/// Computes `R` rows from `row` on of all `units`, `U` at a time.
 #[inline(always)]
-unsafe fn strip<S: Sums<N>, const N: usize, const R: usize, const U: usize>(
+pub(super) unsafe fn strip<S: Sums, const R: usize, const U: usize>(
     p: &Int8Product<'_>,
     row: usize,
     units: Range<usize>,
-    ahead: Ahead,
+    place: Place,
 ) {
     let mut unit = units.start;
     // SAFETY: the caller's promise.
     unsafe {
         while unit + U <= units.end {
-            product_tile::<S, N, R, U>(p, row, unit, ahead);
+            product_tile::<S, R, U>(p, row, unit, place);
             unit += U;
         }
         while unit < units.end {
-            product_tile::<S, N, R, 1>(p, row, unit, ahead);
+            product_tile::<S, R, 1>(p, row, unit, place);
             unit += 1;
         }
     }
 }
 
-/// Computes `R` rows from `row` on of the `U` units of `N` columns from `unit` on.
+/// Computes `R` rows from `row` on of the `U` units from `unit` on.
 #[inline(always)]
-unsafe fn product_tile<S: Sums<N>, const N: usize, const R: usize, const U: usize>(
+unsafe fn product_tile<S: Sums, const R: usize, const U: usize>(
     p: &Int8Product<'_>,
     row: usize,
     unit: usize,
-    ahead: Ahead,
+    place: Place,
 ) {
     // SAFETY: rows and units are within the product, whose slices hold `padded` values for each row and column.
     unsafe {
+        let n = S::Floats::LANES;
         let x = p.x.as_ptr().cast::<S::X>().add(row * p.padded);
         let w: [*const i8; U] = std::array::from_fn(
             #[inline(always)]
             |u| {
-                let first = (unit + u) * N;
+                let first = (unit + u) * n;
                 p.values.as_ptr().add(first / PANEL * p.padded * PANEL + first % PANEL * 4)
             },
         );
         // Units that are parts of a panel share its lines.
-        let shares = (PANEL / (U * N)).max(1);
-        let Ask { distance, step } = ahead.ask(4 * PANEL, p.padded / 4, shares, unit % shares);
-        // One pointer for each row, hidden from the compiler, which would otherwise compute all of them again in each step.
+        let shares = (PANEL / (U * n)).max(1);
+        let Prefetch { distance, step } = place.prefetch(4 * PANEL, p.padded / 4, shares, unit % shares);
+        // One pointer for each row, hidden from the compiler, which would otherwise compute them again in each step.
         let x: [*const S::X; R] = std::hint::black_box(std::array::from_fn(
             #[inline(always)]
             |r| x.add(r * p.padded),
@@ -160,7 +156,7 @@ unsafe fn product_tile<S: Sums<N>, const N: usize, const R: usize, const U: usiz
             prefetch(w[0].wrapping_add(distance + group * step));
             let mut weights = [S::load(w[0].add(group * 4 * PANEL)); U];
             for u in 1..U {
-                if (u * N).is_multiple_of(PANEL) {
+                if (u * n).is_multiple_of(PANEL) {
                     prefetch(w[u].wrapping_add(distance + group * step));
                 }
                 weights[u] = S::load(w[u].add(group * 4 * PANEL));
@@ -173,7 +169,7 @@ unsafe fn product_tile<S: Sums<N>, const N: usize, const R: usize, const U: usiz
             }
         }
         for u in 0..U {
-            let first = (unit + u) * N;
+            let first = (unit + u) * n;
             let scales = S::Floats::load(p.scales.as_ptr().add(first));
             let bias = S::Floats::load(p.bias.as_ptr().add(first));
             let columns = p.sums.as_ptr().add(first);
@@ -186,11 +182,16 @@ unsafe fn product_tile<S: Sums<N>, const N: usize, const R: usize, const U: usiz
     }
 }
 
-impl Sums<8> for [i32; 8] {
+impl Sums for [i32; 8] {
     type X = i16;
     type Weights = [i8; 32];
     type Splat = [i16; 4];
     type Floats = [f32; 8];
+
+    #[inline(always)]
+    unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
+        work()
+    }
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -224,29 +225,30 @@ impl Sums<8> for [i32; 8] {
         self.map(|sum| sum as f32)
     }
 
-    strips!(8, 1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1);
+    strips!(1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1);
 }
-
-#[cfg(target_arch = "x86_64")]
-#[path = "int8_x86.rs"]
-mod x86;
 
 #[cfg(test)]
 mod tests {
+    use strata_simd::testing::values;
+
     use super::*;
-    use crate::kernels::quantise::{pack_int8, quantise_rows};
-    use crate::kernels::testing::values;
-    use crate::linear::Weights;
+    use crate::kernels::quantize::{pack_int8, quantize_rows};
+    use crate::product::PackedWeights;
 
     /// What the instructions of VNNI do, so that rows with 128 added are tested on processors without them.
     #[derive(Clone, Copy)]
     struct Emulated([i32; 8]);
 
-    impl Sums<8> for Emulated {
+    impl Sums for Emulated {
         type X = u8;
         type Weights = [i8; 32];
         type Splat = [u8; 4];
         type Floats = [f32; 8];
+
+        unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
 
         unsafe fn zero() -> Self {
             Self([0; 8])
@@ -275,19 +277,21 @@ mod tests {
             std::array::from_fn(|i| (self.0[i] - 128 * columns[i]) as f32)
         }
 
-        strips!(8, 1 x 8, 2 x 4, 3 x 3, 4 x 2, 5 x 2, 6 x 2);
+        strips!(1 x 8, 2 x 4, 3 x 3, 4 x 2, 5 x 2, 6 x 2);
     }
 
     #[test]
     fn rows_with_128_added_give_the_same_bits() {
         for (rows, inputs, outputs) in [(1, 4, 1), (5, 70, 37), (6, 513, 16), (14, 33, 100)] {
             let (x, weight, bias) = (values(rows * inputs, 1), values(outputs * inputs, 2), values(outputs + 15, 3));
-            let Weights::Int8 { values, scales, sums } = pack_int8(&weight, outputs, inputs) else { unreachable!() };
+            let PackedWeights::Int8 { values, scales, sums } = pack_int8(&weight, outputs, inputs) else {
+                unreachable!()
+            };
             let padded = inputs.next_multiple_of(4);
             let (mut wide, mut bytes, mut row_scales) =
                 (vec![0i16; rows * padded], vec![0u8; rows * padded], vec![0.0; rows]);
-            quantise_rows(&x, inputs, padded, &mut wide, &mut row_scales, false);
-            quantise_rows(&x, inputs, padded, &mut bytes, &mut row_scales, false);
+            quantize_rows(&x, inputs, padded, &mut wide, &mut row_scales, false);
+            quantize_rows(&x, inputs, padded, &mut bytes, &mut row_scales, false);
             let (mut signed, mut unsigned) = (vec![0.0; rows * outputs], vec![1.0; rows * outputs]);
             for (x, out) in [(bytemuck::cast_slice(&wide), &mut signed), (bytemuck::cast_slice(&bytes), &mut unsigned)]
             {
@@ -298,9 +302,9 @@ mod tests {
                 // SAFETY: sizes are as the product's fields say; neither needs special instructions.
                 unsafe {
                     if x.len() == rows * padded {
-                        run::<Emulated, 8>(&product, 0..rows, panels);
+                        run::<Emulated>(&product, 0..rows, panels);
                     } else {
-                        run::<[i32; 8], 8>(&product, 0..rows, panels);
+                        run::<[i32; 8]>(&product, 0..rows, panels);
                     }
                 }
             }

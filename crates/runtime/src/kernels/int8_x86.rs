@@ -3,45 +3,30 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{Ahead, Int8Product, Sums, run, strip};
+use strata_simd::{with_avx_vnni, with_avx2, with_avx512, with_avx512_vnni};
 
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn avx2(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
-    // SAFETY: the caller's promise.
-    unsafe { run::<Widened, 8>(product, rows, panels) }
-}
-
-#[target_feature(enable = "avx2,fma,avxvnni")]
-pub(super) unsafe fn avx_vnni(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
-    // SAFETY: the caller's promise.
-    unsafe { run::<Vnni256, 8>(product, rows, panels) }
-}
-
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) unsafe fn avx512(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
-    // SAFETY: the caller's promise.
-    unsafe { run::<Widened512, 16>(product, rows, panels) }
-}
-
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(super) unsafe fn avx512_vnni(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
-    // SAFETY: the caller's promise.
-    unsafe { run::<Vnni512, 16>(product, rows, panels) }
-}
+use super::int8_tiles::{Int8Product, ROWS, Sums, strip, strips};
+use super::tiling::Place;
 
 /// Two sums for each of 8 columns, of the even and of the odd pairs of inputs; columns 0 to 3, then 4 to 7.
 #[derive(Clone, Copy)]
-struct Widened(__m256i, __m256i);
+pub(super) struct Widened(__m256i, __m256i);
 
-impl Sums<8> for Widened {
+impl Sums for Widened {
     type X = i16;
     type Weights = (__m256i, __m256i);
     type Splat = __m256i;
     type Floats = __m256;
 
     #[inline(always)]
-    unsafe fn zero() -> Self {
+    unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
         // SAFETY: the trait's promise, that the processor has the instructions; so below.
+        unsafe { with_avx2(work) }
+    }
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: as above.
         unsafe { Self(_mm256_setzero_si256(), _mm256_setzero_si256()) }
     }
 
@@ -81,22 +66,28 @@ impl Sums<8> for Widened {
         }
     }
 
-    strips!(8, 1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1);
+    strips!(1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1);
 }
 
 /// As [`Widened`] for 16 columns: 0 to 7, then 8 to 15.
 #[derive(Clone, Copy)]
-struct Widened512(__m512i, __m512i);
+pub(super) struct Widened512(__m512i, __m512i);
 
-impl Sums<16> for Widened512 {
+impl Sums for Widened512 {
     type X = i16;
     type Weights = (__m512i, __m512i);
     type Splat = __m512i;
     type Floats = __m512;
 
     #[inline(always)]
-    unsafe fn zero() -> Self {
+    unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
         // SAFETY: the trait's promise, that the processor has the instructions; so below.
+        unsafe { with_avx512(work) }
+    }
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: as above.
         unsafe { Self(_mm512_setzero_si512(), _mm512_setzero_si512()) }
     }
 
@@ -139,22 +130,28 @@ impl Sums<16> for Widened512 {
         }
     }
 
-    strips!(16, 1 x 4, 2 x 2, 3 x 2, 4 x 2, 5 x 2, 6 x 2);
+    strips!(1 x 4, 2 x 2, 3 x 2, 4 x 2, 5 x 2, 6 x 2);
 }
 
 /// The sums of 8 columns.
 #[derive(Clone, Copy)]
-struct Vnni256(__m256i);
+pub(super) struct Vnni256(__m256i);
 
-impl Sums<8> for Vnni256 {
+impl Sums for Vnni256 {
     type X = u8;
     type Weights = __m256i;
     type Splat = __m256i;
     type Floats = __m256;
 
     #[inline(always)]
-    unsafe fn zero() -> Self {
+    unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
         // SAFETY: the trait's promise, that the processor has the instructions; so below.
+        unsafe { with_avx_vnni(work) }
+    }
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: as above.
         unsafe { Self(_mm256_setzero_si256()) }
     }
 
@@ -185,22 +182,28 @@ impl Sums<8> for Vnni256 {
         }
     }
 
-    strips!(8, 1 x 8, 2 x 4, 3 x 3, 4 x 2, 5 x 2, 6 x 2);
+    strips!(1 x 8, 2 x 4, 3 x 3, 4 x 2, 5 x 2, 6 x 2);
 }
 
 /// The sums of 16 columns.
 #[derive(Clone, Copy)]
-struct Vnni512(__m512i);
+pub(super) struct Vnni512(__m512i);
 
-impl Sums<16> for Vnni512 {
+impl Sums for Vnni512 {
     type X = u8;
     type Weights = __m512i;
     type Splat = __m512i;
     type Floats = __m512;
 
     #[inline(always)]
-    unsafe fn zero() -> Self {
+    unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
         // SAFETY: the trait's promise, that the processor has the instructions; so below.
+        unsafe { with_avx512_vnni(work) }
+    }
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: as above.
         unsafe { Self(_mm512_setzero_si512()) }
     }
 
@@ -231,5 +234,5 @@ impl Sums<16> for Vnni512 {
         }
     }
 
-    strips!(16, 1 x 8, 2 x 4, 3 x 4, 4 x 4, 5 x 4, 6 x 4);
+    strips!(1 x 8, 2 x 4, 3 x 4, 4 x 4, 5 x 4, 6 x 4);
 }

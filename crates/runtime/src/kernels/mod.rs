@@ -4,23 +4,29 @@
 //! translation has the same bits in any batch and on any number of threads.
 
 pub(crate) mod drive;
-pub(crate) mod level;
-pub(crate) mod quantise;
+pub(crate) mod quantize;
 
 mod attention;
 mod f32_tiles;
+mod int8;
 mod int8_tiles;
-mod math;
+#[cfg(target_arch = "x86_64")]
+mod int8_x86;
 mod norm;
-#[cfg(test)]
-pub(crate) mod testing;
+mod output;
+mod tiling;
 mod top_k;
-mod vector;
 
 pub use attention::{AttentionScratch, KeysValues, attend, attend_all};
-pub use math::{axpy, dot, relu, softmax};
 pub use norm::layer_norm;
-pub use top_k::{log_sum_exp, top_k, top_k_log_probabilities};
+pub use top_k::{log_sum_exp, top_k};
 
-/// Output columns of a panel of packed weights.
-pub const PANEL: usize = 16;
+use crate::product::PANEL;
+
+#[cfg(test)]
+mod level_tests {
+    #[test]
+    fn all_tests_pass_at_every_level() {
+        strata_simd::testing::repeat_tests_at_every_level();
+    }
+}

@@ -1,9 +1,9 @@
 //! Layer norm of rows.
 
-use super::level::simd;
-use super::math::sum;
+use strata_simd::{simd, sum};
 
-/// `out = (x - mean) / sqrt(variance + eps) * gamma + beta` for each row of `x` `[rows, d]`, with `gamma` and `beta` `[d]`.
+/// `out = (x - mean) / sqrt(variance + eps) * gamma + beta` for each row of `x` `[rows, d]`, with `gamma` and `beta`
+/// `[d]`.
 ///
 /// # Panics
 /// For slices of other sizes.
@@ -17,8 +17,8 @@ pub fn layer_norm(x: &[f32], gamma: &[f32], beta: &[f32], eps: f32, out: &mut [f
         #[inline(always)]
         || {
             for (x, out) in x.chunks_exact(d).zip(out.chunks_exact_mut(d)) {
-                let mean = sum(d, |i| x[i]) / d as f32;
-                let variance = sum(d, |i| (x[i] - mean) * (x[i] - mean)) / d as f32;
+                let mean = sum([x], |[v]| v) / d as f32;
+                let variance = sum([x], |[v]| (v - mean) * (v - mean)) / d as f32;
                 let scale = 1.0 / (variance + eps).sqrt();
                 for (((out, x), g), b) in out.iter_mut().zip(x).zip(gamma).zip(beta) {
                     *out = (x - mean) * scale * g + b;
@@ -30,8 +30,9 @@ pub fn layer_norm(x: &[f32], gamma: &[f32], beta: &[f32], eps: f32, out: &mut [f
 
 #[cfg(test)]
 mod tests {
+    use strata_simd::testing::values;
+
     use super::*;
-    use crate::kernels::testing::values;
 
     #[test]
     fn layer_norm_agrees_with_f64() {

@@ -1,44 +1,20 @@
 //! The best of a vocabulary.
 
-use super::level::simd;
-use super::math::{LANES, exp, fold, max};
+use strata_simd::{max, simd};
 
 /// Scores that are passed over at once if none is good enough.
 const BLOCK: usize = 64;
-
-/// The `k` largest log-probabilities `row - log(sum(exp(row)))` with their indices, best first; of equal ones the lower
-/// index first. Fewer if the row is shorter or holds NaN.
-pub fn top_k_log_probabilities(row: &[f32], k: usize, out: &mut Vec<(u32, f32)>) {
-    if row.is_empty() {
-        return out.clear();
-    }
-    let normaliser = log_sum_exp(row);
-    top_k(row, k, out);
-    out.iter_mut().for_each(|(_, score)| *score -= normaliser);
-}
 
 /// `log(sum(exp(row)))`, without overflow.
 pub fn log_sum_exp(row: &[f32]) -> f32 {
     simd(
         #[inline(always)]
-        || {
-            let top = max(row);
-            // Lanes over whole blocks, without bounds to check, become vector code.
-            let mut lanes = [0.0f32; LANES];
-            let mut blocks = row.chunks_exact(LANES);
-            for block in &mut blocks {
-                for (lane, v) in lanes.iter_mut().zip(block) {
-                    *lane += exp(*v - top);
-                }
-            }
-            let rest: f32 = blocks.remainder().iter().map(|v| exp(v - top)).sum();
-            top + (fold(lanes) + rest).ln()
-        },
+        || strata_simd::log_sum_exp(row),
     )
 }
 
-/// The `k` largest values with their indices, best first; of equal ones the lower index first. Fewer if the row is shorter or
-/// holds NaN.
+/// The `k` largest values with their indices, best first; of equal ones the lower index first. Fewer if the row is
+/// shorter or holds NaN.
 pub fn top_k(row: &[f32], k: usize, out: &mut Vec<(u32, f32)>) {
     out.clear();
     if k == 0 {
@@ -69,8 +45,9 @@ pub fn top_k(row: &[f32], k: usize, out: &mut Vec<(u32, f32)>) {
 
 #[cfg(test)]
 mod tests {
+    use strata_simd::testing::values;
+
     use super::*;
-    use crate::kernels::testing::values;
 
     #[test]
     fn the_best_come_first_and_equal_ones_by_index() {
@@ -81,18 +58,16 @@ mod tests {
             let total: f64 = row.iter().map(|v| f64::from(*v).exp()).sum();
             let mut sorted: Vec<u32> = (0..n as u32).collect();
             sorted.sort_by(|a, b| row[*b as usize].total_cmp(&row[*a as usize]).then(a.cmp(b)));
+            assert!((f64::from(log_sum_exp(&row)) - total.ln()).abs() < 1e-5);
             for k in [1, 2, 5, 12] {
-                top_k_log_probabilities(&row, k, &mut out);
+                top_k(&row, k, &mut out);
                 assert_eq!(out.iter().map(|o| o.0).collect::<Vec<_>>(), sorted[..k.min(n)], "{k} best of {n}");
-                for (i, p) in &out {
-                    let exact = f64::from(row[*i as usize]) - total.ln();
-                    assert!((f64::from(*p) - exact).abs() < 1e-5, "{p} and {exact}");
-                }
+                assert!(out.iter().all(|(i, score)| *score == row[*i as usize]));
             }
         }
-        top_k_log_probabilities(&[], 3, &mut out);
+        top_k(&[], 3, &mut out);
         assert!(out.is_empty());
-        top_k_log_probabilities(&[1.0, f32::NEG_INFINITY, 1.0], 3, &mut out);
+        top_k(&[1.0, f32::NEG_INFINITY, 1.0], 3, &mut out);
         assert_eq!(out.iter().map(|o| o.0).collect::<Vec<_>>(), [0, 2, 1]);
         assert_eq!(out[2].1, f32::NEG_INFINITY);
     }

@@ -7,7 +7,6 @@ use strata_recipe::ModelConfig;
 use strata_store::{Dtype, TensorFile};
 
 use crate::error::Error;
-use crate::kernels;
 use crate::linear::{Linear, Precision, Shape};
 use crate::model::{LinearSpec, Model, Parts};
 use crate::storage::{LayoutError, Storage};
@@ -18,7 +17,7 @@ pub(super) const PANEL: usize = 16;
 pub(super) const GROUP: usize = 4;
 
 // Panels are used as they lie. Kernels that want others need another version, and a conversion of these here.
-const _: () = assert!(kernels::PANEL == PANEL);
+const _: () = assert!(crate::product::PANEL == PANEL);
 
 /// `packed.json`.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,7 +1,8 @@
 //! Drawing the next token: temperature, top-k and nucleus, from a generator without state.
 
+use strata_simd::random::mix;
+
 use crate::request::Sampling;
-use crate::weights::mix;
 
 /// Buffers of draws.
 #[derive(Default)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use strata_recipe::{Kind, ModelConfig, Normalisation};
 use strata_runtime::{Engine, Model, Precision, RandomWeights, Request, SearchOptions};
+use strata_simd::random::SplitMix64;
 
 /// Id of the end mark in all tests.
 pub const END: u32 = 1;
@@ -49,26 +50,9 @@ pub fn engine(config: &ModelConfig, seed: u64, precision: Precision) -> Engine {
     Engine::new(Arc::new(model))
 }
 
-/// SplitMix64, for test data.
-pub struct Numbers(pub u64);
-
-impl Numbers {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-}
-
 /// `count` random sources with a tag in front and the end mark behind.
 pub fn sources(config: &ModelConfig, count: usize, seed: u64) -> Vec<Vec<u32>> {
-    let mut numbers = Numbers(seed);
+    let mut numbers = SplitMix64::new(seed);
     let longest = (config.max_length as u64 - 2).min(9);
     (0..count)
         .map(|_| {

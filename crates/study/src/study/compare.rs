@@ -2,6 +2,7 @@
 //! the seeds of a system taken together.
 
 use strata_metrics::{Arithmetic, Metric, Statistics};
+use strata_simd::random::SplitMix64;
 
 use super::results::{Comparison, RunResult, Spread, Status, SystemResult};
 use crate::error::Error;
@@ -88,7 +89,7 @@ fn resample(metric: &dyn Metric, run: &Counted) -> Result<Vec<Vec<f64>>, Error> 
     for (direction, statistics) in run.directions.iter().enumerate() {
         let rows: Vec<&[u64]> = statistics.rows().collect();
         let mut scores = vec![statistics.score(metric)?];
-        let mut random = SplitMix(12345 ^ ((direction as u64) << 32));
+        let mut random = SplitMix64::new(12345 ^ ((direction as u64) << 32));
         let mut totals = vec![0u64; statistics.width()];
         for _ in 0..RESAMPLES {
             totals.fill(0);
@@ -102,24 +103,6 @@ fn resample(metric: &dyn Metric, run: &Counted) -> Result<Vec<Vec<f64>>, Error> 
         all.push(scores);
     }
     Ok(all)
-}
-
-/// Sebastiano Vigna's SplitMix64.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Below `bound`; the bias of the multiplication is under bound / 2^64.
-    fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
-    }
 }
 
 /// Means and spread over the seeds of each name, in the order of the study.

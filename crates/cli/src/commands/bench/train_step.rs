@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use strata_train::bench::{Products, StepOptions, StepText, train_step};
+use strata_train::bench::{MatmulPrecision, StepOptions, StepText, train_step};
 
 use crate::Outcome;
 use crate::commands::bench::shape::Sizes;
@@ -64,7 +64,7 @@ pub fn run(a: &Arguments) -> anyhow::Result<Outcome> {
         dropout: a.dropout,
         attention_dropout: a.attention_dropout,
         device: a.device.clone(),
-        products: if a.bf16 { Products::Bf16 } else { Products::F32 },
+        products: if a.bf16 { MatmulPrecision::Bf16 } else { MatmulPrecision::F32 },
     })?;
     print_json_line(&report)?;
     Ok(Outcome::Done)

@@ -1,12 +1,12 @@
-//! Speed of the three products of an affine map in training, GFLOP/s as the best of many runs: the map itself, the gradient of
-//! its input and that of its weight.
+//! Speed of the three products of an affine map in training, GFLOP/s as the best of many runs: the map itself, the
+//! gradient of its input and that of its weight.
 //!
-//! `cargo run --release -p strata-kernels --example product_speed`; RAYON_NUM_THREADS sets the number of threads.
+//! `cargo bench -p strata-kernels --bench product_speed`; RAYON_NUM_THREADS sets the number of threads.
 
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Distribution, Tensor};
-use strata_kernels::{Activation, Products, linear};
+use strata_kernels::{Activation, MatmulPrecision, linear};
 
 /// Rows, inputs, outputs.
 const SHAPES: [[usize; 3]; 8] = [
@@ -29,7 +29,8 @@ fn main() {
     for [rows, inputs, outputs] in SHAPES {
         let random = |shape| Tensor::<2>::random(shape, Distribution::Default, &device).detach();
         let (x, w) = (random([rows, inputs]), random([outputs, inputs]));
-        let run = |x: &Tensor<2>, w: &Tensor<2>| linear(x.clone(), w.clone(), None, Activation::None, Products::F32);
+        let run =
+            |x: &Tensor<2>, w: &Tensor<2>| linear(x.clone(), w.clone(), None, Activation::None, MatmulPrecision::F32);
         let flops = 2.0 * (rows * inputs * outputs) as f64;
         let rate = |seconds: f64| flops / seconds / 1e9;
         let map = best(|| {

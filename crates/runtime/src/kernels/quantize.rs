@@ -1,16 +1,17 @@
-//! Symmetric 8-bit quantisation: `value = scale * q` with `q` in -127..=127 and `scale` the largest magnitude / 127.
+//! Symmetric 8-bit quantization: `value = scale * q` with `q` in -127..=127 and `scale` the largest magnitude / 127.
 
 use rayon::prelude::*;
 
+use strata_simd::simd;
+
 use super::PANEL;
-use super::level::simd;
-use crate::linear::Weights;
+use crate::product::PackedWeights;
 use crate::storage::Storage;
 
-/// Added to a small number and taken away again it rounds to an integer, ties to even; before, the low bits hold the integer.
+/// Adding it to a small number leaves the nearest integer, ties to even, in the low bits; taking it away again rounds.
 const ROUND: f32 = 12_582_912.0;
 
-/// Rows that are quantised by one thread at a time hold about this many values.
+/// Rows that are quantized by one thread at a time hold about this many values.
 const GRAIN: usize = 1 << 14;
 
 /// The scale of `row`, and what its values are multiplied by. NaN in the row makes both NaN.
@@ -32,12 +33,12 @@ fn scale_of(row: &[f32]) -> (f32, f32) {
 }
 
 /// An integer for products of bytes: how a rounded number is stored.
-pub(crate) trait Quantised: bytemuck::Pod + Send + Sync {
+pub(crate) trait Quantized: bytemuck::Pod + Send + Sync {
     /// From the bits of `q + ROUND`.
     fn from_rounded(bits: u32) -> Self;
 }
 
-impl Quantised for i16 {
+impl Quantized for i16 {
     #[inline(always)]
     fn from_rounded(bits: u32) -> Self {
         bits as i16
@@ -45,15 +46,15 @@ impl Quantised for i16 {
 }
 
 /// Unsigned with 128 added.
-impl Quantised for u8 {
+impl Quantized for u8 {
     #[inline(always)]
     fn from_rounded(bits: u32) -> Self {
         bits as u8 ^ 0x80
     }
 }
 
-/// Quantises `x` `[rows, inputs]` into `out` `[rows, padded]` (filled up with zeros) with `scales` `[rows]`.
-pub(crate) fn quantise_rows<Q: Quantised>(
+/// Quantizes `x` `[rows, inputs]` into `out` `[rows, padded]` (filled up with zeros) with `scales` `[rows]`.
+pub(crate) fn quantize_rows<Q: Quantized>(
     x: &[f32],
     inputs: usize,
     padded: usize,
@@ -64,7 +65,7 @@ pub(crate) fn quantise_rows<Q: Quantised>(
     if inputs == 0 {
         return scales.fill(0.0);
     }
-    let quantise = |x: &[f32], out: &mut [Q], scales: &mut [f32]| {
+    let quantize = |x: &[f32], out: &mut [Q], scales: &mut [f32]| {
         simd(
             #[inline(always)]
             || {
@@ -82,16 +83,16 @@ pub(crate) fn quantise_rows<Q: Quantised>(
     };
     let rows = (GRAIN / inputs).max(1);
     if !parallel || scales.len() <= rows {
-        return quantise(x, out, scales);
+        return quantize(x, out, scales);
     }
     x.par_chunks(rows * inputs)
         .zip(out.par_chunks_mut(rows * padded))
         .zip(scales.par_chunks_mut(rows))
-        .for_each(|((x, out), scales)| quantise(x, out, scales));
+        .for_each(|((x, out), scales)| quantize(x, out, scales));
 }
 
-/// Quantises and packs `weight` `[outputs, inputs]`.
-pub(crate) fn pack_int8(weight: &[f32], outputs: usize, inputs: usize) -> Weights {
+/// Quantizes and packs `weight` `[outputs, inputs]`.
+pub(crate) fn pack_int8(weight: &[f32], outputs: usize, inputs: usize) -> PackedWeights {
     let padded = outputs.next_multiple_of(PANEL);
     let groups = inputs.div_ceil(4);
     let mut values = Storage::<i8>::zeros(padded * groups * 4);
@@ -108,13 +109,14 @@ pub(crate) fn pack_int8(weight: &[f32], outputs: usize, inputs: usize) -> Weight
             column_sums[o] += i32::from(q);
         }
     }
-    Weights::Int8 { values, scales, sums }
+    PackedWeights::Int8 { values, scales, sums }
 }
 
 #[cfg(test)]
 mod tests {
+    use strata_simd::testing::values;
+
     use super::*;
-    use crate::kernels::testing::values;
 
     #[test]
     fn rows_are_rounded_to_the_nearest_of_255_values() {
@@ -122,8 +124,8 @@ mod tests {
             let x = values(3 * inputs, 4);
             let padded = inputs.next_multiple_of(4);
             let (mut wide, mut bytes, mut scales) = (vec![-1i16; 3 * padded], vec![0u8; 3 * padded], [f32::NAN; 3]);
-            quantise_rows(&x, inputs, padded, &mut wide, &mut scales, false);
-            quantise_rows(&x, inputs, padded, &mut bytes, &mut scales, true);
+            quantize_rows(&x, inputs, padded, &mut wide, &mut scales, false);
+            quantize_rows(&x, inputs, padded, &mut bytes, &mut scales, true);
             for r in 0..3 {
                 let row = &x[r * inputs..][..inputs];
                 let largest = row.iter().fold(0.0f32, |m, v| m.max(v.abs()));
@@ -141,7 +143,7 @@ mod tests {
     #[test]
     fn zeros_and_nan_stay_what_they_are() {
         let (mut q, mut scales) = ([7i16; 8], [1.0f32; 2]);
-        quantise_rows(&[0.0, 0.0, 0.0, 0.0, 1.0, f32::NAN, 2.0, 3.0], 4, 4, &mut q, &mut scales, false);
+        quantize_rows(&[0.0, 0.0, 0.0, 0.0, 1.0, f32::NAN, 2.0, 3.0], 4, 4, &mut q, &mut scales, false);
         assert_eq!((scales[0], &q[..4]), (0.0, [0i16; 4].as_slice()));
         assert!(scales[1].is_nan());
     }

@@ -1,0 +1,79 @@
+//! Products `y = act(x W^T + b)`: packed weights, what is done with the results, and the buffers that it takes.
+//!
+//! Weights lie in *panels* of [`PANEL`] output columns, the same for every instruction set:
+//! - f32: `[panels, inputs, PANEL]`, so that a step of the inner loop reads one line of 16 weights;
+//! - int8: `[panels, ceil(inputs / 4), PANEL, 4]`: each column has four inputs side by side, as byte dot product
+//!   instructions take them. Quantization is symmetric: a weight is `scale * q` with one scale per column and `q` in
+//!   -127..=127. Rows of `x` are quantized on the fly, with one scale per row.
+//!
+//! The last panel is padded with zeros.
+
+use crate::storage::Storage;
+
+/// Output columns of a panel of packed weights.
+pub(crate) const PANEL: usize = 16;
+
+/// What is applied to a product's results.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    None,
+    /// `max(0, y)`.
+    Relu,
+}
+
+/// What becomes of a product's results, and how many threads compute them.
+#[derive(Clone, Copy, Debug)]
+pub struct ProductOptions {
+    /// Applied to `x W^T + b`.
+    pub activation: Activation,
+    /// Whether results are added to what `out` holds (after the activation) instead of replacing it.
+    pub accumulate: bool,
+    /// Most threads to use; 1 is the calling thread alone. Small products use fewer, and none uses more than the
+    /// current rayon pool has.
+    pub threads: usize,
+    /// Distance of rows in `out`, for writing into some columns of a wider buffer; the number of outputs if `None`.
+    pub out_stride: Option<usize>,
+}
+
+impl Default for ProductOptions {
+    fn default() -> Self {
+        Self { activation: Activation::None, accumulate: false, threads: usize::MAX, out_stride: None }
+    }
+}
+
+/// Buffers of products; they only grow, so that repeated calls do not allocate.
+#[derive(Default, Debug)]
+pub struct Scratch {
+    /// Quantized rows.
+    pub(crate) rows: Storage<i8>,
+    /// Their scales.
+    pub(crate) row_scales: Vec<f32>,
+}
+
+/// Weights of a linear map in panels.
+#[derive(Debug)]
+pub(crate) enum PackedWeights {
+    /// `[panels, inputs, PANEL]`
+    F32(Storage<f32>),
+    Int8 {
+        /// `[panels, ceil(inputs / 4), PANEL, 4]`
+        values: Storage<i8>,
+        /// Of each column, `[panels * PANEL]`.
+        scales: Storage<f32>,
+        /// Sum of each column's values, `[panels * PANEL]`.
+        sums: Storage<i32>,
+    },
+}
+
+/// Writes `weight` `[outputs, inputs]` (rows `stride` apart) as f32 panels; columns beyond `outputs` are left alone.
+pub(crate) fn pack_f32(weight: &[f32], stride: usize, outputs: usize, inputs: usize, packed: &mut [f32]) {
+    for o in 0..outputs {
+        let panel = &mut packed[o / PANEL * inputs * PANEL..][..inputs * PANEL];
+        let row = &weight[o * stride..][..inputs];
+        for (line, w) in panel.chunks_exact_mut(PANEL).zip(row) {
+            line[o % PANEL] = *w;
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Running code with the instructions of a level. This file alone names processor features to the compiler.
+
+use crate::level::{Level, Vectors};
+
+/// Runs `work` compiled for the widest vectors of the current level, if it is inlined: an `#[inline(always)]` closure.
+///
+/// Loops in `work` keep their order of operations (nothing is contracted or reassociated), so results have the same
+/// bits at every level.
+#[inline(always)]
+pub fn simd<R>(work: impl FnOnce() -> R) -> R {
+    simd_at(Level::current(), work)
+}
+
+/// [`simd`] at a level of choice.
+#[inline(always)]
+pub fn simd_at<R>(level: Level, work: impl FnOnce() -> R) -> R {
+    match level.vectors() {
+        Vectors::Portable => work(),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a level exists only where the processor has its instructions.
+        Vectors::Avx2 => unsafe { with_avx2(work) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Vectors::Avx512 => unsafe { with_avx512(work) },
+    }
+}
+
+/// A function that runs a closure, inlined into it, with some instructions.
+macro_rules! with {
+    ($name:ident, $features:literal, $isa:literal) => {
+        #[doc = concat!("Runs `work`, an `#[inline(always)]` closure, compiled for ", $isa, ".")]
+        ///
+        /// # Safety
+        /// The processor has the instructions.
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        pub fn $name<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+    };
+}
+
+with!(with_avx2, "avx2,fma", "AVX2 and FMA");
+with!(with_avx_vnni, "avx2,fma,avxvnni", "AVX2, FMA and AVX-VNNI");
+with!(with_avx512, "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl", "AVX-512 (F, BW, DQ, VL)");
+with!(with_avx512_vnni, "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", "AVX-512 with VNNI");
+with!(
+    with_avx512_bf16,
+    "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16",
+    "AVX-512 with VNNI and BF16"
+);

@@ -1,0 +1,256 @@
+//! f32 registers of each kind of instructions behind one trait.
+
+/// The most values of a register.
+pub const WIDEST: usize = 16;
+
+/// Some f32 values in one register.
+///
+/// # Safety
+/// All methods need a processor with the instructions of the register's type. Pointers need no alignment, but must be
+/// valid for [`Floats::LANES`] values.
+#[allow(clippy::missing_safety_doc)] // said once above, for all methods
+pub trait Floats: Copy {
+    /// The number of values, at most [`WIDEST`].
+    const LANES: usize;
+
+    /// Zeros.
+    unsafe fn zero() -> Self;
+    /// `value` in every lane.
+    unsafe fn splat(value: f32) -> Self;
+    /// The values at `from`.
+    unsafe fn load(from: *const f32) -> Self;
+    /// Writes the values to `to`.
+    unsafe fn store(self, to: *mut f32);
+    /// `self + other`.
+    unsafe fn add(self, other: Self) -> Self;
+    /// `self * other`.
+    unsafe fn mul(self, other: Self) -> Self;
+    /// `self * by + to`, rounded once where the processor can; without such an instruction the portable form rounds
+    /// twice, because `f32::mul_add` would be a slow call.
+    unsafe fn mul_add(self, by: Self, to: Self) -> Self;
+    /// `max(0, self)`; NaN stays.
+    unsafe fn relu(self) -> Self;
+    /// `self` where `of` is positive, zero elsewhere.
+    unsafe fn where_positive(self, of: Self) -> Self;
+}
+
+impl<const N: usize> Floats for [f32; N] {
+    const LANES: usize = N;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        [0.0; N]
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        [value; N]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { from.cast::<Self>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<Self>().write_unaligned(self) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        std::array::from_fn(|i| self[i] + other[i])
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        std::array::from_fn(|i| self[i] * other[i])
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, by: Self, mut to: Self) -> Self {
+        const FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
+        for i in 0..N {
+            to[i] = if FUSED { self[i].mul_add(by[i], to[i]) } else { self[i] * by[i] + to[i] };
+        }
+        to
+    }
+
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        self.map(|v| if v < 0.0 { 0.0 } else { v })
+    }
+
+    #[inline(always)]
+    unsafe fn where_positive(self, of: Self) -> Self {
+        std::array::from_fn(|i| if of[i] > 0.0 { self[i] } else { 0.0 })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::Floats;
+
+    /// The trait for a register type of x86, by the names of its instructions.
+    macro_rules! register {
+        (
+            $register:ty, $lanes:literal, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident,
+            $mul_add:ident, $max:ident, $where_positive:ident
+        ) => {
+            impl Floats for $register {
+                const LANES: usize = $lanes;
+
+                #[inline(always)]
+                unsafe fn zero() -> Self {
+                    // SAFETY: the caller's promise, that the processor has the instructions; so below.
+                    unsafe { $zero() }
+                }
+
+                #[inline(always)]
+                unsafe fn splat(value: f32) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $splat(value) }
+                }
+
+                #[inline(always)]
+                unsafe fn load(from: *const f32) -> Self {
+                    // SAFETY: as above, and the pointer is valid.
+                    unsafe { $load(from) }
+                }
+
+                #[inline(always)]
+                unsafe fn store(self, to: *mut f32) {
+                    // SAFETY: as above.
+                    unsafe { $store(to, self) }
+                }
+
+                #[inline(always)]
+                unsafe fn add(self, other: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $add(self, other) }
+                }
+
+                #[inline(always)]
+                unsafe fn mul(self, other: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $mul(self, other) }
+                }
+
+                #[inline(always)]
+                unsafe fn mul_add(self, by: Self, to: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $mul_add(self, by, to) }
+                }
+
+                #[inline(always)]
+                unsafe fn relu(self) -> Self {
+                    // SAFETY: as above. If one operand is NaN, the instruction gives the second.
+                    unsafe { $max($zero(), self) }
+                }
+
+                #[inline(always)]
+                unsafe fn where_positive(self, of: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $where_positive(self, of) }
+                }
+            }
+        };
+    }
+
+    register!(
+        __m256,
+        8,
+        _mm256_setzero_ps,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_add_ps,
+        _mm256_mul_ps,
+        _mm256_fmadd_ps,
+        _mm256_max_ps,
+        where_positive_256
+    );
+    register!(
+        __m512,
+        16,
+        _mm512_setzero_ps,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_add_ps,
+        _mm512_mul_ps,
+        _mm512_fmadd_ps,
+        _mm512_max_ps,
+        where_positive_512
+    );
+
+    #[inline]
+    #[target_feature(enable = "avx")]
+    fn where_positive_256(v: __m256, of: __m256) -> __m256 {
+        _mm256_and_ps(v, _mm256_cmp_ps::<_CMP_GT_OQ>(of, _mm256_setzero_ps()))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn where_positive_512(v: __m512, of: __m512) -> __m512 {
+        _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(of, _mm512_setzero_ps()), v)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level::{Level, Vectors};
+    use crate::testing::values;
+
+    /// All operations on registers of one type, the results one after another.
+    #[inline(always)]
+    unsafe fn all<F: Floats>() -> Vec<f32> {
+        let mut inputs = [values(WIDEST, 1), values(WIDEST, 2), values(WIDEST, 3)];
+        inputs[0][1] = f32::NAN;
+        inputs[1][2] = f32::NAN;
+        let mut results = [0.0; 6 * WIDEST];
+        for first in (0..WIDEST).step_by(F::LANES) {
+            // SAFETY: the caller's promise, and all rows have WIDEST values.
+            unsafe {
+                let [a, b, c] = inputs.each_ref().map(|row| F::load(row.as_ptr().add(first)));
+                let found =
+                    [F::zero().add(a), F::splat(0.5).mul(a), a.mul(b), a.mul_add(b, c), a.relu(), a.where_positive(b)];
+                for (i, found) in found.into_iter().enumerate() {
+                    found.store(results.as_mut_ptr().add(i * WIDEST + first));
+                }
+            }
+        }
+        results.to_vec()
+    }
+
+    #[test]
+    fn registers_of_every_level_compute_the_same() {
+        // SAFETY: arrays need no special instructions.
+        let portable = unsafe { all::<[f32; 4]>() };
+        assert!(portable[4 * WIDEST + 1].is_nan(), "ReLU keeps NaN");
+        assert_eq!(portable[5 * WIDEST + 2], 0.0, "NaN is not positive");
+        for level in Level::available() {
+            let ours = match level.vectors() {
+                // SAFETY: as above.
+                Vectors::Portable => unsafe { all::<[f32; WIDEST]>() },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: the level says that the processor has the instructions.
+                Vectors::Avx2 => unsafe { crate::with_avx2(|| all::<std::arch::x86_64::__m256>()) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
+                Vectors::Avx512 => unsafe { crate::with_avx512(|| all::<std::arch::x86_64::__m512>()) },
+            };
+            for (i, (a, b)) in ours.iter().zip(&portable).enumerate() {
+                let same = a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+                // A fused multiply-add rounds once, the portable form twice.
+                let close = i / WIDEST == 3 && (a - b).abs() < 3e-7;
+                assert!(same || close, "{} operation {}: {a} and {b}", level.name(), i / WIDEST);
+            }
+        }
+    }
+}
