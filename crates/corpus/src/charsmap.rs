@@ -1,8 +1,8 @@
-//! SentencePiece's compiled normalisation rules: a double-array trie of strings to replace, and the replacements.
+//! SentencePiece's compiled normalization rules: a double-array trie of strings to replace, and the replacements.
 //!
-//! The rule that applies at a position is the longest one, as in SentencePiece itself. (The `Precompiled` normaliser
-//! of the tokenizers crate looks at whole grapheme clusters instead and so misses rules inside Indic clusters; scores
-//! with SentencePiece tokenisers must be equal to the digit.)
+//! The longest rule at a position applies, as in SentencePiece itself. (The `Precompiled` normalizer of the tokenizers
+//! crate looks at whole grapheme clusters instead and so misses rules inside Indic clusters; scores with SentencePiece
+//! tokenizers must agree to the last digit.)
 
 use crate::error::{Error, Result};
 
@@ -23,7 +23,7 @@ impl Charsmap {
         if blob.is_empty() {
             return Ok(Self::default());
         }
-        let damaged = || Error::subwords("the normalisation rules of this SentencePiece model are damaged");
+        let damaged = || Error::subwords("the normalization rules of this SentencePiece model are damaged");
         let (size, rest) = blob.split_first_chunk::<4>().ok_or_else(damaged)?;
         let size = u32::from_le_bytes(*size) as usize;
         if size > rest.len() || !size.is_multiple_of(4) {

@@ -1,8 +1,8 @@
-//! Tokenizers of other origin (`tokenizer.json` of any Hugging Face model), run by the tokenizers crate, with their
-//! ids moved behind this project's special tokens.
+//! Tokenizers from elsewhere (`tokenizer.json` of any Hugging Face model), run by the tokenizers crate, with their ids
+//! moved behind this project's special tokens.
 //!
-//! Their own control tokens, truncation, padding and templates are dropped: tags and end marks are this project's
-//! business. Inside, special tokens carry names that no text can hold, so that none is ever found in a text.
+//! Their own control tokens, truncation, padding and templates are dropped: this project adds tags and end marks
+//! itself. Inside, special tokens have names that no text can hold, so that none is ever found in a text.
 
 use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
@@ -13,10 +13,10 @@ use tokenizers::Tokenizer;
 
 use crate::error::{Error, Result};
 use crate::pieces::byte_name;
-use crate::subword::{SPECIALS, UNKNOWN, special_names};
+use crate::specials::{SPECIALS, UNKNOWN, special_names};
 use crate::tokenizer_json::{added_token, foreign_section};
 
-/// First of the noncharacters that special tokens are named with inside.
+/// First of the noncharacters that name special tokens inside.
 const HIDDEN: char = '\u{FDD0}';
 
 pub(crate) struct Foreign {
@@ -49,7 +49,7 @@ fn set_vocabulary(model: &mut Value, pieces: &[(String, f64)]) {
 }
 
 impl Foreign {
-    /// Takes a `tokenizer.json` as others wrote it.
+    /// Takes a `tokenizer.json` that another program wrote.
     pub(crate) fn import(mut json: Value, languages: &[String]) -> Result<Self> {
         let kind = json["model"]["type"].as_str().unwrap_or("");
         if !["Unigram", "BPE", "WordPiece", "WordLevel"].contains(&kind) {
@@ -97,12 +97,7 @@ impl Foreign {
     }
 
     /// Takes a file that [`Foreign::import`] made.
-    pub(crate) fn from_json(mut json: Value, languages: &[String]) -> Result<Self> {
-        if let Some(top) = json.as_object_mut()
-            && let Some(section) = top.remove("strata")
-        {
-            json["model"]["strata"] = section; // an older file
-        }
+    pub(crate) fn from_json(json: Value, languages: &[String]) -> Result<Self> {
         let specials = special_names(languages);
         let hidden: Vec<String> = (0..specials.len()).map(|id| format!("{HIDDEN}{id}")).collect();
         let mut inside = json.clone();
@@ -111,7 +106,7 @@ impl Foreign {
         }
         let mut pieces = vocabulary(&json["model"])?;
         if pieces.len() < specials.len() || pieces.iter().zip(&specials).any(|((piece, _), name)| piece != name) {
-            return Err(Error::subwords("the special tokens of `model.vocab` do not stand in their order"));
+            return Err(Error::subwords("the special tokens of `model.vocab` are not in their order"));
         }
         for ((piece, _), name) in pieces.iter_mut().zip(&hidden) {
             piece.clone_from(name);
@@ -149,7 +144,7 @@ impl Foreign {
         let text = text.replace(|c| ('\u{FDD0}'..='\u{FDEF}').contains(&c), "\u{FFFD}");
         match self.tokenizer.encode_fast(text, false) {
             Ok(encoding) => ids.extend_from_slice(encoding.get_ids()),
-            // Only a pipeline that itself is at odds (no unknown token, a regular expression that gives up) fails.
+            // Only a broken pipeline fails: one without an unknown token, or whose regular expression gives up.
             Err(_) => ids.push(UNKNOWN),
         }
     }

@@ -12,12 +12,12 @@ use xxhash_rust::xxh3::{Xxh3DefaultBuilder, xxh3_64};
 use crate::charsmap::Charsmap;
 use crate::error::{Error, Result};
 use crate::normalize::{Form, SPACE_MARK};
-use crate::viterbi::Viterbi;
+use crate::viterbi::{Segment, Viterbi};
 
-/// How a sentence is made ready: [`PieceSpec::prepare`].
+/// How a sentence is normalized before it is cut.
 #[derive(Clone, Debug)]
 pub(crate) enum Normalizer {
-    /// This crate's normalisation.
+    /// This crate's normalization.
     Form(Form),
     /// A SentencePiece model's own rules.
     Charsmap {
@@ -53,17 +53,8 @@ pub(crate) struct PieceSpec {
     pub(crate) dummy_prefix: bool,
     /// Whether words are cut at [`CLASSES`] first.
     pub(crate) classes: bool,
-    /// Strings that always are pieces and are never normalised.
+    /// Strings that always are pieces and are never normalized.
     pub(crate) user_defined: Vec<String>,
-}
-
-/// One piece of a segmented word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Segment<'a> {
-    /// Index into [`PieceSpec::pieces`].
-    Piece(u32),
-    /// Characters that no piece covers.
-    Unknown(&'a str),
 }
 
 /// A segmenter ready for use; safe to share between threads.
@@ -130,7 +121,7 @@ impl PieceModel {
         &self.spec
     }
 
-    /// Calls `each` with the words of a text, each with its space mark in front, normalised.
+    /// Calls `each` with the words of a text, normalized, each with its space mark in front.
     fn for_words(&self, text: &str, mut each: impl FnMut(&str)) {
         let prepared = self.spec.prepare(text);
         if !self.by_word {
@@ -241,7 +232,7 @@ pub(crate) fn byte_name(byte: u8) -> String {
 }
 
 impl PieceSpec {
-    /// Normalises a text and marks its spaces: "Hi  you" -> "▁Hi▁you".
+    /// Normalizes a text and marks its spaces: "Hi  you" -> "▁Hi▁you".
     fn prepare(&self, text: &str) -> String {
         match &self.normalizer {
             Normalizer::Form(form) => {
@@ -314,8 +305,8 @@ impl PieceSpec {
     }
 }
 
-/// Ids of words seen before, shared by all threads. Bounded: a full shard is emptied, as the words of the text at hand
-/// come back soon.
+/// Ids of words seen before, shared by all threads. Bounded: a full shard is emptied, and the words of the current text
+/// soon fill it again.
 struct WordCache {
     shards: Vec<Mutex<Shard>>,
 }
@@ -324,7 +315,7 @@ type Shard = HashMap<Box<str>, Box<[u32]>, Xxh3DefaultBuilder>;
 
 const SHARDS: usize = 64;
 const WORDS_PER_SHARD: usize = 4096;
-/// Longer words (sentences of scripts without spaces) seldom come back.
+/// Longer words (sentences in scripts without spaces) rarely occur twice.
 const LONGEST_CACHED_BYTES: usize = 64;
 
 impl Default for WordCache {

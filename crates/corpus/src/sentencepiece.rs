@@ -4,14 +4,12 @@
 //! decide a segmentation are read.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use prost::Message;
 
 use crate::charsmap::Charsmap;
 use crate::error::{Error, Result};
 use crate::pieces::{Algorithm, Normalizer, PieceSpec, byte_name};
-use crate::subword::Subwords;
 
 #[derive(Clone, PartialEq, Message)]
 struct ModelProto {
@@ -64,20 +62,11 @@ const BYTE: i32 = 6;
 const UNIGRAM: i32 = 1;
 const BPE: i32 = 2;
 
-/// Loads a `.model` file. The result has this project's special tokens and no language tags; control tokens of the
-/// model (`<s>`, `</s>`, `<pad>`) are dropped. Add tags with [`Subwords::with_languages`].
+/// The segmentation that the content of a `.model` file defines, without the model's control tokens.
 ///
 /// # Errors
-/// A file that is no SentencePiece model, or one of a kind that is not supported (word, character, whitespace as
-/// suffix or not escaped).
-pub fn load(path: &Path) -> Result<Subwords> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-    parse(&bytes)
-        .and_then(|spec| Subwords::from_pieces::<&str>(spec, &[]))
-        .map_err(|e| Error::damaged(path, e.to_string()))
-}
-
-fn parse(bytes: &[u8]) -> Result<PieceSpec> {
+/// Bytes that are no SentencePiece model, or one of a kind that is not supported.
+pub(crate) fn parse(bytes: &[u8]) -> Result<PieceSpec> {
     let model = ModelProto::decode(bytes).map_err(|e| Error::subwords(format!("not a SentencePiece model: {e}")))?;
     if model.pieces.is_empty() {
         return Err(Error::subwords("not a SentencePiece model: it has no pieces"));

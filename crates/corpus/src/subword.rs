@@ -1,10 +1,10 @@
 //! The subword model: text to ids and back, the same for training, translation and evaluation.
 //!
-//! Whatever the model was made from (trained here, a SentencePiece file, any `tokenizer.json`), the first ids are the
+//! Wherever the model comes from (trained here, a SentencePiece file, any `tokenizer.json`), the first ids are the
 //! same: [`PAD`], [`EOS`], [`UNKNOWN`], then one target-language tag `<2xx>` per language in sorted order. They are
 //! never found in text: a sentence with a literal `<2de>` or `</s>` is cut into ordinary pieces.
 //!
-//! A model trained here or read from SentencePiece decodes exactly what was encoded, for normalised text.
+//! A model trained here or read from SentencePiece decodes exactly what was encoded, for normalized text.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -14,17 +14,11 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::foreign::Foreign;
+use crate::normalize::SPACE_MARK;
 use crate::pieces::{Normalizer, PieceModel, PieceSpec, byte_name};
-use crate::tokenizer_json;
-
-/// Id of the padding token `<pad>`.
-pub const PAD: u32 = 0;
-/// Id of the end mark `</s>`.
-pub const EOS: u32 = 1;
-/// Id of the unknown token `<unk>`; models with byte fallback never emit it.
-pub const UNKNOWN: u32 = 2;
-/// Names of the special tokens before the language tags, by id.
-pub const SPECIALS: [&str; 3] = ["<pad>", "</s>", "<unk>"];
+use crate::specials::special_names;
+pub use crate::specials::{EOS, PAD, SPECIALS, UNKNOWN};
+use crate::{sentencepiece, tokenizer_json};
 
 /// What stands for [`UNKNOWN`] in decoded text (U+2047, as in SentencePiece).
 const UNKNOWN_SURFACE: &str = "\u{2047}";
@@ -47,19 +41,13 @@ impl std::fmt::Debug for Subwords {
     }
 }
 
-/// What the encoder gets for a sentence's subwords: the tag of the language to translate into, the subwords, the end mark.
+/// The encoder's input for a sentence: the tag of the target language, the sentence's subwords, the end mark.
 pub fn encoder_input(tag: u32, ids: impl IntoIterator<Item = u32>) -> impl Iterator<Item = u32> {
     [tag].into_iter().chain(ids).chain([EOS])
 }
 
-/// The names of all special tokens for these languages, by id.
-pub(crate) fn special_names(languages: &[String]) -> Vec<String> {
-    let tags = languages.iter().map(|language| format!("<2{language}>"));
-    SPECIALS.iter().map(|s| s.to_string()).chain(tags).collect()
-}
-
 /// Sorted, without repetition.
-pub(crate) fn sorted_languages<S: AsRef<str>>(languages: &[S]) -> Vec<String> {
+fn sorted_languages<S: AsRef<str>>(languages: &[S]) -> Vec<String> {
     languages.iter().map(|l| l.as_ref().to_string()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
@@ -81,7 +69,7 @@ impl Subwords {
     /// Loads a model that [`Subwords::save`] wrote: the `tokenizer.json` of a prepared or model folder.
     ///
     /// # Errors
-    /// A missing or damaged file, or a `tokenizer.json` of other origin ([`Subwords::import`] takes those).
+    /// A missing or damaged file, or a `tokenizer.json` that another program wrote ([`Subwords::import`] takes those).
     pub fn load(path: &Path) -> Result<Self> {
         let json = read_json(path)?;
         if !tokenizer_json::is_ours(&json) {
@@ -92,14 +80,14 @@ impl Subwords {
         Self::from_json(&json).map_err(|e| Error::damaged(path, e.to_string()))
     }
 
-    /// Takes a subword model of any origin for these languages: a SentencePiece `.model`, or a `tokenizer.json`
-    /// (this project's or any of Hugging Face's), its ids moved behind this project's special tokens.
+    /// Takes any subword model for these languages: a SentencePiece `.model`, or a `tokenizer.json` (this project's or
+    /// any of Hugging Face's), its ids moved behind this project's special tokens.
     ///
     /// # Errors
     /// A missing or damaged file, or a model of a kind that is not supported.
     pub fn import<S: AsRef<str>>(path: &Path, languages: &[S]) -> Result<Self> {
         if path.extension().is_some_and(|e| e == "model") {
-            return crate::sentencepiece::load(path)?.with_languages(languages);
+            return Self::load_sentencepiece(path)?.with_languages(languages);
         }
         let json = read_json(path)?;
         let model = if tokenizer_json::is_ours(&json) {
@@ -109,6 +97,19 @@ impl Subwords {
             Foreign::import(json, &languages).map(|foreign| Self::new(languages, Inner::Foreign(Box::new(foreign))))
         };
         model.map_err(|e| Error::damaged(path, e.to_string()))
+    }
+
+    /// Loads a SentencePiece `.model` file. The result has this project's special tokens and no language tags; the
+    /// model's own control tokens (`<s>`, `</s>`, `<pad>`) are dropped. Add tags with [`Subwords::with_languages`].
+    ///
+    /// # Errors
+    /// A file that is no SentencePiece model, or one of a kind that is not supported (word, character, whitespace as
+    /// suffix or not escaped).
+    pub fn load_sentencepiece(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        sentencepiece::parse(&bytes)
+            .and_then(|spec| Self::from_pieces::<&str>(spec, &[]))
+            .map_err(|e| Error::damaged(path, e.to_string()))
     }
 
     fn from_json(json: &Value) -> Result<Self> {
@@ -133,8 +134,8 @@ impl Subwords {
         }
     }
 
-    /// The model as the text of a `tokenizer.json`, byte for byte the same for the same model. Hugging Face's
-    /// libraries read it too and segment alike, but for corner cases (literal `<0x41>` or special tokens in text).
+    /// The model as the text of a `tokenizer.json`; the same model gives the same bytes. Hugging Face's libraries read
+    /// it too and segment alike, except for corner cases (literal `<0x41>` or special tokens in text).
     pub fn to_json(&self) -> String {
         let json = match &self.inner {
             Inner::Pieces(model) => tokenizer_json::write(model.spec(), &self.languages),
@@ -144,11 +145,14 @@ impl Subwords {
     }
 
     /// Writes [`Subwords::to_json`] to a file.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         std::fs::write(path, self.to_json()).map_err(|e| Error::io("write", path, e))
     }
 
-    /// The ids of a sentence, without tag and end mark. Normalises first.
+    /// The ids of a sentence, without tag and end mark. Normalizes first.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::with_capacity(text.len() / 3 + 1);
         match &self.inner {
@@ -158,7 +162,7 @@ impl Subwords {
         ids
     }
 
-    /// The ids of many sentences, on all threads; in order.
+    /// The ids of many sentences, in order, computed on all threads.
     pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Vec<Vec<u32>> {
         texts.par_iter().with_min_len(16).map(|text| self.encode(text.as_ref())).collect()
     }
@@ -185,7 +189,7 @@ impl Subwords {
                 bytes.extend(UNKNOWN_SURFACE.bytes());
             } else if let Some(piece) = id.checked_sub(self.piece_base()) {
                 if let Some((piece, _)) = spec.pieces.get(piece as usize) {
-                    bytes.extend(piece.replace(crate::normalize::SPACE_MARK, " ").bytes());
+                    bytes.extend(piece.replace(SPACE_MARK, " ").bytes());
                 }
             } else if spec.byte_fallback && id >= self.byte_base() {
                 bytes.push((id - self.byte_base()) as u8);

@@ -1,8 +1,7 @@
 //! The `tokenizer.json` of this project's own models: a file that Hugging Face's libraries can read, with a section
 //! `strata` that holds what those have no field for.
 //!
-//! The section is in `model`: Hugging Face's readers pass over what they do not know there, but refuse it at the top, where it was
-//! written at first.
+//! The section is in `model`: Hugging Face's readers ignore unknown keys there, but refuse them at the top.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,9 +12,9 @@ use crate::charsmap::Charsmap;
 use crate::error::{Error, Result};
 use crate::normalize::{Form, SPACE_MARK};
 use crate::pieces::{Algorithm, CLASSES, Normalizer, PieceSpec, byte_name};
-use crate::subword::{SPECIALS, UNKNOWN, special_names};
+use crate::specials::{SPECIALS, UNKNOWN, special_names};
 
-/// Version of the `strata` section; older ones stay readable.
+/// Version of the `strata` section.
 const VERSION: u32 = 1;
 
 /// The section `strata`.
@@ -23,14 +22,14 @@ const VERSION: u32 = 1;
 struct Section {
     version: u32,
     languages: Vec<String>,
-    /// Present in models cut by [`crate::pieces`]; absent in those that Hugging Face's pipeline cuts.
+    /// Present if [`crate::pieces`] cuts the text; absent if Hugging Face's pipeline does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pieces: Option<PieceSection>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct PieceSection {
-    /// This crate's normalisation; else the model's own rules.
+    /// This crate's normalization; if absent, the model's own rules apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     form: Option<Form>,
     remove_extra_whitespaces: bool,
@@ -43,9 +42,9 @@ struct PieceSection {
     charsmap: String,
 }
 
-/// The section, in `model` or, as in older files, at the top.
+/// The section, if there is one.
 fn found(json: &Value) -> Option<&Value> {
-    json["model"].get("strata").or_else(|| json.get("strata"))
+    json["model"].get("strata")
 }
 
 /// Whether the file has this project's layout.
@@ -53,7 +52,7 @@ pub(crate) fn is_ours(json: &Value) -> bool {
     found(json).is_some()
 }
 
-/// Whether the file is this project's but cut by Hugging Face's pipeline.
+/// Whether the file has this project's layout but Hugging Face's pipeline cuts its text.
 pub(crate) fn is_foreign(json: &Value) -> bool {
     found(json).is_some_and(|section| section.get("pieces").is_none())
 }

@@ -1,17 +1,24 @@
 //! The most probable segmentation under a unigram model, with SentencePiece's own arithmetic.
 //!
 //! The tokenizers crate has the same search, but sums in f64 where SentencePiece keeps f32: of two equally probable
-//! cuts ("00"+"0", "0"+"00") they choose differently, and BLEU over a SentencePiece tokeniser would not be comparable.
-
-use crate::pieces::Segment;
+//! cuts ("00"+"0", "0"+"00") they choose differently, and BLEU over a SentencePiece tokenizer would not be comparable.
 
 /// What an unknown character costs below the least probable piece.
 const UNKNOWN_PENALTY: f32 = 10.0;
 const NONE: u32 = u32::MAX;
 
+/// One piece of a segmented word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Segment<'a> {
+    /// Index into the model's pieces.
+    Piece(u32),
+    /// Characters that no piece covers.
+    Unknown(&'a str),
+}
+
 /// Pieces in a byte trie, with their scores.
 pub(crate) struct Viterbi {
-    /// The byte that leads to each node; siblings stand side by side in ascending order. Node 0 is the root.
+    /// The byte that leads to each node; siblings are adjacent, in ascending order. Node 0 is the root.
     labels: Vec<u8>,
     /// Children of node n: `children[n]..children[n + 1]`.
     children: Vec<u32>,

@@ -45,17 +45,3 @@ fn hugging_faces_library_cuts_alike() {
         assert_eq!(keys, known.split(' ').collect::<Vec<_>>());
     }
 }
-
-#[test]
-fn files_with_the_section_at_the_top_stay_readable() {
-    let folder = tempfile::tempdir().unwrap();
-    for path in saved(folder.path()) {
-        let now = Subwords::load(&path).unwrap();
-        let mut json: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        json["strata"] = json["model"].as_object_mut().unwrap().remove("strata").unwrap();
-        std::fs::write(&path, json.to_string()).unwrap();
-        let older = Subwords::load(&path).unwrap();
-        assert_eq!((older.languages(), older.encode(TEXT)), (now.languages(), now.encode(TEXT)), "{}", path.display());
-        assert_eq!(older.to_json(), now.to_json());
-    }
-}

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use strata_corpus::sentencepiece;
 use strata_corpus::subword::{Subwords, UNKNOWN};
 
 fn folders() -> Vec<PathBuf> {
@@ -36,7 +35,7 @@ fn pieces_and_decoded_text_are_those_of_sentencepiece() {
     let mut differing: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for folder in folders() {
         for path in models(&folder) {
-            let model = sentencepiece::load(&path).unwrap();
+            let model = Subwords::load_sentencepiece(&path).unwrap();
             let cases = cases(&path);
             for (text, pieces, decoded) in &cases {
                 let got = model.pieces(text);
@@ -90,16 +89,18 @@ fn damaged_files_are_errors() {
     let path = folder.path().join("m.model");
     for bytes in [&b""[..], b"text", &whole[..whole.len() / 2], &whole[1..]] {
         std::fs::write(&path, bytes).unwrap();
-        let error = sentencepiece::load(&path).unwrap_err().to_string();
+        let error = Subwords::load_sentencepiece(&path).unwrap_err().to_string();
         assert!(error.contains("m.model"), "{error}");
     }
     for i in (0..whole.len()).step_by(whole.len() / 300) {
         let mut bytes = whole.clone();
         bytes[i] ^= 0x5A;
         std::fs::write(&path, bytes).unwrap();
-        if let Ok(model) = sentencepiece::load(&path) {
+        if let Ok(model) = Subwords::load_sentencepiece(&path) {
             model.pieces("the river carries क़ ﬁne ½ text");
         }
     }
-    assert!(sentencepiece::load(&folder.path().join("absent.model")).unwrap_err().to_string().contains("absent"));
+    assert!(
+        Subwords::load_sentencepiece(&folder.path().join("absent.model")).unwrap_err().to_string().contains("absent")
+    );
 }

@@ -1,4 +1,4 @@
-//! The speed of decoding with random weights and fixed lengths, for comparison with other programs at the same shape.
+//! Decoding speed with random weights and fixed lengths, for comparison with other programs at the same shape.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,8 +9,9 @@ use strata_simd::random::mix;
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::linear::{Linear, Options, Precision, Scratch};
+use crate::linear::{Linear, Precision};
 use crate::model::Model;
+use crate::product::{ProductOptions, Scratch};
 use crate::request::{Request, SearchOptions};
 use crate::session::Limits;
 use crate::weights::RandomWeights;
@@ -26,17 +27,17 @@ impl Times {
         Self(seconds)
     }
 
-    /// The shortest; NaN where there are none, as of the others.
+    /// The shortest; NaN if there are no times, as for the others.
     pub fn best(&self) -> f64 {
         self.quantile(0.0)
     }
 
-    /// The one in the middle.
+    /// The median.
     pub fn median(&self) -> f64 {
         self.quantile(0.5)
     }
 
-    /// The time that a `share` of 0 to 1 stays below.
+    /// The time below which a `share` from 0 to 1 lies.
     pub fn quantile(&self, share: f64) -> f64 {
         let last = self.0.len().saturating_sub(1) as f64;
         self.0.get((last * share).round() as usize).copied().unwrap_or(f64::NAN)
@@ -54,15 +55,15 @@ pub struct DecodeOptions {
     pub source_length: usize,
     /// Subwords of every translation.
     pub target_length: usize,
-    /// Sentences under way at a time; 1 is one after another.
+    /// Sentences in the batch; 1 translates one after another.
     pub batch: usize,
     /// Hypotheses of each.
     pub beam: usize,
-    /// Sessions side by side; 0 leaves it to the engine.
+    /// Parallel sessions; 0 = automatic.
     pub workers: usize,
     /// Precision of the products.
     pub precision: Precision,
-    /// Runs, of which the best and the median count; one more goes before them.
+    /// Measured runs, after one to warm up; best and median count.
     pub runs: usize,
 }
 
@@ -73,9 +74,9 @@ pub struct DecodeReport {
     pub model: String,
     /// `f32` or `int8`.
     pub precision: &'static str,
-    /// As asked for.
+    /// As in [`DecodeOptions`].
     pub batch: usize,
-    /// As asked for.
+    /// As in [`DecodeOptions`].
     pub beam: usize,
     /// Target subwords per second of the best run.
     pub tokens_per_second: f64,
@@ -83,10 +84,10 @@ pub struct DecodeReport {
     pub tokens_per_second_median: f64,
     /// Time per sentence of the best run.
     pub ms_per_sentence: f64,
-    /// Median time of a sentence alone; with batch 1 only.
+    /// Median time per sentence; only with batch 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_p50_ms: Option<f64>,
-    /// The time that 95 of 100 sentences stay below; with batch 1 only.
+    /// 95th percentile of the time per sentence; only with batch 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_p95_ms: Option<f64>,
     /// Weights of the model.
@@ -95,21 +96,16 @@ pub struct DecodeReport {
     pub packed_bytes: usize,
 }
 
-/// Decodes random sentences with a model of random weights. They never stop by themselves, so the length is fixed.
+/// Decodes random sentences with a model of random weights. The search may not end early, so the length is fixed.
 ///
 /// # Errors
-/// [`Error::Config`] for an impossible shape.
+/// [`Error::Config`] for an invalid shape.
 pub fn decode(options: &DecodeOptions) -> Result<DecodeReport, Error> {
     let config = options.shape.config(options.source_length.max(options.target_length) + 1);
     let parameters = strata_recipe::Cost::of(&config, None)?.parameters;
     let model = Arc::new(Model::pack(&config, &RandomWeights::new(1), options.precision)?);
     let mut packed_bytes = 0;
-    model.visit(&mut |_, part| {
-        packed_bytes += match part {
-            crate::model::Part::Linear(linear) => linear.bytes(),
-            crate::model::Part::Vector(values) => size_of_val(values),
-        };
-    });
+    model.visit(&mut |_, part| packed_bytes += part.bytes());
     let engine = Engine::new(model);
     let search = Arc::new(SearchOptions {
         beam: options.beam,
@@ -165,8 +161,8 @@ pub fn decode(options: &DecodeOptions) -> Result<DecodeReport, Error> {
     })
 }
 
-/// FLOP/s of the best of many f32 products of 960 rows with a packed 1,024 x 1,024 map, on all threads: about the most that the
-/// machine can do, to hold other figures against.
+/// FLOP/s of the best of many f32 products of 960 rows with a packed 1,024 x 1,024 map, on all threads: about the peak
+/// of the machine, as a yardstick for other figures.
 pub fn product_peak() -> f64 {
     const ROWS: usize = 960;
     const WIDTH: usize = 1024;
@@ -178,7 +174,7 @@ pub fn product_peak() -> f64 {
     let mut best = f64::INFINITY;
     for _ in 0..60 {
         let started = Instant::now();
-        map.apply(&x, ROWS, &mut out, Options::default(), &mut scratch);
+        map.apply(&x, ROWS, &mut out, ProductOptions::default(), &mut scratch);
         best = best.min(started.elapsed().as_secs_f64());
     }
     2.0 * (ROWS * WIDTH * WIDTH) as f64 / best

@@ -1,19 +1,19 @@
-//! Keys and values that the decoder keeps.
+//! The decoder's keys and values.
 //!
-//! Of target tokens: one table for all sentences, a row for each token that a live hypothesis has read. A hypothesis is a
-//! leaf of its sentence's tree of tokens, and hypotheses with a common beginning share its rows; so a beam is reordered
-//! by following other leaves, and no key or value is ever copied. Rows that no live hypothesis reaches go back to the
-//! table and are used again, warm in the processor's cache. The price is a gather in attention, which reads whole rows
-//! (`2d` values) and so costs nothing next to the products; copying caches instead costs `beam * length * 2d` values a
+//! Target tokens: one table for all sentences, a row for each token that a live hypothesis has read. A hypothesis is a
+//! leaf of its sentence's tree of tokens, and hypotheses with a common prefix share its rows. So reordering a beam
+//! means following other leaves, and copies no key or value. Rows that no live hypothesis reaches go back to the table
+//! and are used again, warm in the processor's cache. The price is a gather in attention, which reads whole rows (`2d`
+//! values) and so is negligible next to the products; copying caches instead would move `beam * length * 2d` values per
 //! layer and step.
 //!
-//! Of source tokens: one block for each sentence, shared by its hypotheses, computed once.
+//! Source tokens: one block for each sentence, computed once and shared by its hypotheses.
 
 /// Keys and values of target tokens.
 pub(crate) struct TargetCache {
     /// `[rows, 2d]` of each layer.
     pub layers: Vec<Vec<f32>>,
-    /// Rows that nobody uses.
+    /// Unused rows.
     free: Vec<u32>,
     rows: usize,
     width: usize,
@@ -24,7 +24,7 @@ impl TargetCache {
         Self { layers: vec![Vec::new(); layers], free: Vec::new(), rows: 0, width: 2 * d }
     }
 
-    /// A row that nobody uses.
+    /// Takes an unused row.
     pub fn take(&mut self) -> u32 {
         if self.free.is_empty() {
             let more = self.rows.max(32);
@@ -56,7 +56,7 @@ pub(crate) struct Source {
     pub layers: Vec<Vec<f32>>,
 }
 
-/// The source sentences under way, by slot.
+/// The source sentences of the batch, by slot.
 #[derive(Default)]
 pub(crate) struct Sources {
     pub slots: Vec<Source>,

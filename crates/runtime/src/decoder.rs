@@ -4,27 +4,28 @@ use crate::cache::{Sources, TargetCache};
 use crate::kernels::{KeysValues, attend};
 use crate::model::Model;
 use crate::parallel::{over_rows, room};
-use crate::workspace::{Workspace, added, plain};
+use crate::product::{added, plain};
+use crate::workspace::Workspace;
 
-/// The tokens that the decoder reads in one step. Several may belong to one hypothesis, such as a whole forced prefix: each
-/// names the rows that it attends to.
+/// The tokens that the decoder reads in one step. Several may belong to one hypothesis, such as a whole forced prefix;
+/// each has its own rows to attend to.
 #[derive(Default)]
 pub(crate) struct StepTokens {
     /// `[tokens]`
     pub ids: Vec<u32>,
-    /// Position of each in its target.
+    /// Position of each in its target, `[tokens]`.
     pub places: Vec<u32>,
     /// Row of each in the target cache.
     pub rows: Vec<u32>,
     /// Slot of the source of each.
     pub sources: Vec<u32>,
-    /// The rows that each attends to, its own included, are `past[span.0..span.1]`.
+    /// Each attends to the rows `past[span.0..span.1]`, its own included.
     pub spans: Vec<(u32, u32)>,
     /// Rows of the target cache.
     pub past: Vec<u32>,
-    /// Whether the last layer's attention to the source is wanted of each.
+    /// Whether to record the last layer's attention to the source, for each.
     pub attention: Vec<bool>,
-    /// That attention, the mean over heads, token after token of those that want it.
+    /// That attention, averaged over heads, `[source length]` for each such token in order.
     pub attention_rows: Vec<f32>,
 }
 
@@ -46,7 +47,7 @@ impl StepTokens {
 }
 
 impl Model {
-    /// Reads `tokens`; the decoder's output `[tokens, d]` is left in `workspace.normed`.
+    /// Reads `tokens`; leaves the decoder's output `[tokens, d]` in `workspace.normed`.
     pub(crate) fn read(
         &self,
         tokens: &mut StepTokens,
@@ -97,7 +98,7 @@ impl Model {
                 }
             });
             if i + 1 == self.decoder.len() {
-                // Few requests want it: computed once more for those.
+                // Few requests want it: computed again for those.
                 let (mut scores, mut out) = (Vec::new(), vec![0.0; d]);
                 for t in (0..n).filter(|t| tokens.attention[*t]) {
                     let (over, length) = of_source(t);
@@ -107,7 +108,7 @@ impl Model {
                 }
             }
             layer.cross.output.apply(context, n, x, added(threads), &mut scratch[0]);
-            workspace.feed_forward(&layer.feed_forward, n, i, d, self.config.d_ffn);
+            layer.feed_forward.apply(n, i, d, workspace);
         }
         self.decoder_norm.apply(&workspace.x[..n * d], room(&mut workspace.normed, n * d));
     }

@@ -1,10 +1,9 @@
 //! Tokens to their experts and back: a counting sort by expert, then one product for each expert that has tokens.
 
 use crate::gate::Choices;
-use crate::linear::Scratch;
-use crate::model::Ffn;
+use crate::layers::Ffn;
 use crate::parallel::room;
-use crate::workspace::{plain, relu};
+use crate::product::{Scratch, plain, relu};
 
 /// What is to be sorted.
 #[derive(Clone, Copy)]

@@ -4,11 +4,12 @@ use crate::cache::Sources;
 use crate::kernels::{AttentionScratch, attend_all};
 use crate::model::Model;
 use crate::parallel::room;
-use crate::workspace::{Workspace, added, plain};
+use crate::product::{added, plain};
+use crate::workspace::Workspace;
 
 impl Model {
-    /// Encodes sentences packed in `tokens`, sentence `i` at `offsets[i]..offsets[i + 1]`; the result `[tokens, d]` is left in
-    /// `workspace.normed`.
+    /// Encodes sentences packed in `tokens`, sentence `i` at `offsets[i]..offsets[i + 1]`; leaves the result `[tokens,
+    /// d]` in `workspace.normed`.
     pub(crate) fn encode(&self, tokens: &[u32], offsets: &[usize], workspace: &mut Workspace) {
         let (d, heads, n) = (self.config.d_model, self.config.heads, tokens.len());
         let threads = workspace.threads();
@@ -24,7 +25,7 @@ impl Model {
             attend_sentences(projections, offsets, [d, heads], &mut workspace.attention, context);
             let x = &mut workspace.x[..n * d];
             attention.output.apply(context, n, x, added(threads), &mut workspace.scratch[0]);
-            workspace.feed_forward(&layer.feed_forward, n, i, d, self.config.d_ffn);
+            layer.feed_forward.apply(n, i, d, workspace);
         }
         self.encoder_norm.apply(&workspace.x[..n * d], room(&mut workspace.normed, n * d));
     }
@@ -51,8 +52,7 @@ impl Model {
     }
 }
 
-/// Attention of all tokens of each sentence over one another, on as many threads as there are scratches: `projections`
-/// `[tokens, 3d]` -> `out` `[tokens, d]`.
+/// Attention within each sentence, one thread per scratch: `projections` `[tokens, 3d]` -> `out` `[tokens, d]`.
 fn attend_sentences(
     projections: &[f32],
     offsets: &[usize],

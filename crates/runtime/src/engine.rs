@@ -7,27 +7,26 @@ use rayon::ThreadPool;
 
 use crate::error::Error;
 use crate::model::Model;
-use crate::request::{Hypothesis, Request, SearchOptions};
+use crate::request::{Hypothesis, Request};
 use crate::session::{Limits, Session};
 
-/// Hypotheses that a worker should have under way at least, where their number is left to the engine: with fewer rows, reading
-/// the weights once for each worker costs more than threads that wait for one another at every product.
+/// Least hypotheses of a worker when the engine chooses the number of workers: with fewer rows, reading the weights
+/// once per worker costs more than threads that wait for one another at every product.
 const ROWS_OF_A_WORKER: usize = 32;
 
-/// Translates with one model. It can be shared by threads; each call has its own sessions.
+/// Translates with one model. Threads can share it; each call has its own sessions.
 pub struct Engine {
     model: Arc<Model>,
-    /// Sessions for reuse, so that calls one after another allocate their buffers once.
+    /// Sessions for reuse, so that successive calls allocate their buffers once.
     idle: Mutex<Vec<(Limits, Session)>>,
-    /// Likewise for workers of several threads.
+    /// Thread pools for reuse, for workers of several threads.
     pools: Mutex<Vec<ThreadPool>>,
 }
 
-/// The requests of a call, which its workers take one after another.
+/// The requests of a call; workers take them one by one.
 struct Queue<'a> {
     requests: &'a [Request],
-    /// Longest first: sentences that are together in a batch then end at about the same step, and no long one is left for the
-    /// end, alone.
+    /// Longest first: sentences in a batch then end at about the same step, and no long one is left alone at the end.
     order: Vec<usize>,
     next: AtomicUsize,
 }
@@ -43,7 +42,7 @@ impl Engine {
         &self.model
     }
 
-    /// A session of its own, for callers that go step by step.
+    /// A new session, for callers that advance it step by step.
     pub fn session(&self, limits: Limits) -> Session {
         Session::new(self.model.clone(), limits)
     }
@@ -51,8 +50,8 @@ impl Engine {
     /// Translates `requests`: for each up to `nbest` hypotheses, best first, in the order of the requests.
     ///
     /// # Errors
-    /// [`Error::Request`] for a request that does not fit the model; nothing is translated then. [`Error::Threads`] if the
-    /// system starts no thread.
+    /// [`Error::Request`] for a request that does not fit the model; nothing is translated then. [`Error::Threads`] if
+    /// the system cannot start a thread.
     pub fn translate(&self, requests: &[Request], limits: &Limits) -> Result<Vec<Vec<Hypothesis>>, Error> {
         requests.iter().try_for_each(|request| request.check(self.model.config()))?;
         let mut order: Vec<usize> = (0..requests.len()).collect();
@@ -71,7 +70,7 @@ impl Engine {
         Ok(results)
     }
 
-    /// Lets `workers` take requests from the queue, each with its share of what `limits` allow.
+    /// Runs `workers` on the queue, each with its share of `limits`.
     fn side_by_side(&self, queue: &Queue, limits: &Limits, workers: usize) -> Result<Vec<Translated>, Error> {
         let share = |all: usize| (all / workers).max(1);
         let limits = Limits {
@@ -90,7 +89,7 @@ impl Engine {
         Ok(found)
     }
 
-    /// Translates what it gets of the queue, until that is empty.
+    /// Translates requests from the queue until it is empty.
     fn work(&self, queue: &Queue, limits: &Limits) -> Translated {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let used = idle.iter().position(|(of, _)| of == limits).map(|i| idle.swap_remove(i).1);
@@ -120,13 +119,13 @@ impl Engine {
             }
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those of other limits would be kept for nothing, most likely.
+        // Sessions with other limits are unlikely to be used again.
         idle.retain(|(of, _)| of == limits);
         idle.push((*limits, session));
         Ok(results)
     }
 
-    /// Thread pools for workers, from those that are idle as far as there are some of the size.
+    /// `count` pools of `threads` threads, idle ones first.
     fn take_pools(&self, count: usize, threads: usize) -> Result<Vec<ThreadPool>, Error> {
         let mut idle = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|pool| pool.current_num_threads() == threads);
@@ -139,18 +138,6 @@ impl Engine {
         }
         Ok(pools)
     }
-
-    /// The natural log-probability of each subword of `target` (given without the end mark) and of the end mark after it, as the
-    /// translation of `source` with the decoder's first token `first`.
-    ///
-    /// # Errors
-    /// As [`Engine::translate`].
-    pub fn score(&self, source: &[u32], first: u32, target: &[u32], end: u32) -> Result<Vec<f32>, Error> {
-        let options = Arc::new(SearchOptions { beam: 1, end, ..SearchOptions::default() });
-        let request = Request::score(source.to_vec(), first, target.to_vec(), options);
-        let results = self.translate(&[request], &Limits::default())?;
-        Ok(results.into_iter().flatten().next().map(|hypothesis| hypothesis.token_scores).unwrap_or_default())
-    }
 }
 
 /// Places of requests and their hypotheses.
@@ -162,7 +149,7 @@ impl Queue<'_> {
     }
 }
 
-/// How many workers a call gets: as many as are asked for, or as there are rows for; never more than requests or threads.
+/// Workers of a call: those asked for, or enough for the rows; never more than requests or threads.
 fn workers(requests: &[Request], limits: &Limits) -> usize {
     let wanted = match limits.workers {
         0 => requests.iter().map(Request::width).sum::<usize>().min(limits.hypotheses) / ROWS_OF_A_WORKER,
@@ -171,7 +158,7 @@ fn workers(requests: &[Request], limits: &Limits) -> usize {
     wanted.min(limits.threads).min(requests.len()).max(1)
 }
 
-/// Runs each piece of work on a thread of its own; the first on this one.
+/// Runs each piece of work on its own thread; the first on this one.
 fn each_on_a_thread<W: FnOnce() -> Translated + Send>(mut work: impl Iterator<Item = W>) -> Vec<Translated> {
     std::thread::scope(|scope| {
         let first = work.next();

@@ -7,7 +7,7 @@ use strata_recipe::ConfigError;
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A configuration that no model can have.
+    /// An invalid configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A file of a model folder that cannot be read, or whose tensors do not fit the configuration.
@@ -19,7 +19,7 @@ pub enum Error {
     /// Weights that do not belong to the model of the configuration.
     #[error("{0}")]
     Weights(String),
-    /// A packed model folder that this program cannot use.
+    /// A packed model folder that this program cannot use, or an export that it refuses to write.
     #[error("{}: {what}", path.display())]
     Packed {
         /// The folder or file.
@@ -27,10 +27,10 @@ pub enum Error {
         /// What is wrong, and what to do.
         what: String,
     },
-    /// Threads that the system does not start.
+    /// Threads that the system cannot start.
     #[error("cannot start workers: {0}")]
     Threads(String),
-    /// A model that another program's format has no place for.
+    /// A model that another program's format cannot hold.
     #[error("{0}")]
     Unsupported(String),
 }

@@ -6,11 +6,12 @@ use strata_recipe::{Kind, ModelConfig, Normalisation};
 use crate::dispatch::{Dispatch, Group};
 use crate::error::Error;
 use crate::gate::{Choices, choose};
-use crate::linear::{Linear, Scratch};
-use crate::model::{Ffn, LinearSpec, Norm, Part, Parts};
+use crate::layers::{Ffn, Norm};
+use crate::linear::Linear;
 use crate::parallel::{over_rows, room};
+use crate::parts::{LinearSpec, Part, Parts};
+use crate::product::{Scratch, plain, relu};
 use crate::routing::{AtGate, Tracer};
-use crate::workspace::{plain, relu};
 
 /// An expert block with its norms and residual; it takes the place of a layer's whole FFN sub-layer.
 pub(crate) struct ExpertBlock {
@@ -106,7 +107,7 @@ impl ExpertBlock {
         })
     }
 
-    pub fn visit(&self, path: &str, visitor: &mut dyn FnMut(&str, Part<'_>)) {
+    pub fn visit<'a>(&'a self, path: &str, visitor: &mut dyn FnMut(&str, Part<'a>)) {
         for (i, norm) in self.norms.iter().enumerate() {
             norm.visit(&format!("{path}.norm.{i}"), visitor);
         }

@@ -1,28 +1,20 @@
 //! Packed weights of a linear map `y = act(x W^T + b)` and its application to rows.
 //!
-//! Weights lie in *panels* of [`PANEL`] output columns, the same for every instruction set:
-//! - f32: `[panels, inputs, PANEL]`, so that a step of the inner loop reads one line of 16 weights;
-//! - int8: `[panels, ceil(inputs / 4), PANEL, 4]`, so that each column has four inputs side by side, as instructions for
-//!   dot products of bytes want them. Quantisation is symmetric: a weight is `scale * q` with one scale for a column and
-//!   `q` in -127..=127; a row of `x` is quantised when it comes, likewise with one scale.
-//!
-//! The last panel is filled up with zeros. A row's result has the same bits whatever other rows are computed with it, on
-//! any number of threads; int8 results have the same bits on every processor, and f32 results on all that have
-//! fused multiply-add.
+//! A row's result has the same bits whatever other rows are computed with it, on any number of threads. int8 results
+//! have the same bits on every processor, f32 results on all that have fused multiply-add.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use strata_simd::Level;
-use strata_store::MappedFile;
+use strata_store::{Dtype, MappedFile};
 
 use crate::kernels::drive::{self, Job};
 use crate::kernels::quantize;
-pub use crate::product::{Activation, ProductOptions as Options, Scratch};
-use crate::product::{PANEL, PackedWeights as Weights, pack_f32};
+use crate::product::{PANEL, PackedWeights, ProductOptions, Scratch, pack_f32};
 use crate::storage::{LayoutError, Storage};
 
-/// Longest sum of products of bytes that certainly fits 32 bits; longer rows stay f32.
+/// Most products of bytes whose sum is sure to fit 32 bits; maps with more inputs stay f32.
 const MAX_INT8_INPUTS: usize = 1 << 17;
 
 /// How weights are held and multiplied.
@@ -30,12 +22,12 @@ const MAX_INT8_INPUTS: usize = 1 << 17;
 pub enum Precision {
     /// 32-bit floating point.
     F32,
-    /// 8-bit integers with a scale for each output; inputs are quantised row by row when they come.
+    /// 8-bit integers with a scale for each output; inputs are quantized row by row on the fly.
     Int8,
 }
 
 impl Precision {
-    /// As reports name it.
+    /// Its name in reports: `f32` or `int8`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -49,19 +41,17 @@ impl Precision {
 pub struct Linear {
     outputs: usize,
     inputs: usize,
-    weights: Weights,
+    weights: PackedWeights,
     /// `[panels * PANEL]`; zeros where the map has none.
     bias: Storage<f32>,
 }
 
-/// A named piece of a packed map, for writing it to a file.
+/// A named tensor of a packed map, for writing it to a file.
 #[derive(Debug)]
-pub struct Part<'a> {
+pub(crate) struct PackedTensor<'a> {
     /// `weight`, `scales`, `sums` or `bias`.
     pub name: &'static str,
-    /// `f32`, `i32` or `i8`.
-    pub kind: &'static str,
-    /// The shape of the values.
+    pub dtype: Dtype,
     pub shape: Vec<usize>,
     /// The values in the machine's byte order.
     pub bytes: &'a [u8],
@@ -69,10 +59,8 @@ pub struct Part<'a> {
 
 /// What a packed map is, without its values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Shape {
-    /// Width of results.
+pub(crate) struct Shape {
     pub outputs: usize,
-    /// Width of rows.
     pub inputs: usize,
     /// Of the weights.
     pub precision: Precision,
@@ -92,7 +80,7 @@ impl Linear {
             _ => {
                 let mut packed = Storage::zeros(padded * inputs);
                 pack_f32(weight, inputs, outputs, inputs, packed.as_mut());
-                Weights::F32(packed)
+                PackedWeights::F32(packed)
             }
         };
         let mut padded_bias = Storage::zeros(padded);
@@ -103,59 +91,27 @@ impl Linear {
     }
 
     /// Width of results.
-    pub fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// Width of rows.
-    pub fn inputs(&self) -> usize {
-        self.inputs
-    }
-
-    /// How the weights are held.
-    pub fn precision(&self) -> Precision {
-        match self.weights {
-            Weights::F32(_) => Precision::F32,
-            Weights::Int8 { .. } => Precision::Int8,
-        }
-    }
-
     /// Size of the packed values.
-    pub fn bytes(&self) -> usize {
-        self.parts().iter().map(|p| p.bytes.len()).sum()
+    pub(crate) fn bytes(&self) -> usize {
+        self.tensors().iter().map(|p| p.bytes.len()).sum()
     }
 
     /// `out[r] = act(x[r] W^T + b)` for `x` `[rows, inputs]` and `out` `[rows, outputs]` (rows `out_stride` apart).
     ///
     /// # Panics
     /// For slices that are too short.
-    pub fn apply(&self, x: &[f32], rows: usize, out: &mut [f32], options: Options, scratch: &mut Scratch) {
+    pub fn apply(&self, x: &[f32], rows: usize, out: &mut [f32], options: ProductOptions, scratch: &mut Scratch) {
         self.apply_at(Level::current(), x, rows, out, options, scratch);
-    }
-
-    /// [`Linear::apply`] for some of the outputs, in the order of `columns`: `out` `[rows, columns]`, with the same bits.
-    ///
-    /// The columns are copied together first, which costs about as much as a product of few rows: for several products
-    /// with the same columns use [`Linear::select`].
-    ///
-    /// # Panics
-    /// For slices that are too short and columns that are not there.
-    pub fn apply_columns(
-        &self,
-        x: &[f32],
-        rows: usize,
-        columns: &[u32],
-        out: &mut [f32],
-        options: Options,
-        scratch: &mut Scratch,
-    ) {
-        self.select(columns).apply(x, rows, out, options, scratch);
     }
 
     /// Writes the weights of `output`, row `output` of `W`, into `row` `[inputs]`; those of an int8 map as `scale * q`.
     ///
     /// # Panics
-    /// For an output that is not there and a row of another width.
+    /// For an output out of range and a row of another width.
     pub(crate) fn row(&self, output: usize, row: &mut [f32]) {
         assert!(
             output < self.outputs && row.len() == self.inputs,
@@ -165,11 +121,11 @@ impl Linear {
         );
         let (panel, column) = (output / PANEL, output % PANEL);
         match &self.weights {
-            Weights::F32(values) => {
+            PackedWeights::F32(values) => {
                 let lines = values[panel * self.inputs * PANEL..].chunks_exact(PANEL);
                 row.iter_mut().zip(lines).for_each(|(w, line)| *w = line[column]);
             }
-            Weights::Int8 { values, scales, .. } => {
+            PackedWeights::Int8 { values, scales, .. } => {
                 let lines = values[panel * self.inputs.div_ceil(4) * PANEL * 4..].chunks_exact(PANEL * 4);
                 for (row, line) in row.chunks_mut(4).zip(lines) {
                     let four = &line[column * 4..][..4];
@@ -182,64 +138,46 @@ impl Linear {
     /// The map to some of the outputs, in the order of `columns`: a vocabulary shortlist.
     ///
     /// # Panics
-    /// For columns that are not there.
-    pub fn select(&self, columns: &[u32]) -> Linear {
-        let weights = match self.weights {
-            Weights::F32(_) => Weights::F32(Storage::default()),
-            Weights::Int8 { .. } => {
-                Weights::Int8 { values: Storage::default(), scales: Storage::default(), sums: Storage::default() }
-            }
+    /// For columns out of range.
+    pub(crate) fn select(&self, columns: &[u32]) -> Linear {
+        let weights = match &self.weights {
+            PackedWeights::F32(values) => PackedWeights::F32(gather(values, columns, self.inputs, 1)),
+            PackedWeights::Int8 { values, scales, sums } => PackedWeights::Int8 {
+                values: gather(values, columns, self.inputs.div_ceil(4), 4),
+                scales: gather(scales, columns, 1, 1),
+                sums: gather(sums, columns, 1, 1),
+            },
         };
-        let mut selected = Linear { outputs: 0, inputs: self.inputs, weights, bias: Storage::default() };
-        self.select_into(columns, &mut selected);
-        selected
+        Linear { outputs: columns.len(), inputs: self.inputs, weights, bias: gather(&self.bias, columns, 1, 1) }
     }
 
-    /// [`Linear::select`] into memory that is there; a map of another precision is replaced.
-    pub fn select_into(&self, columns: &[u32], selected: &mut Linear) {
-        if selected.precision() != self.precision() {
-            *selected = self.select(&[]);
-        }
-        (selected.outputs, selected.inputs) = (columns.len(), self.inputs);
-        gather(&self.bias, columns, 1, 1, &mut selected.bias);
-        match (&self.weights, &mut selected.weights) {
-            (Weights::F32(from), Weights::F32(to)) => gather(from, columns, self.inputs, 1, to),
-            (Weights::Int8 { values, scales, sums }, Weights::Int8 { values: v, scales: s, sums: u }) => {
-                gather(values, columns, self.inputs.div_ceil(4), 4, v);
-                gather(scales, columns, 1, 1, s);
-                gather(sums, columns, 1, 1, u);
-            }
-            _ => {}
-        }
-    }
-
-    /// The packed values by name; [`Linear::mapped`] makes the map of them again.
-    pub fn parts(&self) -> Vec<Part<'_>> {
+    /// The packed values by name; [`Linear::mapped`] makes the map from them again.
+    pub(crate) fn tensors(&self) -> Vec<PackedTensor<'_>> {
         let panels = self.outputs.div_ceil(PANEL);
-        let line = |name, kind, bytes| Part { name, kind, shape: vec![panels * PANEL], bytes };
-        let mut parts = match &self.weights {
-            Weights::F32(values) => {
+        let line = |name, dtype, bytes| PackedTensor { name, dtype, shape: vec![panels * PANEL], bytes };
+        let mut tensors = match &self.weights {
+            PackedWeights::F32(values) => {
                 let shape = vec![panels, self.inputs, PANEL];
-                vec![Part { name: "weight", kind: "f32", shape, bytes: values.bytes() }]
+                vec![PackedTensor { name: "weight", dtype: Dtype::F32, shape, bytes: values.bytes() }]
             }
-            Weights::Int8 { values, scales, sums } => {
+            PackedWeights::Int8 { values, scales, sums } => {
                 let shape = vec![panels, self.inputs.div_ceil(4), PANEL, 4];
                 vec![
-                    Part { name: "weight", kind: "i8", shape, bytes: values.bytes() },
-                    line("scales", "f32", scales.bytes()),
-                    line("sums", "i32", sums.bytes()),
+                    PackedTensor { name: "weight", dtype: Dtype::I8, shape, bytes: values.bytes() },
+                    line("scales", Dtype::F32, scales.bytes()),
+                    line("sums", Dtype::I32, sums.bytes()),
                 ]
             }
         };
-        parts.push(line("bias", "f32", self.bias.bytes()));
-        parts
+        tensors.push(line("bias", Dtype::F32, self.bias.bytes()));
+        tensors
     }
 
-    /// The map whose [`Linear::parts`] lie in `file` where `find` says, without a copy.
+    /// The map whose [`Linear::tensors`] lie in `file` at the ranges that `find` gives, without a copy.
     ///
     /// # Errors
-    /// [`LayoutError`] for a part that is missing or does not fit `shape`.
-    pub fn mapped(
+    /// [`LayoutError`] for a tensor that is missing or does not fit `shape`.
+    pub(crate) fn mapped(
         file: &Arc<MappedFile>,
         shape: Shape,
         find: impl Fn(&'static str) -> Option<Range<usize>>,
@@ -250,9 +188,9 @@ impl Linear {
         let line = |part| Storage::mapped(file, range(part)?, padded, part);
         let weights = match precision {
             Precision::F32 => {
-                Weights::F32(Storage::mapped(file, range("weight")?, padded.saturating_mul(inputs), "weight")?)
+                PackedWeights::F32(Storage::mapped(file, range("weight")?, padded.saturating_mul(inputs), "weight")?)
             }
-            Precision::Int8 => Weights::Int8 {
+            Precision::Int8 => PackedWeights::Int8 {
                 values: Storage::mapped(
                     file,
                     range("weight")?,
@@ -273,25 +211,24 @@ impl Linear {
         x: &[f32],
         rows: usize,
         out: &mut [f32],
-        options: Options,
+        options: ProductOptions,
         scratch: &mut Scratch,
     ) {
         let job = Job { rows, inputs: self.inputs, outputs: self.outputs, bias: &self.bias, options };
         match &self.weights {
-            Weights::F32(values) => drive::f32(level, job, x, values, out),
-            Weights::Int8 { values, scales, sums } => drive::int8(level, job, x, values, scales, sums, out, scratch),
+            PackedWeights::F32(values) => drive::f32(level, job, x, values, out),
+            PackedWeights::Int8 { values, scales, sums } => {
+                drive::int8(level, job, x, values, scales, sums, out, scratch)
+            }
         }
     }
 }
 
-/// Copies columns of panels of `depth` lines `[PANEL, group]` together, and fills the last panel up with zeros.
-fn gather<T: bytemuck::Pod>(from: &[T], columns: &[u32], depth: usize, group: usize, to: &mut Storage<T>) {
+/// The given columns of panels of `depth` lines `[PANEL, group]`, as panels; the last is padded with zeros.
+fn gather<T: bytemuck::Pod>(from: &[T], columns: &[u32], depth: usize, group: usize) -> Storage<T> {
     let panel = depth * PANEL * group;
-    let to = to.resize(columns.len().div_ceil(PANEL) * panel);
-    if !columns.len().is_multiple_of(PANEL) {
-        let last = to.len() - panel;
-        to[last..].fill(T::zeroed());
-    }
+    let mut gathered = Storage::zeros(columns.len().div_ceil(PANEL) * panel);
+    let to = gathered.as_mut();
     for (i, column) in columns.iter().enumerate() {
         let column = *column as usize;
         let source = &from[column / PANEL * panel..][..panel];
@@ -301,8 +238,8 @@ fn gather<T: bytemuck::Pod>(from: &[T], columns: &[u32], depth: usize, group: us
             target[t..t + group].copy_from_slice(&source[s..s + group]);
         }
     }
+    gathered
 }
 
 #[cfg(test)]
-#[path = "linear_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! Packing a model's weights into its parts.
+//! Loading a model folder: its weights are packed into the model's parts.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -8,7 +8,8 @@ use strata_store::ModelFolder;
 
 use crate::error::Error;
 use crate::linear::{Linear, Precision};
-use crate::model::{LinearSpec, Model, Parts};
+use crate::model::Model;
+use crate::parts::{LinearSpec, Parts};
 use crate::storage::Storage;
 use crate::weights::Weights;
 
@@ -17,7 +18,7 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Store`] for a file that cannot be read, or a tensor that is missing or has another shape;
-    /// [`Error::Weights`] for a tensor that the model has no place for, or a file that changed while it was read.
+    /// [`Error::Weights`] for a tensor that belongs to no weight of the model, or a file that changed while it was read.
     pub fn load(folder: &ModelFolder, precision: Precision) -> Result<Self, Error> {
         let config = folder.model_config()?;
         let file = folder.weights()?;
@@ -35,16 +36,16 @@ impl Model {
         }
     }
 
-    /// Packs weights from anywhere.
+    /// Packs weights from any source.
     ///
     /// # Errors
-    /// [`Error::Config`] for a configuration that no model can have; what `weights` reports.
+    /// [`Error::Config`] for an invalid configuration; what `weights` reports.
     pub fn pack(config: &ModelConfig, weights: &dyn Weights, precision: Precision) -> Result<Self, Error> {
         Self::build(config, precision, &mut Packer { weights, precision, used: HashSet::new() })
     }
 }
 
-/// Makes parts from weights by name.
+/// Makes parts from weights, by name.
 struct Packer<'a> {
     weights: &'a dyn Weights,
     precision: Precision,
@@ -53,7 +54,7 @@ struct Packer<'a> {
 }
 
 impl<'a> Packer<'a> {
-    /// The values of several weights of one shape, one after another.
+    /// The values of several weights of the same shape, concatenated.
     fn together(&mut self, maps: &[String], kind: &str, shape: &[usize]) -> Result<Cow<'a, [f32]>, Error> {
         let weights = self.weights;
         let names: Vec<String> = maps.iter().map(|map| format!("{map}.{kind}")).collect();
@@ -79,8 +80,8 @@ impl Parts for Packer<'_> {
         Ok(Linear::pack(&weight, bias.as_deref(), outputs, inputs, precision))
     }
 
-    fn vector(&mut self, name: &str, shape: &[usize]) -> Result<Storage<f32>, Error> {
+    fn vector(&mut self, name: &str, len: usize) -> Result<Storage<f32>, Error> {
         self.used.insert(name.to_owned());
-        Ok(Storage::copy(&self.weights.f32(name, shape)?))
+        Ok(Storage::copy(&self.weights.f32(name, &[len])?))
     }
 }

@@ -1,16 +1,15 @@
 //! Packed model folders: a model as the engine holds it, in a file that is mapped and used where it lies. Loading reads
 //! a header, and processes on one machine share the pages of the weights.
 //!
-//! The container is safetensors, which other programs read. It knows no gaps between tensors, so the alignment of
-//! [`ALIGNMENT`](crate::storage::ALIGNMENT) bytes comes from sizes: the header is filled up with spaces, panels and
-//! their lines are multiples of 64 bytes by their shape, and a vector of another size is followed by a tensor of zeros,
-//! `NAME.padding`.
+//! The container is safetensors, which other programs read. It allows no gaps between tensors, so sizes must give the
+//! alignment of [`ALIGNMENT`](crate::storage::ALIGNMENT) bytes: spaces pad the header, panels and their lines are
+//! multiples of 64 bytes by their shape, and a vector of another size is followed by a tensor of zeros, `NAME.padding`.
 //!
-//! `packed.json` holds the version of the format. Every version stays loadable: each has a reader of its own, and a
-//! folder of each is kept in `tests/packed-v*`. `docs/packed-format.md` is the format's description.
+//! `packed.json` holds the version of the format. Each version has a reader of its own (`packed/v1.rs`), and folders of
+//! each are kept in `tests/packed-v1`, so that those of a release stay loadable. `docs/packed-format.md` describes the
+//! format.
 
 mod v1;
-mod v2;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -28,10 +27,7 @@ use crate::model::Model;
 pub(crate) use write::keep_the_model;
 pub use write::write_packed;
 
-/// The version of the format that is written; every version up to it is read.
-pub const PACKED_VERSION: u32 = 2;
-
-/// What the parts are.
+/// The format's version and the parts' precision.
 const HEADER_FILE: &str = "packed.json";
 /// The parts.
 const PARTS_FILE: &str = "packed.safetensors";
@@ -40,18 +36,12 @@ const PARTS_FILE: &str = "packed.safetensors";
 pub struct PackedFolder {
     path: PathBuf,
     config: ModelConfig,
-    version: Version,
+    header: v1::Header,
     parts: TensorFile,
 }
 
-/// The header of each version that can be read.
-enum Version {
-    V1(v1::Header),
-    V2(v1::Header),
-}
-
 impl PackedFolder {
-    /// Whether `path` is a packed folder by its looks, whole or not: to tell it from a model folder.
+    /// Whether `path` looks like a packed folder, whole or not: to tell it from a model folder.
     pub fn is_at(path: impl AsRef<Path>) -> bool {
         [HEADER_FILE, PARTS_FILE].iter().any(|name| path.as_ref().join(name).is_file())
     }
@@ -59,8 +49,8 @@ impl PackedFolder {
     /// Opens a packed folder after the given check and maps its parts.
     ///
     /// # Errors
-    /// [`Error::Packed`] for a folder that is something else or of a newer version; [`Error::Store`] for a file that is
-    /// missing, cut short or damaged.
+    /// [`Error::Packed`] for a folder that is something else or of another version of the format; [`Error::Store`] for a
+    /// file that is missing, cut short or damaged.
     pub fn open(path: impl AsRef<Path>, check: Check) -> Result<Self, Error> {
         let path = path.as_ref();
         looks_packed(path)?;
@@ -71,15 +61,15 @@ impl PackedFolder {
                 return Err(strata_store::Error::Damaged { path: path.join(SUMS_FILE), what }.into());
             }
         }
-        // The version first, so that a newer folder is named as such and a large one is not read for nothing.
+        // The version first: a folder of another version is named as such, and a large one is not read in vain.
         sums.verify(path, HEADER_FILE)?;
-        let version = Version::read(&path.join(HEADER_FILE))?;
+        let header = read_header(&path.join(HEADER_FILE))?;
         match check {
             Check::Contents => sums.verify_all(path)?,
             Check::Sizes => sums.names().try_for_each(|name| sums.verify_size(path, name))?,
         }
         let config = ModelConfig::read(&path.join(CONFIG_FILE)).map_err(strata_store::Error::from)?;
-        Ok(Self { path: path.to_path_buf(), config, version, parts: TensorFile::open(path.join(PARTS_FILE))? })
+        Ok(Self { path: path.to_path_buf(), config, header, parts: TensorFile::open(path.join(PARTS_FILE))? })
     }
 
     /// The folder.
@@ -92,11 +82,9 @@ impl PackedFolder {
         &self.config
     }
 
-    /// What the products are packed as.
+    /// Precision of the packed products; some stay f32 in an int8 folder.
     pub fn precision(&self) -> Precision {
-        match &self.version {
-            Version::V1(header) | Version::V2(header) => header.precision(),
-        }
+        self.header.precision()
     }
 
     /// Content of `tokenizer.json`.
@@ -124,39 +112,32 @@ impl Model {
     /// [`Error::Store`] for a part that is missing or has another shape, [`Error::Packed`] for parts that belong to no
     /// weight of the model.
     pub fn load_packed(folder: &PackedFolder) -> Result<Self, Error> {
-        match &folder.version {
-            Version::V1(header) => v1::load(header, &folder.config, &folder.parts),
-            Version::V2(header) => v2::load(header, &folder.config, &folder.parts),
-        }
+        v1::load(&folder.header, &folder.config, &folder.parts)
     }
 }
 
-impl Version {
-    fn read(path: &Path) -> Result<Self, Error> {
-        /// What the headers of all versions have.
-        #[derive(Deserialize)]
-        struct Common {
-            format_version: u32,
-            #[serde(default)]
-            strata_version: String,
-        }
-        let bytes = read(path)?;
-        let Common { format_version, strata_version } = json(path, &bytes)?;
-        match format_version {
-            1 => Ok(Self::V1(json(path, &bytes)?)),
-            2 => Ok(Self::V2(json(path, &bytes)?)),
-            0 => Err(Error::Packed { path: path.to_path_buf(), what: "format version 0 never was".to_owned() }),
-            newer => {
-                let by = if strata_version.is_empty() { String::new() } else { format!(" ({strata_version})") };
-                let what = format!(
-                    "packed format version {newer} was written by a newer strata{by}; this one ({}) reads up to \
-                     version {PACKED_VERSION}. Export the model again with this strata, or update it",
-                    env!("CARGO_PKG_VERSION")
-                );
-                Err(Error::Packed { path: path.to_path_buf(), what })
-            }
-        }
+/// Reads `packed.json`, its version before anything else: other versions may have other keys.
+fn read_header(path: &Path) -> Result<v1::Header, Error> {
+    /// What the headers of all versions have.
+    #[derive(Deserialize)]
+    struct Common {
+        format_version: u32,
+        #[serde(default)]
+        strata_version: String,
     }
+    let bytes = read(path)?;
+    let Common { format_version, strata_version } = json(path, &bytes)?;
+    if format_version == v1::VERSION {
+        return json(path, &bytes);
+    }
+    let by = if strata_version.is_empty() { String::new() } else { format!(", written by strata {strata_version}") };
+    let what = format!(
+        "packed format version {format_version}{by}; this strata ({}) reads version {}. Export the model again with this \
+         strata, or use the one that wrote it",
+        env!("CARGO_PKG_VERSION"),
+        v1::VERSION
+    );
+    Err(Error::Packed { path: path.to_path_buf(), what })
 }
 
 /// Tells a packed folder from a model folder and from anything else.

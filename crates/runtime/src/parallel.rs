@@ -1,10 +1,10 @@
 //! Work over rows on several threads. How rows are cut never changes a row's bits: each is computed by itself.
 
-/// Fewest operations that are worth a second thread.
+/// Least operations that pay for a second thread.
 const GRAIN: usize = 1 << 15;
 
-/// Calls `work(first_row, rows)` for pieces of `out` `[rows, width]`, on up to `threads` threads; a row takes about `cost`
-/// operations.
+/// Calls `work(first_row, rows)` for pieces of `out` `[rows, width]`, on up to `threads` threads. A row takes about
+/// `cost` operations.
 pub(crate) fn over_rows<T: Send>(
     out: &mut [T],
     width: usize,

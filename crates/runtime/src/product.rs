@@ -43,6 +43,21 @@ impl Default for ProductOptions {
     }
 }
 
+/// `x W^T + b`
+pub(crate) fn plain(threads: usize) -> ProductOptions {
+    ProductOptions { threads, ..ProductOptions::default() }
+}
+
+/// `max(0, x W^T + b)`
+pub(crate) fn relu(threads: usize) -> ProductOptions {
+    ProductOptions { activation: Activation::Relu, ..plain(threads) }
+}
+
+/// `out + x W^T + b`
+pub(crate) fn added(threads: usize) -> ProductOptions {
+    ProductOptions { accumulate: true, ..plain(threads) }
+}
+
 /// Buffers of products; they only grow, so that repeated calls do not allocate.
 #[derive(Default, Debug)]
 pub struct Scratch {

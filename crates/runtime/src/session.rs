@@ -1,8 +1,8 @@
-//! Continuous batching: sentences join the batch when there is room and leave it when they are finished, whatever their
-//! neighbours do.
+//! Continuous batching: sentences join the batch when there is room and leave it when they are finished, independently
+//! of their neighbors.
 //!
-//! A request's bits do not depend on its neighbours, on when it joins, or on the number of threads: every row of every product
-//! is computed by itself, and sums have a fixed order.
+//! A request's bits do not depend on its neighbors, on when it joins, or on the number of threads: every row of every
+//! product is computed by itself, and sums have a fixed order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,21 +20,21 @@ use crate::workspace::Workspace;
 /// What a session may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most source tokens under way; one sentence may exceed it by itself.
+    /// Most source tokens in the batch; a single sentence may exceed it.
     pub source_tokens: usize,
-    /// Most hypotheses under way; one sentence may exceed it by itself.
+    /// Most hypotheses in the batch; a single sentence may exceed it.
     pub hypotheses: usize,
-    /// Sentences that wait join together once they have so many source tokens, or all of them fit: encoding many tokens at
-    /// once reads the encoder's weights once.
+    /// Waiting sentences join together once they have this many source tokens, or once all of them fit: encoding many
+    /// tokens together reads the encoder's weights once.
     pub join_tokens: usize,
-    /// Threads of every step; of all workers together where there are several.
+    /// Threads of a step; with several workers, of all of them together.
     pub threads: usize,
-    /// Sessions side by side in [`Engine::translate`](crate::Engine::translate), each with its share of all the above: they need
-    /// not wait for one another at every product. 0: as many as have rows enough. A session by itself takes no notice of it.
+    /// Parallel sessions of [`Engine::translate`](crate::Engine::translate), each with its share of the limits above:
+    /// they need not wait for one another at every product. 0 = automatic. A session on its own ignores it.
     pub workers: usize,
 }
 
-/// For one machine that does nothing else.
+/// Suits a machine that does nothing else.
 impl Default for Limits {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -42,19 +42,19 @@ impl Default for Limits {
     }
 }
 
-/// Source tokens that are encoded at once; more would only need larger buffers.
+/// Most source tokens encoded together; more would only need larger buffers.
 const ENCODED: usize = 1024;
 
 /// A request's translations.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// What [`Session::submit`] gave.
+    /// The id that [`Session::submit`] returned.
     pub id: u64,
     /// Up to `nbest` translations, best first; at least one.
     pub hypotheses: Vec<Hypothesis>,
 }
 
-/// Requests on their way through a model, step by step.
+/// Requests in translation by one model, step by step.
 pub struct Session {
     model: Arc<Model>,
     limits: Limits,
@@ -103,7 +103,7 @@ impl Session {
         }
     }
 
-    /// Puts a request into the queue and gives its id. Requests join the batch in the order of their submission.
+    /// Queues a request and returns its id. Requests join the batch in the order of submission.
     ///
     /// # Errors
     /// [`Error::Request`] for a request that does not fit the model.
@@ -115,7 +115,7 @@ impl Session {
         Ok(id)
     }
 
-    /// Forgets a request, waiting or under way; gives whether there was one.
+    /// Drops a request, waiting or in the batch; returns whether there was one.
     pub fn cancel(&mut self, id: u64) -> bool {
         if let Some(at) = self.waiting.iter().position(|(waiting, _)| *waiting == id) {
             self.waiting.remove(at);
@@ -128,22 +128,22 @@ impl Session {
         true
     }
 
-    /// Whether no request is waiting or under way.
+    /// Whether no request is waiting or in the batch.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.active.is_empty()
     }
 
-    /// Requests that wait for room.
+    /// Number of requests that wait for room.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Requests under way.
+    /// Number of requests in the batch.
     pub fn active(&self) -> usize {
         self.active.len()
     }
 
-    /// Lets waiting sentences join, extends every hypothesis by a token, and gives the requests that are finished thereby.
+    /// Lets waiting sentences join, extends every hypothesis by a token, and returns the requests that this finished.
     pub fn step(&mut self) -> Vec<Finished> {
         self.join();
         if self.active.is_empty() {
@@ -183,7 +183,7 @@ impl Session {
         finished
     }
 
-    /// Lets waiting sentences join for which there is room.
+    /// Lets waiting sentences join as far as there is room.
     fn join(&mut self) {
         let mut tokens: usize = self.active.iter().map(|active| active.search.request().source.len()).sum();
         let mut width: usize = self.active.iter().map(|active| active.search.request().width()).sum();
@@ -215,7 +215,7 @@ impl Session {
         }
     }
 
-    /// Encodes the first `count` of those that wait.
+    /// Encodes the first `count` waiting sentences.
     fn encode(&mut self, count: usize) {
         let (layers, d) = (self.model.decoder.len(), self.model.config.d_model);
         let Joining { ids, offsets, slots } = &mut self.joining;

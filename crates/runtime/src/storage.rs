@@ -1,4 +1,4 @@
-//! Memory of packed weights: owned, or a range of a mapped file that is used where it lies.
+//! Memory of packed weights: owned, or a range of a mapped file used in place.
 
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 use strata_store::MappedFile;
 
-/// Bytes to whose multiples all storage is aligned: a cache line, and the widest vector register.
+/// Alignment of all storage in bytes: a cache line, and the widest vector register.
 pub const ALIGNMENT: usize = 64;
 
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ unsafe impl Pod for Line {}
 /// Why a range of a file cannot be used as weights.
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
-    /// A part that the file does not name.
+    /// A part that the file does not have.
     #[error("packed weights have no part `{0}`")]
     Missing(&'static str),
     /// A range outside of the file.
@@ -35,7 +35,7 @@ pub enum LayoutError {
         /// The file's size.
         file: usize,
     },
-    /// A range of another size than the shape needs.
+    /// A range whose size does not fit the shape.
     #[error("part `{part}` has {found} bytes, its shape needs {needed}")]
     Size {
         /// The part's name.
@@ -55,7 +55,7 @@ pub enum LayoutError {
     },
 }
 
-/// Values at a 64-byte boundary, owned or mapped. Mapped values are in the machine's own byte order.
+/// Values at a 64-byte boundary, owned or mapped, in the machine's byte order.
 pub struct Storage<T> {
     memory: Memory,
     /// Number of values.
@@ -104,7 +104,7 @@ impl<T: Pod> Storage<T> {
         Ok(Self { memory: Memory::Mapped(Arc::clone(file), range), len, kind: Default::default() })
     }
 
-    /// Makes it `len` values long, owned, for overwriting: what it holds then is unspecified. Allocates only to grow.
+    /// Makes it `len` values long and owned, with unspecified content. Allocates only to grow.
     pub(crate) fn resize(&mut self, len: usize) -> &mut [T] {
         let lines = (len * size_of::<T>()).div_ceil(ALIGNMENT);
         match &mut self.memory {

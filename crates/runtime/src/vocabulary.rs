@@ -1,14 +1,14 @@
-//! From the decoder's output to candidates: the output projection, whole or over a request's part of the vocabulary, a few rows at
-//! a time so that logits stay in the cache.
+//! From the decoder's output to candidates: the output projection, over the whole vocabulary or a request's shortlist,
+//! a few rows at a time so that logits stay in the cache.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::linear::{Linear, Scratch};
+use crate::linear::Linear;
 use crate::model::Model;
 use crate::parallel::room;
+use crate::product::{Scratch, plain};
 use crate::search::{Candidates, RowScratch, Search};
-use crate::workspace::plain;
 
 /// Rows whose logits exist at a time.
 const CHUNK: usize = 64;
@@ -16,14 +16,14 @@ const CHUNK: usize = 64;
 /// Buffers of the projection, and its result.
 #[derive(Default)]
 pub(crate) struct Projection {
-    /// Candidates of each row; there may be more than rows.
+    /// Candidates of each row; may be longer than the rows.
     pub candidates: Vec<Candidates>,
     /// `[CHUNK, vocabulary]`
     logits: Vec<f32>,
-    /// Which search (by its place) and which of its pending tokens each row is.
+    /// The search (by its place) and the pending token of each row.
     owners: Vec<(u32, u32)>,
     scratch: Vec<RowScratch>,
-    /// The output projection's columns of each part of the vocabulary that was asked for in the last step.
+    /// The output projection's columns of each shortlist of the last step.
     parts: Vec<(Arc<[u32]>, Linear)>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Projection {
 pub(crate) struct Rows<'a, S> {
     /// `[rows, d]`
     pub hidden: &'a [f32],
-    /// Gives the searches, whose pending tokens the rows are.
+    /// The searches whose pending tokens the rows are.
     pub searches: &'a S,
 }
 
@@ -65,7 +65,7 @@ impl Projection {
         }
     }
 
-    /// Keeps the columns of the parts of the vocabulary that `searches` ask for, and no others.
+    /// Keeps the columns of the shortlists of `searches`, and no others.
     fn select(&mut self, model: &Model, searches: &[&Search]) {
         let wanted = || searches.iter().filter_map(|search| vocabulary(search));
         self.parts.retain(|(part, _)| wanted().any(|ids| Arc::ptr_eq(ids, part)));

@@ -1,11 +1,11 @@
-//! A request's bits do not depend on its neighbours, on the size of the batch, on when it joins, or on the number of threads and
-//! workers.
+//! A request's bits do not depend on its neighbors, on the size of the batch, on when it joins, or on the number of
+//! threads and workers.
 
 mod common;
 
 use std::sync::Arc;
 
-use common::{END, engine, options, sources};
+use common::{engine, options, score, sources};
 use strata_recipe::{Kind, ModelConfig, Normalisation};
 use strata_runtime::{Engine, Hypothesis, Limits, Precision, Request, Sampling, SearchOptions, Session};
 use strata_simd::random::SplitMix64;
@@ -29,7 +29,7 @@ fn larger(kind: Kind) -> ModelConfig {
     }
 }
 
-/// Requests of every sort.
+/// Requests of every kind.
 fn requests(config: &ModelConfig, count: usize) -> Vec<Request> {
     let vocabulary: Arc<[u32]> = (0..700).filter(|id| id % 3 == 1).collect();
     let changes: [&dyn Fn(&mut SearchOptions); 8] = [
@@ -67,7 +67,7 @@ fn limits(sentences: usize, threads: usize) -> Limits {
 }
 
 #[test]
-fn bits_do_not_depend_on_batches_neighbours_or_threads() {
+fn bits_do_not_depend_on_batches_neighbors_or_threads() {
     let kinds = [Kind::Dense, Kind::Smoe, Kind::Cmr];
     for (kind, precision) in kinds.into_iter().flat_map(|kind| [(kind, Precision::F32), (kind, Precision::Int8)]) {
         let config = larger(kind);
@@ -137,7 +137,7 @@ fn eight_bits_say_nearly_the_same() {
     let lines = sources(&config, 20, 1);
     let scores = |precision| {
         let engine = engine(&config, 6, precision);
-        let score = |line: &Vec<u32>| engine.score(line, 2, &line[1..line.len() - 1], END).expect("scores");
+        let score = |line: &Vec<u32>| score(&engine, line, 2, &line[1..line.len() - 1]);
         lines.iter().flat_map(score).collect::<Vec<f32>>()
     };
     let (exact, rounded) = (scores(Precision::F32), scores(Precision::Int8));

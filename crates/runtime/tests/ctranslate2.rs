@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use common::{END, options, request, small, sources};
+use common::{END, options, request, score, small, sources};
 use folders::write_weights;
 use serde::Deserialize;
 use strata_recipe::{Kind, ModelConfig};
@@ -24,7 +24,7 @@ const TAG: u32 = 2;
 /// Longest translation in the searches, the end mark included.
 const LONGEST: usize = 12;
 
-/// Random weights whose output favours the end mark, so that hypotheses end at different lengths.
+/// Random weights whose output favors the end mark, so that hypotheses end at different lengths.
 struct Ending(RandomWeights);
 
 impl Weights for Ending {
@@ -120,7 +120,7 @@ fn both_programs_find_and_score_the_same_translations() {
 
         assert_eq!(answer.scores.len(), lines.len());
         for ((line, target), theirs) in lines.iter().zip(&targets).zip(&answer.scores) {
-            let ours = engine.score(line, TAG, target, END).unwrap();
+            let ours = score(&engine, line, TAG, target);
             assert_eq!(ours.len(), theirs.len());
             for (ours, theirs) in ours.iter().zip(theirs) {
                 assert!((ours - theirs).abs() < 1e-4, "{ours:?} here, {theirs:?} there, for {target:?}");

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::reference::Reference;
-use common::{END, engine, kinds, options, request, sources};
+use common::{END, engine, kinds, options, request, score, sources};
 use strata_runtime::{Limits, Precision, SearchOptions};
 
 #[test]
@@ -15,7 +15,7 @@ fn scores_of_given_translations_are_those_of_the_plain_model() {
         let reference = Reference::new(&config, seed as u64);
         let lines = sources(&config, 4, 11 + seed as u64);
         let (source, target) = (&lines[0], &lines[1][1..lines[1].len() - 1]);
-        let found = engine.score(source, 2, target, END).expect("scores");
+        let found = score(&engine, source, 2, target);
         assert_eq!(found.len(), target.len() + 1);
         for (i, found) in found.iter().enumerate() {
             let prefix: Vec<u32> = [2].iter().chain(&target[..i]).copied().collect();

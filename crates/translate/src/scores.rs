@@ -114,6 +114,6 @@ fn sentencepiece(name: &str, file: &Path) -> Result<Tokenizer, Error> {
             ),
         });
     }
-    let model = strata_corpus::sentencepiece::load(file)?;
+    let model = strata_corpus::Subwords::load_sentencepiece(file)?;
     Ok(Tokenizer::custom(name, move |segment| Ok(model.pieces(segment).join(" "))))
 }

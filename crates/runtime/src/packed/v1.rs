@@ -1,4 +1,4 @@
-//! Version 1 of the format: parts of 16-column panels, by their names; the embedding also as a table.
+//! Version 1 of the format: products as 16-column panels and vectors, by their names.
 
 use std::collections::HashSet;
 
@@ -8,74 +8,68 @@ use strata_store::{Dtype, TensorFile};
 
 use crate::error::Error;
 use crate::linear::{Linear, Precision, Shape};
-use crate::model::{LinearSpec, Model, Parts};
+use crate::model::Model;
+use crate::parts::{LinearSpec, Parts};
+use crate::product;
 use crate::storage::{LayoutError, Storage};
 
-/// Columns of a panel in this version.
-pub(super) const PANEL: usize = 16;
+/// The version's number in `packed.json`.
+pub(super) const VERSION: u32 = 1;
+/// Columns of a panel.
+const PANEL: usize = 16;
 /// Inputs of a column that lie side by side in int8 panels.
-pub(super) const GROUP: usize = 4;
+const GROUP: usize = 4;
 
-// Panels are used as they lie. Kernels that want others need another version, and a conversion of these here.
-const _: () = assert!(crate::product::PANEL == PANEL);
+// Panels are used where they lie. Kernels that want others need another version, and a conversion of these here.
+const _: () = assert!(product::PANEL == PANEL);
 
 /// `packed.json`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Header {
-    pub format_version: u32,
+    /// [`VERSION`].
+    format_version: u32,
     /// Of the program that wrote the folder.
-    pub strata_version: String,
-    pub precision: Name,
+    strata_version: String,
+    precision: PrecisionName,
     /// [`PANEL`].
-    pub panel: usize,
+    panel: usize,
 }
 
 /// A precision as files name it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Name {
+enum PrecisionName {
     F32,
     Int8,
 }
 
 impl Header {
-    /// That of a folder of some version with this layout.
-    pub fn new(format_version: u32, precision: Precision) -> Self {
+    /// The header of a folder that this program writes.
+    pub fn new(precision: Precision) -> Self {
         let precision = match precision {
-            Precision::F32 => Name::F32,
-            Precision::Int8 => Name::Int8,
+            Precision::F32 => PrecisionName::F32,
+            Precision::Int8 => PrecisionName::Int8,
         };
         let strata_version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { format_version, strata_version, precision, panel: PANEL }
+        Self { format_version: VERSION, strata_version, precision, panel: PANEL }
     }
 
     pub fn precision(&self) -> Precision {
         match self.precision {
-            Name::F32 => Precision::F32,
-            Name::Int8 => Precision::Int8,
+            PrecisionName::F32 => Precision::F32,
+            PrecisionName::Int8 => Precision::Int8,
         }
     }
 }
 
 /// The model of the parts in `file`.
 pub(super) fn load(header: &Header, config: &ModelConfig, file: &TensorFile) -> Result<Model, Error> {
-    load_parts(header, config, file, true)
-}
-
-/// [`load`], with or without a table of the embedding.
-pub(super) fn load_parts(
-    header: &Header,
-    config: &ModelConfig,
-    file: &TensorFile,
-    table: bool,
-) -> Result<Model, Error> {
     let fault = |what: String| Err(Error::Packed { path: file.path().to_path_buf(), what });
     if header.panel != PANEL {
-        let version = header.format_version;
-        return fault(format!("panels of {} columns, but version {version} of the format has {PANEL}", header.panel));
+        return fault(format!("panels of {} columns, but version {VERSION} of the format has {PANEL}", header.panel));
     }
-    let mut parts = Mapped { file, precision: header.precision(), table, used: HashSet::new() };
+    let mut parts = Mapped { file, precision: header.precision(), used: HashSet::new() };
     let mut model = Model::build(config, header.precision(), &mut parts)?;
     model.file = Some(file.mapped().clone());
     let mut rest = file.names().filter(|name| !parts.used.contains(*name));
@@ -87,12 +81,10 @@ pub(super) fn load_parts(
     }
 }
 
-/// Makes parts of views.
+/// Parts that are views of a mapped file.
 struct Mapped<'a> {
     file: &'a TensorFile,
     precision: Precision,
-    /// Whether there is a table of the embedding.
-    table: bool,
     /// Names that were asked for.
     used: HashSet<String>,
 }
@@ -114,7 +106,7 @@ impl Parts for Mapped<'_> {
         let LinearSpec { name, outputs, inputs, exact, .. } = spec;
         let panels = outputs.div_ceil(PANEL);
         let weight = format!("{name}.weight");
-        // Some products of an int8 model are f32 all the same, such as those whose sums would not fit.
+        // Some products of an int8 model are f32 all the same, such as those whose sums would overflow 32 bits.
         let is_f32 = exact || self.precision == Precision::F32 || self.file.view(&weight)?.dtype == Dtype::F32;
         let precision = if is_f32 { Precision::F32 } else { Precision::Int8 };
         if is_f32 {
@@ -130,12 +122,9 @@ impl Parts for Mapped<'_> {
             .map_err(|e| self.layout(name, &e))
     }
 
-    fn vector(&mut self, name: &str, shape: &[usize]) -> Result<Storage<f32>, Error> {
-        self.expect(name.to_owned(), Dtype::F32, shape)?;
+    fn vector(&mut self, name: &str, len: usize) -> Result<Storage<f32>, Error> {
+        self.expect(name.to_owned(), Dtype::F32, &[len])?;
         let range = self.file.range(name)?;
-        Storage::mapped(self.file.mapped(), range, shape.iter().product(), "values").map_err(|e| self.layout(name, &e))
-    }
-    fn table(&mut self, name: &str, shape: &[usize]) -> Result<Option<Storage<f32>>, Error> {
-        self.table.then(|| self.vector(name, shape)).transpose()
+        Storage::mapped(self.file.mapped(), range, len, "values").map_err(|e| self.layout(name, &e))
     }
 }

@@ -6,7 +6,7 @@ pub mod reference;
 use std::sync::Arc;
 
 use strata_recipe::{Kind, ModelConfig, Normalisation};
-use strata_runtime::{Engine, Model, Precision, RandomWeights, Request, SearchOptions};
+use strata_runtime::{Engine, Limits, Model, Precision, RandomWeights, Request, SearchOptions};
 use strata_simd::random::SplitMix64;
 
 /// Id of the end mark in all tests.
@@ -61,6 +61,13 @@ pub fn sources(config: &ModelConfig, count: usize, seed: u64) -> Vec<Vec<u32>> {
             [2].into_iter().chain(words.collect::<Vec<_>>()).chain([END]).collect()
         })
         .collect()
+}
+
+/// The log-probability of each subword of `target` and of the end mark after it.
+pub fn score(engine: &Engine, source: &[u32], first: u32, target: &[u32]) -> Vec<f32> {
+    let request = Request::score(source.to_vec(), first, target.to_vec(), Arc::new(options()));
+    let found = engine.translate(&[request], &Limits::default()).expect("scores");
+    found.into_iter().flatten().next().expect("a hypothesis").token_scores
 }
 
 pub fn options() -> SearchOptions {

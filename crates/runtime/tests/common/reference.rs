@@ -1,5 +1,5 @@
-//! The model stated plainly, in f64, from the weights by name: no cache, no packing, no batch, no grouping by expert. Every
-//! prefix is computed from scratch.
+//! The model stated plainly, in f64, from the weights by name: no cache, no packing, no batch, no grouping by expert.
+//! Every prefix is computed from scratch.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -173,7 +173,8 @@ impl<'a> Reference<'a> {
         x.iter().map(|x| self.norm("encoder.norm", x)).collect()
     }
 
-    /// Log-probabilities after the last of `target`, and the mean over heads of the last layer's attention to the source.
+    /// Log-probabilities after the last of `target`, and the mean over heads of the last layer's attention to the
+    /// source.
     pub fn next(&self, source: &[u32], target: &[u32]) -> (Row, Row) {
         let memory = self.encode(source);
         let mut x: Vec<Row> = target.iter().enumerate().map(|(i, id)| self.embed(*id, i)).collect();

@@ -6,6 +6,7 @@ use strata_simd::testing::values;
 use strata_store::MappedFile;
 
 use super::*;
+use crate::product::Activation;
 
 const SHAPES: [(usize, usize); 9] =
     [(1, 1), (3, 7), (16, 4), (17, 33), (15, 512), (64, 64), (130, 70), (200, 129), (5, 0)];
@@ -26,7 +27,7 @@ impl Case {
     }
 }
 
-fn apply(level: Level, linear: &Linear, x: &[f32], rows: usize, options: Options) -> Vec<f32> {
+fn apply(level: Level, linear: &Linear, x: &[f32], rows: usize, options: ProductOptions) -> Vec<f32> {
     let mut out = vec![f32::NAN; rows * linear.outputs()];
     linear.apply_at(level, x, rows, &mut out, options, &mut Scratch::default());
     out
@@ -34,7 +35,7 @@ fn apply(level: Level, linear: &Linear, x: &[f32], rows: usize, options: Options
 
 /// `x W^T + b` in f64, of what int8 makes of `x` and `W` if it is asked for.
 fn reference(case: &Case, rows: usize, (outputs, inputs): (usize, usize), precision: Precision) -> Vec<f64> {
-    let quantise = |row: &[f32]| -> Vec<f64> {
+    let quantize = |row: &[f32]| -> Vec<f64> {
         let largest = row.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         if precision == Precision::F32 || largest == 0.0 {
             return row.iter().map(|v| f64::from(*v)).collect();
@@ -42,10 +43,10 @@ fn reference(case: &Case, rows: usize, (outputs, inputs): (usize, usize), precis
         let factor = 127.0 / largest;
         row.iter().map(|v| f64::from((v * factor).round_ties_even()) * f64::from(largest / 127.0)).collect()
     };
-    let weight: Vec<Vec<f64>> = (0..outputs).map(|o| quantise(&case.weight[o * inputs..][..inputs])).collect();
+    let weight: Vec<Vec<f64>> = (0..outputs).map(|o| quantize(&case.weight[o * inputs..][..inputs])).collect();
     let mut out = Vec::new();
     for r in 0..rows {
-        let x = quantise(&case.x[r * inputs..][..inputs]);
+        let x = quantize(&case.x[r * inputs..][..inputs]);
         for o in 0..outputs {
             out.push(x.iter().zip(&weight[o]).map(|(x, w)| x * w).sum::<f64>() + f64::from(case.bias[o]));
         }
@@ -62,7 +63,7 @@ fn products_agree_with_f64_at_every_level() {
                 let linear = case.linear(shape, precision);
                 let exact = reference(&case, rows, shape, precision);
                 for level in Level::available() {
-                    let out = apply(*level, &linear, &case.x, rows, Options::default());
+                    let out = apply(*level, &linear, &case.x, rows, ProductOptions::default());
                     for (i, (a, b)) in out.iter().zip(&exact).enumerate() {
                         let error = (f64::from(*a) - b).abs();
                         assert!(
@@ -85,9 +86,13 @@ fn levels_give_the_same_bits() {
             // Without fused multiply-add the portable level rounds f32 more often.
             let skip = if precision == Precision::F32 { 1 } else { 0 };
             let mut levels = Level::available().iter().skip(skip);
-            let first = levels.next().map(|l| apply(*l, &linear, &case.x, 19, Options::default()));
+            let first = levels.next().map(|l| apply(*l, &linear, &case.x, 19, ProductOptions::default()));
             for level in levels {
-                assert_eq!(first, Some(apply(*level, &linear, &case.x, 19, Options::default())), "{level:?} {shape:?}");
+                assert_eq!(
+                    first,
+                    Some(apply(*level, &linear, &case.x, 19, ProductOptions::default())),
+                    "{level:?} {shape:?}"
+                );
             }
         }
     }
@@ -101,7 +106,7 @@ fn a_row_has_the_same_bits_in_any_batch_and_on_any_threads() {
         for precision in [Precision::F32, Precision::Int8] {
             let linear = case.linear(shape, precision);
             for level in Level::available() {
-                let one = Options { threads: 1, ..Options::default() };
+                let one = ProductOptions { threads: 1, ..ProductOptions::default() };
                 let alone: Vec<f32> =
                     case.x.chunks(inputs).flat_map(|row| apply(*level, &linear, row, 1, one)).collect();
                 for rows in [1, 2, 3, 4, 5, 7, 64] {
@@ -109,7 +114,7 @@ fn a_row_has_the_same_bits_in_any_batch_and_on_any_threads() {
                         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                         for first in [0, 1, 64 - rows].into_iter().filter(|f| f + rows <= 64) {
                             let x = &case.x[first * inputs..(first + rows) * inputs];
-                            let out = pool.install(|| apply(*level, &linear, x, rows, Options::default()));
+                            let out = pool.install(|| apply(*level, &linear, x, rows, ProductOptions::default()));
                             assert!(
                                 out[..] == alone[first * shape.0..(first + rows) * shape.0],
                                 "{level:?} {precision:?} {shape:?}: {rows} rows from {first} on {threads} threads"
@@ -129,16 +134,16 @@ fn activation_accumulation_and_stride_follow_the_product() {
         let case = case(rows, shape);
         let linear = case.linear(shape, precision);
         for level in Level::available() {
-            let plain = apply(*level, &linear, &case.x, rows, Options::default());
+            let plain = apply(*level, &linear, &case.x, rows, ProductOptions::default());
             for (relu, accumulate) in [(false, true), (true, false), (true, true)] {
                 let stride = outputs + 5;
                 let before = values(rows * stride, 8);
                 let mut out = before.clone();
-                let options = Options {
+                let options = ProductOptions {
                     activation: if relu { Activation::Relu } else { Activation::None },
                     accumulate,
                     out_stride: Some(stride),
-                    ..Options::default()
+                    ..ProductOptions::default()
                 };
                 // Written into columns 5.. of a wider buffer.
                 linear.apply_at(*level, &case.x, rows, &mut out[5..], options, &mut Scratch::default());
@@ -161,13 +166,11 @@ fn activation_accumulation_and_stride_follow_the_product() {
 fn selected_columns_have_the_same_bits() {
     let (rows, shape) = (6, (130, 33));
     let case = case(rows, shape);
-    let mut scratch = Scratch::default();
     for precision in [Precision::F32, Precision::Int8] {
         let linear = case.linear(shape, precision);
-        let all = apply(Level::current(), &linear, &case.x, rows, Options::default());
+        let all = apply(Level::current(), &linear, &case.x, rows, ProductOptions::default());
         for columns in [(0..130).rev().collect::<Vec<u32>>(), vec![], vec![129], vec![5, 5, 18, 64, 3]] {
-            let mut out = vec![f32::NAN; rows * columns.len()];
-            linear.apply_columns(&case.x, rows, &columns, &mut out, Options::default(), &mut scratch);
+            let out = apply(Level::current(), &linear.select(&columns), &case.x, rows, ProductOptions::default());
             let expected: Vec<f32> = all.chunks(130).flat_map(|row| columns.iter().map(|c| row[*c as usize])).collect();
             assert_eq!(out, expected, "{precision:?}, {} columns", columns.len());
         }
@@ -182,7 +185,7 @@ fn int8_sums_never_saturate() {
         let linear = Linear::pack(&vec![2.0; 5 * inputs], None, 5, inputs, Precision::Int8);
         for level in Level::available() {
             for rows in 1..8 {
-                let out = apply(*level, &linear, &vec![sign; rows * inputs], rows, Options::default());
+                let out = apply(*level, &linear, &vec![sign; rows * inputs], rows, ProductOptions::default());
                 assert!(out.iter().all(|v| (v - 6000.0 * sign).abs() < 0.01), "{level:?}: {out:?}");
             }
         }
@@ -196,7 +199,7 @@ fn nan_is_not_hidden() {
         let mut x = values(3 * 9, 1);
         x[9 + 4] = f32::NAN;
         for level in Level::available() {
-            let options = Options { activation: Activation::Relu, ..Options::default() };
+            let options = ProductOptions { activation: Activation::Relu, ..ProductOptions::default() };
             let out = apply(*level, &linear, &x, 3, options);
             for (i, v) in out.iter().enumerate() {
                 assert_eq!(v.is_nan(), i / 20 == 1, "{level:?} {precision:?} {i}: {v}");
@@ -206,19 +209,19 @@ fn nan_is_not_hidden() {
 }
 
 #[test]
-fn parts_make_the_same_map_again() {
+fn tensors_make_the_same_map_again() {
     let (rows, shape) = (4, (37, 18));
     let case = case(rows, shape);
     let folder = tempfile::tempdir().unwrap();
     for precision in [Precision::F32, Precision::Int8] {
         let linear = case.linear(shape, precision);
         let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
-        for part in linear.parts() {
+        for tensor in linear.tensors() {
             bytes.resize(bytes.len().next_multiple_of(crate::storage::ALIGNMENT), 0);
-            ranges.push((part.name, bytes.len()..bytes.len() + part.bytes.len()));
-            let size = if part.kind == "i8" { 1 } else { 4 };
-            assert_eq!(part.shape.iter().product::<usize>() * size, part.bytes.len(), "{}", part.name);
-            bytes.extend_from_slice(part.bytes);
+            ranges.push((tensor.name, bytes.len()..bytes.len() + tensor.bytes.len()));
+            let size = if tensor.dtype == Dtype::I8 { 1 } else { 4 };
+            assert_eq!(tensor.shape.iter().product::<usize>() * size, tensor.bytes.len(), "{}", tensor.name);
+            bytes.extend_from_slice(tensor.bytes);
         }
         let path = folder.path().join(format!("{precision:?}"));
         std::fs::write(&path, &bytes).unwrap();
@@ -227,7 +230,7 @@ fn parts_make_the_same_map_again() {
         let shape = Shape { outputs: 37, inputs: 18, precision };
         let mapped = Linear::mapped(&file, shape, find).unwrap();
         assert_eq!(mapped.bytes(), linear.bytes());
-        let result = |linear| apply(Level::current(), linear, &case.x, rows, Options::default());
+        let result = |linear| apply(Level::current(), linear, &case.x, rows, ProductOptions::default());
         assert_eq!(result(&mapped), result(&linear));
         let wrong = Linear::mapped(&file, Shape { inputs: 40, ..shape }, find);
         assert!(matches!(wrong, Err(LayoutError::Size { part: "weight", .. })));

@@ -1,8 +1,9 @@
-//! Speed of the engine with random weights of a given shape: sentences and subwords a second.
+//! Speed of the engine with random weights of M4's shape (6+6 layers, d 512, FFN 2048, 8 experts, 32,000 subwords), in
+//! sentences and subwords per second. Each translation is as long as its source.
 //!
-//! `cargo run --release -p strata-runtime --example engine_speed -- [kind] [sentences] [best of] [case]` with kind `dense`, `moe` or `smoe`
-//! (M4's shape: 6+6 layers, d 512, FFN 2048, 8 experts, 32,000 subwords). Each translation is as long as its source.
-//! A case is `int8:5:320:2`: precision, beam, hypotheses under way, threads; without one the usual cases are run.
+//! `cargo bench -p strata-runtime --bench engine_speed -- [KIND] [SENTENCES] [BEST_OF] [CASE]` with kind `dense`, `moe`
+//! or `smoe`. A case is `int8:5:320:2`: precision, beam, hypotheses at a time, threads; without one the usual cases are
+//! run.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +12,8 @@ use strata_recipe::{Kind, ModelConfig};
 use strata_runtime::{Engine, Limits, Model, Precision, RandomWeights, Request, SearchOptions};
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo adds `--bench`.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let number = |i: usize, default: usize| arguments.get(i).and_then(|a| a.parse().ok()).unwrap_or(default);
     let config = match arguments.first().map_or("smoe", String::as_str) {
         "dense" => ModelConfig::default(),

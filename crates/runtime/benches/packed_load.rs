@@ -1,9 +1,10 @@
 //! Time and memory of loading a model of M4's size (SMoE-4-4, 148M parameters, random weights): packing its weights
-//! against mapping a packed folder. Linux only, for its figures of memory.
+//! against mapping a packed folder. Linux only: it reads memory figures from `/proc`.
 //!
-//! `packed_load FOLDER` writes the model and its packed forms under FOLDER unless they are there (about 2 GB), then for
-//! each form starts two processes that load it and translate; it prints load times and what the two hold in memory at
-//! once. Page caches are warm: every file was read before. `Contents` and `Sizes` are the check of the folder.
+//! `cargo bench -p strata-runtime --bench packed_load -- FOLDER` writes the model and its packed forms under FOLDER
+//! unless they are there (about 2 GB), then for each form starts two processes that load it and translate. It prints
+//! load times and the memory that the two hold at once. Page caches are warm: every file was read before. `Contents`
+//! and `Sizes` are the check of the folder.
 
 #[path = "../tests/folders/mod.rs"]
 mod folders;
@@ -27,11 +28,12 @@ const FORMS: [(&str, Precision); 4] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo adds `--bench`.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["hold", folder, form, check] => hold(Path::new(folder), form.parse()?, check == "Contents"),
         [folder] => measure(Path::new(folder)),
-        _ => Err("usage: packed_load FOLDER".into()),
+        _ => Err("usage: cargo bench -p strata-runtime --bench packed_load -- FOLDER".into()),
     }
 }
 
@@ -109,7 +111,7 @@ impl Held {
     }
 }
 
-/// Loads, says how long it took, translates, says how long that took, and waits for the end of the input.
+/// Loads, prints the seconds that took, translates, prints the seconds that took, and waits for the end of the input.
 fn hold(folder: &Path, form: usize, contents: bool) -> Result<(), Box<dyn Error>> {
     let (name, precision) = FORMS[form];
     let path: PathBuf = folder.join(name);
@@ -124,7 +126,7 @@ fn hold(folder: &Path, form: usize, contents: bool) -> Result<(), Box<dyn Error>
     let start = Instant::now();
     let engine = Engine::new(Arc::new(model));
     let options = Arc::new(SearchOptions { beam: 1, end: 1, max_extra: 4, max_ratio: 0.0, ..SearchOptions::default() });
-    // Enough tokens that every expert is used, so that all weights are in memory.
+    // Enough tokens to use every expert, so that all weights are in memory.
     let requests: Vec<Request> = (0..16)
         .map(|i| Request::new((0..24).map(|j| 4 + (i * 1031 + j * 517) % 31_000).collect(), 2, options.clone()))
         .collect();

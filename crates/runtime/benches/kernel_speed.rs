@@ -1,19 +1,19 @@
-//! Speed of packed products, f32 and int8, as the best of many interleaved runs: of one map, whose weights the caches may hold,
-//! and, cold, of so many maps in turn that they come from memory, as in a model.
+//! Speed of packed products, f32 and int8, as the best of many interleaved runs: of one map, whose weights may stay in
+//! the cache, and, cold, of enough maps in turn that weights come from memory, as in a model.
 //!
-//! `cargo run --release -p strata-runtime --example kernel_speed [THREADS...]`
+//! `cargo bench -p strata-runtime --bench kernel_speed -- [THREADS...]`
 
 use std::time::Instant;
 
-use strata_runtime::linear::{Linear, Options, Precision, Scratch};
+use strata_runtime::{Linear, Precision, ProductOptions, Scratch};
 
 const SHAPES: [(usize, usize); 4] = [(512, 512), (512, 2048), (2048, 512), (512, 32000)];
 const ROWS: [usize; 6] = [1, 4, 16, 32, 128, 512];
 
-/// Bytes of weights that no cache holds.
+/// Bytes of weights beyond any cache.
 const COLD: usize = 96 << 20;
 
-/// Seconds that each program of a group is measured for at least.
+/// Least seconds of measurement for each program of a group.
 const SECONDS: f64 = 0.25;
 
 fn main() {
@@ -40,7 +40,7 @@ fn table(threads: usize) {
             let x = values(rows * inputs, 2);
             let mut out = vec![0.0; rows * outputs];
             let mut scratch = Scratch::default();
-            let options = Options { threads, ..Options::default() };
+            let options = ProductOptions { threads, ..ProductOptions::default() };
             let mut best = [f64::INFINITY; 4];
             let begin = Instant::now();
             while begin.elapsed().as_secs_f64() < SECONDS * 4.0 || best[3].is_infinite() {
