@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use strata_files::IoContext;
 
 use crate::error::{Error, Result};
 
@@ -89,12 +90,12 @@ pub type Bitext = BTreeMap<Pair, BTreeMap<Split, Source>>;
 /// # Errors
 /// A side without counterpart, a split given twice (also as `en-de` and `de-en`, or plain and compressed), no bitext.
 pub fn discover(folder: &Path) -> Result<Bitext> {
-    let listing = std::fs::read_dir(folder).map_err(|e| Error::io("read the folder", folder, e))?;
+    let listing = std::fs::read_dir(folder).io_context("read the folder", folder)?;
     // (pair, split) -> side or "tsv" -> file
     let mut found: BTreeMap<(Pair, Split), BTreeMap<String, PathBuf>> = BTreeMap::new();
     let mut paths = Vec::new();
     for entry in listing {
-        paths.push(entry.map_err(|e| Error::io("read the folder", folder, e))?.path());
+        paths.push(entry.io_context("read the folder", folder)?.path());
     }
     paths.sort();
     for path in paths {
@@ -251,11 +252,11 @@ struct Lines {
 
 impl Lines {
     fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        let file = File::open(path).io_context("open", path)?;
         let buffered = |r: Box<dyn Read + Send>| Box::new(BufReader::with_capacity(1 << 18, r));
         let reader: Box<dyn BufRead + Send> = match path.extension().and_then(|e| e.to_str()) {
             Some("gz") => buffered(Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(file)))),
-            Some("zst") => buffered(Box::new(zstd::Decoder::new(file).map_err(|e| Error::io("decompress", path, e))?)),
+            Some("zst") => buffered(Box::new(zstd::Decoder::new(file).io_context("decompress", path)?)),
             _ => buffered(Box::new(file)),
         };
         Ok(Self { path: path.to_path_buf(), reader, line: 0, buffer: Vec::new() })
@@ -267,7 +268,7 @@ impl Lines {
         let read = (&mut self.reader)
             .take(MAX_LINE_BYTES as u64 + 2)
             .read_until(b'\n', &mut self.buffer)
-            .map_err(|e| Error::io("read", &self.path, e))?;
+            .io_context("read", &self.path)?;
         if read == 0 {
             return Ok(None);
         }
@@ -275,7 +276,7 @@ impl Lines {
         if self.buffer.last() == Some(&b'\n') {
             self.buffer.pop();
         } else if self.buffer.len() > MAX_LINE_BYTES {
-            self.reader.skip_until(b'\n').map_err(|e| Error::io("read", &self.path, e))?;
+            self.reader.skip_until(b'\n').io_context("read", &self.path)?;
         }
         if self.buffer.len() > MAX_LINE_BYTES {
             let error = Error::LineTooLong { path: self.path.clone(), line: self.line, limit: MAX_LINE_BYTES };
@@ -297,7 +298,7 @@ impl Lines {
     /// Counts what is left, for a report of differing sides.
     fn skip_to_end(&mut self) -> Result<()> {
         loop {
-            let skipped = self.reader.skip_until(b'\n').map_err(|e| Error::io("read", &self.path, e))?;
+            let skipped = self.reader.skip_until(b'\n').io_context("read", &self.path)?;
             if skipped == 0 {
                 return Ok(());
             }

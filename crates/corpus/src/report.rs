@@ -253,7 +253,7 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "levels: high from {} training pairs, very low up to {}",
+            "levels: high from {} training pairs, very-low up to {}",
             thousands(thresholds.high_from),
             thousands(thresholds.very_low_to)
         )?;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use prost::Message;
+use strata_files::IoContext;
 
 use crate::charsmap::Charsmap;
 use crate::error::{Error, Result};
@@ -71,7 +72,7 @@ const BPE: i32 = 2;
 /// A file that is no SentencePiece model, or one of a kind that is not supported (word, character, whitespace as
 /// suffix or not escaped).
 pub fn load(path: &Path) -> Result<Subwords> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    let bytes = std::fs::read(path).io_context("read", path)?;
     parse(&bytes)
         .and_then(|spec| Subwords::from_pieces::<&str>(spec, &[]))
         .map_err(|e| Error::damaged(path, e.to_string()))

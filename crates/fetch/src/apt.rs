@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use strata_files::IoContext;
+
 use crate::error::Error;
 
 /// How often a download's progress is looked at.
@@ -75,7 +77,7 @@ impl Apt {
     pub(crate) fn update_private(&mut self) -> Result<(Fault, String), Error> {
         for folder in ["lists/partial", "cache/archives/partial"] {
             let path = self.private.join(folder);
-            fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
+            fs::create_dir_all(&path).io_context("create", &path)?;
         }
         let set = |key: &str, folder: &str| {
             let mut value = OsString::from(format!("{key}="));
@@ -137,7 +139,7 @@ impl Apt {
     fn cannot_run(&self, program: &Path, error: io::Error) -> Error {
         match error.kind() {
             io::ErrorKind::NotFound => Error::NoApt { program: program.to_owned() },
-            _ => Error::io("run", program)(error),
+            _ => strata_files::Error::io("run", program, error).into(),
         }
     }
 }

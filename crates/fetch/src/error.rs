@@ -9,8 +9,7 @@ pub enum Error {
     /// There is no apt on this system.
     #[error(
         "{program} was not found: this corpus is built from Debian's documentation packages. Run this on Debian or Ubuntu, \
-         or name a folder with the .deb files; on another system use your own bitext with `strata prepare`, or \
-         `strata quickstart --synthetic`"
+         or name a folder with the .deb files; on another system use your own bitext or the synthetic corpus"
     )]
     NoApt {
         /// The program that was looked for.
@@ -68,7 +67,10 @@ pub enum Error {
         expected: String,
     },
     /// No space is left.
-    #[error("no space is left to write {}: free about {} MB there, or choose another place; nothing finished is lost", path.display(), need_megabytes)]
+    #[error(
+        "no space is left to write {}: free about {need_megabytes} MB there, or choose another place; nothing finished is lost",
+        path.display()
+    )]
     NoSpace {
         /// The file or folder being written.
         path: PathBuf,
@@ -76,12 +78,12 @@ pub enum Error {
         need_megabytes: u64,
     },
     /// A language that these packages have no text in.
-    #[error("there is no documentation in `{tag}`{}; the languages are {}", nearest.as_ref().map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default(), known.join(", "))]
+    #[error("there is no documentation in `{tag}`{}; the languages are {}", did_you_mean(*nearest), known.join(", "))]
     UnknownLanguage {
         /// The tag asked for.
         tag: String,
         /// The known tag most like it.
-        nearest: Option<String>,
+        nearest: Option<&'static str>,
         /// All known tags.
         known: Vec<&'static str>,
     },
@@ -128,38 +130,34 @@ pub enum Error {
         /// The sentence.
         sentence: String,
     },
-    /// Reading or writing failed.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was being done: `read`, `write`, `create`.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    /// A file or folder could not be read or written.
+    #[error(transparent)]
+    Files(strata_files::Error),
 }
 
 /// Roughly what packages and corpus take together, for the message about a full disk.
 pub(crate) const NEED_MEGABYTES: u64 = 400;
 
 impl Error {
-    /// For `map_err`: an error of the system while doing something to a path.
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-        let path = path.to_owned();
-        move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Error::NoSpace { path, need_megabytes: NEED_MEGABYTES }
-            }
-            _ => Error::Io { action, path, source },
-        }
-    }
-
     /// For `map_err`: a package that cannot be unpacked.
     pub(crate) fn package(path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_owned();
         move |source| Error::BadPackage { path, reason: source.to_string() }
     }
+}
+
+impl From<strata_files::Error> for Error {
+    /// A full disk gets this crate's own words: how much a run needs in all.
+    fn from(error: strata_files::Error) -> Self {
+        match error {
+            strata_files::Error::NoSpace { path, .. } => Error::NoSpace { path, need_megabytes: NEED_MEGABYTES },
+            other => Error::Files(other),
+        }
+    }
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or(String::new(), |nearest| format!(" (did you mean `{nearest}`?)"))
 }
 
 fn because(detail: &str) -> String {

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use rayon::prelude::*;
+use strata_files::IoContext;
 
 use crate::corpus::build;
 use crate::error::Error;
@@ -87,7 +88,7 @@ pub fn fetch_docs(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<
         missing,
         english_sentences: built.english_sentences,
         corpus_sha256: built.sha256,
-        licences: Source::ALL.iter().map(|s| (*s, s.licence().to_owned())).collect(),
+        licenses: Source::ALL.iter().map(|s| (*s, s.license().to_owned())).collect(),
     };
     let manifest = output::write(&options.output, earlier.as_ref(), requested, corpus, &built.files)?;
     Ok(summary(false, manifest, got))
@@ -95,13 +96,13 @@ pub fn fetch_docs(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<
 
 /// Takes the cache for this process until the file is dropped, or the process dies.
 fn lock(cache: &Path) -> Result<File, Error> {
-    fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
+    fs::create_dir_all(cache).io_context("create", cache)?;
     let path = cache.join(".lock");
-    let file = File::create(&path).map_err(Error::io("create", &path))?;
+    let file = File::create(&path).io_context("create", &path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Busy { path: cache.to_owned() }),
-        Err(TryLockError::Error(e)) => Err(Error::io("lock", &path)(e)),
+        Err(TryLockError::Error(e)) => Err(strata_files::Error::io("lock", &path, e).into()),
     }
 }
 

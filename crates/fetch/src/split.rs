@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use strata_files::Digest;
 
 use crate::clean::sentence_key;
 use crate::sentences::cut;
@@ -40,7 +40,7 @@ impl Part {
 
 /// 0 to 9,999: the first 48 bits of the key's SHA-256, modulo 10,000.
 fn bucket(key: &str) -> u64 {
-    Sha256::digest(key.as_bytes())[..6].iter().fold(0, |n, &byte| n << 8 | u64::from(byte)) % 10_000
+    Digest::of(key).sha256[..6].iter().fold(0, |n, &byte| n << 8 | u64::from(byte)) % 10_000
 }
 
 /// The split of one build.

@@ -41,8 +41,8 @@ pub struct Corpus {
     pub english_sentences: usize,
     /// SHA-256 over the content of all files written, languages by tag, parts in order, English first.
     pub corpus_sha256: String,
-    /// Licences of the text, by source. A file mixes them.
-    pub licences: BTreeMap<Source, String>,
+    /// Licenses of the text, by source. A file mixes them.
+    pub licenses: BTreeMap<Source, String>,
 }
 
 /// A package that could not be had.

@@ -27,6 +27,9 @@ pub enum Error {
         /// The reason.
         source: std::io::Error,
     },
+    /// A file that cannot be read or written.
+    #[error(transparent)]
+    Files(#[from] strata_files::Error),
     /// From translation or evaluation.
     #[error(transparent)]
     Translate(#[from] strata_translate::Error),
