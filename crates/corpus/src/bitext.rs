@@ -14,16 +14,16 @@ use strata_files::IoContext;
 
 use crate::error::{Error, Result};
 
-/// Longest line that is read into memory, in bytes; longer ones are an error or a counted drop.
+/// Longest line that is read into memory, in bytes; longer ones are an error, or dropped and counted.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// A part of the corpus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Text to learn from.
+    /// Text to train on.
     Train,
-    /// Held out, watched while training.
+    /// Held out, scored while training.
     Valid,
     /// Held out, for the final score.
     Test,
@@ -59,7 +59,7 @@ impl std::fmt::Display for Pair {
 }
 
 impl Pair {
-    /// A pair out of `en-de`; tags hold letters, digits and `_`. `None` if it is no such name or both are the same.
+    /// Parses `en-de`; tags hold letters, digits and `_`. `None` for another text, and for twice the same language.
     pub fn parse(name: &str) -> Option<Self> {
         let (first, second) = name.split_once('-')?;
         let is_tag = |tag: &str| !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -73,7 +73,7 @@ impl Pair {
     }
 }
 
-/// Where the text of one split of one pair lies.
+/// The files of one split of one pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Two aligned files, one a side.
@@ -90,7 +90,13 @@ pub type Bitext = BTreeMap<Pair, BTreeMap<Split, Source>>;
 /// # Errors
 /// A side without counterpart, a split given twice (also as `en-de` and `de-en`, or plain and compressed), no bitext.
 pub fn discover(folder: &Path) -> Result<Bitext> {
-    let listing = std::fs::read_dir(folder).io_context("read the folder", folder)?;
+    let listing = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let reason = "No such file or directory; name the folder of the bitext".to_string();
+            return Err(Error::Empty { path: folder.to_path_buf(), reason });
+        }
+        listing => listing.io_context("read the folder", folder)?,
+    };
     // (pair, split) -> side or "tsv" -> file
     let mut found: BTreeMap<(Pair, Split), BTreeMap<String, PathBuf>> = BTreeMap::new();
     let mut paths = Vec::new();
@@ -172,6 +178,9 @@ impl Source {
     }
 
     /// Opens the text for reading pair by pair.
+    ///
+    /// # Errors
+    /// Files that cannot be opened.
     pub fn open(&self) -> Result<PairReader> {
         Ok(PairReader(match self {
             Source::Sides(first, second) => Inner::Sides(Lines::open(first)?, Lines::open(second)?),
@@ -180,7 +189,7 @@ impl Source {
     }
 }
 
-/// A raw sentence pair, or why its line holds none.
+/// A raw sentence pair, or why the line has none.
 #[derive(Debug)]
 pub enum RawPair {
     /// Both sides as read, without line end.
@@ -233,13 +242,6 @@ impl PairReader {
             },
         }
     }
-
-    /// Lines read so far (of the first side).
-    pub fn line(&self) -> u64 {
-        match &self.0 {
-            Inner::Sides(lines, _) | Inner::Tsv(lines) => lines.line,
-        }
-    }
 }
 
 /// The lines of one file, decompressed by its suffix.
@@ -262,7 +264,7 @@ impl Lines {
         Ok(Self { path: path.to_path_buf(), reader, line: 0, buffer: Vec::new() })
     }
 
-    /// The next line without its end: the text, or why it is none; `None` at the end of the file.
+    /// The next line without its end: the text, or why it cannot be used; `None` at the end of the file.
     fn next_line(&mut self) -> Result<Option<std::result::Result<String, Error>>> {
         self.buffer.clear();
         let read = (&mut self.reader)
@@ -295,7 +297,7 @@ impl Lines {
         }))
     }
 
-    /// Counts what is left, for a report of differing sides.
+    /// Counts the remaining lines, for a report of differing sides.
     fn skip_to_end(&mut self) -> Result<()> {
         loop {
             let skipped = self.reader.skip_until(b'\n').io_context("read", &self.path)?;

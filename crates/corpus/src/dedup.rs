@@ -1,9 +1,9 @@
 //! Exact de-duplication with a fixed memory bound.
 //!
-//! Each pair is known by a 128-bit hash of its two normalised sides (chance of one false duplicate among a billion
+//! A 128-bit hash of its two normalized sides stands for each pair (chance of one false duplicate among a billion
 //! pairs: below 10^-20). Hashes are held in memory up to [`MEMORY_RECORDS`]; beyond that they go to [`PARTITIONS`]
-//! files on disk by their first byte, each of which is then sorted by itself. Memory: 32 bytes a record up to the
-//! bound (128 MiB), after that a buffer of that size, one partition at a time, and one bit per pair for the answer.
+//! files on disk by their first byte, each of which is then sorted by itself. Memory: 32 bytes a record up to the bound
+//! (128 MiB), after that a buffer of that size, one partition at a time, and one bit per pair for the answer.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};

@@ -1,8 +1,8 @@
 //! From raw bitext to batches of subword ids: reading, cleaning, subword models, token shards, sampling, batching.
 //!
 //! [`prepare::prepare`] turns a folder of `train.SRC-TGT.SRC` / `train.SRC-TGT.TGT` files into a prepared folder;
-//! [`TrainStream`] and [`HeldOut`] read its batches; [`Subwords`] is the text-to-ids model that training, translation and
-//! evaluation share.
+//! [`TrainStream`] and [`HeldOut`] read its batches; [`Subwords`] is the text-to-ids model that training, translation
+//! and evaluation share.
 
 mod batches;
 pub mod bitext;

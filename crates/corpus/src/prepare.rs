@@ -7,8 +7,8 @@
 //! text/valid.en-de.en, .de, text/test...          held-out text as it was, to score against
 //! ```
 //! Pair i of a held-out shard is line i of its text files. There are three passes, each linear in the corpus, and none
-//! holds it in memory: clean (normalize, filter, hash), sample and train the subword model, encode. Memory goes to chunks
-//! of 8,192 pairs, hashes ([`crate::dedup`]), held-out hashes ([`crate::leak`]) and the sample's words.
+//! holds it in memory: clean (normalize, filter, hash), sample and train the subword model, encode. Memory goes to
+//! chunks of 8,192 pairs, hashes ([`crate::dedup`]), held-out hashes ([`crate::leak`]) and the sample's words.
 //!
 //! The folder is written beside its place and renamed when it is complete. The same input and options give the same
 //! bytes, whatever the number of threads.

@@ -1,4 +1,4 @@
-//! What `prepare` did: what was read, kept and dropped and why, and how the subword model cuts each language.
+//! What `prepare` read, kept and dropped, and why, and how the subword model cuts each language.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -168,7 +168,8 @@ impl PairShard {
             return Ok(());
         }
         let what = format!(
-            "it has the id {} but {TOKENIZER_FILE} only {vocab_size} ids: they were not prepared together; run `strata prepare` again",
+            "it has the id {} but {TOKENIZER_FILE} only {vocab_size} ids: they were not prepared together; run \
+             `strata prepare` again",
             self.largest
         );
         Err(Error::damaged(self.path(), what))

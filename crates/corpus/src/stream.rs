@@ -89,11 +89,6 @@ impl TrainStream {
         self.skipped
     }
 
-    /// Examples of each direction in a round.
-    pub fn examples_per_round(&self) -> &[u64] {
-        &self.examples
-    }
-
     /// Batches in a round, at least 1.
     pub fn batches_per_round(&self) -> u64 {
         self.plan.batches.len() as u64

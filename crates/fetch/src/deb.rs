@@ -1,7 +1,7 @@
 //! Reading a `.deb`: an `ar` archive of `debian-binary`, `control.tar.*` and `data.tar.*`.
 //!
 //! Nothing is unpacked to disk. Wanted files are read into memory under a normalized path, so a path such as
-//! `../../etc/passwd` or a link in a hostile archive can do no more than not be found.
+//! `../../etc/passwd` or a link in a hostile archive is simply not found.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -15,7 +15,7 @@ use tar::EntryType;
 use crate::error::Error;
 use crate::sources::Files;
 
-/// No page is near this size; a larger file in an archive is an error.
+/// No page comes near this size; a larger file in an archive is an error.
 const LARGEST_FILE: u64 = 64 << 20;
 /// The most an archive may unpack to, wanted or not.
 const LARGEST_ARCHIVE: u64 = 8 << 30;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 pub enum Error {
     /// There is no apt on this system.
     #[error(
-        "{program} was not found: this corpus is built from Debian's documentation packages. Run this on Debian or Ubuntu, \
-         or name a folder with the .deb files; on another system use your own bitext or the synthetic corpus"
+        "{program} was not found: this corpus is built from Debian's documentation packages. Run this on Debian or \
+         Ubuntu, or name a folder with the .deb files; on another system use your own bitext or the synthetic corpus"
     )]
     NoApt {
         /// The program that was looked for.
@@ -17,9 +17,9 @@ pub enum Error {
     },
     /// apt knows none of the packages, and getting fresh package lists did not help.
     #[error(
-        "apt knows none of the documentation packages (such as {example}): its package lists are empty or lack the section \
-         that holds them. Fresh lists could not be got without root{}. Run `apt-get update` as root and try again; on \
-         Ubuntu enable the `universe` component first",
+        "apt knows none of the documentation packages (such as {example}): its package lists are empty or lack the \
+         section that holds them. Fresh lists could not be got without root{}. Run `apt-get update` as root and try \
+         again; on Ubuntu enable the `universe` component first",
         because(detail)
     )]
     NoPackageLists {
@@ -30,8 +30,8 @@ pub enum Error {
     },
     /// The servers cannot be reached.
     #[error(
-        "the package servers cannot be reached{}. What has been downloaded is kept in {}; run the same command again when \
-         the network is back",
+        "the package servers cannot be reached{}. What has been downloaded is kept in {}; run the same command again \
+         when the network is back",
         because(detail), cache.display()
     )]
     Offline {
@@ -40,7 +40,7 @@ pub enum Error {
         /// Where packages are kept.
         cache: PathBuf,
     },
-    /// apt could not download some packages for another reason.
+    /// apt could not download some packages, for another reason.
     #[error(
         "apt-get could not download {}{}. What has been downloaded is kept in {}",
         packages.join(", "), because(detail), cache.display()
@@ -55,7 +55,7 @@ pub enum Error {
     },
     /// A downloaded package is not the one apt's signed lists describe.
     #[error(
-        "{package} arrived with SHA-256 {found}, but apt's records say {expected}; it was thrown away. A proxy or mirror \
+        "{package} arrived with SHA-256 {found}, but apt's records say {expected}; it was deleted. A proxy or mirror \
          may be at fault; try again later"
     )]
     Digest {
@@ -68,7 +68,8 @@ pub enum Error {
     },
     /// No space is left.
     #[error(
-        "no space is left to write {}: free about {need_megabytes} MB there, or choose another place; nothing finished is lost",
+        "no space is left to write {}: free about {need_megabytes} MB there, or choose another place; nothing finished \
+         is lost",
         path.display()
     )]
     NoSpace {
@@ -90,8 +91,8 @@ pub enum Error {
     /// No language was asked for.
     #[error("no language was asked for; name at least one, such as de")]
     NoLanguages,
-    /// None of the packages there are holds text in the languages asked for.
-    #[error("no text was found in {}: none of {} could be had from this release", languages.join(", "), packages.join(", "))]
+    /// None of the packages found holds text in the requested languages.
+    #[error("no text was found in {}: this release has none of {}", languages.join(", "), packages.join(", "))]
     NoText {
         /// The languages asked for.
         languages: Vec<String>,
@@ -100,8 +101,8 @@ pub enum Error {
     },
     /// The output folder holds bitext that is not ours to replace.
     #[error(
-        "{} was not written by this command and would be replaced or mixed with the corpus; choose another output folder, \
-         or move it away",
+        "{} was not written by this command and would be replaced or mixed with the corpus; choose another output \
+         folder, or move it away",
         path.display()
     )]
     Occupied {

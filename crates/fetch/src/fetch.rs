@@ -1,4 +1,4 @@
-//! The whole way from options to a corpus on disk.
+//! From options to a corpus on disk.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::summary::{Corpus, Missing, Summary};
 /// Builds the corpus in `options.output`, or verifies that it is there. `progress` is called on the caller's thread.
 ///
 /// # Errors
-/// Every [`Error`] leaves finished downloads in the cache and an earlier corpus untouched; running again goes on from
+/// Every [`Error`] leaves finished downloads in the cache and an earlier corpus untouched; another run continues from
 /// there.
 pub fn fetch_docs(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<Summary, Error> {
     let started = Instant::now();
@@ -94,7 +94,7 @@ pub fn fetch_docs(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<
     Ok(summary(false, manifest, got))
 }
 
-/// Takes the cache for this process until the file is dropped, or the process dies.
+/// Locks the cache until the file is dropped or the process dies.
 fn lock(cache: &Path) -> Result<File, Error> {
     fs::create_dir_all(cache).io_context("create", cache)?;
     let path = cache.join(".lock");
@@ -115,7 +115,7 @@ fn package_names(languages: &[&Language]) -> Vec<String> {
     names
 }
 
-/// What the missing packages cost.
+/// Which languages lose text by the missing packages.
 fn missing(packages: &Packages, languages: &[&Language]) -> Vec<Missing> {
     let cost = |package: &String| {
         let source = *Source::ALL.iter().find(|s| s.english_package() == package).unwrap_or(&Source::Help);
@@ -129,7 +129,7 @@ fn missing(packages: &Packages, languages: &[&Language]) -> Vec<Missing> {
     packages.missing.iter().map(cost).collect()
 }
 
-/// The pairs of all languages, by tag. Works on all threads; events are passed on by the caller's own.
+/// The pairs of all languages, by tag. Works on all threads, and reports events on the caller's.
 fn extract_all(
     packages: &Packages,
     languages: &[&Language],
@@ -145,7 +145,7 @@ fn extract_all(
             let extract = |language: &&Language| -> Result<(String, Extracted), Error> {
                 let help = language.package(Source::Help).and_then(|name| path(&name));
                 let extracted = english.extract(language, help.as_deref())?;
-                let _ = sender.send((language.tag, extracted.pairs.len())); // only fails if nobody listens any more
+                let _ = sender.send((language.tag, extracted.pairs.len())); // fails only if nobody listens anymore
                 Ok((language.tag.to_owned(), extracted))
             };
             let mut all = by_size.par_iter().with_max_len(1).map(extract).collect::<Result<Vec<_>, Error>>()?;

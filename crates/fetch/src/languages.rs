@@ -18,7 +18,7 @@ pub struct Language {
     pub name: &'static str,
     /// Sentence pairs with English in Debian 12's packages, rounded; other releases differ.
     pub approximate_pairs: usize,
-    /// Its folder in LibreOffice's help, whose package is named by the same in lower case.
+    /// Its folder in LibreOffice's help, whose package has the same name in lower case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<&'static str>,
     /// Its folder in GNOME's guides.
@@ -53,7 +53,7 @@ impl Language {
     }
 }
 
-/// All languages that can be asked for, by tag. Hebrew, with a single sentence, is not among them.
+/// All languages that can be requested, by tag. Hebrew is left out: there is a single sentence.
 pub fn languages() -> &'static [Language] {
     &LANGUAGES
 }

@@ -56,7 +56,7 @@ impl Options {
     }
 }
 
-/// The folder packages are kept in unless another is named: `strata/docs` in the user's cache folder
+/// The default folder for packages: `strata/docs` in the user's cache folder
 /// (`$XDG_CACHE_HOME`, else `~/.cache`). `None` where there is no home.
 pub fn default_cache() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());

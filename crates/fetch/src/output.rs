@@ -1,8 +1,9 @@
-//! The corpus on disk, with its manifest: checked when it is there, written so that it is never half there unnoticed.
+//! The corpus on disk, with its manifest: checked if it exists, and written so that a half-written one never goes
+//! unnoticed.
 //!
-//! A new corpus is written into a folder beside and renamed. Over an older one the new manifest goes first, then the
-//! files one by one: since the manifest has every file's digest, a run that dies in between leaves a folder that the
-//! next run finds wrong and builds again.
+//! A new corpus is written to a temporary folder, which is then renamed. Over an older one, the new manifest is moved
+//! first, then the files one by one: since the manifest has every file's digest, the next run notices a folder in
+//! between and builds it again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +23,7 @@ const MANIFEST: &str = "MANIFEST.json";
 /// Version of what this program extracts; a corpus of another version is built again.
 const EXTRACTOR: u32 = 1;
 
-/// What a corpus folder says of itself.
+/// The content of `MANIFEST.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     /// What made it; tells our manifests from others of that name.
@@ -136,7 +137,7 @@ fn publish(staging: &Path, output: &Path, earlier: Option<&Manifest>, manifest: 
     }
     for name in earlier.iter().flat_map(|m| m.files.keys()).filter(|name| !manifest.files.contains_key(*name)) {
         let path = output.join(name);
-        // The manifest is a file anybody can write: only names a corpus can have are removed.
+        // Anybody can write a manifest: only names that a corpus can have are removed.
         if is_bitext(name) && path.exists() {
             fs::remove_file(&path).io_context("remove", &path)?;
         }

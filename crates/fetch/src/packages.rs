@@ -1,7 +1,8 @@
-//! The package files in the cache: what is there, what must be downloaded, and that each is what apt's records say.
+//! The package files in the cache: which are there, which must be downloaded, and whether each is what apt's records
+//! say.
 //!
-//! Beside each `NAME_VERSION_ARCH.deb` lies `NAME.json` with its digest. A download lands in `partial/` and moves up only
-//! once its digest is right, so whatever moment a run dies at, a package in the cache is whole.
+//! Beside each `NAME_VERSION_ARCH.deb` is a `NAME.json` with its digest. A download goes to `partial/` and moves up
+//! only once its digest is right, so a package in the cache is whole, whenever a run dies.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,7 +35,7 @@ pub struct Package {
     pub verified: bool,
 }
 
-/// The packages that could be had, with their files.
+/// The packages that were found, with their files.
 pub(crate) struct Packages {
     pub have: BTreeMap<String, (Package, PathBuf)>,
     /// Packages that do not exist in this release.
@@ -63,7 +64,7 @@ pub(crate) struct Request<'a> {
     pub refresh: bool,
 }
 
-/// Takes packages out of a folder of .deb files; of several versions of one the last file by name.
+/// Takes packages from a folder of .deb files; of several versions of one, the last file by name.
 pub(crate) fn from_folder(names: &[String], folder: &Path) -> Result<Packages, Error> {
     let mut files: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(folder).io_context("read", folder)? {
@@ -86,7 +87,7 @@ pub(crate) fn from_folder(names: &[String], folder: &Path) -> Result<Packages, E
     Ok(with_missing(names, have))
 }
 
-/// Takes packages out of the cache, after downloading with apt what is not there.
+/// Takes packages from the cache, after downloading with apt what is missing.
 pub(crate) fn with_apt(request: &Request, progress: &mut dyn FnMut(Event)) -> Result<Packages, Error> {
     let folder = request.cache.join("packages");
     fs::create_dir_all(&folder).io_context("create", &folder)?;
@@ -164,8 +165,8 @@ fn download(
     progress(Event::Stage { stage: Stage::Download });
     let partial = folder.join("partial");
     fs::create_dir_all(&partial).io_context("create", &partial)?;
-    // An earlier run may have died with finished files here. What is left then is of no use: apt takes any file of the
-    // right size for finished, whatever is in it.
+    // An earlier run may have died with finished files here. The rest is removed: apt takes any file of the right size
+    // for finished, whatever its content.
     let _ = accept(wanted, &partial, folder, have)?;
     clear(&partial)?;
     let wanted: Vec<&Candidate> = wanted.iter().copied().filter(|c| !have.contains_key(&c.package)).collect();

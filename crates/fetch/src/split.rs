@@ -1,5 +1,5 @@
-//! Which part of the corpus an English sentence belongs to: a hash of its key decides, so the same sentence lands in the
-//! same part in every language, on every machine and in every later build.
+//! Which part of the corpus an English sentence belongs to: a hash of its key decides, so the same sentence lands in
+//! the same part in every language, on every machine and in every later build.
 
 use std::collections::HashSet;
 
@@ -45,8 +45,8 @@ fn bucket(key: &str) -> u64 {
 
 /// The split of one build.
 pub(crate) struct Split {
-    /// Keys of sentences that a language with little text has: larger shares of these are set aside, else its test
-    /// sets would be empty. Since the shares belong to the sentence, all languages still agree on its part.
+    /// Keys of the sentences of languages with little text: larger shares of these are set aside, else their test sets
+    /// would be empty. The shares go by sentence, so all languages still agree on its part.
     boosted: HashSet<String>,
 }
 

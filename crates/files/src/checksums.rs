@@ -1,5 +1,5 @@
-//! `SHA256SUMS`: the SHA-256 of every file of a folder, in the format that `sha256sum -c SHA256SUMS` checks. Comment lines
-//! give the sizes, so that a file that was cut short can be told from one that was changed.
+//! `SHA256SUMS`: the SHA-256 of every file of a folder, in the format that `sha256sum -c SHA256SUMS` checks. Comment
+//! lines give the sizes, so that a file that was cut short can be told from one that was changed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -94,11 +94,6 @@ impl Checksums {
     /// Whether a file is listed.
     pub fn contains(&self, name: &str) -> bool {
         self.files.contains_key(name)
-    }
-
-    /// What is listed of a file.
-    pub fn get(&self, name: &str) -> Option<&Entry> {
-        self.files.get(name)
     }
 
     pub(crate) fn insert(&mut self, name: &str, Digest { sha256, bytes }: Digest) {
@@ -324,7 +319,7 @@ cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0  million
             assert_eq!(Checksums::parse(text).unwrap_err(), expected, "{text}");
         }
         let other = Checksums::parse(&format!("{hash} *x y\n")).unwrap();
-        assert_eq!(other.get("x y").unwrap().bytes, None);
+        assert_eq!(other.files["x y"].bytes, None);
     }
 
     #[test]

@@ -102,7 +102,8 @@ pub fn create_dirs(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Syncs a folder's entries to the disk. Some file systems, such as network ones, cannot do that: there it does nothing.
+/// Syncs a folder's entries to the disk. Some file systems, such as network ones, cannot do that: there it does
+/// nothing.
 ///
 /// # Errors
 /// The I/O error.

@@ -99,7 +99,8 @@ impl FolderWriter {
     /// Adds `SHA256SUMS`, syncs everything and puts the folder in its place. Returns that place.
     ///
     /// # Errors
-    /// [`Error::Exists`] where a folder is not to be replaced, else the I/O error. The earlier folder is then unchanged.
+    /// [`Error::Exists`] where a folder is not to be replaced, else the I/O error. The earlier folder is then
+    /// unchanged.
     pub fn commit(mut self, existing: Existing) -> Result<PathBuf, Error> {
         let target = self.target.clone();
         if existing == Existing::Refuse && exists(&target) {

@@ -1,6 +1,7 @@
 //! SIGBUS: when another program truncates a mapped file, the pages beyond its new end are gone, and reading them raises
-//! SIGBUS, which by default ends the process. After [`survive_truncation`] a signal handler maps zeros over the whole file
-//! instead, so that a program that serves several models loses only the one; [`MappedFile::change`] then reports it.
+//! SIGBUS, which by default ends the process. After [`survive_truncation`] a signal handler maps zeros over the whole
+//! file instead, so that a program that serves several models loses only the one; [`MappedFile::change`] then reports
+//! it.
 //!
 //! [`MappedFile::change`]: crate::MappedFile::change
 
@@ -64,8 +65,8 @@ impl Drop for Guarded {
 /// [`MappedFile::change`]: crate::MappedFile::change
 pub fn survive_truncation() {
     #[cfg(target_os = "linux")]
-    // SAFETY: the handler does only what is allowed in one: it reads atomics and calls mmap and signal. The structure is
-    // valid when zeroed, and is filled in as sigaction(2) asks.
+    // SAFETY: the handler does only what is allowed in one: it reads atomics and calls mmap and signal. The structure
+    // is valid when zeroed, and is filled in as sigaction(2) asks.
     #[allow(unsafe_code)]
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -87,8 +88,8 @@ extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, _: *
             continue;
         }
         let how = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-        // SAFETY: the range is a map of this process that is only ever read. It stays mapped while it is in the table: the
-        // thread that was stopped here is reading it, and so holds it. All types read from maps accept zeros.
+        // SAFETY: the range is a map of this process that is only ever read. It stays mapped while it is in the table:
+        // the thread that was stopped here is reading it, and so holds it. All types read from maps accept zeros.
         let zeros = unsafe { libc::mmap(start as *mut libc::c_void, length, libc::PROT_READ, how, -1, 0) };
         if zeros != libc::MAP_FAILED {
             slot.lost.store(true, Ordering::Release);

@@ -1,8 +1,8 @@
 //! What writers leave behind when they are killed, and how to clear it away.
 //!
-//! A writer works on `.NAME.tmp-PID-N` beside `NAME`, and holds a kernel lock on it as long as it lives, so that cleaning
-//! can tell a dead writer's remains from a live writer's work. Where two folders cannot be exchanged in one step, the
-//! earlier one is moved to `.NAME.old-PID-N` first; if the process dies then, cleaning puts it back.
+//! A writer works on `.NAME.tmp-PID-N` beside `NAME`, and holds a kernel lock on it as long as it lives, so that
+//! cleaning can tell a dead writer's remains from a live writer's work. Where two folders cannot be exchanged in one
+//! step, the earlier one is moved to `.NAME.old-PID-N` first; if the process dies then, cleaning puts it back.
 
 use std::fs::{self, File, TryLockError};
 use std::io;

@@ -26,8 +26,8 @@ impl MappedFile {
     /// Maps a regular file.
     ///
     /// # Errors
-    /// [`Error::Missing`] or another I/O error for a file that cannot be read, [`Error::Damaged`] for a folder, a pipe and
-    /// the like.
+    /// [`Error::Missing`] or another I/O error for a file that cannot be read, [`Error::Damaged`] for a folder, a pipe
+    /// and the like.
     pub fn open(path: impl AsRef<Path>) -> Result<MappedFile, Error> {
         let path = path.as_ref().to_path_buf();
         let file = File::open(&path).io_context("read", &path)?;
@@ -35,17 +35,18 @@ impl MappedFile {
         if !metadata.is_file() {
             return Err(Error::Damaged { path, what: "not a regular file".to_string() });
         }
-        // SAFETY: the map is only read. This program never changes a file in place: it writes a new one and renames it, and
-        // a removed file stays mapped. Another program that overwrites or truncates the file could change values or raise
-        // SIGBUS, as with every memory-mapped format; see `guard`.
+        // SAFETY: the map is only read. This program never changes a file in place: it writes a new one and renames it,
+        // and a removed file stays mapped. Another program that overwrites or truncates the file could change values or
+        // raise SIGBUS, as with every memory-mapped format; see `guard`.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.io_context("map", &path)?;
         let guarded = Guarded::new(&map);
         Ok(MappedFile { path, guarded, map, file, modified: metadata.modified().ok() })
     }
 
-    /// What another program has done to the file since it was mapped, if it truncated it or wrote to it in place: results
-    /// computed from it are then worthless. Removing the file, or renaming another over it, leaves the map as it was.
+    /// What another program has done to the file since it was mapped, if it truncated it or wrote to it in place:
+    /// results computed from it are then worthless. Removing the file, or renaming another over it, leaves the map as
+    /// it was.
     pub fn change(&self) -> Option<String> {
         let path = self.path.display();
         let Ok(metadata) = self.file.metadata() else { return Some(format!("{path} cannot be read any more")) };

@@ -1,5 +1,5 @@
-//! What Strata keeps on disk: model folders, checkpoints and run folders, written with `strata-files` and so whole or not
-//! there at all.
+//! What Strata keeps on disk: model folders, checkpoints and run folders, written with `strata-files` and so whole or
+//! not there at all.
 //!
 //! | module | idea |
 //! |---|---|

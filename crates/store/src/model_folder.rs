@@ -54,7 +54,8 @@ impl ModelFolder {
     /// Opens a model or checkpoint folder after checking the content of every file.
     ///
     /// # Errors
-    /// [`Error::NotAModel`] for anything else, or the file that is missing, cut short or damaged ([`Error::is_damage`]).
+    /// [`Error::NotAModel`] for anything else, or the file that is missing, cut short or damaged
+    /// ([`Error::is_damage`]).
     pub fn open(path: impl AsRef<Path>) -> Result<ModelFolder, Error> {
         ModelFolder::open_with(path, Check::Contents)
     }

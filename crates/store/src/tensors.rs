@@ -75,16 +75,6 @@ impl TensorFile {
         self.names.iter().map(String::as_str)
     }
 
-    /// How many tensors there are.
-    pub fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    /// Whether there is no tensor.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
-    }
-
     /// The tensor `name`, of whatever type and shape.
     ///
     /// # Errors
@@ -229,7 +219,8 @@ impl TensorSource for TensorList<'_> {
 /// Writes `source` as a safetensors file into a folder that is being written.
 ///
 /// # Errors
-/// [`Error::BadTensor`] for a name that is taken or bytes that do not fit the shape, else the I/O error or the source's.
+/// [`Error::BadTensor`] for a name that is taken or bytes that do not fit the shape, else the I/O error or the
+/// source's.
 pub fn write_tensors(folder: &mut FolderWriter, name: &str, source: &dyn TensorSource) -> Result<(), Error> {
     folder.file(name, |file| stream(file, source, LENGTH_FIELD))
 }

@@ -52,8 +52,8 @@ impl CleanFile {
     }
 }
 
-/// Reads chunks of raw pairs and calls `each` with the valid ones. Invalid ones are errors, or counted if they are to be
-/// skipped.
+/// Reads chunks of raw pairs and calls `each` with the valid ones. Invalid ones are errors, or counted if they are to
+/// be skipped.
 fn for_raw_chunks(
     source: &Source,
     skip_invalid: bool,
@@ -98,8 +98,8 @@ fn write_pair(file: &mut BufWriter<File>, path: &Path, first: &str, second: &str
     Ok(write().io_context("write", path)?)
 }
 
-/// Cleans a held-out split: keeps every pair with text on both sides, remembers it for the leak check, and also writes its
-/// raw text, for scoring.
+/// Cleans a held-out split: keeps every pair with text on both sides, remembers it for the leak check, and also writes
+/// its raw text, for scoring.
 pub(super) fn held_out(
     (pair, split, source): (&Pair, Split, &Source),
     options: &Options,

@@ -51,13 +51,13 @@ pub struct SubwordOptions {
     pub kind: Kind,
     /// Ids in all: special tokens, tags, 256 bytes, pieces. With little text the model comes out smaller.
     pub vocab_size: usize,
-    /// Languages are sampled in proportion to (their sentences)^(1/temperature): 1 keeps the proportions, 5 nearly levels
-    /// them.
+    /// Languages are sampled in proportion to (their sentences)^(1/temperature): 1 keeps the proportions, 5 nearly
+    /// levels them.
     pub temperature: f64,
     /// Sentences, of all languages together, that the model is trained on at most.
     pub sample_sentences: u64,
-    /// Share of each language's text whose characters get a piece of their own; rarer ones are left to bytes. However large
-    /// the alphabets, they take at most half of the vocabulary.
+    /// Share of each language's text whose characters get a piece of their own; rarer ones are left to bytes. However
+    /// large the alphabets, they take at most half of the vocabulary.
     pub character_coverage: f64,
     /// Determines the sentences of the sample.
     pub seed: u64,
