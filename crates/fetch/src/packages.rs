@@ -238,7 +238,7 @@ fn accept(
 fn clear(partial: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(partial).io_context("read", partial)?.flatten() {
         if entry.path().is_file() {
-            fs::remove_file(entry.path()).io_context("remove", &entry.path())?;
+            fs::remove_file(entry.path()).io_context("remove", entry.path())?;
         }
     }
     Ok(())
