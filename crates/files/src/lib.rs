@@ -21,7 +21,7 @@
 //!
 //! Checksums::read(&path)?.verify_all(&path)?;
 //! assert_eq!(&MappedFile::open(path.join("greeting.txt"))?[..], b"hello");
-//! # Ok::<(), strata_files::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! The crate knows nothing of what is in the files: models, runs and corpora are the business of the crates above it.
