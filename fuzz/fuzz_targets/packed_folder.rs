@@ -46,10 +46,8 @@ fuzz_target!(|data: &[u8]| {
 /// Writes the checksums of the files as they are, so that the loader reads them.
 fn rewrite_sums(path: &Path) {
     let line = |name: &str| {
-        let entry = strata_store::checksums::Entry::of_file(path.join(name)).expect("a file's sum");
-        let hex: String = entry.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-        let bytes = fs::metadata(path.join(name)).expect("a file's size").len();
-        format!("# bytes {bytes} {name}\n{hex}  {name}\n")
+        let digest = strata_files::Digest::of_file(path.join(name)).expect("a file's sum");
+        format!("# bytes {} {name}\n{}  {name}\n", digest.bytes, digest.hex())
     };
     let names = ["config.json", "languages.json", "packed.json", "packed.safetensors", "tokenizer.json"];
     fs::write(path.join("SHA256SUMS"), names.map(line).concat()).expect("the sums");

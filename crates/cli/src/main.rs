@@ -8,6 +8,7 @@ mod examples;
 mod memory;
 mod output;
 mod overrides;
+mod remedy;
 mod selection;
 mod stop;
 mod tables;
@@ -80,7 +81,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(of_io)
 }
 
-/// The error and its causes on one line, leaving out causes that the line already tells.
+/// The error and its causes on one line, leaving out causes that the line already names; then the flags that help.
 fn message(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1) {
@@ -89,5 +90,5 @@ fn message(error: &anyhow::Error) -> String {
             text = format!("{text}: {cause}");
         }
     }
-    text
+    text + &remedy::flags(error).unwrap_or_default()
 }

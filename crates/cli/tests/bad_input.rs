@@ -36,8 +36,8 @@ fn bitext_that_cannot_be_prepared() {
 #[test]
 fn options_of_prepare() {
     let here = folder("prepare-options");
-    here.refuses("prepare ../bitext --output p --languages en,qax", &["`qax`", "en, qaa, qab"]);
-    here.refuses("prepare ../bitext --output p --directions en-qax", &["`qax`"]);
+    here.refuses("prepare ../bitext --output p --languages en,qax", &["`qax`", "did you mean `qaa`?", "en, qaa, qab"]);
+    here.refuses("prepare ../bitext --output p --directions en-qax", &["`qax`", "did you mean `qaa`?"]);
     here.refuses("prepare ../bitext --output p --directions qaa-qab", &["no bitext for qaa-qab"]);
     here.refuses("prepare ../bitext --output p --directions en", &["`en` is no direction"]);
     here.refuses("prepare ../bitext --output p --vocab-size 100", &["vocab", "100"]);
@@ -92,7 +92,10 @@ fn training_that_cannot_start_leaves_no_run() {
     here.refuses("train ../tiny.toml --device gpu", &["no device `gpu`", "cpu, wgpu"]);
     here.refuses("train ../tiny.toml --set data.prepared=nowhere", &["nowhere/tokenizer.json", "strata prepare"]);
     here.refuses("train ../tiny.toml --set data.prepared=../bitext", &["../bitext/tokenizer.json", "strata prepare"]);
-    here.refuses("train ../tiny.toml --set data.directions=en-qax", &["unknown direction `en-qax`", "en-qaa, en-qab"]);
+    here.refuses(
+        "train ../tiny.toml --set data.directions=en-qax",
+        &["unknown direction `en-qax`", "did you mean `en-qaa`?", "en-qaa, en-qab"],
+    );
     here.refuses("train ../tiny.toml --set data.max_length=3", &["../prepared: no training pairs"]);
     here.refuses("train --resume nowhere", &["nowhere", "no such run"]);
     here.refuses("train --resume ../bitext", &["bitext is not a run folder", "recipe.toml"]);

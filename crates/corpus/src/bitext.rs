@@ -10,19 +10,20 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use strata_files::IoContext;
 
 use crate::error::{Error, Result};
 
-/// Longest line that is read into memory, in bytes; longer ones are an error or a counted drop.
+/// Longest line that is read into memory, in bytes; longer ones are an error, or dropped and counted.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// A part of the corpus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Text to learn from.
+    /// Text to train on.
     Train,
-    /// Held out, watched while training.
+    /// Held out, scored while training.
     Valid,
     /// Held out, for the final score.
     Test,
@@ -58,7 +59,7 @@ impl std::fmt::Display for Pair {
 }
 
 impl Pair {
-    /// A pair out of `en-de`; tags hold letters, digits and `_`. `None` if it is no such name or both are the same.
+    /// Parses `en-de`; tags hold letters, digits and `_`. `None` for another text, and for twice the same language.
     pub fn parse(name: &str) -> Option<Self> {
         let (first, second) = name.split_once('-')?;
         let is_tag = |tag: &str| !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -72,7 +73,7 @@ impl Pair {
     }
 }
 
-/// Where the text of one split of one pair lies.
+/// The files of one split of one pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Two aligned files, one a side.
@@ -89,12 +90,18 @@ pub type Bitext = BTreeMap<Pair, BTreeMap<Split, Source>>;
 /// # Errors
 /// A side without counterpart, a split given twice (also as `en-de` and `de-en`, or plain and compressed), no bitext.
 pub fn discover(folder: &Path) -> Result<Bitext> {
-    let listing = std::fs::read_dir(folder).map_err(|e| Error::io("read the folder", folder, e))?;
+    let listing = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let reason = "No such file or directory; name the folder of the bitext".to_string();
+            return Err(Error::Empty { path: folder.to_path_buf(), reason });
+        }
+        listing => listing.io_context("read the folder", folder)?,
+    };
     // (pair, split) -> side or "tsv" -> file
     let mut found: BTreeMap<(Pair, Split), BTreeMap<String, PathBuf>> = BTreeMap::new();
     let mut paths = Vec::new();
     for entry in listing {
-        paths.push(entry.map_err(|e| Error::io("read the folder", folder, e))?.path());
+        paths.push(entry.io_context("read the folder", folder)?.path());
     }
     paths.sort();
     for path in paths {
@@ -171,6 +178,9 @@ impl Source {
     }
 
     /// Opens the text for reading pair by pair.
+    ///
+    /// # Errors
+    /// Files that cannot be opened.
     pub fn open(&self) -> Result<PairReader> {
         Ok(PairReader(match self {
             Source::Sides(first, second) => Inner::Sides(Lines::open(first)?, Lines::open(second)?),
@@ -179,7 +189,7 @@ impl Source {
     }
 }
 
-/// A raw sentence pair, or why its line holds none.
+/// A raw sentence pair, or why the line has none.
 #[derive(Debug)]
 pub enum RawPair {
     /// Both sides as read, without line end.
@@ -232,13 +242,6 @@ impl PairReader {
             },
         }
     }
-
-    /// Lines read so far (of the first side).
-    pub fn line(&self) -> u64 {
-        match &self.0 {
-            Inner::Sides(lines, _) | Inner::Tsv(lines) => lines.line,
-        }
-    }
 }
 
 /// The lines of one file, decompressed by its suffix.
@@ -251,23 +254,23 @@ struct Lines {
 
 impl Lines {
     fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        let file = File::open(path).io_context("open", path)?;
         let buffered = |r: Box<dyn Read + Send>| Box::new(BufReader::with_capacity(1 << 18, r));
         let reader: Box<dyn BufRead + Send> = match path.extension().and_then(|e| e.to_str()) {
             Some("gz") => buffered(Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(file)))),
-            Some("zst") => buffered(Box::new(zstd::Decoder::new(file).map_err(|e| Error::io("decompress", path, e))?)),
+            Some("zst") => buffered(Box::new(zstd::Decoder::new(file).io_context("decompress", path)?)),
             _ => buffered(Box::new(file)),
         };
         Ok(Self { path: path.to_path_buf(), reader, line: 0, buffer: Vec::new() })
     }
 
-    /// The next line without its end: the text, or why it is none; `None` at the end of the file.
+    /// The next line without its end: the text, or why it cannot be used; `None` at the end of the file.
     fn next_line(&mut self) -> Result<Option<std::result::Result<String, Error>>> {
         self.buffer.clear();
         let read = (&mut self.reader)
             .take(MAX_LINE_BYTES as u64 + 2)
             .read_until(b'\n', &mut self.buffer)
-            .map_err(|e| Error::io("read", &self.path, e))?;
+            .io_context("read", &self.path)?;
         if read == 0 {
             return Ok(None);
         }
@@ -275,7 +278,7 @@ impl Lines {
         if self.buffer.last() == Some(&b'\n') {
             self.buffer.pop();
         } else if self.buffer.len() > MAX_LINE_BYTES {
-            self.reader.skip_until(b'\n').map_err(|e| Error::io("read", &self.path, e))?;
+            self.reader.skip_until(b'\n').io_context("read", &self.path)?;
         }
         if self.buffer.len() > MAX_LINE_BYTES {
             let error = Error::LineTooLong { path: self.path.clone(), line: self.line, limit: MAX_LINE_BYTES };
@@ -294,10 +297,10 @@ impl Lines {
         }))
     }
 
-    /// Counts what is left, for a report of differing sides.
+    /// Counts the remaining lines, for a report of differing sides.
     fn skip_to_end(&mut self) -> Result<()> {
         loop {
-            let skipped = self.reader.skip_until(b'\n').map_err(|e| Error::io("read", &self.path, e))?;
+            let skipped = self.reader.skip_until(b'\n').io_context("read", &self.path)?;
             if skipped == 0 {
                 return Ok(());
             }

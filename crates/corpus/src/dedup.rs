@@ -1,17 +1,18 @@
 //! Exact de-duplication with a fixed memory bound.
 //!
-//! Each pair is known by a 128-bit hash of its two normalised sides (chance of one false duplicate among a billion
+//! A 128-bit hash of its two normalized sides stands for each pair (chance of one false duplicate among a billion
 //! pairs: below 10^-20). Hashes are held in memory up to [`MEMORY_RECORDS`]; beyond that they go to [`PARTITIONS`]
-//! files on disk by their first byte, each of which is then sorted by itself. Memory: 32 bytes a record up to the
-//! bound (128 MiB), after that a buffer of that size, one partition at a time, and one bit per pair for the answer.
+//! files on disk by their first byte, each of which is then sorted by itself. Memory: 32 bytes a record up to the bound
+//! (128 MiB), after that a buffer of that size, one partition at a time, and one bit per pair for the answer.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use strata_files::IoContext;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Records held in memory before hashes go to disk.
 pub const MEMORY_RECORDS: usize = 4 << 20;
@@ -94,13 +95,13 @@ impl Dedup {
         for run in self.buffer.chunk_by(|a, b| a.0 >> 120 == b.0 >> 120) {
             let path = self.partition((run[0].0 >> 120) as usize);
             let open = File::options().create(true).append(true).open(&path);
-            let mut file = BufWriter::new(open.map_err(|e| Error::io("write", &path, e))?);
+            let mut file = BufWriter::new(open.io_context("write", &path)?);
             for (hash, index) in run {
                 file.write_all(&hash.to_le_bytes())
                     .and_then(|()| file.write_all(&index.to_le_bytes()))
-                    .map_err(|e| Error::io("write", &path, e))?;
+                    .io_context("write", &path)?;
             }
-            file.flush().map_err(|e| Error::io("write", &path, e))?;
+            file.flush().io_context("write", &path)?;
         }
         self.buffer.clear();
         self.spilled = true;
@@ -122,9 +123,7 @@ impl Dedup {
                 continue;
             }
             let mut bytes = Vec::new();
-            File::open(&path)
-                .and_then(|f| BufReader::new(f).read_to_end(&mut bytes))
-                .map_err(|e| Error::io("read", &path, e))?;
+            File::open(&path).and_then(|f| BufReader::new(f).read_to_end(&mut bytes)).io_context("read", &path)?;
             let records = bytes.chunks_exact(24).map(|r| {
                 let (mut hash, mut index) = ([0; 16], [0; 8]);
                 hash.copy_from_slice(&r[..16]);
@@ -132,7 +131,7 @@ impl Dedup {
                 (u128::from_le_bytes(hash), u64::from_le_bytes(index))
             });
             duplicates.mark(records.collect());
-            std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+            std::fs::remove_file(&path).io_context("remove", &path)?;
         }
         Ok(duplicates)
     }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use strata_recipe::nearest;
+
 /// Shorthand for a result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -9,16 +11,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused to read or write.
-    #[error("cannot {action} {path}: {source}")]
-    Io {
-        /// What was tried, as a verb (`read`, `write`, `rename`).
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
+    /// A file or folder could not be read or written.
+    #[error(transparent)]
+    Files(#[from] strata_files::Error),
     /// The two sides of a bitext differ in their number of lines.
     #[error(
         "{first} has {first_lines} lines but {second} has {second_lines}: the two sides of a bitext must be aligned \
@@ -37,7 +32,7 @@ pub enum Error {
     /// A line is not UTF-8.
     #[error(
         "{path}, line {line}: not valid UTF-8 (byte {byte} of the line); convert the file with \
-         `iconv -f ENCODING -t UTF-8`, or drop such lines with --skip-invalid"
+         `iconv -f ENCODING -t UTF-8`, or skip such lines"
     )]
     InvalidUtf8 {
         /// The file.
@@ -47,8 +42,10 @@ pub enum Error {
         /// Position of the first bad byte in the line, from 1.
         byte: usize,
     },
-    /// A line is longer than any sentence can be, so that it was not read into memory.
-    #[error("{path}, line {line}: longer than {limit} bytes; this is no sentence: drop such lines with --skip-invalid")]
+    /// A line is longer than any sentence, so it was not read into memory.
+    #[error(
+        "{path}, line {line}: longer than {limit} bytes, which no sentence is; cut the line up, or skip such lines"
+    )]
     LineTooLong {
         /// The file.
         path: PathBuf,
@@ -57,10 +54,10 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
-    /// A line of a TSV file has not exactly two columns.
+    /// A line of a TSV file does not have exactly two columns.
     #[error(
         "{path}, line {line}: {columns} tab-separated columns where SOURCE<tab>TARGET is expected; \
-         repair the line, or drop such lines with --skip-invalid"
+         repair the line, or skip such lines"
     )]
     Columns {
         /// The file.
@@ -115,14 +112,11 @@ pub enum Error {
         reason: String,
     },
     /// The output already exists.
-    #[error("{path} already exists; choose another folder, or pass --overwrite to replace it")]
+    #[error("{path} already exists; choose another folder, or replace it")]
     Exists {
         /// The folder.
         path: PathBuf,
     },
-    /// A folder could not be written whole.
-    #[error(transparent)]
-    Store(#[from] strata_store::Error),
     /// A subword model could not be trained or used.
     #[error("subword model: {reason}")]
     Subwords {
@@ -130,20 +124,20 @@ pub enum Error {
         reason: String,
     },
     /// A language that the model or corpus does not know.
-    #[error("unknown language `{language}`; known: {known}")]
+    #[error("unknown language `{language}`{}; known: {}", did_you_mean(language, known), known.join(", "))]
     UnknownLanguage {
         /// As given.
         language: String,
-        /// The known ones, comma-separated.
-        known: String,
+        /// The known ones.
+        known: Vec<String>,
     },
     /// A direction that the prepared folder does not have.
-    #[error("unknown direction `{direction}`; the corpus has: {known}")]
+    #[error("unknown direction `{direction}`{}; the corpus has: {}", did_you_mean(direction, known), known.join(", "))]
     UnknownDirection {
         /// As given.
         direction: String,
-        /// The known ones, comma-separated.
-        known: String,
+        /// The known ones.
+        known: Vec<String>,
     },
     /// A prepared folder without a pair to learn from.
     #[error("{}: no training pairs in the directions asked for{longer}", path.display())]
@@ -155,10 +149,27 @@ pub enum Error {
     },
 }
 
+/// A setting of [`prepare`](crate::prepare::Options) that an error suggests. What users call it is up to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// [`skip_invalid`](crate::prepare::Options::skip_invalid).
+    SkipInvalid,
+    /// [`overwrite`](crate::prepare::Options::overwrite).
+    Overwrite,
+}
+
+fn did_you_mean(wrong: &str, known: &[String]) -> String {
+    nearest(wrong, known.iter().map(String::as_str)).map_or(String::new(), |near| format!(" (did you mean `{near}`?)"))
+}
+
 impl Error {
-    /// An [`Error::Io`]: `action` is a verb, as in "cannot read FILE".
-    pub fn io(action: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
-        Self::Io { action, path: path.as_ref().to_path_buf(), source }
+    /// The setting that would let the work continue, where there is one.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Error::InvalidUtf8 { .. } | Error::LineTooLong { .. } | Error::Columns { .. } => Some(Remedy::SkipInvalid),
+            Error::Exists { .. } => Some(Remedy::Overwrite),
+            _ => None,
+        }
     }
 
     /// An [`Error::Damaged`].

@@ -68,8 +68,8 @@ pub struct Limits {
     pub min_characters: usize,
     /// Most characters of a side.
     pub max_characters: usize,
-    /// Most times that one side may be longer than the other in characters; wide, as Chinese says in 1 what English
-    /// says in 4. Only checked where the longer side has at least `ratio_from_characters`.
+    /// Most times that one side may be longer than the other in characters; generous, as one Chinese character can
+    /// stand for four English ones. Only checked where the longer side has at least `ratio_from_characters`.
     pub max_character_ratio: f64,
     /// See `max_character_ratio`.
     pub ratio_from_characters: usize,
@@ -104,7 +104,7 @@ fn exceeds(a: usize, b: usize, ratio: f64, from: usize) -> bool {
 }
 
 impl Limits {
-    /// Why a pair of normalised sentences is dropped, if it is.
+    /// Why a pair of normalized sentences is dropped, if it is.
     pub fn check_text(&self, first: &str, second: &str) -> Option<Reason> {
         if first.is_empty() || second.is_empty() {
             return Some(Reason::Empty);

@@ -7,11 +7,11 @@ use crate::error::Result;
 use crate::languages::Languages;
 use crate::shards::PairShard;
 
-/// Counts the training shards of a prepared folder with a vocabulary of `vocab_size`: for each language the occurrences of every id.
-/// A pair counts once, whatever directions are learnt from it; one without training pairs need not have a shard.
+/// Counts how often each id occurs in the training shards of a prepared folder, by language: `[vocab_size]` counts
+/// each. A pair counts once, however many directions use it; one without training pairs need not have a shard.
 ///
 /// # Errors
-/// Missing or damaged shards, and ids outside of the vocabulary.
+/// Missing or damaged shards, and ids outside the vocabulary.
 pub fn subword_counts(prepared: &Path, languages: &Languages, vocab_size: usize) -> Result<BTreeMap<String, Vec<u64>>> {
     let mut counts: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let mut seen: Vec<&str> = Vec::new();

@@ -33,7 +33,8 @@ pub fn english_name(tag: &str) -> Option<&'static str> {
     identify_tag(tag).map(Lang::eng_name)
 }
 
-/// Tells which of given languages a text is in (whatlang: by letter trigrams). Languages that it does not know are never found.
+/// Tells which of given languages a text is in (whatlang: by letter trigrams). Languages that it does not know are
+/// never found.
 pub struct Identifier {
     /// The tags as given with what the identifier calls them; of several tags for one language the first counts.
     known: Vec<(String, Lang)>,

@@ -4,24 +4,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use strata_files::IoContext;
+pub use strata_files::names::LANGUAGES_FILE;
 
 use crate::bitext::Pair;
 use crate::error::{Error, Result};
 
-/// Name of the file in a prepared or model folder.
-pub const LANGUAGES_FILE: &str = "languages.json";
-
-/// How much training text a language or direction has, for averages over alike ones.
+/// The resource level of a language or direction: how much training text it has beside the others of its corpus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Much text.
-    #[serde(rename = "high")]
     High,
     /// Less.
-    #[serde(rename = "low")]
     Low,
     /// Hardly any.
-    #[serde(rename = "very low")]
     VeryLow,
 }
 
@@ -30,7 +27,7 @@ impl std::fmt::Display for Level {
         f.pad(match self {
             Level::High => "high",
             Level::Low => "low",
-            Level::VeryLow => "very low",
+            Level::VeryLow => "very-low",
         })
     }
 }
@@ -40,12 +37,12 @@ impl std::fmt::Display for Level {
 pub struct Thresholds {
     /// `high` from this many pairs on.
     pub high_from: u64,
-    /// `very low` up to this many pairs.
+    /// `very-low` up to this many pairs.
     pub very_low_to: u64,
 }
 
 impl Thresholds {
-    /// Of a corpus whose largest pair has `largest` training pairs: high from 55 % of that, very low up to 20 %.
+    /// For a corpus whose largest pair has `largest` training pairs: high from 55 % of that, very-low up to 20 %.
     pub fn relative_to(largest: u64) -> Self {
         Self { high_from: (largest * 55).div_ceil(100).max(1), very_low_to: largest / 5 }
     }
@@ -166,7 +163,7 @@ impl Languages {
     /// # Errors
     /// A missing or damaged file, or one of a newer layout.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let bytes = std::fs::read(path).io_context("read", path)?;
         let found: Self = serde_json::from_slice(&bytes).map_err(|e| Error::damaged(path, e.to_string()))?;
         if found.version > VERSION {
             let reason = format!("written by a newer strata (layout {}, this one reads {VERSION})", found.version);
@@ -178,12 +175,12 @@ impl Languages {
     /// The language of a tag.
     ///
     /// # Errors
-    /// An unknown tag, with the known ones in the message.
+    /// [`Error::UnknownLanguage`], with the known tags and the nearest.
     pub fn language(&self, tag: &str) -> Result<&Language> {
-        self.languages.iter().find(|language| language.tag == tag).ok_or_else(|| {
-            let known: Vec<&str> = self.languages.iter().map(|l| l.tag.as_str()).collect();
-            Error::UnknownLanguage { language: tag.to_string(), known: known.join(", ") }
-        })
+        self.languages
+            .iter()
+            .find(|language| language.tag == tag)
+            .ok_or_else(|| Error::UnknownLanguage { language: tag.to_string(), known: self.tags() })
     }
 
     /// All tags, sorted.
@@ -213,6 +210,8 @@ mod tests {
         assert!(relative.directions[2].swapped && relative.directions[2].pair == "ro-en");
         let fixed = Languages::new(&pairs, Some(Thresholds { high_from: 1_000_000, very_low_to: 100_000 }));
         assert!(fixed.directions.iter().all(|d| d.level == Level::VeryLow));
-        assert!(relative.language("xx").unwrap_err().to_string().contains("de, en, ro, tr"));
+        let message = relative.language("rr").unwrap_err().to_string();
+        assert!(message.contains("`rr` (did you mean `ro`?); known: de, en, ro, tr"), "{message}");
+        assert_eq!(serde_json::to_string(&Level::VeryLow).unwrap(), format!("\"{}\"", Level::VeryLow));
     }
 }

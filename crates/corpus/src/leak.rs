@@ -1,4 +1,4 @@
-//! The check of train against held-out data: no sentence that will be scored may be learnt.
+//! The check of train against held-out data: no sentence that will be scored may be trained on.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,8 +12,8 @@ use crate::normalize::letters_key;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LeakRule {
-    /// A training pair leaks if either side, in its language, is a sentence of the held-out data of *any* pair: what
-    /// is learnt from one pair serves all in a multilingual model. The default.
+    /// A training pair leaks if either side, in its language, is a sentence of the held-out data of *any* pair: in a
+    /// multilingual model all pairs gain from what one teaches. The default.
     #[default]
     Either,
     /// A training pair leaks only if both sides are a held-out pair.
@@ -28,8 +28,8 @@ pub enum LeakRule {
 pub struct LeakCheck {
     /// What counts as a leak.
     pub rule: LeakRule,
-    /// A side with fewer letters (CJK ones count twice) leaks only together with the other: "Thank you." is
-    /// everybody's.
+    /// A side with fewer letters (CJK ones count twice) leaks only together with the other: everybody
+    /// writes "Thank you."
     pub min_letters: usize,
 }
 
@@ -52,7 +52,7 @@ pub struct Leak {
 
 /// The held-out sentences, as hashes of their letters (case, punctuation, digits and spaces ignored). Memory: some 40
 /// bytes per held-out sentence.
-pub struct HeldOut {
+pub struct LeakIndex {
     check: LeakCheck,
     languages: HashMap<String, HashMap<u128, Split>>,
     pairs: HashSet<(u128, u128, Split)>,
@@ -63,7 +63,7 @@ fn key(sentence: &str) -> Option<(u128, usize)> {
     (weight > 0).then(|| (xxh3_128(letters.as_bytes()), weight))
 }
 
-impl HeldOut {
+impl LeakIndex {
     /// No sentences yet.
     pub fn new(check: LeakCheck) -> Self {
         Self { check, languages: HashMap::new(), pairs: HashSet::new() }
@@ -119,8 +119,8 @@ impl HeldOut {
 mod tests {
     use super::*;
 
-    fn held_out(rule: LeakRule) -> HeldOut {
-        let mut held = HeldOut::new(LeakCheck { rule, min_letters: 12 });
+    fn held_out(rule: LeakRule) -> LeakIndex {
+        let mut held = LeakIndex::new(LeakCheck { rule, min_letters: 12 });
         held.insert(Split::Valid, ("en", "Open the file menu."), ("de", "Öffnen Sie das Menü „Datei“."));
         held.insert(Split::Test, ("en", "Thank you."), ("de", "Danke."));
         held

@@ -1,9 +1,10 @@
 //! From raw bitext to batches of subword ids: reading, cleaning, subword models, token shards, sampling, batching.
 //!
 //! [`prepare::prepare`] turns a folder of `train.SRC-TGT.SRC` / `train.SRC-TGT.TGT` files into a prepared folder;
-//! [`subword::Subwords`] is the text-to-ids model that training, translation and evaluation share.
+//! [`TrainStream`] and [`HeldOut`] read its batches; [`Subwords`] is the text-to-ids model that training, translation
+//! and evaluation share.
 
-pub mod batches;
+mod batches;
 pub mod bitext;
 mod charsmap;
 pub mod dedup;
@@ -11,6 +12,8 @@ pub mod error;
 pub mod filter;
 mod foreign;
 pub mod frequency;
+mod held_out;
+mod lanes;
 pub mod language;
 pub mod languages;
 pub mod leak;
@@ -23,12 +26,15 @@ pub mod sampling;
 mod sentencepiece;
 pub mod shards;
 mod specials;
+mod stream;
 pub mod subword;
 pub mod synthetic;
 mod tokenizer_json;
 pub mod trainer;
 mod viterbi;
 
-pub use batches::{Batch, ExampleId, HeldOut, Ragged, StreamOptions, StreamPosition, TrainStream};
-pub use error::{Error, Result};
+pub use batches::{Batch, ExampleId, Ragged};
+pub use error::{Error, Remedy, Result};
+pub use held_out::HeldOut;
+pub use stream::{StreamOptions, StreamPosition, TrainStream};
 pub use subword::Subwords;

@@ -1,7 +1,7 @@
-//! Unicode normalisation of a sentence, and the key under which two sentences count as the same text.
+//! Unicode normalization of a sentence, and the key under which two sentences count as the same text.
 //!
-//! A normalised sentence has one Unicode form (NFC or NFKC), single spaces between words, none at the ends, and no
-//! character that readers cannot see but a subword model would have to learn. Normalising twice changes nothing.
+//! A normalized sentence has one Unicode form (NFC or NFKC), single spaces between words, none at the ends, and no
+//! character that readers cannot see but a subword model would have to learn. Normalizing twice changes nothing.
 
 use std::borrow::Cow;
 
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick, is_nfkc_quick};
 
-/// The Unicode normalisation form to bring text to.
+/// The Unicode normalization form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
-    /// Canonical composition: the same look, one encoding. The default, as it loses nothing that a reader sees.
+    /// Canonical composition: one encoding for what looks the same. The default: it loses nothing that a reader sees.
     #[default]
     Nfc,
     /// Compatibility composition: also folds full-width letters, ligatures, superscripts (what SentencePiece does).
@@ -42,8 +42,8 @@ const WHITE_SPACE_REGEX: &str =
     r"[\x{09}-\x{0D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]+";
 
 impl Form {
-    /// Normalises a sentence: deletes invisible characters, brings it to this form, joins runs of white space to one
-    /// space, trims. U+2581, which subwords use for the space, becomes `_`, its look-alike, so that decoding is exact.
+    /// Normalizes a sentence: deletes invisible characters, brings it to this form, joins runs of white space to one
+    /// space, trims. U+2581, which subwords use for the space, becomes its look-alike `_`, so that decoding is exact.
     pub fn normalize<'a>(self, text: &'a str) -> Cow<'a, str> {
         if is_clean_ascii(text) {
             return Cow::Borrowed(text);
@@ -78,7 +78,7 @@ impl Form {
         Cow::Owned(out)
     }
 
-    /// The normaliser as the `normalizer` of a Hugging Face `tokenizer.json`.
+    /// The normalizer as the `normalizer` of a Hugging Face `tokenizer.json`.
     pub(crate) fn to_json(self) -> Value {
         let replace =
             |pattern: Value, content: &str| json!({"type": "Replace", "pattern": pattern, "content": content});
@@ -114,7 +114,7 @@ fn has_clean_spaces(text: &str) -> bool {
 
 /// What remains of a sentence when case, punctuation, digits, spaces and compatibility forms are ignored: its letters.
 /// Two sentences with the same non-empty key are the same text for the check of train against held-out data.
-/// Returns the letters and their number, CJK ones counted twice as they say more.
+/// Returns the letters and their number; CJK ones count twice, as they say more.
 pub fn letters_key(text: &str) -> (String, usize) {
     let mut key = String::with_capacity(text.len());
     let mut weight = 0;
@@ -176,7 +176,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn normalising_twice_changes_nothing(text in "\\PC*|[ \\t\u{85}\u{200B}\u{AD}a-cé\u{301}ﬁ가ᄀ\u{1161}\u{2581}]*") {
+        fn normalizing_twice_changes_nothing(text in "\\PC*|[ \\t\u{85}\u{200B}\u{AD}a-cé\u{301}ﬁ가ᄀ\u{1161}\u{2581}]*") {
             for form in [Form::Nfc, Form::Nfkc, Form::None] {
                 let once = form.normalize(&text).into_owned();
                 prop_assert_eq!(form.normalize(&once), once.as_str());

@@ -6,11 +6,11 @@
 //! valid/, test/      the same for held-out text   SHA256SUMS       checksums of all of it
 //! text/valid.en-de.en, .de, text/test...          held-out text as it was, to score against
 //! ```
-//! Pair i of a held-out shard is line i of its text files. Three passes, each linear in the corpus, none of which
-//! holds it in memory: clean (normalise, filter, hash), sample and train the subword model, encode. What memory there
-//! is in use: chunks of 8,192 pairs, hashes ([`crate::dedup`]), held-out hashes ([`crate::leak`]), the sample's words.
+//! Pair i of a held-out shard is line i of its text files. There are three passes, each linear in the corpus, and none
+//! holds it in memory: clean (normalize, filter, hash), sample and train the subword model, encode. Memory goes to
+//! chunks of 8,192 pairs, hashes ([`crate::dedup`]), held-out hashes ([`crate::leak`]) and the sample's words.
 //!
-//! The folder is written beside its place and renamed when it is whole. The same input and options give the same
+//! The folder is written beside its place and renamed when it is complete. The same input and options give the same
 //! bytes, whatever the number of threads.
 
 mod clean;
@@ -20,13 +20,15 @@ mod options;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use strata_store::{Existing, FolderWriter, clean_leftovers_of};
+use strata_files::names::LANGUAGES_FILE;
+pub use strata_files::names::TOKENIZER_FILE;
+use strata_files::{Existing, FolderWriter, IoContext, clean_leftovers_of};
 
 use crate::bitext::{Bitext, Pair, Split, discover};
 use crate::error::{Error, Result};
 use crate::language::LanguageCheck;
-use crate::languages::{LANGUAGES_FILE, Languages};
-use crate::leak::HeldOut;
+use crate::languages::Languages;
+use crate::leak::LeakIndex;
 use crate::report::{LanguageReport, PairReport, Report, SplitReport, TextCounts, thousands};
 use crate::sample::{Sampler, Share, shares};
 use crate::subword::{SPECIALS, Subwords};
@@ -35,12 +37,10 @@ use clean::CleanFile;
 
 pub use options::{Directions, Options, SubwordOptions};
 
-/// Name of the subword model in a prepared or model folder.
-pub const TOKENIZER_FILE: &str = "tokenizer.json";
-/// Name of the report in a prepared folder.
+/// The report in a prepared folder.
 pub const REPORT_FILE: &str = "report.json";
 
-/// How far the preparation is.
+/// What a running preparation reports.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
@@ -69,9 +69,9 @@ pub enum Event {
         /// Size of the vocabulary to reach.
         vocab_size: usize,
     },
-    /// The subword model is there.
+    /// The subword model is ready.
     Subwords {
-        /// Its ids, special tokens included.
+        /// Its size, special tokens included.
         vocab_size: usize,
     },
     /// A split is being turned into token ids.
@@ -82,7 +82,7 @@ pub enum Event {
         pair: String,
         /// Pairs done.
         pairs: u64,
-        /// Pairs there are.
+        /// Pairs in all.
         of: u64,
     },
     /// The folder is being synced and checksummed.
@@ -100,12 +100,12 @@ struct Part {
 /// Prepares a corpus; see the [module](self) for what is read and written.
 ///
 /// # Errors
-/// Faulty input (missing or misaligned sides, invalid lines, an empty corpus), options that make no sense, an output
-/// folder that is there already, a disk that is full. Nothing is left behind then.
+/// Faulty input (missing or misaligned sides, invalid lines, an empty corpus), invalid options, an output folder that
+/// exists already, a full disk. Nothing is left behind then.
 pub fn prepare(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<Report> {
     options.check()?;
     check_output(options)?;
-    // A preparation that was killed may have left as much as the corpus is large.
+    // A preparation that was killed may have left files as large as the corpus.
     clean_leftovers_of(&options.output)?;
     let bitext = select(discover(&options.input)?, options)?;
     let tags: Vec<String> =
@@ -113,13 +113,13 @@ pub fn prepare(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<Rep
     let sources = bitext.values().flat_map(BTreeMap::values);
     let bytes = sources.map(crate::bitext::Source::bytes).sum();
     progress(Event::Found { pairs: bitext.len(), languages: tags.len(), bytes });
-    // A model that cannot be read is better known now than after the first pass.
+    // An unreadable model should be reported now, not after the first pass.
     let imported = options.subwords.import.as_ref().map(|path| Subwords::import(path, &tags)).transpose()?;
 
     let mut folder = FolderWriter::new(&options.output)?;
     let (work, text) = (folder.path().join("work"), folder.path().join("text"));
     for made in [&work, &text].into_iter().chain(&Split::ALL.map(|split| folder.path().join(split.name()))) {
-        std::fs::create_dir(made).map_err(|e| Error::io("make the folder", made, e))?;
+        std::fs::create_dir(made).io_context("make the folder", made)?;
     }
     let mut parts = clean_all(&bitext, options, &tags, (&work, &text), progress)?;
     let (subwords, sample) = match imported {
@@ -134,17 +134,15 @@ pub fn prepare(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<Rep
     }
     let report = report(parts, options, &subwords, sample)?;
     progress(Event::Writing);
-    std::fs::remove_dir_all(&work).map_err(|e| Error::io("remove", &work, e))?;
-    let json =
-        |value: serde_json::Result<String>| value.map_err(|e| Error::subwords(format!("cannot be written: {e}")));
+    std::fs::remove_dir_all(&work).io_context("remove", &work)?;
     folder.write(TOKENIZER_FILE, subwords.to_json().as_bytes())?;
-    folder.write(LANGUAGES_FILE, (json(serde_json::to_string_pretty(&report.directions))? + "\n").as_bytes())?;
-    folder.write(REPORT_FILE, (json(serde_json::to_string_pretty(&report))? + "\n").as_bytes())?;
-    folder.commit(if options.force { Existing::Replace } else { Existing::Refuse })?;
+    folder.write_json(LANGUAGES_FILE, &report.directions)?;
+    folder.write_json(REPORT_FILE, &report)?;
+    folder.commit(if options.overwrite { Existing::Replace } else { Existing::Refuse })?;
     Ok(report)
 }
 
-/// Refuses to write over anything, but over a prepared folder where that is asked for.
+/// Refuses to replace anything but a prepared folder, and that only where it is asked for.
 fn check_output(options: &Options) -> Result<()> {
     let path = options.output.as_path();
     if path.as_os_str().is_empty() {
@@ -153,7 +151,7 @@ fn check_output(options: &Options) -> Result<()> {
     if path.symlink_metadata().is_err() {
         return Ok(());
     }
-    if !options.force {
+    if !options.overwrite {
         return Err(Error::Exists { path: path.to_path_buf() });
     }
     let is_empty = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
@@ -168,9 +166,9 @@ fn check_output(options: &Options) -> Result<()> {
 /// The pairs of the wanted languages that serve a wanted direction.
 fn select(mut bitext: Bitext, options: &Options) -> Result<Bitext> {
     let known: BTreeSet<String> = bitext.keys().flat_map(|p| [p.first.clone(), p.second.clone()]).collect();
-    let unknown = |language: &str| {
-        let known = known.iter().cloned().collect::<Vec<_>>().join(", ");
-        Error::UnknownLanguage { language: language.to_string(), known }
+    let unknown = |language: &str| Error::UnknownLanguage {
+        language: language.to_string(),
+        known: known.iter().cloned().collect(),
     };
     if let Some(language) = options.languages.iter().find(|l| !known.contains(*l)) {
         return Err(unknown(language));
@@ -200,7 +198,7 @@ fn select(mut bitext: Bitext, options: &Options) -> Result<Bitext> {
         .collect();
     let wanted = |language: &String| options.languages.is_empty() || options.languages.contains(language);
     bitext.retain(|pair, splits| {
-        // A pair with held-out text alone stays: it shows what a model does without training text (zero-shot).
+        // A pair with held-out text alone stays: it measures translation without training text (zero-shot).
         wanted(&pair.first)
             && wanted(&pair.second)
             && !splits.is_empty()
@@ -216,7 +214,7 @@ fn select(mut bitext: Bitext, options: &Options) -> Result<Bitext> {
     Ok(bitext)
 }
 
-/// Cleans all splits, held-out ones first, as the leak check needs them all.
+/// Cleans all splits, held-out ones first: the leak check needs them all.
 fn clean_all(
     bitext: &Bitext,
     options: &Options,
@@ -225,7 +223,7 @@ fn clean_all(
     progress: &mut dyn FnMut(Event),
 ) -> Result<Vec<Part>> {
     let mut parts = Vec::new();
-    let mut held = HeldOut::new(options.leak.clone());
+    let mut held = LeakIndex::new(options.leak.clone());
     for (pair, splits) in bitext {
         for (&split, source) in splits.iter().filter(|(split, _)| **split != Split::Train) {
             let (clean, report) = clean::held_out((pair, split, source), options, (work, text), &mut held)?;
@@ -245,7 +243,7 @@ fn clean_all(
     Ok(parts)
 }
 
-/// The error for a corpus of which the filters left nothing.
+/// The error for a corpus that the filters emptied.
 fn nothing_left(options: &Options, parts: &[Part]) -> Error {
     let train = || parts.iter().filter(|part| part.split == Split::Train);
     let read = train().map(|part| part.report.read).sum();

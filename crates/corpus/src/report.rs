@@ -1,4 +1,4 @@
-//! What `prepare` did: what was read, kept and dropped and why, and how the subword model cuts each language.
+//! What `prepare` read, kept and dropped, and why, and how the subword model cuts each language.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -253,7 +253,7 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "levels: high from {} training pairs, very low up to {}",
+            "levels: high from {} training pairs, very-low up to {}",
             thousands(thresholds.high_from),
             thousands(thresholds.very_low_to)
         )?;

@@ -10,22 +10,22 @@ use crate::error::{Error, Result};
 use crate::normalize::SPACE_MARK;
 use crate::pieces::CLASSES;
 
-/// At most so often is a sentence of a small language counted to give the language its share.
+/// Most times that a sentence of a small language is counted to give the language its share.
 const MOST_REPETITIONS: f64 = 10.0;
 
 /// How many sentences of a language the sample takes, and how much each counts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Share {
-    /// Sentences there are.
+    /// Sentences available.
     pub available: u64,
-    /// Sentences that are taken.
+    /// Sentences taken.
     pub taken: u64,
     /// How often each is counted; above 1 for languages with less text than their share.
     pub weight: f64,
 }
 
 /// Shares of languages with `available` sentences in a sample of `total`: proportional to `available^(1/temperature)`.
-/// What a language cannot fill even by repetition is divided among the others by the same rule.
+/// What a language cannot fill even by repetition goes to the others by the same rule.
 pub fn shares(available: &BTreeMap<String, u64>, total: u64, temperature: f64) -> BTreeMap<String, Share> {
     let weights: BTreeMap<&str, f64> =
         available.iter().map(|(l, n)| (l.as_str(), (*n as f64).powf(1.0 / temperature))).collect();
@@ -46,7 +46,7 @@ pub fn shares(available: &BTreeMap<String, u64>, total: u64, temperature: f64) -
             open.retain(|l| *l != language);
         }
     }
-    // Where everything fits there is no need to repeat all: only the balance counts.
+    // If everything fits there is no need to repeat it all: only the proportions count.
     let most: f64 = wanted.iter().map(|(l, w)| w / available[*l] as f64).fold(f64::INFINITY, f64::min).max(1.0);
     available
         .iter()
@@ -105,7 +105,7 @@ impl Sampler {
         })
     }
 
-    /// Takes the next sentence (normalised) of a language.
+    /// Takes the next normalized sentence of a language.
     pub(crate) fn push(&mut self, language: &str, sentence: &str) {
         if let Some(characters) = self.characters.get_mut(language) {
             for c in sentence.chars() {

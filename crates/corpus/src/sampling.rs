@@ -1,12 +1,13 @@
-//! Which examples a round of training holds: temperature sampling over directions, exact and without a generator's state.
+//! Which examples a round of training holds: temperature sampling over directions, exact and without a generator's
+//! state.
 //!
-//! A direction of n pairs is sampled in proportion to n^(1/T) (Arivazhagan et al., 2019). Instead of drawing directions one
-//! by one, a round gives direction l exactly n_max * (n_l / n_max)^(1/T) examples: every pair so often as goes
-//! evenly, and the rest a fresh random choice in each round. T = 1 is each pair once.
+//! A direction of n pairs is sampled in proportion to n^(1/T) (Arivazhagan et al., 2019). Instead of drawing directions
+//! one by one, a round gives direction l exactly n_max * (n_l / n_max)^(1/T) examples: all pairs equally often
+//! as far as that goes, and for the rest a new random choice in each round. T = 1 takes each pair once.
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Examples that each direction has in a round, for `sizes` pairs; at least 1 where there is a pair.
+/// Examples of each direction in a round, for directions of `sizes` pairs; at least 1 where there is a pair.
 pub fn examples_per_round(sizes: &[u64], temperature: f64) -> Vec<u64> {
     let largest = sizes.iter().copied().max().unwrap_or(0) as f64;
     let examples = |size: u64| match size {
@@ -16,14 +17,14 @@ pub fn examples_per_round(sizes: &[u64], temperature: f64) -> Vec<u64> {
     sizes.iter().map(|size| examples(*size)).collect()
 }
 
-/// A number that is random in all of its arguments and the same on every machine.
+/// A hash of all its arguments: looks random, and is the same on every machine.
 pub(crate) fn hash(numbers: &[u64]) -> u64 {
     let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
     xxh3_64(&bytes)
 }
 
-/// Places `0..size` so that `examples` come out: each `examples / size` times, and a random choice for the rest; ascending
-/// within each pass.
+/// `examples` indices of `0..size`: each index `examples / size` times, and a random choice of them for the rest;
+/// ascending within each pass.
 pub(crate) fn places(size: u64, examples: u64, seed: u64) -> impl Iterator<Item = u64> {
     let (passes, rest) = (examples.checked_div(size).unwrap_or(0), examples.checked_rem(size).unwrap_or(0));
     let mut chosen: Vec<u64> = Vec::new();

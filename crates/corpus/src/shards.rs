@@ -16,10 +16,10 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use strata_store::MappedFile;
+use strata_files::names::TOKENIZER_FILE;
+use strata_files::{IoContext, MappedFile};
 
 use crate::error::{Error, Result};
-use crate::prepare::TOKENIZER_FILE;
 
 const MAGIC: &[u8; 8] = b"STRATASH";
 const VERSION: u32 = 1;
@@ -29,7 +29,7 @@ const HEADER: usize = 32;
 pub struct PairShardWriter {
     path: PathBuf,
     ids: BufWriter<File>,
-    /// Where sides end, in a file beside until all are known.
+    /// Where sides end; a file of its own until all are known.
     ends: BufWriter<File>,
     largest: u32,
     summary: ShardSummary,
@@ -54,10 +54,10 @@ impl PairShardWriter {
     pub fn create(path: &Path) -> Result<Self> {
         let create = |path: &Path| {
             let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
-            file.map(BufWriter::new).map_err(|e| Error::io("write", path, e))
+            file.map(BufWriter::new).io_context("write", path)
         };
         let mut ids = create(path)?;
-        ids.write_all(&[0; HEADER]).map_err(|e| Error::io("write", path, e))?;
+        ids.write_all(&[0; HEADER]).io_context("write", path)?;
         let ends = create(&ends_path(path))?;
         Ok(Self { path: path.to_path_buf(), ids, ends, largest: 0, summary: ShardSummary::default() })
     }
@@ -65,9 +65,9 @@ impl PairShardWriter {
     /// Adds a pair.
     ///
     /// # Errors
-    /// A full disk and the like.
+    /// The I/O error, such as a full disk.
     pub fn push(&mut self, first: &[u32], second: &[u32]) -> Result<()> {
-        self.write(first, second).map_err(|e| Error::io("write", &self.path, e))
+        Ok(self.write(first, second).io_context("write", &self.path)?)
     }
 
     fn write(&mut self, first: &[u32], second: &[u32]) -> io::Result<()> {
@@ -89,7 +89,7 @@ impl PairShardWriter {
     /// As [`PairShardWriter::push`].
     pub fn finish(self) -> Result<ShardSummary> {
         let (path, summary) = (self.path.clone(), self.summary);
-        self.complete().map_err(|e| Error::io("write", &path, e))?;
+        self.complete().io_context("write", &path)?;
         Ok(summary)
     }
 
@@ -159,21 +159,17 @@ impl PairShard {
         self.pairs == 0
     }
 
-    /// Its largest id.
-    pub fn largest_id(&self) -> u32 {
-        self.largest
-    }
-
-    /// Checks that all ids are of a vocabulary of this size.
+    /// Checks that all ids are below the size of the vocabulary.
     ///
     /// # Errors
-    /// The largest one, if it is not.
+    /// [`Error::Damaged`], which names the largest id, if it is not.
     pub fn check_ids(&self, vocab_size: usize) -> Result<()> {
         if self.is_empty() || (self.largest as usize) < vocab_size {
             return Ok(());
         }
         let what = format!(
-            "it has the id {} but {TOKENIZER_FILE} only {vocab_size} ids: they are not from one `strata prepare`",
+            "it has the id {} but {TOKENIZER_FILE} only {vocab_size} ids: they were not prepared together; run \
+             `strata prepare` again",
             self.largest
         );
         Err(Error::damaged(self.path(), what))
@@ -202,7 +198,7 @@ impl PairShard {
         Ok((first, second))
     }
 
-    /// Lengths of both sides of pair `i`, in ids; nonsense where the file is damaged.
+    /// Lengths of both sides of pair `i`, in ids; meaningless if the file is damaged.
     pub fn lengths(&self, i: usize) -> (usize, usize) {
         let (start, middle, end) = self.bounds(i);
         (middle.saturating_sub(start) as usize, end.saturating_sub(middle) as usize)
@@ -245,7 +241,7 @@ mod tests {
         let summary = write(&path, &pairs);
         assert_eq!(summary, ShardSummary { pairs: 3, tokens_first: 3, tokens_second: 4 });
         let shard = PairShard::open(&path).unwrap();
-        assert_eq!((shard.len(), shard.largest_id()), (3, 70_000));
+        assert_eq!((shard.len(), shard.largest), (3, 70_000));
         for (i, pair) in pairs.iter().enumerate() {
             assert_eq!(shard.pair(i).unwrap(), *pair);
             assert_eq!(shard.lengths(i), (pair.0.len(), pair.1.len()));

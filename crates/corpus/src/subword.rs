@@ -11,6 +11,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use serde_json::Value;
+use strata_files::IoContext;
 
 use crate::error::{Error, Result};
 use crate::foreign::Foreign;
@@ -149,7 +150,7 @@ impl Subwords {
     /// # Errors
     /// A file that cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        std::fs::write(path, self.to_json()).map_err(|e| Error::io("write", path, e))
+        Ok(std::fs::write(path, self.to_json()).io_context("write", path)?)
     }
 
     /// The ids of a sentence, without tag and end mark. Normalizes first.
@@ -269,6 +270,6 @@ impl Subwords {
 }
 
 fn read_json(path: &Path) -> Result<Value> {
-    let text = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    let text = std::fs::read(path).io_context("read", path)?;
     serde_json::from_slice(&text).map_err(|e| Error::damaged(path, format!("not JSON: {e}")))
 }

@@ -1,5 +1,5 @@
-//! Trains the shared subword model with the tokenizers crate, such that the same words give the same model, byte for
-//! byte, whatever the machine, the number of threads and the hash seeds of the process.
+//! Trains the shared subword model with the tokenizers crate. The same words give the same model, byte for byte,
+//! whatever the machine, the number of threads and the hash seeds of the process.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -34,13 +34,13 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// Threads of the unigram trainer. Fixed, as the order of its sums follows from it.
+/// Threads of the unigram trainer. Fixed, because the order of its sums depends on it.
 const THREADS: usize = 4;
 /// Largest total of word counts handed to the trainers, which count in 32 bits.
 const MOST_WORDS: u64 = 1 << 28;
 /// Candidate pieces per piece of the vocabulary that a unigram model starts from.
 const SEEDS_PER_PIECE: usize = 12;
-/// Longest stretch without a break, in characters, that the trainers see.
+/// Longest word that the trainers see, in characters.
 const LONGEST_WORD: usize = 200;
 
 /// Trains a model.

@@ -125,6 +125,6 @@ fn damaged_compression_is_an_error_not_a_short_corpus() {
     write(folder.path(), "train.en-fr.tsv.gz", &whole[..whole.len() - 7]);
     for splits in discover(folder.path()).unwrap().values() {
         let error = read_all(&splits[&Split::Train]).unwrap_err();
-        assert!(matches!(error, Error::Io { .. }), "{error}");
+        assert!(matches!(error, Error::Files(strata_files::Error::Io { .. })), "{error}");
     }
 }

@@ -1,5 +1,5 @@
-//! What we ask of apt: which package versions there are, and to download them. No root is needed: the system's package
-//! lists are only read, and where they are empty or out of date fresh ones are got into a folder of our own.
+//! apt: which package versions there are, and their download. No root is needed: the system's package lists are only
+//! read, and where they are empty or out of date, fresh ones are downloaded into a folder of our own.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use strata_files::IoContext;
+
 use crate::error::Error;
 
-/// How often a download's progress is looked at.
+/// How often a download's progress is checked.
 const POLL: Duration = Duration::from_millis(100);
 
 /// The version of a package that apt would install.
@@ -69,13 +71,13 @@ impl Apt {
         Ok(records.map(|c| (c.package.clone(), c)).collect())
     }
 
-    /// Gets fresh package lists into our own folder and uses them from now on. Returns what apt complained of: a list of
-    /// some third party that fails does not matter, and apt calls an update without network a success, so only asking
-    /// for the candidates again shows whether it helped.
+    /// Downloads fresh package lists into our own folder and uses them from now on. Returns what apt complained of.
+    /// That alone decides nothing: a third party's list may fail without harm, and apt calls an update without a
+    /// network a success. Only asking for the candidates again shows whether it helped.
     pub(crate) fn update_private(&mut self) -> Result<(Fault, String), Error> {
         for folder in ["lists/partial", "cache/archives/partial"] {
             let path = self.private.join(folder);
-            fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
+            fs::create_dir_all(&path).io_context("create", &path)?;
         }
         let set = |key: &str, folder: &str| {
             let mut value = OsString::from(format!("{key}="));
@@ -88,7 +90,7 @@ impl Apt {
     }
 
     /// Downloads packages into `folder`, calling `on_bytes` with the bytes that have arrived so far. Files that arrived
-    /// wholly stay there even if others fail.
+    /// completely stay there even if others fail.
     pub(crate) fn download(
         &self,
         wanted: &[&Candidate],
@@ -101,7 +103,7 @@ impl Apt {
         command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| self.cannot_run(&self.get, e))?;
         let errors = child.stderr.take();
-        // Read apart, so that a talkative apt cannot fill the pipe and wait for us while we wait for it.
+        // Read in a thread: otherwise apt could fill the pipe and wait for us while we wait for it.
         let errors = std::thread::spawn(move || {
             let mut text = Vec::new();
             errors.map(|mut pipe| pipe.read_to_end(&mut text));
@@ -137,12 +139,12 @@ impl Apt {
     fn cannot_run(&self, program: &Path, error: io::Error) -> Error {
         match error.kind() {
             io::ErrorKind::NotFound => Error::NoApt { program: program.to_owned() },
-            _ => Error::io("run", program)(error),
+            _ => strata_files::Error::io("run", program, error).into(),
         }
     }
 }
 
-/// apt takes a relative folder to lie in its own.
+/// apt would look for a relative folder in its own.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

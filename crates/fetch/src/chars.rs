@@ -1,7 +1,7 @@
 //! Character classes of the cleaning and cutting rules.
 //!
 //! The rules speak of letters, digits and words by Unicode *general category*: a word character is a letter (`L*`), a
-//! number (`N*`) or `_`. That leaves combining marks out, unlike `char::is_alphanumeric` and the `\w` of the `regex`
+//! number (`N*`) or `_`. That excludes combining marks, unlike `char::is_alphanumeric` and the `\w` of the `regex`
 //! crate, so patterns that need a word boundary in running text spell it `[^\p{L}\p{N}_]`.
 
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};

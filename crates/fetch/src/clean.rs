@@ -52,7 +52,7 @@ pub(crate) fn clean(text: &str, language: &str) -> String {
     line.trim_matches(' ').to_owned()
 }
 
-/// Takes out single spaces that stand between two wide characters.
+/// Removes single spaces between two wide characters.
 fn join_wide(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut before = None;
@@ -67,7 +67,7 @@ fn join_wide(line: &str) -> String {
     out
 }
 
-/// Takes out the space in `word ,` and `word .` where the mark ends its token (markup between them left it there).
+/// Removes the space in `word ,` and `word .` where the mark ends its token (markup between them left it there).
 fn tighten_punctuation(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut before = None;

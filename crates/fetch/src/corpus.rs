@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
+use strata_files::{Digest, Hasher};
 
 use crate::chars::split_space;
 use crate::clean::sentence_key;
-use crate::digest::hex;
 use crate::error::Error;
 use crate::extract::{Extracted, Pair};
 use crate::sentences::cut;
@@ -37,9 +36,9 @@ pub(crate) fn build(extracted: &[(String, Extracted)], low: usize, held: bool) -
 
     let mut files = BTreeMap::new();
     let mut languages = Vec::new();
-    let mut hash = Sha256::new();
+    let mut hash = Hasher::default();
     for ((tag, extracted), (parts, across_parts)) in extracted.iter().zip(&parted) {
-        languages.push(summarise(tag, extracted, parts, *across_parts));
+        languages.push(summarize(tag, extracted, parts, *across_parts));
         for part in Part::ALL.into_iter().filter(|&part| held || part != Part::Held) {
             let pairs = parts.get(&part).map_or(&[][..], Vec::as_slice);
             let english = lines(pairs.iter().map(|p| p.english.as_str()));
@@ -51,7 +50,7 @@ pub(crate) fn build(extracted: &[(String, Extracted)], low: usize, held: bool) -
         }
     }
     languages.sort_by(|a, b| b.pairs().cmp(&a.pairs()).then_with(|| a.language.cmp(&b.language)));
-    Ok(Built { files, languages, english_sentences, sha256: hex(&hash.finalize()) })
+    Ok(Built { files, languages, english_sentences, sha256: hash.finish().hex() })
 }
 
 /// Sorts pairs into parts, by the digest of the English side within each: an order that mixes the sources and that no
@@ -61,7 +60,7 @@ fn part<'a>(pairs: &'a [Pair], split: &Split) -> (Parts<'a>, usize) {
     let mut across = 0;
     for pair in pairs {
         match split.of_text(&pair.english) {
-            Some(part) => parts.entry(part).or_default().push((Sha256::digest(&pair.english).into(), pair)),
+            Some(part) => parts.entry(part).or_default().push((Digest::of(&pair.english).sha256, pair)),
             None => across += 1,
         }
     }
@@ -94,7 +93,7 @@ fn check_leaks(parted: &[(Parts, usize)]) -> Result<usize, Error> {
     Ok(seen.len())
 }
 
-fn summarise(tag: &str, extracted: &Extracted, parts: &Parts, across_parts: usize) -> LanguageSummary {
+fn summarize(tag: &str, extracted: &Extracted, parts: &Parts, across_parts: usize) -> LanguageSummary {
     let mut summary = LanguageSummary {
         language: tag.to_owned(),
         train: 0,

@@ -1,7 +1,7 @@
 //! Reading a `.deb`: an `ar` archive of `debian-binary`, `control.tar.*` and `data.tar.*`.
 //!
-//! Nothing is unpacked to disk. Wanted files are read into memory under a normalised path, so a path such as
-//! `../../etc/passwd` or a link in a hostile archive can do no more than not be found.
+//! Nothing is unpacked to disk. Wanted files are read into memory under a normalized path, so a path such as
+//! `../../etc/passwd` or a link in a hostile archive is simply not found.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -9,12 +9,13 @@ use std::path::{Component, Path};
 
 use flate2::read::GzDecoder;
 use liblzma::read::XzDecoder;
+use strata_files::IoContext;
 use tar::EntryType;
 
 use crate::error::Error;
 use crate::sources::Files;
 
-/// No page is near this size; a larger file in an archive is an error.
+/// No page comes near this size; a larger file in an archive is an error.
 const LARGEST_FILE: u64 = 64 << 20;
 /// The most an archive may unpack to, wanted or not.
 const LARGEST_ARCHIVE: u64 = 8 << 30;
@@ -68,7 +69,7 @@ pub(crate) fn read_files(deb: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<Fi
                 if let Some(target) = entry.link_name()? {
                     // A hard link names a path of the archive, a symbolic one a path seen from its own folder.
                     let base = if kind == EntryType::Symlink { Path::new(&path).parent() } else { None };
-                    links.extend(normalise(&base.unwrap_or(Path::new("")).join(target)).map(|target| (path, target)));
+                    links.extend(normalize(&base.unwrap_or(Path::new("")).join(target)).map(|target| (path, target)));
                 }
             }
             _ => {}
@@ -89,7 +90,7 @@ type Visit<'a> = dyn FnMut(String, &mut tar::Entry<'_, Box<dyn Read + '_>>) -> i
 
 /// Calls `visit` with each entry of the tar archive `member` (plus `.xz`, `.zst`, `.gz` or nothing) inside a package.
 fn for_each_file(deb: &Path, member: &str, visit: &mut Visit<'_>) -> Result<(), Error> {
-    let file = File::open(deb).map_err(Error::io("read", deb))?;
+    let file = File::open(deb).io_context("read", deb)?;
     let mut archive = ar::Archive::new(BufReader::new(file));
     while let Some(entry) = archive.next_entry() {
         let entry = entry.map_err(Error::package(deb))?;
@@ -107,7 +108,7 @@ fn for_each_file(deb: &Path, member: &str, visit: &mut Visit<'_>) -> Result<(), 
         let mut tar = tar::Archive::new(limited);
         for entry in tar.entries().map_err(Error::package(deb))? {
             let mut entry = entry.map_err(Error::package(deb))?;
-            let path = entry.path().ok().and_then(|p| normalise(&p));
+            let path = entry.path().ok().and_then(|p| normalize(&p));
             if let Some(path) = path {
                 visit(path, &mut entry).map_err(Error::package(deb))?;
             }
@@ -118,7 +119,7 @@ fn for_each_file(deb: &Path, member: &str, visit: &mut Visit<'_>) -> Result<(), 
 }
 
 /// A path inside an archive as `a/b/c`; `None` if it leads outside or is not UTF-8.
-fn normalise(path: &Path) -> Option<String> {
+fn normalize(path: &Path) -> Option<String> {
     let mut parts = Vec::new();
     for component in path.components() {
         match component {
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn paths_stay_inside() {
-        let normal = |p: &str| normalise(Path::new(p));
+        let normal = |p: &str| normalize(Path::new(p));
         assert_eq!(normal("./usr//share/./doc").as_deref(), Some("usr/share/doc"));
         assert_eq!(normal("/etc/passwd").as_deref(), Some("etc/passwd"));
         assert_eq!(normal("usr/share/../doc").as_deref(), Some("usr/doc"));

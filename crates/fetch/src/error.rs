@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 pub enum Error {
     /// There is no apt on this system.
     #[error(
-        "{program} was not found: this corpus is built from Debian's documentation packages. Run this on Debian or Ubuntu, \
-         or name a folder with the .deb files; on another system use your own bitext with `strata prepare`, or \
-         `strata quickstart --synthetic`"
+        "{program} was not found: this corpus is built from Debian's documentation packages. Run this on Debian or \
+         Ubuntu, or name a folder with the .deb files; on another system use your own bitext or the synthetic corpus"
     )]
     NoApt {
         /// The program that was looked for.
@@ -18,9 +17,9 @@ pub enum Error {
     },
     /// apt knows none of the packages, and getting fresh package lists did not help.
     #[error(
-        "apt knows none of the documentation packages (such as {example}): its package lists are empty or lack the section \
-         that holds them. Fresh lists could not be got without root{}. Run `apt-get update` as root and try again; on \
-         Ubuntu enable the `universe` component first",
+        "apt knows none of the documentation packages (such as {example}): its package lists are empty or lack the \
+         section that holds them. Fresh lists could not be got without root{}. Run `apt-get update` as root and try \
+         again; on Ubuntu enable the `universe` component first",
         because(detail)
     )]
     NoPackageLists {
@@ -31,8 +30,8 @@ pub enum Error {
     },
     /// The servers cannot be reached.
     #[error(
-        "the package servers cannot be reached{}. What has been downloaded is kept in {}; run the same command again when \
-         the network is back",
+        "the package servers cannot be reached{}. What has been downloaded is kept in {}; run the same command again \
+         when the network is back",
         because(detail), cache.display()
     )]
     Offline {
@@ -41,7 +40,7 @@ pub enum Error {
         /// Where packages are kept.
         cache: PathBuf,
     },
-    /// apt could not download some packages for another reason.
+    /// apt could not download some packages, for another reason.
     #[error(
         "apt-get could not download {}{}. What has been downloaded is kept in {}",
         packages.join(", "), because(detail), cache.display()
@@ -56,7 +55,7 @@ pub enum Error {
     },
     /// A downloaded package is not the one apt's signed lists describe.
     #[error(
-        "{package} arrived with SHA-256 {found}, but apt's records say {expected}; it was thrown away. A proxy or mirror \
+        "{package} arrived with SHA-256 {found}, but apt's records say {expected}; it was deleted. A proxy or mirror \
          may be at fault; try again later"
     )]
     Digest {
@@ -68,7 +67,11 @@ pub enum Error {
         expected: String,
     },
     /// No space is left.
-    #[error("no space is left to write {}: free about {} MB there, or choose another place; nothing finished is lost", path.display(), need_megabytes)]
+    #[error(
+        "no space is left to write {}: free about {need_megabytes} MB there, or choose another place; nothing finished \
+         is lost",
+        path.display()
+    )]
     NoSpace {
         /// The file or folder being written.
         path: PathBuf,
@@ -76,20 +79,20 @@ pub enum Error {
         need_megabytes: u64,
     },
     /// A language that these packages have no text in.
-    #[error("there is no documentation in `{tag}`{}; the languages are {}", nearest.as_ref().map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default(), known.join(", "))]
+    #[error("there is no documentation in `{tag}`{}; the languages are {}", did_you_mean(*nearest), known.join(", "))]
     UnknownLanguage {
         /// The tag asked for.
         tag: String,
         /// The known tag most like it.
-        nearest: Option<String>,
+        nearest: Option<&'static str>,
         /// All known tags.
         known: Vec<&'static str>,
     },
     /// No language was asked for.
     #[error("no language was asked for; name at least one, such as de")]
     NoLanguages,
-    /// None of the packages there are holds text in the languages asked for.
-    #[error("no text was found in {}: none of {} could be had from this release", languages.join(", "), packages.join(", "))]
+    /// None of the packages found holds text in the requested languages.
+    #[error("no text was found in {}: this release has none of {}", languages.join(", "), packages.join(", "))]
     NoText {
         /// The languages asked for.
         languages: Vec<String>,
@@ -98,8 +101,8 @@ pub enum Error {
     },
     /// The output folder holds bitext that is not ours to replace.
     #[error(
-        "{} was not written by this command and would be replaced or mixed with the corpus; choose another output folder, \
-         or move it away",
+        "{} was not written by this command and would be replaced or mixed with the corpus; choose another output \
+         folder, or move it away",
         path.display()
     )]
     Occupied {
@@ -128,38 +131,34 @@ pub enum Error {
         /// The sentence.
         sentence: String,
     },
-    /// Reading or writing failed.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was being done: `read`, `write`, `create`.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    /// A file or folder could not be read or written.
+    #[error(transparent)]
+    Files(strata_files::Error),
 }
 
 /// Roughly what packages and corpus take together, for the message about a full disk.
 pub(crate) const NEED_MEGABYTES: u64 = 400;
 
 impl Error {
-    /// For `map_err`: an error of the system while doing something to a path.
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-        let path = path.to_owned();
-        move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Error::NoSpace { path, need_megabytes: NEED_MEGABYTES }
-            }
-            _ => Error::Io { action, path, source },
-        }
-    }
-
     /// For `map_err`: a package that cannot be unpacked.
     pub(crate) fn package(path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_owned();
         move |source| Error::BadPackage { path, reason: source.to_string() }
     }
+}
+
+impl From<strata_files::Error> for Error {
+    /// A full disk gets this crate's own words: how much a run needs in all.
+    fn from(error: strata_files::Error) -> Self {
+        match error {
+            strata_files::Error::NoSpace { path, .. } => Error::NoSpace { path, need_megabytes: NEED_MEGABYTES },
+            other => Error::Files(other),
+        }
+    }
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or(String::new(), |nearest| format!(" (did you mean `{nearest}`?)"))
 }
 
 fn because(detail: &str) -> String {

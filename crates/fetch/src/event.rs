@@ -10,7 +10,7 @@ use crate::sources::Source;
 pub enum Stage {
     /// Checking what is already there.
     Verify,
-    /// Getting fresh package lists into a folder of our own.
+    /// Downloading fresh package lists into a folder of our own.
     Lists,
     /// Downloading packages.
     Download,
@@ -20,7 +20,7 @@ pub enum Stage {
     Write,
 }
 
-/// A report to whoever shows progress.
+/// A progress report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
@@ -29,7 +29,7 @@ pub enum Event {
         /// Which.
         stage: Stage,
     },
-    /// How far the download is; the first of them says how much there is to do.
+    /// How far the download is; the first one says how much there is to do.
     Download {
         /// Packages that are there and verified.
         packages_done: usize,
@@ -53,10 +53,10 @@ pub enum Event {
         package: String,
         /// The source.
         source: Source,
-        /// The languages asked for that lose text by it.
+        /// The requested languages that lose text by it.
         languages: Vec<String>,
     },
-    /// A language's pairs are there.
+    /// A language's pairs have been extracted.
     Extracted {
         /// The language.
         language: String,
@@ -67,7 +67,7 @@ pub enum Event {
         /// Languages in all.
         languages: usize,
     },
-    /// A language has no text at all in the packages that could be had; no files are written for it.
+    /// A language has no text in the packages that were found; no files are written for it.
     NoText {
         /// The language.
         language: String,

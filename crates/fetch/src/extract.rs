@@ -19,7 +19,7 @@ use crate::sources::{
 const CUT_FACTOR: f64 = 1.8;
 const KEEP_FACTOR: f64 = 2.0;
 
-/// A translated sentence (or a paragraph that could not be cut alike on both sides).
+/// A translated sentence (or a paragraph whose two sides could not be cut alike).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pair {
     pub english: String,
@@ -27,7 +27,7 @@ pub(crate) struct Pair {
     pub source: Source,
 }
 
-/// What one language's documents gave.
+/// What was extracted from one language's documents.
 #[derive(Debug)]
 pub(crate) struct Extracted {
     /// One pair for each different English sentence, in no particular order.
@@ -185,7 +185,7 @@ fn english_folder(source: Source) -> &'static str {
     }
 }
 
-/// Where a language's pages of a source lie.
+/// The folder of a language's pages of a source.
 fn page_root(source: Source, folder: &str) -> String {
     match source {
         Source::Help => format!("usr/share/libreoffice/help/{folder}/text/"),

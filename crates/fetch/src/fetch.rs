@@ -1,4 +1,4 @@
-//! The whole way from options to a corpus on disk.
+//! From options to a corpus on disk.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use rayon::prelude::*;
+use strata_files::IoContext;
 
 use crate::corpus::build;
 use crate::error::Error;
@@ -21,7 +22,7 @@ use crate::summary::{Corpus, Missing, Summary};
 /// Builds the corpus in `options.output`, or verifies that it is there. `progress` is called on the caller's thread.
 ///
 /// # Errors
-/// Every [`Error`] leaves finished downloads in the cache and an earlier corpus untouched; running again goes on from
+/// Every [`Error`] leaves finished downloads in the cache and an earlier corpus untouched; another run continues from
 /// there.
 pub fn fetch_docs(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<Summary, Error> {
     let started = Instant::now();
@@ -87,21 +88,21 @@ pub fn fetch_docs(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<
         missing,
         english_sentences: built.english_sentences,
         corpus_sha256: built.sha256,
-        licences: Source::ALL.iter().map(|s| (*s, s.licence().to_owned())).collect(),
+        licenses: Source::ALL.iter().map(|s| (*s, s.license().to_owned())).collect(),
     };
     let manifest = output::write(&options.output, earlier.as_ref(), requested, corpus, &built.files)?;
     Ok(summary(false, manifest, got))
 }
 
-/// Takes the cache for this process until the file is dropped, or the process dies.
+/// Locks the cache until the file is dropped or the process dies.
 fn lock(cache: &Path) -> Result<File, Error> {
-    fs::create_dir_all(cache).map_err(Error::io("create", cache))?;
+    fs::create_dir_all(cache).io_context("create", cache)?;
     let path = cache.join(".lock");
-    let file = File::create(&path).map_err(Error::io("create", &path))?;
+    let file = File::create(&path).io_context("create", &path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Busy { path: cache.to_owned() }),
-        Err(TryLockError::Error(e)) => Err(Error::io("lock", &path)(e)),
+        Err(TryLockError::Error(e)) => Err(strata_files::Error::io("lock", &path, e).into()),
     }
 }
 
@@ -114,7 +115,7 @@ fn package_names(languages: &[&Language]) -> Vec<String> {
     names
 }
 
-/// What the missing packages cost.
+/// Which languages lose text by the missing packages.
 fn missing(packages: &Packages, languages: &[&Language]) -> Vec<Missing> {
     let cost = |package: &String| {
         let source = *Source::ALL.iter().find(|s| s.english_package() == package).unwrap_or(&Source::Help);
@@ -128,7 +129,7 @@ fn missing(packages: &Packages, languages: &[&Language]) -> Vec<Missing> {
     packages.missing.iter().map(cost).collect()
 }
 
-/// The pairs of all languages, by tag. Works on all threads; events are passed on by the caller's own.
+/// The pairs of all languages, by tag. Works on all threads, and reports events on the caller's.
 fn extract_all(
     packages: &Packages,
     languages: &[&Language],
@@ -144,7 +145,7 @@ fn extract_all(
             let extract = |language: &&Language| -> Result<(String, Extracted), Error> {
                 let help = language.package(Source::Help).and_then(|name| path(&name));
                 let extracted = english.extract(language, help.as_deref())?;
-                let _ = sender.send((language.tag, extracted.pairs.len())); // only fails if nobody listens any more
+                let _ = sender.send((language.tag, extracted.pairs.len())); // fails only if nobody listens anymore
                 Ok((language.tag.to_owned(), extracted))
             };
             let mut all = by_size.par_iter().with_max_len(1).map(extract).collect::<Result<Vec<_>, Error>>()?;

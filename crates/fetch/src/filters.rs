@@ -13,7 +13,8 @@ use crate::clean::{fold_case, is_unspaced, sentence_key};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DropReason {
-    /// Tags, entities, escapes or unresolved placeholders are left in the text, or it is the label of a figure or table.
+    /// Tags, entities, escapes or unresolved placeholders are left in the text, or it is the label of a figure or
+    /// table.
     MarkupOrLabel,
     /// Fewer than two English words, or none on the other side.
     FewWords,
@@ -124,7 +125,7 @@ fn numbers_differ(english: &str, other: &str, english_chars: usize) -> bool {
     let (a, b) = (numbers(english), numbers(other));
     let all = a.union(&b).count();
     let unshared = a.symmetric_difference(&b).count();
-    // One number missing from a long sentence is more often spelt out than misaligned.
+    // One number missing from a long sentence is more often spelled out than misaligned.
     unshared as f64 > 0.5 * all as f64 && !(all == 1 && english_chars > 60)
 }
 
@@ -171,7 +172,7 @@ pub(crate) fn broken_rule(english: &str, other: &str, language: &str) -> Option<
     numbers_differ(english, other, english_chars).then_some(DropReason::Numbers)
 }
 
-/// How many characters a language takes for one of English, and which pairs stray too far from that.
+/// How many characters a language needs for one of English, and which pairs are too far from that.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LengthRatio {
     pub median: f64,

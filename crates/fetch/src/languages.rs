@@ -9,18 +9,6 @@ use crate::sources::Source;
 pub const DEFAULT_LANGUAGES: [&str; 15] =
     ["de", "fr", "ru", "el", "id", "tr", "vi", "fi", "ja", "om", "nb", "ro", "uk", "hr", "fa"];
 
-/// How much text a language has here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Level {
-    /// Fewer than 10,000 sentence pairs.
-    VeryLow,
-    /// Fewer than 30,000.
-    Low,
-    /// 30,000 and more.
-    High,
-}
-
 /// A language with text in the documentation packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Language {
@@ -30,7 +18,7 @@ pub struct Language {
     pub name: &'static str,
     /// Sentence pairs with English in Debian 12's packages, rounded; other releases differ.
     pub approximate_pairs: usize,
-    /// Its folder in LibreOffice's help, whose package is named by the same in lower case.
+    /// Its folder in LibreOffice's help, whose package has the same name in lower case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<&'static str>,
     /// Its folder in GNOME's guides.
@@ -45,15 +33,6 @@ pub struct Language {
 }
 
 impl Language {
-    /// How much text it has in Debian 12.
-    pub fn level(&self) -> Level {
-        match self.approximate_pairs {
-            30_000.. => Level::High,
-            10_000.. => Level::Low,
-            _ => Level::VeryLow,
-        }
-    }
-
     /// Its folder in a source, where it has text there.
     pub fn folder(&self, source: Source) -> Option<&'static str> {
         match source {
@@ -74,7 +53,7 @@ impl Language {
     }
 }
 
-/// All languages that can be asked for, by tag. Hebrew, with a single sentence, is not among them.
+/// All languages that can be requested, by tag. Hebrew is left out: there is a single sentence.
 pub fn languages() -> &'static [Language] {
     &LANGUAGES
 }
@@ -174,12 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn packages_and_levels() {
+    fn packages_are_named_by_source_and_folder() {
         let zh = language("zh_CN").unwrap();
         assert_eq!(zh.package(Source::Help).as_deref(), Some("libreoffice-help-zh-cn"));
         assert_eq!(zh.package(Source::Gnome).as_deref(), Some("gnome-user-docs"));
         assert_eq!(language("nb").unwrap().package(Source::Help), None);
-        let level = |tag| language(tag).unwrap().level();
-        assert_eq!((level("de"), level("tr"), level("nb")), (Level::High, Level::Low, Level::VeryLow));
     }
 }

@@ -1,12 +1,12 @@
-//! A real multilingual parallel corpus, English with up to 46 languages, out of the documentation packages of Debian and
+//! A real multilingual parallel corpus, English with up to 46 languages, from the documentation packages of Debian and
 //! Ubuntu: what `strata fetch docs` does.
 //!
-//! Documentation is translated from catalogues, so a page in another language has the same elements as the English one.
+//! Documentation is translated from catalogs, so a page in another language has the same elements as the English one.
 //! Packages are downloaded with `apt-get download` (no root needed), pages are read out of them, their text blocks are
-//! aligned by element ids, paths or sequence, cut into sentences where both sides agree, filtered, and split into train,
-//! valid, test and held-out parts by a hash of the English sentence. So no English sentence is in two parts, in any
-//! language. The result is plain text, `train.en-de.en` beside `train.en-de.de`, one sentence a line, and `MANIFEST.json`
-//! with the versions and digests of all packages and files.
+//! aligned by element ids, paths or sequence, cut into sentences where both sides agree, filtered, and split into
+//! train, valid, test and held-out parts by a hash of the English sentence. So no English sentence is in two parts, in
+//! any language. The result is plain text, `train.en-de.en` beside `train.en-de.de`, one sentence a line, and
+//! `MANIFEST.json` with the versions and digests of all packages and files.
 //!
 //! The same packages give the same bytes, whatever the number of threads. A second run verifies what is there and
 //! downloads nothing.
@@ -31,9 +31,10 @@
 //! | `sources` | a page of each kind of document as text blocks; `align` for those without ids |
 //! | `clean`, `sentences`, `filters` | from blocks to sentence pairs; `chars` has their character classes |
 //! | `extract`, `split`, `corpus` | one language's pairs; the split; all files |
-//! | `output`, `durable` | files that are wholly there or not at all |
+//! | `output` | the corpus on disk and its manifest |
 //!
-//! The text has several licences ([`Source::licence`]), mixed within a file: build the corpus where it is used.
+//! The text has several licenses ([`Source::license`]), mixed within a file: do not pass the corpus on, build it where
+//! it is used.
 
 mod align;
 mod apt;
@@ -41,8 +42,6 @@ mod chars;
 mod clean;
 mod corpus;
 mod deb;
-mod digest;
-mod durable;
 mod error;
 mod event;
 mod extract;
@@ -61,7 +60,7 @@ pub use error::Error;
 pub use event::{Event, Stage};
 pub use fetch::fetch_docs;
 pub use filters::DropReason;
-pub use languages::{DEFAULT_LANGUAGES, Language, Level, language, languages};
+pub use languages::{DEFAULT_LANGUAGES, Language, language, languages};
 pub use options::{Options, default_cache};
 pub use packages::Package;
 pub use sources::{PageCounts, Source};

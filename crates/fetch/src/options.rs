@@ -56,7 +56,7 @@ impl Options {
     }
 }
 
-/// The folder packages are kept in unless another is named: `strata/docs` in the user's cache folder
+/// The default folder for packages: `strata/docs` in the user's cache folder
 /// (`$XDG_CACHE_HOME`, else `~/.cache`). `None` where there is no home.
 pub fn default_cache() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
@@ -65,26 +65,10 @@ pub fn default_cache() -> Option<PathBuf> {
 }
 
 fn unknown(tag: &str) -> Error {
-    let distance = |known: &str| edit_distance(&tag.to_lowercase().replace('-', "_"), &known.to_lowercase());
     let by_name = languages().iter().find(|l| l.name.eq_ignore_ascii_case(tag)).map(|l| l.tag);
-    let by_tag = languages().iter().map(|l| l.tag).filter(|k| distance(k) <= 1).min_by_key(|k| distance(k));
-    let nearest = by_name.or(by_tag).map(str::to_owned);
-    Error::UnknownLanguage { tag: tag.to_owned(), nearest, known: languages().iter().map(|l| l.tag).collect() }
-}
-
-/// Insertions, deletions and substitutions between two short words.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, &y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
+    let known: Vec<&'static str> = languages().iter().map(|l| l.tag).collect();
+    let nearest = by_name.or_else(|| strata_recipe::nearest(tag, known.iter().copied()));
+    Error::UnknownLanguage { tag: tag.to_owned(), nearest, known }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! The corpus on disk, with its manifest: checked when it is there, written so that it is never half there unnoticed.
+//! The corpus on disk, with its manifest: checked if it exists, and written so that a half-written one never goes
+//! unnoticed.
 //!
-//! A new corpus is written into a folder beside and renamed. Over an older one the new manifest goes first, then the
-//! files one by one: since the manifest has every file's digest, a run that dies in between leaves a folder that the
-//! next run finds wrong and builds again.
+//! A new corpus is written to a temporary folder, which is then renamed. Over an older one, the new manifest is moved
+//! first, then the files one by one: since the manifest has every file's digest, the next run notices a folder in
+//! between and builds it again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,9 +11,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use strata_files::{Digest, Error as FilesError, IoContext, rename, write_file, write_json};
 
-use crate::digest::{sha256, sha256_file};
-use crate::durable;
 use crate::error::Error;
 use crate::languages::Language;
 use crate::options::Options;
@@ -23,7 +23,7 @@ const MANIFEST: &str = "MANIFEST.json";
 /// Version of what this program extracts; a corpus of another version is built again.
 const EXTRACTOR: u32 = 1;
 
-/// What a corpus folder says of itself.
+/// The content of `MANIFEST.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     /// What made it; tells our manifests from others of that name.
@@ -62,15 +62,15 @@ pub(crate) fn read(output: &Path) -> Result<Option<Manifest>, Error> {
             Some(serde_json::from_slice::<Manifest>(&text).map_err(|_| Error::Occupied { path: path.clone() })?)
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-        Err(e) => return Err(Error::io("read", &path)(e)),
+        Err(e) => return Err(FilesError::io("read", &path, e).into()),
     };
     let entries = match fs::read_dir(output) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io("read", output)(e)),
+        Err(e) => return Err(FilesError::io("read", output, e).into()),
     };
     for entry in entries {
-        let entry = entry.map_err(Error::io("read", output))?;
+        let entry = entry.io_context("read", output)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let ours = manifest.as_ref().is_some_and(|m| m.files.contains_key(&name));
         if is_bitext(&name) && !ours {
@@ -83,7 +83,7 @@ pub(crate) fn read(output: &Path) -> Result<Option<Manifest>, Error> {
 /// Whether a folder holds what its manifest says, by the requested options.
 pub(crate) fn verify(output: &Path, manifest: &Manifest, requested: &Requested) -> bool {
     let whole = |(name, entry): (&String, &FileEntry)| {
-        sha256_file(&output.join(name)).is_ok_and(|digest| digest == entry.sha256)
+        Digest::of_file(output.join(name)).is_ok_and(|digest| digest.hex() == entry.sha256)
     };
     manifest.strata_documentation_corpus == EXTRACTOR
         && manifest.requested == *requested
@@ -100,7 +100,7 @@ pub(crate) fn write(
 ) -> Result<Manifest, Error> {
     let entry = |(name, bytes): (&String, &Vec<u8>)| {
         let lines = bytes.iter().filter(|&&b| b == b'\n').count();
-        (name.clone(), FileEntry { lines, sha256: sha256(bytes) })
+        (name.clone(), FileEntry { lines, sha256: Digest::of(bytes).hex() })
     };
     let files = content.par_iter().map(entry).collect();
     let manifest = Manifest { strata_documentation_corpus: EXTRACTOR, requested, files, corpus };
@@ -122,29 +122,29 @@ fn staging_folder(output: &Path) -> PathBuf {
 
 fn stage(staging: &Path, content: &BTreeMap<String, Vec<u8>>, manifest: &Manifest) -> Result<(), Error> {
     if staging.exists() {
-        fs::remove_dir_all(staging).map_err(Error::io("remove", staging))?; // an earlier run died here
+        fs::remove_dir_all(staging).io_context("remove", staging)?; // an earlier run died here
     }
-    fs::create_dir_all(staging).map_err(Error::io("create", staging))?;
+    fs::create_dir_all(staging).io_context("create", staging)?;
     for (name, bytes) in content {
-        durable::write(&staging.join(name), bytes)?;
+        write_file(staging.join(name), bytes)?;
     }
-    durable::write_json(&staging.join(MANIFEST), manifest)
+    Ok(write_json(staging.join(MANIFEST), manifest)?)
 }
 
 fn publish(staging: &Path, output: &Path, earlier: Option<&Manifest>, manifest: &Manifest) -> Result<(), Error> {
     if !output.exists() {
-        return durable::rename(staging, output);
+        return Ok(rename(staging, output)?);
     }
     for name in earlier.iter().flat_map(|m| m.files.keys()).filter(|name| !manifest.files.contains_key(*name)) {
         let path = output.join(name);
-        // The manifest is a file anybody can write: only names a corpus can have are removed.
+        // Anybody can write a manifest: only names that a corpus can have are removed.
         if is_bitext(name) && path.exists() {
-            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+            fs::remove_file(&path).io_context("remove", &path)?;
         }
     }
-    durable::rename(&staging.join(MANIFEST), &output.join(MANIFEST))?;
+    rename(&staging.join(MANIFEST), &output.join(MANIFEST))?;
     for name in manifest.files.keys() {
-        durable::rename(&staging.join(name), &output.join(name))?;
+        rename(&staging.join(name), &output.join(name))?;
     }
     Ok(())
 }
@@ -168,7 +168,7 @@ mod tests {
             missing: Vec::new(),
             english_sentences: 1,
             corpus_sha256: String::new(),
-            licences: BTreeMap::new(),
+            licenses: BTreeMap::new(),
         }
     }
 
@@ -207,8 +207,8 @@ mod tests {
         let old = write(&output, None, requested(), corpus(), &content(&["train.en-de.en"])).unwrap();
         // As if the process had died after the new manifest was in place and before the files were.
         let mut new = old.clone();
-        new.files.insert("train.en-de.de".into(), FileEntry { lines: 1, sha256: sha256(b"x\n") });
-        durable::write_json(&output.join(MANIFEST), &new).unwrap();
+        new.files.insert("train.en-de.de".into(), FileEntry { lines: 1, sha256: Digest::of("x\n").hex() });
+        write_json(output.join(MANIFEST), &new).unwrap();
         let found = read(&output).unwrap().unwrap();
         assert!(!verify(&output, &found, &requested()));
     }

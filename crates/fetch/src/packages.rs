@@ -1,7 +1,8 @@
-//! The package files in the cache: what is there, what must be downloaded, and that each is what apt's records say.
+//! The package files in the cache: which are there, which must be downloaded, and whether each is what apt's records
+//! say.
 //!
-//! Beside each `NAME_VERSION_ARCH.deb` lies `NAME.json` with its digest. A download lands in `partial/` and moves up only
-//! once its digest is right, so whatever moment a run dies at, a package in the cache is whole.
+//! Beside each `NAME_VERSION_ARCH.deb` is a `NAME.json` with its digest. A download goes to `partial/` and moves up
+//! only once its digest is right, so a package in the cache is whole, whenever a run dies.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,11 +10,10 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use strata_files::{Digest, IoContext, clean_leftovers, rename, write_json};
 
 use crate::apt::{Apt, Candidate, Fault};
 use crate::deb;
-use crate::digest::sha256_file;
-use crate::durable;
 use crate::error::{Error, NEED_MEGABYTES};
 use crate::event::{Event, Stage};
 
@@ -35,7 +35,7 @@ pub struct Package {
     pub verified: bool,
 }
 
-/// The packages that could be had, with their files.
+/// The packages that were found, with their files.
 pub(crate) struct Packages {
     pub have: BTreeMap<String, (Package, PathBuf)>,
     /// Packages that do not exist in this release.
@@ -64,11 +64,11 @@ pub(crate) struct Request<'a> {
     pub refresh: bool,
 }
 
-/// Takes packages out of a folder of .deb files; of several versions of one the last file by name.
+/// Takes packages from a folder of .deb files; of several versions of one, the last file by name.
 pub(crate) fn from_folder(names: &[String], folder: &Path) -> Result<Packages, Error> {
     let mut files: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
-        let path = entry.map_err(Error::io("read", folder))?.path();
+    for entry in fs::read_dir(folder).io_context("read", folder)? {
+        let path = entry.io_context("read", folder)?.path();
         if path.extension().is_some_and(|e| e == "deb") {
             files.push(path);
         }
@@ -78,8 +78,8 @@ pub(crate) fn from_folder(names: &[String], folder: &Path) -> Result<Packages, E
     for path in files {
         let control = deb::read_control(&path)?;
         if names.contains(&control.package) {
-            let bytes = fs::metadata(&path).map_err(Error::io("read", &path))?.len();
-            let sha256 = sha256_file(&path).map_err(Error::io("read", &path))?;
+            let bytes = fs::metadata(&path).io_context("read", &path)?.len();
+            let sha256 = Digest::of_file(&path)?.hex();
             let (package, version) = (control.package, control.version);
             have.insert(package.clone(), (Package { package, version, bytes, sha256, verified: false }, path));
         }
@@ -87,10 +87,11 @@ pub(crate) fn from_folder(names: &[String], folder: &Path) -> Result<Packages, E
     Ok(with_missing(names, have))
 }
 
-/// Takes packages out of the cache, after downloading with apt what is not there.
+/// Takes packages from the cache, after downloading with apt what is missing.
 pub(crate) fn with_apt(request: &Request, progress: &mut dyn FnMut(Event)) -> Result<Packages, Error> {
     let folder = request.cache.join("packages");
-    fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    fs::create_dir_all(&folder).io_context("create", &folder)?;
+    clean_leftovers(&folder)?;
     let mut have = cached(request.names, &folder);
     if have.len() == request.names.len() && !request.refresh {
         report(&have, have.len(), 0, bytes_of(&have), progress);
@@ -163,9 +164,9 @@ fn download(
 ) -> Result<crate::apt::Outcome, Error> {
     progress(Event::Stage { stage: Stage::Download });
     let partial = folder.join("partial");
-    fs::create_dir_all(&partial).map_err(Error::io("create", &partial))?;
-    // An earlier run may have died with finished files here. What is left then is of no use: apt takes any file of the
-    // right size for finished, whatever is in it.
+    fs::create_dir_all(&partial).io_context("create", &partial)?;
+    // An earlier run may have died with finished files here. The rest is removed: apt takes any file of the right size
+    // for finished, whatever its content.
     let _ = accept(wanted, &partial, folder, have)?;
     clear(&partial)?;
     let wanted: Vec<&Candidate> = wanted.iter().copied().filter(|c| !have.contains_key(&c.package)).collect();
@@ -202,30 +203,30 @@ fn accept(
     have: &mut BTreeMap<String, (Package, PathBuf)>,
 ) -> Result<Option<Error>, Error> {
     let mut wrong = None;
-    for entry in fs::read_dir(partial).map_err(Error::io("read", partial))? {
-        let entry = entry.map_err(Error::io("read", partial))?;
+    for entry in fs::read_dir(partial).io_context("read", partial)? {
+        let entry = entry.io_context("read", partial)?;
         let Ok(file) = entry.file_name().into_string() else { continue };
         let name = file.split('_').next().unwrap_or_default();
         let Some(candidate) = wanted.iter().find(|c| c.package == name && file.ends_with(".deb")) else { continue };
         let path = entry.path();
-        let bytes = entry.metadata().map_err(Error::io("read", &path))?.len();
+        let bytes = entry.metadata().io_context("read", &path)?.len();
         if bytes != candidate.size {
             continue;
         }
-        let sha256 = sha256_file(&path).map_err(Error::io("read", &path))?;
+        let sha256 = Digest::of_file(&path)?.hex();
         if sha256 != candidate.sha256 {
             let (package, expected) = (candidate.package.clone(), candidate.sha256.clone());
             wrong = Some(Error::Digest { package, found: sha256, expected });
-            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+            fs::remove_file(&path).io_context("remove", &path)?;
             continue;
         }
         let earlier = read_record(folder, name);
         let (package, version) = (candidate.package.clone(), candidate.version.clone());
         let package = Package { package, version, bytes, sha256, verified: true };
         let stored = folder.join(&file);
-        durable::rename(&path, &stored)?;
+        rename(&path, &stored)?;
         let record = Record { package: package.clone(), file: file.clone() };
-        durable::write_json(&record_path(folder, name), &record)?;
+        write_json(record_path(folder, name), &record)?;
         if let Some(earlier) = earlier.filter(|e| e.file != file) {
             let _ = fs::remove_file(folder.join(earlier.file)); // only takes room; a failure harms nothing
         }
@@ -235,9 +236,9 @@ fn accept(
 }
 
 fn clear(partial: &Path) -> Result<(), Error> {
-    for entry in fs::read_dir(partial).map_err(Error::io("read", partial))?.flatten() {
+    for entry in fs::read_dir(partial).io_context("read", partial)?.flatten() {
         if entry.path().is_file() {
-            fs::remove_file(entry.path()).map_err(Error::io("remove", &entry.path()))?;
+            fs::remove_file(entry.path()).io_context("remove", entry.path())?;
         }
     }
     Ok(())
@@ -249,7 +250,7 @@ fn cached(names: &[String], folder: &Path) -> BTreeMap<String, (Package, PathBuf
         let record = read_record(folder, name).filter(|r| r.package.package == *name)?;
         let path = folder.join(&record.file);
         let right = fs::metadata(&path).ok()?.len() == record.package.bytes
-            && sha256_file(&path).ok()? == record.package.sha256;
+            && Digest::of_file(&path).ok()?.hex() == record.package.sha256;
         right.then(|| (name.clone(), (record.package, path)))
     };
     names.par_iter().filter_map(whole).collect()

@@ -128,7 +128,8 @@ fn ends_in_abbreviation(text: &str) -> bool {
     })
 }
 
-/// Case-blind form of one character; the dotless and dotted i of Turkish, the long s and the Kelvin sign count as Latin.
+/// Case-blind form of one character; the dotless and dotted i of Turkish, the long s and the Kelvin sign count as
+/// Latin.
 fn fold(c: char) -> char {
     match c {
         'ı' | 'İ' => 'i',

@@ -1,10 +1,10 @@
-//! Which part of the corpus an English sentence belongs to: a hash of its key decides, so the same sentence lands in the
-//! same part in every language, on every machine and in every later build.
+//! Which part of the corpus an English sentence belongs to: a hash of its key decides, so the same sentence lands in
+//! the same part in every language, on every machine and in every later build.
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use strata_files::Digest;
 
 use crate::clean::sentence_key;
 use crate::sentences::cut;
@@ -40,13 +40,13 @@ impl Part {
 
 /// 0 to 9,999: the first 48 bits of the key's SHA-256, modulo 10,000.
 fn bucket(key: &str) -> u64 {
-    Sha256::digest(key.as_bytes())[..6].iter().fold(0, |n, &byte| n << 8 | u64::from(byte)) % 10_000
+    Digest::of(key).sha256[..6].iter().fold(0, |n, &byte| n << 8 | u64::from(byte)) % 10_000
 }
 
 /// The split of one build.
 pub(crate) struct Split {
-    /// Keys of sentences that a language with little text has: larger shares of these are set aside, else its test
-    /// sets would be empty. Since the shares belong to the sentence, all languages still agree on its part.
+    /// Keys of the sentences of languages with little text: larger shares of these are set aside, else their test sets
+    /// would be empty. The shares go by sentence, so all languages still agree on its part.
     boosted: HashSet<String>,
 }
 

@@ -13,9 +13,9 @@ use crate::split::Part;
 /// What a fetch did and what the corpus holds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
-    /// Everything was there already and its digests were right.
+    /// Whether everything was there already, with the right digests.
     pub up_to_date: bool,
-    /// Where the corpus lies.
+    /// The folder of the corpus.
     pub output: PathBuf,
     /// What it holds.
     #[serde(flatten)]
@@ -41,18 +41,18 @@ pub struct Corpus {
     pub english_sentences: usize,
     /// SHA-256 over the content of all files written, languages by tag, parts in order, English first.
     pub corpus_sha256: String,
-    /// Licences of the text, by source. A file mixes them.
-    pub licences: BTreeMap<Source, String>,
+    /// Licenses of the text, by source. A file mixes them.
+    pub licenses: BTreeMap<Source, String>,
 }
 
-/// A package that could not be had.
+/// A package that this release does not have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
     /// Its name.
     pub package: String,
-    /// The source it would have been for.
+    /// The source it belongs to.
     pub source: Source,
-    /// The languages asked for that lose text by it.
+    /// The requested languages that lose text by it.
     pub languages: Vec<String>,
 }
 
@@ -79,7 +79,7 @@ pub struct LanguageSummary {
     pub across_parts: usize,
     /// Pages compared block by block.
     pub pages: PageCounts,
-    /// Characters for one of English, the median.
+    /// Characters per English character, the median.
     pub length_ratio: f64,
     /// English words in a sentence, on average.
     pub english_words: f64,

@@ -156,7 +156,7 @@ fn write_binary(file: &mut FileWriter, weights: &TensorFile, config: &ModelConfi
 fn string(file: &mut FileWriter, text: &str) -> Result<(), strata_store::Error> {
     file.write_all(&(text.len() as u16 + 1).to_le_bytes())?;
     file.write_all(text.as_bytes())?;
-    file.write_all(&[0])
+    Ok(file.write_all(&[0])?)
 }
 
 /// Rank, dimensions, type (0 f32, 1 i8, 2 i16) and size of a variable.
@@ -170,7 +170,7 @@ fn header(file: &mut FileWriter, shape: &[usize], kind: u8, bytes: usize) -> Res
         return Err(strata_store::Error::Invalid(format!("cannot write {}: {what}", file.path().display())));
     };
     file.write_all(&[kind])?;
-    file.write_all(&bytes.to_le_bytes())
+    Ok(file.write_all(&bytes.to_le_bytes())?)
 }
 
 /// Source, target and output share one table.

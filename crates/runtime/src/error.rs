@@ -10,6 +10,9 @@ pub enum Error {
     /// An invalid configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A file that cannot be read or written, or that is damaged.
+    #[error(transparent)]
+    Files(#[from] strata_files::Error),
     /// A file of a model folder that cannot be read, or whose tensors do not fit the configuration.
     #[error(transparent)]
     Store(#[from] strata_store::Error),

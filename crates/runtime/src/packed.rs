@@ -15,8 +15,9 @@ mod write;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use strata_files::checksums::SUMS_FILE;
+use strata_files::{Error as FilesError, IoContext};
 use strata_recipe::ModelConfig;
-use strata_store::checksums::SUMS_FILE;
 use strata_store::model_folder::{CONFIG_FILE, LANGUAGES_FILE, TOKENIZER_FILE, WEIGHTS_FILE};
 use strata_store::{Check, Checksums, TensorFile};
 
@@ -58,7 +59,7 @@ impl PackedFolder {
         for name in [HEADER_FILE, PARTS_FILE, CONFIG_FILE, TOKENIZER_FILE, LANGUAGES_FILE] {
             if !sums.contains(name) {
                 let what = format!("it does not list {name}");
-                return Err(strata_store::Error::Damaged { path: path.join(SUMS_FILE), what }.into());
+                return Err(FilesError::Damaged { path: path.join(SUMS_FILE), what }.into());
             }
         }
         // The version first: a folder of another version is named as such, and a large one is not read in vain.
@@ -154,12 +155,11 @@ fn looks_packed(path: &Path) -> Result<(), Error> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    Ok(std::fs::read(path).map_err(|e| strata_store::Error::io("read", path, e))?)
+    Ok(std::fs::read(path).io_context("read", path)?)
 }
 
 fn json<'a, T: Deserialize<'a>>(path: &Path, bytes: &'a [u8]) -> Result<T, Error> {
     serde_json::from_slice(bytes).map_err(|e| {
-        strata_store::Error::Damaged { path: path.to_path_buf(), what: format!("no header of a packed model: {e}") }
-            .into()
+        FilesError::Damaged { path: path.to_path_buf(), what: format!("no header of a packed model: {e}") }.into()
     })
 }

@@ -107,9 +107,8 @@ fn error(path: &Path, check: Check, vouched: bool) -> String {
 fn vouch(path: &Path) {
     let sums = Checksums::read(path).unwrap();
     let line = |name: &str| {
-        let entry = strata_store::checksums::Entry::of_file(path.join(name)).unwrap();
-        let hex: String = entry.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{hex}  {name}\n")
+        let digest = strata_files::Digest::of_file(path.join(name)).unwrap();
+        format!("{}  {name}\n", digest.hex())
     };
     fs::write(path.join("SHA256SUMS"), sums.names().map(line).collect::<String>()).unwrap();
 }

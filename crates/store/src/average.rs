@@ -1,13 +1,14 @@
 //! The mean of several checkpoints' weights, which usually translates better than the last of them
 //! (Popel and Bojar 2018, <https://arxiv.org/abs/1804.00247>, section 4.10).
 //!
-//! Sums are taken in f64 and one tensor at a time, so memory is that of the largest tensor; the inputs are mapped.
+//! Sums are taken in f64, one tensor at a time: the inputs are mapped, so memory is that of the largest tensor.
 
 use std::borrow::Cow;
 use std::path::Path;
 
+use strata_files::Existing;
+
 use crate::checkpoint::RunFolder;
-use crate::durable::Existing;
 use crate::error::Error;
 use crate::model_folder::{CONFIG_FILE, LANGUAGES_FILE, ModelFolder, ModelParts, TOKENIZER_FILE, WEIGHTS_FILE};
 use crate::tensors::{Dtype, TensorFile, TensorSource, TensorSpec};
@@ -21,6 +22,9 @@ pub struct AveragedWeights {
 
 impl AveragedWeights {
     /// Checks that all files have the same f32 tensors in the same shapes.
+    ///
+    /// # Errors
+    /// [`Error::NoTensor`] or [`Error::TensorMismatch`] where they differ, [`Error::Invalid`] for no file at all.
     pub fn new(files: Vec<TensorFile>) -> Result<AveragedWeights, Error> {
         let Some(first) = files.first() else {
             return Err(Error::Invalid("no checkpoint to average; save one first".to_string()));
@@ -63,6 +67,9 @@ impl TensorSource for AveragedWeights {
 
 /// Writes a model folder with the mean weights of the run's last `n` checkpoints (all of them if there are fewer),
 /// and everything else from the newest. Returns the folder and the steps that went into it, ascending.
+///
+/// # Errors
+/// As [`RunFolder::load`], [`AveragedWeights::new`] and [`ModelFolder::write`].
 pub fn average_last(
     run: &RunFolder,
     n: usize,

@@ -10,15 +10,15 @@
 //! ```
 //!
 //! `last` is a convenience for people: the newest checkpoint is the one with the highest step, so a process killed
-//! between saving and linking loses nothing. Reading needs no lock; writing is [`Run`](crate::Run)'s.
+//! between saving and linking loses nothing. Reading needs no lock; [`Run`](crate::Run) writes.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use strata_files::{Error as FilesError, FolderWriter, IoContext};
 
-use crate::durable::FolderWriter;
 use crate::error::Error;
 use crate::model_folder::{CONFIG_FILE, ModelFolder, ModelParts, WEIGHTS_FILE};
 use crate::tensors::{TensorFile, TensorSource, write_tensors};
@@ -27,7 +27,7 @@ use crate::tensors::{TensorFile, TensorSource, write_tensors};
 pub const RECIPE_FILE: &str = "recipe.toml";
 /// The folder of a run's checkpoints.
 pub const CHECKPOINTS_DIR: &str = "checkpoints";
-/// The optimiser's moments in a checkpoint.
+/// The optimizer's moments in a checkpoint.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 /// The trainer's own state in a checkpoint.
 pub const STATE_FILE: &str = "state.json";
@@ -41,9 +41,9 @@ pub const LAST_LINK: &str = "last";
 pub struct CheckpointParts<'a> {
     /// The model folder's parts.
     pub model: ModelParts<'a>,
-    /// The optimiser's moments, such as `m.NAME` and `v.NAME` for each parameter.
+    /// The optimizer's moments, such as `m.NAME` and `v.NAME` for each parameter.
     pub optimizer: &'a dyn TensorSource,
-    /// Update, data position, seeds, best so far: whatever the trainer needs to go on.
+    /// Update, data position, seeds, best so far: whatever the trainer needs to resume.
     pub state: &'a Value,
 }
 
@@ -51,9 +51,7 @@ impl CheckpointParts<'_> {
     pub(crate) fn write_into(&self, folder: &mut FolderWriter) -> Result<(), Error> {
         self.model.write_into(folder)?;
         write_tensors(folder, OPTIMIZER_FILE, self.optimizer)?;
-        let mut state = format!("{:#}", self.state);
-        state.push('\n');
-        folder.write(STATE_FILE, state.as_bytes())
+        Ok(folder.write_json(STATE_FILE, self.state)?)
     }
 }
 
@@ -70,7 +68,7 @@ impl Checkpoint {
         let model = ModelFolder::open(path)?;
         for name in [OPTIMIZER_FILE, STATE_FILE] {
             if !model.file(name).exists() {
-                return Err(Error::Missing { path: model.file(name) });
+                return Err(FilesError::Missing { path: model.file(name) }.into());
             }
             model.checksums().listed(path, name)?;
         }
@@ -98,7 +96,10 @@ impl Checkpoint {
         &self.state
     }
 
-    /// The optimiser's moments, mapped.
+    /// The optimizer's moments, mapped.
+    ///
+    /// # Errors
+    /// As [`TensorFile::open`].
     pub fn optimizer(&self) -> Result<TensorFile, Error> {
         TensorFile::open(self.model.file(OPTIMIZER_FILE))
     }
@@ -111,7 +112,10 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// The run folder at `path`; [`Error::NotARun`] where there is none.
+    /// The run folder at `path`.
+    ///
+    /// # Errors
+    /// [`Error::NotARun`] where there is none.
     pub fn at(path: impl AsRef<Path>) -> Result<RunFolder, Error> {
         let path = path.as_ref().to_path_buf();
         let what = match () {
@@ -129,9 +133,12 @@ impl RunFolder {
     }
 
     /// The recipe's text.
+    ///
+    /// # Errors
+    /// The I/O error.
     pub fn recipe(&self) -> Result<String, Error> {
         let path = self.path.join(RECIPE_FILE);
-        fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))
+        Ok(fs::read_to_string(&path).io_context("read", &path)?)
     }
 
     /// Where the checkpoint of a step is, whether it exists or not.
@@ -140,15 +147,18 @@ impl RunFolder {
     }
 
     /// The steps that have a checkpoint folder, damaged or not, ascending.
+    ///
+    /// # Errors
+    /// The I/O error.
     pub fn steps(&self) -> Result<Vec<u64>, Error> {
         let dir = self.path.join(CHECKPOINTS_DIR);
         let found = match fs::read_dir(&dir) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            found => found.map_err(|e| Error::io("list", &dir, e))?,
+            found => found.io_context("list", &dir)?,
         };
         let mut steps = Vec::new();
         for entry in found {
-            let name = entry.map_err(|e| Error::io("list", &dir, e))?.file_name();
+            let name = entry.io_context("list", &dir)?.file_name();
             steps.extend(name.to_str().and_then(step_of_folder));
         }
         steps.sort_unstable();
@@ -156,6 +166,9 @@ impl RunFolder {
     }
 
     /// Opens the checkpoint of a step after checking every byte of it.
+    ///
+    /// # Errors
+    /// [`Error::NoCheckpoint`] for a step without one, else what is wrong with it ([`Error::is_damage`]).
     pub fn load(&self, step: u64) -> Result<Checkpoint, Error> {
         let path = self.checkpoint_path(step);
         if !path.is_dir() {
@@ -164,9 +177,11 @@ impl RunFolder {
         Checkpoint::open(&path, step)
     }
 
-    /// The newest checkpoint, checked; `None` before the first. If it is damaged, the error
-    /// [`Error::NewestDamaged`] says so and names the newest intact one, which the caller may then [`RunFolder::load`]:
-    /// going back silently would lose updates unnoticed.
+    /// The newest checkpoint, checked; `None` before the first.
+    ///
+    /// # Errors
+    /// [`Error::NewestDamaged`] if it is damaged. The error names the newest intact one, which the caller may then
+    /// [`RunFolder::load`]: going back silently would lose updates unnoticed.
     pub fn latest_good(&self) -> Result<Option<Checkpoint>, Error> {
         let steps = self.steps()?;
         let Some((&newest, older)) = steps.split_last() else { return Ok(None) };
@@ -181,11 +196,17 @@ impl RunFolder {
     }
 
     /// The step that `best` names, if it was set.
+    ///
+    /// # Errors
+    /// [`strata_files::Error::Damaged`] if it is not a link to a checkpoint.
     pub fn best(&self) -> Result<Option<u64>, Error> {
         self.linked(BEST_LINK)
     }
 
     /// The step that `last` names, if any was saved.
+    ///
+    /// # Errors
+    /// As [`RunFolder::best`].
     pub fn last(&self) -> Result<Option<u64>, Error> {
         self.linked(LAST_LINK)
     }
@@ -198,7 +219,7 @@ impl RunFolder {
         };
         let step = target.ok().and_then(|t| step_of_folder(t.file_name()?.to_str()?));
         let what = || "it must be a link to a folder of checkpoints/".to_string();
-        step.map(Some).ok_or_else(|| Error::Damaged { path, what: what() })
+        Ok(Some(step.ok_or_else(|| FilesError::Damaged { path, what: what() })?))
     }
 }
 
@@ -208,6 +229,9 @@ pub fn step_name(step: u64) -> String {
 }
 
 /// The step that a person names: `step-003500`, `step-3500`, `3500`, or the path of a checkpoint folder.
+///
+/// # Errors
+/// [`Error::BadStep`] for any other text.
 pub fn parse_step(text: &str) -> Result<u64, Error> {
     let name = text.trim_end_matches('/').rsplit('/').next().unwrap_or(text);
     let digits = name.strip_prefix("step-").unwrap_or(name);
@@ -223,7 +247,10 @@ fn step_of_folder(name: &str) -> Option<u64> {
 }
 
 /// The model folder that a person means by `path`: a model or checkpoint folder itself; of a run folder its best
-/// checkpoint, or the newest if none was called best. [`Error::NotAModel`] says what is missing.
+/// checkpoint, or the newest if none was called best.
+///
+/// # Errors
+/// [`Error::NotAModel`], which says what is missing.
 pub fn resolve_model(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
     let path = path.as_ref();
     let no_model = |what: String| Err(Error::NotAModel { path: path.to_path_buf(), what });
@@ -234,7 +261,7 @@ pub fn resolve_model(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
         return no_model("it is a file; name the folder that holds it".to_string());
     }
     if path.join(CONFIG_FILE).exists() || path.join(WEIGHTS_FILE).exists() {
-        return Ok(path.to_path_buf()); // a lacking file is `ModelFolder::open`'s to name
+        return Ok(path.to_path_buf()); // `ModelFolder::open` names what it lacks
     }
     let Ok(run) = RunFolder::at(path) else {
         return no_model(format!(

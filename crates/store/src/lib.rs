@@ -1,9 +1,8 @@
-//! What Strata keeps on disk, durable and checked: model folders, checkpoints and run folders.
+//! What Strata keeps on disk: model folders, checkpoints and run folders, written with `strata-files` and so whole or
+//! not there at all.
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`durable`] | a file or folder is either wholly there or not at all, whatever moment the process dies |
-//! | [`checksums`] | a `SHA256SUMS` in every folder, which `sha256sum -c` can check too |
 //! | [`tensors`] | safetensors files: memory-mapped reading, streamed writing |
 //! | [`model_folder`] | config, weights, subword model and languages together |
 //! | [`checkpoint`] | a run folder with its checkpoints, `best`, `last` and lock |
@@ -35,7 +34,7 @@
 //!     },
 //! )?;
 //! run.set_best(500)?;
-//! drop(run); // gives the lock back
+//! drop(run); // releases the lock
 //!
 //! let run = Run::open(&path)?;
 //! let newest = run.latest_good()?.expect("one was saved above");
@@ -48,25 +47,18 @@
 
 pub mod average;
 pub mod checkpoint;
-pub mod checksums;
-pub mod durable;
 mod error;
-mod guard;
-mod mapped;
 pub mod model_folder;
 mod run;
 pub mod tensors;
 
 pub use average::{AveragedWeights, average_last};
 pub use checkpoint::{Checkpoint, CheckpointParts, RunFolder, parse_step, resolve_model, step_name};
-pub use checksums::Checksums;
-pub use durable::{Existing, FileWriter, FolderWriter, clean_leftovers, clean_leftovers_of, write_file};
 pub use error::Error;
-pub use guard::keep_alive;
-pub use mapped::MappedFile;
 pub use model_folder::{Check, ModelFolder, ModelParts};
 pub use run::Run;
+/// The types of `strata-files` in this crate's signatures, so that its callers need not name both crates.
+pub use strata_files::{Checksums, Existing, FileWriter, FolderWriter, MappedFile};
 pub use tensors::{
-    Dtype, TensorFile, TensorList, TensorSource, TensorSpec, TensorView, first_non_finite, write_aligned_tensors,
-    write_tensors,
+    Dtype, TensorFile, TensorList, TensorSource, TensorSpec, TensorView, write_aligned_tensors, write_tensors,
 };

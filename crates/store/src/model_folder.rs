@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use strata_files::checksums::SUMS_FILE;
+pub use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
+use strata_files::{Checksums, Error as FilesError, Existing, FolderWriter, IoContext};
 use strata_recipe::ModelConfig;
 
-use crate::checksums::{Checksums, SUMS_FILE};
-use crate::durable::{Existing, FolderWriter};
 use crate::error::Error;
 use crate::tensors::{TensorFile, TensorSource, write_tensors};
 
@@ -15,19 +16,15 @@ use crate::tensors::{TensorFile, TensorSource, write_tensors};
 pub const CONFIG_FILE: &str = "config.json";
 /// The weights.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
-/// The subword model.
-pub const TOKENIZER_FILE: &str = "tokenizer.json";
-/// The languages it knows.
-pub const LANGUAGES_FILE: &str = "languages.json";
 
 const MODEL_FILES: [&str; 4] = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, LANGUAGES_FILE];
 
 /// How closely to look at a folder before using it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// Read every byte and compare checksums (about 1 GB/s a core).
+    /// Read every byte and compare checksums (about 1 GB/s per core).
     Contents,
-    /// Compare file sizes only: finds missing and cut files, not flipped bits. For servers that start often.
+    /// Compare file sizes only: finds missing and truncated files, not flipped bits. For servers that start often.
     Sizes,
 }
 
@@ -55,11 +52,18 @@ pub struct ModelFolder {
 
 impl ModelFolder {
     /// Opens a model or checkpoint folder after checking the content of every file.
+    ///
+    /// # Errors
+    /// [`Error::NotAModel`] for anything else, or the file that is missing, cut short or damaged
+    /// ([`Error::is_damage`]).
     pub fn open(path: impl AsRef<Path>) -> Result<ModelFolder, Error> {
         ModelFolder::open_with(path, Check::Contents)
     }
 
     /// Opens a model or checkpoint folder after the given check.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::open`].
     pub fn open_with(path: impl AsRef<Path>, check: Check) -> Result<ModelFolder, Error> {
         let path = path.as_ref();
         looks_like_model(path)?;
@@ -75,6 +79,10 @@ impl ModelFolder {
     }
 
     /// Writes a model folder; it appears whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::BadTensor`] for weights that are not as announced, [`strata_files::Error::Exists`] for a folder that is
+    /// not to be replaced, else the I/O error.
     pub fn write(path: impl AsRef<Path>, parts: &ModelParts<'_>, existing: Existing) -> Result<ModelFolder, Error> {
         let mut folder = FolderWriter::new(path)?;
         parts.write_into(&mut folder)?;
@@ -99,41 +107,62 @@ impl ModelFolder {
     }
 
     /// Reads one of its files whole.
+    ///
+    /// # Errors
+    /// The I/O error.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
         let path = self.file(name);
-        fs::read(&path).map_err(|e| Error::io("read", &path, e))
+        Ok(fs::read(&path).io_context("read", &path)?)
     }
 
     /// Content of `config.json`.
+    ///
+    /// # Errors
+    /// The I/O error.
     pub fn config(&self) -> Result<Vec<u8>, Error> {
         self.read(CONFIG_FILE)
     }
 
     /// The parsed and checked `config.json`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for one that this program cannot use.
     pub fn model_config(&self) -> Result<ModelConfig, Error> {
         Ok(ModelConfig::read(&self.file(CONFIG_FILE))?)
     }
 
     /// Content of `tokenizer.json`.
+    ///
+    /// # Errors
+    /// The I/O error.
     pub fn tokenizer(&self) -> Result<Vec<u8>, Error> {
         self.read(TOKENIZER_FILE)
     }
 
     /// Content of `languages.json`.
+    ///
+    /// # Errors
+    /// The I/O error.
     pub fn languages(&self) -> Result<Vec<u8>, Error> {
         self.read(LANGUAGES_FILE)
     }
 
     /// The weights, mapped.
+    ///
+    /// # Errors
+    /// As [`TensorFile::open`].
     pub fn weights(&self) -> Result<TensorFile, Error> {
         TensorFile::open(self.file(WEIGHTS_FILE))
     }
 
     /// Reads one of its files as JSON.
+    ///
+    /// # Errors
+    /// [`strata_files::Error::Damaged`] for one that is not JSON, else the I/O error.
     pub fn json(&self, name: &str) -> Result<serde_json::Value, Error> {
         let bytes = self.read(name)?;
-        serde_json::from_slice(&bytes)
-            .map_err(|e| Error::Damaged { path: self.file(name), what: format!("not valid JSON: {e}") })
+        let damaged = |e| FilesError::Damaged { path: self.file(name), what: format!("not valid JSON: {e}") };
+        Ok(serde_json::from_slice(&bytes).map_err(damaged)?)
     }
 }
 
@@ -160,7 +189,7 @@ fn looks_like_model(path: &Path) -> Result<(), Error> {
     let lacking: Vec<&str> = wanted.iter().copied().filter(|name| !path.join(name).exists()).collect();
     match lacking[..] {
         [] => Ok(()),
-        [one] => Err(Error::Missing { path: path.join(one) }),
+        [one] => Err(FilesError::Missing { path: path.join(one) }.into()),
         _ => {
             let what = format!("it has no {}", lacking.join(", "));
             Err(Error::NotAModel { path: path.to_path_buf(), what })
@@ -243,7 +272,7 @@ mod tests {
             fs::write(model.file(name), &whole[..whole.len() / 2]).unwrap();
             for check in [Check::Contents, Check::Sizes] {
                 let error = ModelFolder::open_with(model.path(), check).unwrap_err();
-                assert!(matches!(error, Error::CutShort { .. }), "{error}");
+                assert!(matches!(error, Error::Files(FilesError::CutShort { .. })), "{error}");
             }
             fs::write(model.file(name), whole).unwrap();
         }

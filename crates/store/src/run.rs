@@ -7,29 +7,26 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process;
 
-use crate::checkpoint::{BEST_LINK, CHECKPOINTS_DIR, CheckpointParts, LAST_LINK, RECIPE_FILE, RunFolder, step_name};
-use crate::durable::{
-    Existing, FolderWriter, clean_leftovers, create_dirs, is_there, remove_folder, sync_dir, write_file, write_link,
+use strata_files::{
+    Error as FilesError, Existing, FolderWriter, IoContext, clean_leftovers, create_dirs, remove_folder, sync_dir,
+    write_file, write_link,
 };
+
+use crate::checkpoint::{BEST_LINK, CHECKPOINTS_DIR, CheckpointParts, LAST_LINK, RECIPE_FILE, RunFolder, step_name};
 use crate::error::Error;
 
 const LOCK_FILE: &str = ".lock";
 
-/// A run folder held by this process. Everything of [`RunFolder`] can be read through it. The kernel gives the lock
-/// back when the value is dropped or the process ends, however it ends.
+/// A run folder that this process holds the lock of; it reads as a [`RunFolder`]. The lock is given back when the value
+/// is dropped or the process ends, however it ends. On file systems without locks nothing keeps two processes apart.
 #[derive(Debug)]
 pub struct Run {
     folder: RunFolder,
-    lock: Lock,
+    /// Held for its lock; the kernel gives that back when the file is closed.
+    _lock: File,
     /// Steps that this process saved or checked, and therefore knows to be intact.
     intact: BTreeSet<u64>,
     cleaned: Vec<PathBuf>,
-}
-
-#[derive(Debug)]
-struct Lock {
-    _file: File,
-    held: bool,
 }
 
 impl Deref for Run {
@@ -42,47 +39,53 @@ impl Deref for Run {
 
 impl Run {
     /// Starts a run in a new folder, an empty one, or one whose run has no checkpoint yet; its `recipe.toml` gets the
-    /// given text. A folder that holds anything else is [`Error::Occupied`].
+    /// given text.
+    ///
+    /// # Errors
+    /// [`Error::Occupied`] for a folder that holds anything else, [`Error::RunExists`] for a run with checkpoints,
+    /// [`Error::Locked`] for one that another process holds, else the I/O error.
     pub fn create(path: impl AsRef<Path>, recipe: &str) -> Result<Run, Error> {
         let path = path.as_ref();
         create_dirs(path)?;
-        let occupied = |what: String, advice| Error::Occupied { path: path.to_path_buf(), what, advice };
-        // The folder of checkpoints is made first, so that a recipe.toml without it is somebody's own.
+        // A run's folder of checkpoints is made first, so a recipe.toml without one is not ours.
         let (recipe_there, checkpoints_there) = (path.join(RECIPE_FILE).exists(), path.join(CHECKPOINTS_DIR).is_dir());
         if !(recipe_there && checkpoints_there) {
-            let mut others = fs::read_dir(path).map_err(|e| Error::io("list", path, e))?.flatten();
-            // Files with a dot in front are ours (the lock, a torn recipe) or the system's (.DS_Store).
+            let mut others = fs::read_dir(path).io_context("list", path)?.flatten();
+            // Dot files are ours (the lock, a torn recipe) or the system's (.DS_Store).
             let is_ours = |name: &std::ffi::OsStr| {
                 name.as_encoded_bytes().starts_with(b".") || (name == CHECKPOINTS_DIR && checkpoints_there)
             };
             if let Some(other) = others.find(|e| !is_ours(&e.file_name())) {
                 let lacking = if recipe_there { CHECKPOINTS_DIR } else { RECIPE_FILE };
                 let what = format!("{:?}, but no {lacking}", other.file_name());
-                return Err(occupied(what, "choose a new folder"));
+                return Err(Error::Occupied { path: path.to_path_buf(), what });
             }
         }
-        let lock = Lock::take(path)?;
+        let lock = lock(path)?;
         let folder = RunFolder { path: path.to_path_buf() };
-        if let Some(step) = folder.steps()?.pop() {
-            let what = format!("a run with checkpoints up to {}", step_name(step));
-            return Err(occupied(what, "go on with --resume, start anew with --overwrite, or choose a new folder"));
+        if let Some(newest) = folder.steps()?.pop() {
+            return Err(Error::RunExists { path: path.to_path_buf(), newest });
         }
         create_dirs(&path.join(CHECKPOINTS_DIR))?;
         write_file(path.join(RECIPE_FILE), recipe.as_bytes())?;
         Run::locked(folder, lock)
     }
 
-    /// Opens a run to go on with it: takes the lock, and clears away what a killed process left half-written.
+    /// Opens a run to resume it: takes the lock, and clears away what a killed process left half-written.
+    ///
+    /// # Errors
+    /// [`Error::NotARun`] for another folder, [`Error::Locked`] for a run that another process holds, else the I/O
+    /// error.
     pub fn open(path: impl AsRef<Path>) -> Result<Run, Error> {
         let folder = RunFolder::at(path)?;
-        let lock = Lock::take(folder.path())?;
+        let lock = lock(folder.path())?;
         Run::locked(folder, lock)
     }
 
-    fn locked(folder: RunFolder, lock: Lock) -> Result<Run, Error> {
+    fn locked(folder: RunFolder, lock: File) -> Result<Run, Error> {
         let mut cleaned = clean_leftovers(folder.path())?;
         cleaned.extend(clean_leftovers(folder.path().join(CHECKPOINTS_DIR))?);
-        Ok(Run { folder, lock, intact: BTreeSet::new(), cleaned })
+        Ok(Run { folder, _lock: lock, intact: BTreeSet::new(), cleaned })
     }
 
     /// What opening cleared away or put back.
@@ -90,15 +93,12 @@ impl Run {
         &self.cleaned
     }
 
-    /// Whether the lock protects this run. False only on file systems without locks, where nothing keeps two processes
-    /// from training in one folder.
-    pub fn is_locked(&self) -> bool {
-        self.lock.held
-    }
-
     /// Writes the checkpoint of `step`, replacing an earlier one of the same step, and points `last` to it. When this
     /// returns, the checkpoint is on the disk. If it fails or the process dies, all earlier checkpoints are as before.
     /// Returns the checkpoint's folder.
+    ///
+    /// # Errors
+    /// [`Error::BadTensor`] for weights or moments that are not as announced, else the I/O error.
     pub fn save_checkpoint(&mut self, step: u64, parts: &CheckpointParts<'_>) -> Result<PathBuf, Error> {
         let mut folder = FolderWriter::new(self.checkpoint_path(step))?;
         parts.write_into(&mut folder)?;
@@ -109,13 +109,19 @@ impl Run {
     }
 
     /// Points `best` to the checkpoint of `step`.
+    ///
+    /// # Errors
+    /// [`Error::NoCheckpoint`] for a step without one, else the I/O error.
     pub fn set_best(&mut self, step: u64) -> Result<(), Error> {
         self.require(step)?;
         self.link(BEST_LINK, step)
     }
 
-    /// Removes all but the newest `keep_last` checkpoints (at least one). The best one is kept as well, and so many
-    /// more as it takes for one of the kept to be intact. Returns the steps removed.
+    /// Removes all but the newest `keep_last` checkpoints (at least one). The best one is kept too, and as many more as
+    /// needed for one of the kept to be intact. Returns the steps removed.
+    ///
+    /// # Errors
+    /// The I/O error.
     pub fn prune(&mut self, keep_last: usize) -> Result<Vec<u64>, Error> {
         let steps = self.steps()?;
         let best = self.best()?;
@@ -138,9 +144,11 @@ impl Run {
         Ok(removed)
     }
 
-    /// For going back to `step`: renames every newer checkpoint to `step-NNNNNN.set-aside`, so that the run goes on
-    /// from `step` and nothing is lost. `last` follows; `best` is removed if it named one of them. Returns the new
-    /// paths.
+    /// Goes back to `step`: renames every newer checkpoint to `step-NNNNNN.set-aside`, so that the run resumes from
+    /// `step` and nothing is lost. `last` follows; `best` is removed if it named one of them. Returns the new paths.
+    ///
+    /// # Errors
+    /// [`Error::NoCheckpoint`] for a step without one, else the I/O error.
     pub fn set_aside_after(&mut self, step: u64) -> Result<Vec<PathBuf>, Error> {
         self.require(step)?;
         let newer: Vec<u64> = self.steps()?.into_iter().filter(|&s| s > step).collect();
@@ -150,17 +158,17 @@ impl Run {
         self.link(LAST_LINK, step)?;
         if self.best()?.is_some_and(|best| best > step) {
             let best = self.path().join(BEST_LINK);
-            fs::remove_file(&best).map_err(|e| Error::io("remove", &best, e))?;
+            fs::remove_file(&best).io_context("remove", &best)?;
         }
         let dir = self.path().join(CHECKPOINTS_DIR);
         let mut moved = Vec::new();
         for &step in newer.iter().rev() {
             let base = format!("{}.set-aside", step_name(step));
             let names = std::iter::once(base.clone()).chain((2u32..).map(|n| format!("{base}-{n}")));
-            let aside = names.map(|name| dir.join(name)).find(|p| !is_there(p));
-            let aside = aside.ok_or_else(|| Error::Exists { path: dir.join(base) })?;
+            let aside = names.map(|name| dir.join(name)).find(|p| p.symlink_metadata().is_err());
+            let aside = aside.ok_or_else(|| FilesError::Exists { path: dir.join(base) })?;
             let path = self.checkpoint_path(step);
-            fs::rename(&path, &aside).map_err(|e| Error::io("rename", &path, e))?;
+            fs::rename(&path, &aside).io_context("rename", &path)?;
             self.intact.remove(&step);
             moved.push(aside);
         }
@@ -182,30 +190,29 @@ impl Run {
 
     fn link(&self, name: &str, step: u64) -> Result<(), Error> {
         let target = Path::new(CHECKPOINTS_DIR).join(step_name(step));
-        write_link(&self.path().join(name), &target)
+        Ok(write_link(&self.path().join(name), &target)?)
     }
 }
 
-impl Lock {
-    fn take(run: &Path) -> Result<Lock, Error> {
-        let path = run.join(LOCK_FILE);
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = file.map_err(|e| Error::io("write", &path, e))?;
-        let held = match file.try_lock() {
-            Ok(()) => true,
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                let _ = file.read_to_string(&mut pid);
-                return Err(Error::Locked { path: run.to_path_buf(), pid: pid.trim().parse().ok() });
-            }
-            Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => false,
-            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, e)),
-        };
-        // Only to tell a second process whom to look for; the lock is the kernel's.
-        let note = format!("{}\n", process::id());
-        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(note.as_bytes()));
-        Ok(Lock { _file: file, held })
+/// Takes the lock of a run folder.
+fn lock(run: &Path) -> Result<File, Error> {
+    let path = run.join(LOCK_FILE);
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = file.io_context("write", &path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let _ = file.read_to_string(&mut pid);
+            return Err(Error::Locked { path: run.to_path_buf(), pid: pid.trim().parse().ok() });
+        }
+        Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => {}
+        Err(TryLockError::Error(e)) => return Err(FilesError::io("lock", &path, e).into()),
     }
+    // Only tells a second process whom to look for; the lock itself is the kernel's.
+    let note = format!("{}\n", process::id());
+    let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(note.as_bytes()));
+    Ok(file)
 }
 
 #[cfg(test)]

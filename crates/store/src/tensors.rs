@@ -1,5 +1,5 @@
 //! Tensors by name in [safetensors](https://github.com/huggingface/safetensors) files: memory-mapped reading without a
-//! copy, and writing one tensor at a time, so that a model on a GPU never lies in memory whole.
+//! copy, and writing one tensor at a time, so that a model on a GPU is never in host memory as a whole.
 //!
 //! A file is a little-endian `u64` header length, a JSON header (name to dtype, shape, byte range), then the bytes,
 //! row-major and little-endian. Names, not positions, identify tensors.
@@ -14,9 +14,9 @@ pub use safetensors::Dtype;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use crate::durable::{FileWriter, FolderWriter};
+use strata_files::{Error as FilesError, FileWriter, FolderWriter, MappedFile};
+
 use crate::error::Error;
-use crate::mapped::MappedFile;
 
 #[cfg(target_endian = "big")]
 compile_error!("safetensors files are little-endian and are mapped as they are; this needs a little-endian machine");
@@ -49,6 +49,10 @@ pub struct TensorView<'a> {
 
 impl TensorFile {
     /// Maps the file and checks its header against its length; the content is not read.
+    ///
+    /// # Errors
+    /// [`strata_files::Error::CutShort`] or [`strata_files::Error::Damaged`] for anything but a whole safetensors file,
+    /// else the I/O error.
     pub fn open(path: impl AsRef<Path>) -> Result<TensorFile, Error> {
         let map = Arc::new(MappedFile::open(path)?);
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| header_error(map.path(), &map, &e))?;
@@ -61,7 +65,7 @@ impl TensorFile {
         self.map.path()
     }
 
-    /// The whole file, for who keeps views of it: a tensor lies at [`TensorFile::range`].
+    /// The whole file, for callers that keep views of it; each tensor is at its [`TensorFile::range`].
     pub fn mapped(&self) -> &Arc<MappedFile> {
         &self.map
     }
@@ -71,23 +75,19 @@ impl TensorFile {
         self.names.iter().map(String::as_str)
     }
 
-    /// How many tensors there are.
-    pub fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    /// Whether there is no tensor.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
-    }
-
     /// The tensor `name`, of whatever type and shape.
+    ///
+    /// # Errors
+    /// [`Error::NoTensor`] where there is none.
     pub fn view(&self, name: &str) -> Result<TensorView<'_>, Error> {
         let info = self.info(name)?;
         Ok(TensorView { dtype: info.dtype, shape: &info.shape, bytes: &self.map[self.range_of(info)] })
     }
 
     /// The bytes of the file that are the tensor `name`.
+    ///
+    /// # Errors
+    /// [`Error::NoTensor`] where there is none.
     pub fn range(&self, name: &str) -> Result<Range<usize>, Error> {
         Ok(self.range_of(self.info(name)?))
     }
@@ -102,7 +102,10 @@ impl TensorFile {
         self.data_start + start..self.data_start + end
     }
 
-    /// The tensor `name` if it has that type and shape, else [`Error::TensorMismatch`].
+    /// The tensor `name` of that type and shape.
+    ///
+    /// # Errors
+    /// [`Error::NoTensor`] where there is none, [`Error::TensorMismatch`] for another type or shape.
     pub fn expect(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<TensorView<'_>, Error> {
         let view = self.view(name)?;
         if view.dtype != dtype || view.shape != shape {
@@ -118,27 +121,11 @@ impl TensorFile {
 
     /// The elements of the f32 tensor `name` of that shape. Borrowed from the map, except from files of other
     /// programs that do not align their data.
+    ///
+    /// # Errors
+    /// As [`TensorFile::expect`].
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, Error> {
         Ok(self.expect(name, Dtype::F32, shape)?.elements())
-    }
-
-    /// Checks that every F32, F64, F16 and BF16 element is finite; the first that is not is [`Error::NotFinite`].
-    pub fn check_finite(&self) -> Result<(), Error> {
-        for name in &self.names {
-            let view = self.view(name)?;
-            let bad = match view.dtype {
-                Dtype::F32 => first_non_finite(&view.elements::<f32>()),
-                Dtype::F64 => view.elements::<f64>().iter().position(|x| !x.is_finite()),
-                // An exponent of ones is NaN or infinity.
-                Dtype::F16 => view.elements::<u16>().iter().position(|x| x & 0x7c00 == 0x7c00),
-                Dtype::BF16 => view.elements::<u16>().iter().position(|x| x & 0x7f80 == 0x7f80),
-                _ => None,
-            };
-            if let Some(index) = bad {
-                return Err(Error::NotFinite { path: self.path().to_path_buf(), name: name.clone(), index });
-            }
-        }
-        Ok(())
     }
 }
 
@@ -148,15 +135,6 @@ impl<'a> TensorView<'a> {
         bytemuck::try_cast_slice(self.bytes)
             .map_or_else(|_| Cow::Owned(bytemuck::pod_collect_to_vec(self.bytes)), Cow::Borrowed)
     }
-}
-
-/// The position of the first NaN or infinity.
-pub fn first_non_finite(values: &[f32]) -> Option<usize> {
-    // By blocks: the inner loop has no early exit and runs at the speed of memory.
-    values.chunks(1024).enumerate().find_map(|(block, values)| {
-        let finite = values.iter().fold(true, |finite, x| finite & x.is_finite());
-        if finite { None } else { values.iter().position(|x| !x.is_finite()).map(|i| block * 1024 + i) }
-    })
 }
 
 /// Name, type and shape of a tensor to be written.
@@ -177,6 +155,9 @@ pub trait TensorSource {
 
     /// The elements of the tensor at `index` of [`TensorSource::specs`], row-major and little-endian. Called once per
     /// tensor, in the order of the file.
+    ///
+    /// # Errors
+    /// Whatever keeps the tensor from being read.
     fn bytes(&self, index: usize) -> Result<Cow<'_, [u8]>, Error>;
 }
 
@@ -235,13 +216,20 @@ impl TensorSource for TensorList<'_> {
     }
 }
 
-/// Writes `source` as a safetensors file into a folder in the making.
+/// Writes `source` as a safetensors file into a folder that is being written.
+///
+/// # Errors
+/// [`Error::BadTensor`] for a name that is taken or bytes that do not fit the shape, else the I/O error or the
+/// source's.
 pub fn write_tensors(folder: &mut FolderWriter, name: &str, source: &dyn TensorSource) -> Result<(), Error> {
     folder.file(name, |file| stream(file, source, LENGTH_FIELD))
 }
 
 /// [`write_tensors`] with the first tensor at a multiple of `alignment` bytes of the file, a multiple of 8. The others
-/// follow without gaps, so they are aligned where the sizes of all are multiples as well.
+/// follow without gaps, so they are aligned too if the sizes of all are multiples of it.
+///
+/// # Errors
+/// As [`write_tensors`].
 pub fn write_aligned_tensors(
     folder: &mut FolderWriter,
     name: &str,
@@ -301,11 +289,11 @@ fn describe(dtype: Dtype, shape: &[usize]) -> String {
     format!("{dtype} {shape:?}")
 }
 
-/// Says of a file that the safetensors crate refused whether it is cut short.
-fn header_error(path: &Path, map: &[u8], error: &safetensors::SafeTensorError) -> Error {
+/// Whether a file that the safetensors crate refused is cut short or something else.
+fn header_error(path: &Path, map: &[u8], error: &safetensors::SafeTensorError) -> FilesError {
     let found = map.len() as u64;
-    let cut = |expected: u64| Error::CutShort { path: path.to_path_buf(), found, expected };
-    let damaged = |what: String| Error::Damaged { path: path.to_path_buf(), what };
+    let cut = |expected: u64| FilesError::CutShort { path: path.to_path_buf(), found, expected };
+    let damaged = |what: String| FilesError::Damaged { path: path.to_path_buf(), what };
     let Some(header) = map.get(..LENGTH_FIELD).and_then(|n| n.try_into().ok()).map(u64::from_le_bytes) else {
         return cut(LENGTH_FIELD as u64);
     };

@@ -75,7 +75,7 @@ fn a_file_that_may_not_grow_is_a_clear_error_and_nothing_is_lost() {
     save(&mut run, 1).unwrap();
     drop(run);
     // `ulimit -f` counts blocks of 512 bytes; without the trap the signal SIGXFSZ would end the process. 100 blocks
-    // stop the weights, 900 only the optimiser's moments.
+    // stop the weights, 900 only the optimizer's moments.
     for (blocks, file) in [(100, "model.safetensors"), (900, "optimizer.safetensors")] {
         for step in [1, 2] {
             let around = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");

@@ -1,7 +1,5 @@
 //! The errors of analyses, studies and pruning.
 
-use std::path::{Path, PathBuf};
-
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -17,16 +15,9 @@ pub enum Error {
         /// What is wrong with it and what to do.
         what: String,
     },
-    /// The operating system refused to read or write.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// The operation.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
-    },
+    /// A file that cannot be read or written.
+    #[error(transparent)]
+    Files(#[from] strata_files::Error),
     /// From translation or evaluation.
     #[error(transparent)]
     Translate(#[from] strata_translate::Error),
@@ -51,7 +42,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
-        Error::Io { action, path: path.to_path_buf(), source }
+    pub(crate) fn io(action: &'static str, path: impl AsRef<std::path::Path>, source: std::io::Error) -> Self {
+        strata_files::Error::io(action, path, source).into()
     }
 }

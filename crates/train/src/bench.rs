@@ -216,8 +216,6 @@ fn batches(options: &StepOptions) -> Result<(Vec<Tensors>, usize, usize), Error>
                 temperature: 1.0,
                 tokens_per_batch: *tokens_per_batch,
                 max_length: MAX_LENGTH,
-                rank: 0,
-                ranks: 1,
             };
             let mut stream = TrainStream::open(prepared, &[], of_stream)?;
             let batches = (0..options.steps + WARM_UP).map(|_| Ok(Tensors::new(stream.next_batch()?)));

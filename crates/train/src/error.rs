@@ -21,7 +21,10 @@ pub enum Error {
     /// The validation sentences cannot be translated or scored.
     #[error(transparent)]
     Translate(#[from] strata_translate::Error),
-    /// A checkpoint, log or run folder cannot be read or written.
+    /// A log or another file cannot be read or written.
+    #[error(transparent)]
+    Files(#[from] strata_files::Error),
+    /// A checkpoint or run folder cannot be read or written.
     #[error(transparent)]
     Store(#[from] strata_store::Error),
     /// The state of a checkpoint does not have what training needs.

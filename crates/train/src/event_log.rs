@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use strata_store::Error;
+use strata_files::Error;
 
 /// An open log.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl EventLog {
     pub fn write(&mut self, update: u64, event: &str, fields: &impl Serialize) -> Result<(), Error> {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_millis() as f64 / 1e3);
         let mut line = serde_json::to_vec(&Line { update, event, time, fields })
-            .map_err(|e| Error::Invalid(format!("cannot write {}: event `{event}`: {e}", self.path.display())))?;
+            .map_err(|e| Error::io("write", &self.path, e.into()))?;
         line.push(b'\n');
         if let Err(e) = self.file.write_all(&line) {
             let _ = self.file.set_len(self.length); // no torn line; resuming would cut one off anyway

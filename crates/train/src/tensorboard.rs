@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use strata_store::Error;
+use strata_files::Error;
 
 /// An open event file.
 #[derive(Debug)]

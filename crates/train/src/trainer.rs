@@ -176,8 +176,6 @@ impl Inputs {
             temperature: recipe.data.temperature,
             tokens_per_batch: recipe.data.tokens_per_batch,
             max_length: recipe.data.max_length.min(model.max_length),
-            rank: 0,
-            ranks: 1,
         };
         let directions = &recipe.data.directions;
         let stream = TrainStream::open(&prepared, directions, options.clone())?;

@@ -290,7 +290,7 @@ mod tests {
             [
                 ("from en", 2, 20.0),
                 ("from en, high", 1, 30.0),
-                ("from en, very low", 1, 10.0),
+                ("from en, very-low", 1, 10.0),
                 ("into en", 1, 40.0),
                 ("all", 3, mean)
             ]

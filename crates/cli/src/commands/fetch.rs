@@ -147,5 +147,5 @@ fn table(summary: &Summary) -> String {
         let [train, valid, test] = [language.train, language.valid, language.test].map(|n| thousands(n as u64));
         text += &format!("{:<8} {train:>9} {valid:>7} {test:>7} {:>9.1}\n", language.language, language.english_words);
     }
-    text + &format!("{}  (MANIFEST.json there names packages, versions, digests, licences)\n", summary.output.display())
+    text + &format!("{}  (MANIFEST.json there names packages, versions, digests, licenses)\n", summary.output.display())
 }

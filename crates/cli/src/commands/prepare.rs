@@ -122,7 +122,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
 /// As the library takes it.
 fn options(Arguments { bitext, output, overwrite, filter, subwords, .. }: &Arguments) -> Options {
     let mut options = Options::new(bitext, output);
-    options.force = *overwrite;
+    options.overwrite = *overwrite;
     options.languages.clone_from(&filter.languages);
     if !filter.directions.is_empty() {
         options.directions = Directions::List(filter.directions.clone());

@@ -138,7 +138,7 @@ fn is_users_fault(error: &anyhow::Error) -> bool {
 
 fn prepare_bitext(recipe: &Recipe, bitext: &Path, prepared: &Path, terminal: &Terminal) -> anyhow::Result<()> {
     let mut options = PrepareOptions::new(bitext, prepared);
-    options.force = true;
+    options.overwrite = true;
     options.languages.clone_from(&recipe.data.languages);
     if !options.languages.is_empty() {
         options.languages.push("en".to_string());

@@ -161,7 +161,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         return Ok(Outcome::Done);
     }
     // A model file that another program truncates ends that model, not the server.
-    strata_store::keep_alive();
+    strata_files::survive_truncation();
     crate::allocator::few_heaps();
     let lines = LogLines::start()?;
     let app = App::new(settings(arguments, lines.logger(!terminal.is_quiet()))?)?;

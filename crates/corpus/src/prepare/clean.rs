@@ -1,13 +1,14 @@
 //! First pass: raw bitext to clean pairs in a working file, with counts of what was dropped and why.
 //!
 //! Lines are cleaned in chunks on all threads; reading, writing and counting are in order on one, so the result does
-//! not depend on the threads. The working file holds `FIRST<tab>SECOND` lines: normalised text has no tabs.
+//! not depend on the threads. The working file holds `FIRST<tab>SECOND` lines: normalized text has no tabs.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use strata_files::IoContext;
 
 use super::{Event, Options};
 use crate::bitext::{Pair, RawPair, Source, Split};
@@ -15,10 +16,10 @@ use crate::dedup::{Dedup, Duplicates, pair_hash};
 use crate::error::{Error, Result};
 use crate::filter::Reason;
 use crate::language::LanguageCheck;
-use crate::leak::{HeldOut, Leak};
+use crate::leak::{Leak, LeakIndex};
 use crate::report::SplitReport;
 
-/// Pairs that are worked on at a time.
+/// Pairs cleaned at a time.
 pub(super) const CHUNK: usize = 8192;
 
 /// Clean pairs in a working file.
@@ -33,10 +34,10 @@ pub(super) struct CleanFile {
 impl CleanFile {
     /// Calls `each` with chunks of (first, second) sentences, duplicates left out.
     pub(super) fn for_chunks(&self, mut each: impl FnMut(&[(String, String)]) -> Result<()>) -> Result<()> {
-        let file = File::open(&self.path).map_err(|e| Error::io("open", &self.path, e))?;
+        let file = File::open(&self.path).io_context("open", &self.path)?;
         let mut chunk = Vec::with_capacity(CHUNK);
         for (i, line) in BufReader::with_capacity(1 << 18, file).lines().enumerate() {
-            let line = line.map_err(|e| Error::io("read", &self.path, e))?;
+            let line = line.io_context("read", &self.path)?;
             if self.duplicates.as_ref().is_some_and(|d| d.contains(i as u64)) {
                 continue;
             }
@@ -51,8 +52,8 @@ impl CleanFile {
     }
 }
 
-/// Reads chunks of raw pairs and calls `each` with the valid ones. Invalid ones are errors, or counted where they are
-/// to be skipped.
+/// Reads chunks of raw pairs and calls `each` with the valid ones. Invalid ones are errors, or counted if they are to
+/// be skipped.
 fn for_raw_chunks(
     source: &Source,
     skip_invalid: bool,
@@ -83,7 +84,7 @@ fn drop_one(report: &mut SplitReport, reason: Reason) {
 }
 
 fn create(path: &Path) -> Result<BufWriter<File>> {
-    let file = File::create(path).map_err(|e| Error::io("write", path, e))?;
+    let file = File::create(path).io_context("write", path)?;
     Ok(BufWriter::with_capacity(1 << 18, file))
 }
 
@@ -94,16 +95,16 @@ fn write_pair(file: &mut BufWriter<File>, path: &Path, first: &str, second: &str
         file.write_all(second.as_bytes())?;
         file.write_all(b"\n")
     };
-    write().map_err(|e| Error::io("write", path, e))
+    Ok(write().io_context("write", path)?)
 }
 
-/// Cleans a held-out split: keeps every pair with text on both sides, remembers it for the leak check, and writes its
-/// raw text beside, to be scored against.
+/// Cleans a held-out split: keeps every pair with text on both sides, remembers it for the leak check, and also writes
+/// its raw text, for scoring.
 pub(super) fn held_out(
     (pair, split, source): (&Pair, Split, &Source),
     options: &Options,
     (work, text): (&Path, &Path),
-    held: &mut HeldOut,
+    held: &mut LeakIndex,
 ) -> Result<(CleanFile, SplitReport)> {
     let mut report = SplitReport::default();
     let path = work.join(format!("{}.{pair}", split.name()));
@@ -121,14 +122,14 @@ pub(super) fn held_out(
             held.insert(split, (&pair.first, &a), (&pair.second, &b));
             write_pair(&mut clean, &path, &a, &b)?;
             for ((file, path), side) in raw.iter_mut().zip(&raw_paths).zip([&first, &second]) {
-                // A carriage return inside a line would be a line end to some readers.
-                writeln!(file, "{}", side.replace('\r', " ")).map_err(|e| Error::io("write", path, e))?;
+                // Some readers take a carriage return inside a line for a line end.
+                writeln!(file, "{}", side.replace('\r', " ")).io_context("write", path)?;
             }
             report.kept += 1;
         }
         Ok(())
     })?;
-    let flush = |file: &mut BufWriter<File>, path: &Path| file.flush().map_err(|e| Error::io("write", path, e));
+    let flush = |file: &mut BufWriter<File>, path: &Path| file.flush().io_context("write", path);
     flush(&mut clean, &path)?;
     for (file, path) in raw.iter_mut().zip(&raw_paths) {
         flush(file, path)?;
@@ -141,18 +142,18 @@ pub(super) fn held_out(
     Ok((CleanFile { path, duplicates: None, pairs }, report))
 }
 
-/// What becomes of a training pair.
+/// The decision on a training pair.
 enum Verdict {
     Keep(String, String, u128),
     Drop(Reason, Option<Leak>),
 }
 
-/// Cleans a training split: normalises, filters, removes leaks and duplicates.
+/// Cleans a training split: normalizes, filters, removes leaks and duplicates.
 pub(super) fn train(
     (pair, source): (&Pair, &Source),
     options: &Options,
     work: &Path,
-    (held, language_check): (&HeldOut, Option<&LanguageCheck>),
+    (held, language_check): (&LeakIndex, Option<&LanguageCheck>),
     progress: &mut dyn FnMut(Event),
 ) -> Result<(CleanFile, SplitReport)> {
     let judge = |(first, second): (String, String)| {
@@ -201,7 +202,7 @@ pub(super) fn train(
         progress(Event::Cleaning { pair: pair.to_string(), pairs: report.read });
         Ok(())
     })?;
-    clean.flush().map_err(|e| Error::io("write", &path, e))?;
+    clean.flush().io_context("write", &path)?;
     if report.read == 0 {
         let reason = "has no lines; remove it or put text into it".to_string();
         return Err(Error::Empty { path: source.path().to_path_buf(), reason });

@@ -41,24 +41,25 @@ impl Directions {
     }
 }
 
-/// The subword model to train or take.
+/// The subword model to train or import.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SubwordOptions {
-    /// Take this model (`tokenizer.json` or SentencePiece `.model`) instead of training one.
+    /// Import this model (`tokenizer.json` or SentencePiece `.model`) instead of training one.
     pub import: Option<PathBuf>,
     /// What to train.
     pub kind: Kind,
     /// Ids in all: special tokens, tags, 256 bytes, pieces. With little text the model comes out smaller.
     pub vocab_size: usize,
-    /// Languages are sampled in proportion to (their sentences)^(1/temperature): 1 as they are, 5 rather evenly.
+    /// Languages are sampled in proportion to (their sentences)^(1/temperature): 1 keeps the proportions, 5 nearly
+    /// levels them.
     pub temperature: f64,
     /// Sentences, of all languages together, that the model is trained on at most.
     pub sample_sentences: u64,
-    /// Share of each language's text whose characters get a piece of their own; the rarest beyond are left to bytes.
-    /// However large the alphabets, they take at most half of the vocabulary.
+    /// Share of each language's text whose characters get a piece of their own; rarer ones are left to bytes. However
+    /// large the alphabets, they take at most half of the vocabulary.
     pub character_coverage: f64,
-    /// Chooses the sentences of the sample.
+    /// Determines the sentences of the sample.
     pub seed: u64,
 }
 
@@ -85,12 +86,12 @@ pub struct Options {
     /// Prepared folder to write.
     pub output: PathBuf,
     /// Replace an earlier prepared folder at `output` (nothing else is ever replaced).
-    pub force: bool,
+    pub overwrite: bool,
     /// Only pairs of these languages; all if empty.
     pub languages: Vec<String>,
     /// Which directions the pairs serve.
     pub directions: Directions,
-    /// Unicode normalisation.
+    /// Unicode normalization.
     pub form: Form,
     /// Drop and count lines that are no valid pair (not UTF-8, wrong columns, too long) instead of stopping.
     pub skip_invalid: bool,
@@ -113,7 +114,7 @@ impl Default for Options {
         Self {
             input: PathBuf::new(),
             output: PathBuf::new(),
-            force: false,
+            overwrite: false,
             languages: Vec::new(),
             directions: Directions::Both,
             form: Form::Nfc,
@@ -134,7 +135,7 @@ impl Options {
         Self { input: input.into(), output: output.into(), ..Self::default() }
     }
 
-    /// Refuses values that make no sense.
+    /// Refuses invalid values.
     pub(crate) fn check(&self) -> Result<()> {
         let wrong = |option, reason: String| Err(Error::Option { option, reason });
         let subwords = &self.subwords;
@@ -171,7 +172,7 @@ impl Options {
         if let Some(t) = self.thresholds
             && t.very_low_to >= t.high_from
         {
-            let reason = format!("very low ends at {} pairs but high begins at {}", t.very_low_to, t.high_from);
+            let reason = format!("very-low ends at {} pairs but high begins at {}", t.very_low_to, t.high_from);
             return wrong("thresholds", reason);
         }
         Ok(())

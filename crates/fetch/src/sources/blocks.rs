@@ -137,7 +137,7 @@ impl Reader {
         self.open.push(Open { name: name.to_owned(), step, skipped });
     }
 
-    /// Closes the innermost element of that name and all inside it; an end tag that closes nothing is passed over.
+    /// Closes the innermost element of that name and all inside it; an end tag that closes nothing is ignored.
     fn end(&mut self, name: &str) {
         if VOID.contains(&name) || !self.open.iter().any(|e| e.name == name) {
             return;

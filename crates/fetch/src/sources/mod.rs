@@ -44,8 +44,8 @@ impl Source {
         }
     }
 
-    /// The licences of its text, as its package states them. A corpus mixes them.
-    pub fn licence(self) -> &'static str {
+    /// The licenses of its text, as its package states them. A corpus mixes them.
+    pub fn license(self) -> &'static str {
         match self {
             Source::Gnome => "CC-BY-SA-3.0",
             Source::Handbook => "GPL-2.0-or-later OR CC-BY-SA-3.0",

@@ -1,7 +1,7 @@
 //! `numpy.random.default_rng(seed)`: PCG64 seeded through a SeedSequence (O'Neill's seed_seq_fe128), with the two ways
 //! of drawing bounded integers that sacreBLEU uses.
 
-use rand_pcg::{Pcg64, rand_core::Rng};
+use rand_pcg::{Pcg64, rand_core::RngCore};
 
 /// A NumPy `Generator`.
 pub(crate) struct Generator {

@@ -96,7 +96,7 @@ impl Study {
             return Err(Error::File { place: prepared, what });
         }
         let vocabulary = Subwords::load(&tokenizer)?.vocab_size();
-        let checksum = |name: &str| strata_store::checksums::Entry::of_file(Path::new(&prepared).join(name));
+        let checksum = |name: &str| strata_files::Digest::of_file(Path::new(&prepared).join(name));
         let corpus = format!("{:x?} {:x?}", checksum("tokenizer.json")?.sha256, checksum("languages.json")?.sha256);
         let baseline = plan.iter().find(|planned| planned.name == file.baseline).map(|p| p.recipe.clone());
         let metrics = Metrics::new(Tokenizer::default())?;
@@ -242,7 +242,7 @@ impl Study {
         let analysis = measure.run(result, &mut told)?;
         let path = self.analysis_path(planned);
         match analysis {
-            Some(analysis) => write_json(&path, &analysis),
+            Some(analysis) => Ok(strata_files::write_json(&path, &analysis)?),
             None => Ok(()),
         }
     }
@@ -280,7 +280,7 @@ impl Study {
 
     fn keep(&self, planned: &Planned, result: &RunResult) -> Result<(), Error> {
         let kept = Kept { made_from: self.made_from(planned), result: result.clone() };
-        write_json(&self.result_path(planned), &kept)
+        Ok(strata_files::write_json(self.result_path(planned), &kept)?)
     }
 
     fn kept(&self, planned: &Planned) -> Result<Option<RunResult>, Error> {
@@ -366,9 +366,9 @@ impl Study {
             analyses.extend(self.analysis(planned)?.map(|analysis| (result.id.clone(), analysis)));
         }
         let page = crate::report::of_study(&result, &analyses)?;
-        strata_store::write_file(self.file.output.join("study.html"), page.as_bytes())?;
-        write_json(&self.file.output.join("study.json"), &result)?;
-        strata_store::write_file(self.file.output.join("study.csv"), csv::render(&result).as_bytes())?;
+        strata_files::write_file(self.file.output.join("study.html"), page.as_bytes())?;
+        strata_files::write_json(self.file.output.join("study.json"), &result)?;
+        strata_files::write_file(self.file.output.join("study.csv"), csv::render(&result).as_bytes())?;
         Ok(result)
     }
 }
@@ -412,12 +412,6 @@ fn take_training(planned: &Planned, result: &mut RunResult) -> Result<(), Error>
         (result.best_loss, result.best_update) = (state.best.map(|b| b.0), state.best.map(|b| b.1));
     }
     Ok(())
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|e| Error::File { place: path.display().to_string(), what: e.to_string() })?;
-    Ok(strata_store::write_file(path, (text + "\n").as_bytes())?)
 }
 
 /// Reads a file of ours; none where there is none.

@@ -1,69 +1,26 @@
-//! `SHA256SUMS`: the SHA-256 of every file of a folder, in the format that `sha256sum -c SHA256SUMS` checks, with the
-//! sizes in comment lines so that a cut file can be told from a changed one.
-//!
-//! SHA-256 with the CPU's SHA instructions runs at about 1 GB/s a core, and files are hashed side by side.
+//! `SHA256SUMS`: the SHA-256 of every file of a folder, in the format that `sha256sum -c SHA256SUMS` checks. Comment
+//! lines give the sizes, so that a file that was cut short can be told from one that was changed.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use sha2::{Digest, Sha256};
-
-use crate::error::{Error, grouped};
+use crate::digest::Digest;
+use crate::error::{Error, IoContext, grouped};
 
 /// The name of the checksum file in every folder.
 pub const SUMS_FILE: &str = "SHA256SUMS";
 
-/// What is known of one file.
+/// What `SHA256SUMS` says of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The SHA-256 of its bytes.
     pub sha256: [u8; 32],
     /// Its length in bytes; `None` if the checksum file came from elsewhere and has no size comments.
     pub bytes: Option<u64>,
-}
-
-impl Entry {
-    /// Reads and hashes a file.
-    pub fn of_file(path: impl AsRef<Path>) -> Result<Entry, Error> {
-        let path = path.as_ref();
-        let hashed = || -> io::Result<Entry> {
-            let mut file = File::open(path)?;
-            let mut hasher = Hasher::default();
-            let mut buffer = vec![0; 1 << 18];
-            loop {
-                match file.read(&mut buffer) {
-                    Ok(0) => return Ok(hasher.finish()),
-                    Ok(n) => hasher.update(&buffer[..n]),
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Err(e) => return Err(e),
-                }
-            }
-        };
-        hashed().map_err(|e| Error::io("read", path, e))
-    }
-}
-
-/// The SHA-256 and length of bytes as they pass.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Hasher {
-    sha: Sha256,
-    bytes: u64,
-}
-
-impl Hasher {
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.sha.update(bytes);
-        self.bytes += bytes.len() as u64;
-    }
-
-    pub(crate) fn finish(self) -> Entry {
-        Entry { sha256: self.sha.finalize().into(), bytes: Some(self.bytes) }
-    }
 }
 
 /// The checksums of a folder's files by relative name.
@@ -74,9 +31,12 @@ pub struct Checksums {
 
 impl Checksums {
     /// Reads `folder/SHA256SUMS`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] or another I/O error, [`Error::Damaged`] for a file that is not a list of checksums.
     pub fn read(folder: impl AsRef<Path>) -> Result<Checksums, Error> {
         let path = folder.as_ref().join(SUMS_FILE);
-        let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let bytes = fs::read(&path).io_context("read", &path)?;
         let damaged = |what: String| Error::Damaged { path: path.clone(), what };
         let text = String::from_utf8(bytes).map_err(|_| damaged("not UTF-8 text".to_string()))?;
         if !text.is_empty() && !text.ends_with('\n') {
@@ -136,16 +96,14 @@ impl Checksums {
         self.files.contains_key(name)
     }
 
-    /// What is listed of a file.
-    pub fn get(&self, name: &str) -> Option<&Entry> {
-        self.files.get(name)
+    pub(crate) fn insert(&mut self, name: &str, Digest { sha256, bytes }: Digest) {
+        self.files.insert(name.to_string(), Entry { sha256, bytes: Some(bytes) });
     }
 
-    pub(crate) fn insert(&mut self, name: &str, entry: Entry) {
-        self.files.insert(name.to_string(), entry);
-    }
-
-    /// Checks one file of `folder` by content: [`Error::Missing`], [`Error::CutShort`] or [`Error::Damaged`].
+    /// Checks one file of `folder` by content.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::CutShort`] or [`Error::Damaged`], else the I/O error.
     pub fn verify(&self, folder: impl AsRef<Path>, name: &str) -> Result<(), Error> {
         let (folder, path) = (folder.as_ref(), folder.as_ref().join(name));
         let entry = self.listed(folder, name)?;
@@ -153,7 +111,7 @@ impl Checksums {
         if matches!(size, Err(Error::Missing { .. })) {
             return size;
         }
-        let found = Entry::of_file(&path)?;
+        let found = Digest::of_file(&path)?;
         match (found.sha256 == entry.sha256, size) {
             (true, Ok(())) => Ok(()),
             (false, Ok(())) => Err(Error::Damaged { path, what: "checksum differs".to_string() }),
@@ -165,11 +123,14 @@ impl Checksums {
         }
     }
 
-    /// Checks only that a file is there and of the listed length, where a length is listed.
+    /// Checks only that a file is there and has the listed length, where a length is listed.
+    ///
+    /// # Errors
+    /// As [`Checksums::verify`].
     pub fn verify_size(&self, folder: impl AsRef<Path>, name: &str) -> Result<(), Error> {
         let path = folder.as_ref().join(name);
         let entry = self.listed(folder.as_ref(), name)?;
-        let metadata = fs::metadata(&path).map_err(|e| Error::io("read", &path, e))?;
+        let metadata = fs::metadata(&path).io_context("read", &path)?;
         if !metadata.is_file() {
             return Err(Error::Damaged { path, what: "not a regular file".to_string() });
         }
@@ -184,8 +145,10 @@ impl Checksums {
         }
     }
 
-    /// Checks every listed file by content; the error is that of the first damaged file by name. Files that are not
-    /// listed are not looked at. Uses a few threads.
+    /// Checks every listed file by content, on up to four threads. Files that are not listed are not looked at.
+    ///
+    /// # Errors
+    /// As [`Checksums::verify`], for the first damaged file by name.
     pub fn verify_all(&self, folder: impl AsRef<Path>) -> Result<(), Error> {
         let folder = folder.as_ref();
         // Cheap checks first: a missing or cut file is found before gigabytes are hashed.
@@ -196,7 +159,7 @@ impl Checksums {
                 Err(_) => self.verify(folder, name)?,
             }
         }
-        // Largest first, so that the threads end together.
+        // Largest first, so that the threads finish together.
         let mut order: Vec<&str> = self.names().collect();
         order.sort_by_key(|name| std::cmp::Reverse(self.files[*name].bytes));
         let next = AtomicUsize::new(0);
@@ -226,8 +189,12 @@ impl Checksums {
     }
 
     /// What is listed of a file that must be listed.
-    pub(crate) fn listed(&self, folder: &Path, name: &str) -> Result<&Entry, Error> {
-        let missing = || Error::Damaged { path: folder.join(SUMS_FILE), what: format!("it does not list {name}") };
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], of the checksum file, for a file that is not listed.
+    pub fn listed(&self, folder: impl AsRef<Path>, name: &str) -> Result<&Entry, Error> {
+        let missing =
+            || Error::Damaged { path: folder.as_ref().join(SUMS_FILE), what: format!("it does not list {name}") };
         self.files.get(name).ok_or_else(missing)
     }
 
@@ -235,7 +202,7 @@ impl Checksums {
     pub(crate) fn check_name(name: &str) -> Result<(), Error> {
         let plain = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
         if !plain || name == SUMS_FILE || name.contains(['\n', '\r', '\\', '\0']) {
-            return Err(Error::Invalid(format!("{name:?} is no file name for a folder with checksums")));
+            return Err(Error::BadName(format!("{name:?} is no file name for a folder with checksums")));
         }
         Ok(())
     }
@@ -255,7 +222,7 @@ fn from_hex(hex: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::durable::{Existing, FolderWriter};
+    use crate::folder::{Existing, FolderWriter};
     use std::path::PathBuf;
 
     fn folder(dir: &Path) -> PathBuf {
@@ -352,7 +319,7 @@ cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0  million
             assert_eq!(Checksums::parse(text).unwrap_err(), expected, "{text}");
         }
         let other = Checksums::parse(&format!("{hash} *x y\n")).unwrap();
-        assert_eq!(other.get("x y").unwrap().bytes, None);
+        assert_eq!(other.files["x y"].bytes, None);
     }
 
     #[test]

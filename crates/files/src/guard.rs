@@ -1,34 +1,36 @@
-//! What becomes of a mapped file that another program cuts short: the pages behind its new end are gone, and reading them
-//! raises SIGBUS, which by default ends the process. [`keep_alive`] has a handler put zeros in the place of the whole map
-//! instead, so that a program that serves several models loses only the one: [`MappedFile::change`] then tells of it.
+//! SIGBUS: when another program truncates a mapped file, the pages beyond its new end are gone, and reading them raises
+//! SIGBUS, which by default ends the process. After [`survive_truncation`] a signal handler maps zeros over the whole
+//! file instead, so that a program that serves several models loses only the one; [`MappedFile::change`] then reports
+//! it.
 //!
 //! [`MappedFile::change`]: crate::MappedFile::change
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Maps that can be guarded at a time; further ones are not.
-const MOST: usize = 256;
+/// How many maps can be guarded at a time; any beyond that are not.
+const MAX_MAPS: usize = 256;
 
-/// A map that is read by the handler, which may be in any thread at any time and must neither lock nor allocate.
+/// A guarded map. The handler reads it, in any thread at any time, and may neither lock nor allocate.
 struct Slot {
-    /// Address; 0 where nothing is in the slot, 1 where it is being filled.
+    /// Address of the map; 0 for a free slot, 1 while the slot is being filled.
     start: AtomicUsize,
-    /// Bytes; 0 while it is being filled or emptied.
+    /// Length of the map in bytes; 0 while the slot is being filled or emptied.
     length: AtomicUsize,
-    /// Whether zeros were put in the map's place.
+    /// Whether the map was replaced by zeros.
     lost: AtomicBool,
 }
 
-static SLOTS: [Slot; MOST] =
-    [const { Slot { start: AtomicUsize::new(0), length: AtomicUsize::new(0), lost: AtomicBool::new(false) } }; MOST];
+static SLOTS: [Slot; MAX_MAPS] =
+    [const { Slot { start: AtomicUsize::new(0), length: AtomicUsize::new(0), lost: AtomicBool::new(false) } };
+        MAX_MAPS];
 
-/// A map's place in the table; leaves it when dropped, which must be before the map goes.
+/// A map's slot in the table, given back when this is dropped. That must be before the map is unmapped.
 #[derive(Debug)]
-pub struct Guarded(Option<usize>);
+pub(crate) struct Guarded(Option<usize>);
 
 impl Guarded {
-    /// Enters a map.
-    pub fn new(map: &[u8]) -> Self {
+    /// Enters a map into the table.
+    pub(crate) fn new(map: &[u8]) -> Self {
         if map.is_empty() {
             return Self(None);
         }
@@ -42,8 +44,8 @@ impl Guarded {
         Self(place)
     }
 
-    /// Whether zeros were put in the map's place.
-    pub fn is_lost(&self) -> bool {
+    /// Whether the map was replaced by zeros.
+    pub(crate) fn is_lost(&self) -> bool {
         self.0.is_some_and(|place| SLOTS[place].lost.load(Ordering::Acquire))
     }
 }
@@ -57,14 +59,14 @@ impl Drop for Guarded {
     }
 }
 
-/// From now on a mapped file that is cut short by another program reads as zeros and does not end this one. For programs that
-/// ask [`MappedFile::change`] before they use what they computed. On Linux; elsewhere nothing changes.
+/// From now on, a mapped file that another program truncates reads as zeros and does not end this process. Only for
+/// programs that ask [`MappedFile::change`] before they use what they computed. Linux only; elsewhere it does nothing.
 ///
 /// [`MappedFile::change`]: crate::MappedFile::change
-pub fn keep_alive() {
+pub fn survive_truncation() {
     #[cfg(target_os = "linux")]
-    // SAFETY: the handler does only what may be done in one: it reads atomics and calls mmap and sigaction. The structure
-    // is valid when zeroed, and is filled as sigaction(2) says.
+    // SAFETY: the handler does only what is allowed in one: it reads atomics and calls mmap and signal. The structure
+    // is valid when zeroed, and is filled in as sigaction(2) asks.
     #[allow(unsafe_code)]
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -86,34 +88,34 @@ extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, _: *
             continue;
         }
         let how = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-        // SAFETY: the range is a map of this process that is only read, and stays mapped as long as it is in the table: the
-        // thread that stopped here is reading it, and who reads it holds it. Zeros are values of all that is read there.
+        // SAFETY: the range is a map of this process that is only ever read. It stays mapped while it is in the table:
+        // the thread that was stopped here is reading it, and so holds it. All types read from maps accept zeros.
         let zeros = unsafe { libc::mmap(start as *mut libc::c_void, length, libc::PROT_READ, how, -1, 0) };
         if zeros != libc::MAP_FAILED {
             slot.lost.store(true, Ordering::Release);
             return;
         }
     }
-    // Somebody else's fault: it comes again at once, and ends the program as it would have.
-    // SAFETY: signal(2) may be called in handlers.
+    // Not one of our maps: with the default action restored, the same fault comes again and ends the program.
+    // SAFETY: signal(2) may be called in a handler.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use super::keep_alive;
+    use super::survive_truncation;
     use crate::MappedFile;
 
     #[test]
     fn a_file_that_is_cut_short_reads_as_zeros_and_says_so() {
-        keep_alive();
+        survive_truncation();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("weights");
         std::fs::write(&path, vec![7; 3 * 4096 + 5]).unwrap();
         let (file, other) = (MappedFile::open(&path).unwrap(), MappedFile::open(&path).unwrap());
         assert_eq!((file.change(), file[3 * 4096]), (None, 7));
         std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(100).unwrap();
-        // It is known before anything behind its end is read.
+        // Known before anything beyond its end is read.
         assert!(other.change().unwrap().contains("12293 bytes, now 100"), "{:?}", other.change());
         assert_eq!(file[2 * 4096], 0);
         assert!(file.change().is_some());

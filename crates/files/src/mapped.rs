@@ -1,4 +1,4 @@
-//! Files as memory: read on demand by the operating system, and only as far as they are used.
+//! Files as memory: the operating system reads them on demand, and only the parts that are used.
 
 use std::fs::File;
 use std::ops::Deref;
@@ -7,17 +7,17 @@ use std::time::SystemTime;
 
 use memmap2::Mmap;
 
-use crate::error::Error;
+use crate::error::{Error, IoContext};
 use crate::guard::Guarded;
 
 /// A file mapped for reading.
 #[derive(Debug)]
 pub struct MappedFile {
     path: PathBuf,
-    /// In front of the map, so that it is dropped first.
+    /// Before the map, so that it is dropped first.
     guarded: Guarded,
     map: Mmap,
-    /// What is mapped, and when it was last written to.
+    /// The mapped file, and when it was last written to.
     file: File,
     modified: Option<SystemTime>,
 }
@@ -26,25 +26,27 @@ impl MappedFile {
     /// Maps a regular file.
     ///
     /// # Errors
-    /// [`Error::Io`] for a file that cannot be read, [`Error::Damaged`] for a folder, a pipe and the like.
+    /// [`Error::Missing`] or another I/O error for a file that cannot be read, [`Error::Damaged`] for a folder, a pipe
+    /// and the like.
     pub fn open(path: impl AsRef<Path>) -> Result<MappedFile, Error> {
         let path = path.as_ref().to_path_buf();
-        let file = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
-        let metadata = file.metadata().map_err(|e| Error::io("read", &path, e))?;
+        let file = File::open(&path).io_context("read", &path)?;
+        let metadata = file.metadata().io_context("read", &path)?;
         if !metadata.is_file() {
             return Err(Error::Damaged { path, what: "not a regular file".to_string() });
         }
-        // SAFETY: the map is only read. Files that strata writes are never changed in place: they are written beside and
-        // renamed, and a removed file stays mapped. A foreign process that overwrites or truncates the file while it
-        // is mapped could change values or raise SIGBUS, as for every memory-mapped model format; `guard` says what then.
+        // SAFETY: the map is only read. This program never changes a file in place: it writes a new one and renames it,
+        // and a removed file stays mapped. Another program that overwrites or truncates the file could change values or
+        // raise SIGBUS, as with every memory-mapped format; see `guard`.
         #[allow(unsafe_code)]
-        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("map", &path, e))?;
+        let map = unsafe { Mmap::map(&file) }.io_context("map", &path)?;
         let guarded = Guarded::new(&map);
         Ok(MappedFile { path, guarded, map, file, modified: metadata.modified().ok() })
     }
 
-    /// What another program has done to the file since it was mapped, if it was cut short or written to in place: what was
-    /// computed from it is then worth nothing. A file that was removed, or replaced by another of its name, is as it was.
+    /// What another program has done to the file since it was mapped, if it truncated it or wrote to it in place:
+    /// results computed from it are then worthless. Removing the file, or renaming another over it, leaves the map as
+    /// it was.
     pub fn change(&self) -> Option<String> {
         let path = self.path.display();
         let Ok(metadata) = self.file.metadata() else { return Some(format!("{path} cannot be read any more")) };

@@ -1,0 +1,137 @@
+//! What writers leave behind when they are killed, and how to clear it away.
+//!
+//! A writer works on `.NAME.tmp-PID-N` beside `NAME`, and holds a kernel lock on it as long as it lives, so that
+//! cleaning can tell a dead writer's remains from a live writer's work. Where two folders cannot be exchanged in one
+//! step, the earlier one is moved to `.NAME.old-PID-N` first; if the process dies then, cleaning puts it back.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::{Error, IoContext};
+use crate::file::{exists, parent_and_name, sync_dir};
+
+/// Removes what writers that died left in `parent`, and puts back a folder that was moved aside and not yet replaced.
+/// The work of a living writer is left alone. Returns the paths removed or put back; a missing `parent` is no error.
+///
+/// # Errors
+/// The I/O error of the first path that could not be listed, removed or put back.
+pub fn clean_leftovers(parent: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
+    clean(parent.as_ref(), None)
+}
+
+/// As [`clean_leftovers`], but only what writers of `target` left: for parents that others use as well.
+///
+/// # Errors
+/// As [`clean_leftovers`], or [`Error::BadName`] for a target without a last part.
+pub fn clean_leftovers_of(target: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
+    let (parent, name) = parent_and_name(target.as_ref())?;
+    clean(&parent, Some(&name))
+}
+
+fn clean(parent: &Path, only: Option<&str>) -> Result<Vec<PathBuf>, Error> {
+    let found = match fs::read_dir(parent) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        found => found.io_context("list", parent)?,
+    };
+    let mut cleaned = Vec::new();
+    for entry in found {
+        let path = entry.io_context("list", parent)?.path();
+        let Some((name, kind)) = path.file_name().and_then(|n| n.to_str()).and_then(parse_temporary) else { continue };
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
+        let is_link = path.is_symlink();
+        let lock = if is_link { None } else { File::open(&path).ok() };
+        if lock.as_ref().is_some_and(|f| matches!(f.try_lock(), Err(TryLockError::WouldBlock))) {
+            continue; // its writer lives
+        }
+        let original = parent.join(name);
+        if kind == "old" && !exists(&original) {
+            fs::rename(&path, &original).io_context("put back", &original)?;
+            cleaned.push(original);
+            continue;
+        }
+        let removed = if path.is_dir() && !is_link { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        match removed {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &path, e)),
+            _ => cleaned.push(path),
+        }
+    }
+    if !cleaned.is_empty() {
+        sync_dir(parent)?;
+    }
+    Ok(cleaned)
+}
+
+/// Makes a temporary file or folder beside `name` and locks it for the life of the returned handle.
+pub(crate) fn claim(
+    parent: &Path,
+    name: &str,
+    make: impl Fn(&Path) -> io::Result<File>,
+) -> io::Result<(PathBuf, File)> {
+    loop {
+        let path = parent.join(temporary(name, "tmp"));
+        let file = match make(&path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+            made => made?,
+        };
+        match file.try_lock() {
+            // A cleaner came between making and locking: it holds the lock, or has removed the path already.
+            Err(TryLockError::WouldBlock) => continue,
+            Ok(()) if !exists(&path) => continue,
+            // A file system without locks: cleaning is then safe only under the caller's own lock.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok((path, file)),
+        }
+    }
+}
+
+/// `.NAME.KIND-PID-N`, with another N at each call.
+pub(crate) fn temporary(name: &str, kind: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!(".{name}.{kind}-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The original name and the kind (`tmp` or `old`) of a name that [`temporary`] made.
+fn parse_temporary(name: &str) -> Option<(&str, &str)> {
+    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let (rest, n) = name.strip_prefix('.')?.rsplit_once('-')?;
+    let (rest, pid) = rest.rsplit_once('-')?;
+    let (original, kind) = rest.rsplit_once('.')?;
+    (digits(n) && digits(pid) && !original.is_empty() && matches!(kind, "tmp" | "old")).then_some((original, kind))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::folder::FolderWriter;
+
+    /// The names in a folder, sorted.
+    pub(crate) fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = entries.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn cleaning_spares_living_writers_and_other_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let living = FolderWriter::new(dir.path().join("living")).unwrap();
+        fs::create_dir_all(dir.path().join(".dead.tmp-99999999-3/sub")).unwrap();
+        fs::write(dir.path().join(".dead.tmp-99999999-4"), b"x").unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.path().join(".best.tmp-99999999-5")).unwrap();
+        fs::write(dir.path().join(".notes.tmp-x"), b"mine").unwrap();
+        fs::write(dir.path().join("a.tmp-1-2"), b"mine").unwrap();
+        assert_eq!(clean_leftovers_of(dir.path().join("other")).unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(clean_leftovers(dir.path()).unwrap().len(), 3);
+        let left = names(dir.path());
+        assert_eq!(left.len(), 3, "{left:?}");
+        assert!(living.path().exists());
+        drop(living);
+        assert_eq!(names(dir.path()), [".notes.tmp-x", "a.tmp-1-2"]);
+        assert_eq!(clean_leftovers(dir.path().join("not there")).unwrap(), Vec::<PathBuf>::new());
+    }
+}

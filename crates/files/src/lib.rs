@@ -1,0 +1,46 @@
+//! Durable files: writes that survive a crash, checksums, and memory maps that survive their file being cut short.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`file`] | one file, link or folder, replaced or removed in a single step |
+//! | [`folder`] | a folder of files that appears whole, with its `SHA256SUMS`, or not at all |
+//! | [`leftovers`] | what a killed writer leaves behind, and how the next one clears it away |
+//! | [`digest`] | the SHA-256 of bytes and files |
+//! | [`checksums`] | `SHA256SUMS`, which `sha256sum -c` can check too |
+//! | [`mapped`] | files as memory |
+//! | [`guard`] | SIGBUS: a mapped file that another program truncates |
+//! | [`names`] | the file names that several kinds of folder share |
+//!
+//! ```
+//! use strata_files::{Checksums, Existing, FolderWriter, MappedFile};
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("m");
+//! let mut folder = FolderWriter::new(&path)?;
+//! folder.write("greeting.txt", b"hello")?;
+//! folder.commit(Existing::Refuse)?; // visible from here on, and on the disk
+//!
+//! Checksums::read(&path)?.verify_all(&path)?;
+//! assert_eq!(&MappedFile::open(path.join("greeting.txt"))?[..], b"hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The crate knows nothing of what is in the files: models, runs and corpora are the business of the crates above it.
+
+pub mod checksums;
+pub mod digest;
+mod error;
+pub mod file;
+pub mod folder;
+pub mod guard;
+pub mod leftovers;
+pub mod mapped;
+pub mod names;
+
+pub use checksums::Checksums;
+pub use digest::{Digest, Hasher};
+pub use error::{Error, IoContext};
+pub use file::{create_dirs, remove_folder, rename, sync_dir, write_file, write_json, write_link};
+pub use folder::{Existing, FileWriter, FolderWriter};
+pub use guard::survive_truncation;
+pub use leftovers::{clean_leftovers, clean_leftovers_of};
+pub use mapped::MappedFile;
