@@ -27,7 +27,8 @@ async function main() {
   await page.locator("#target .word").nth(words.indexOf(Math.max(...words))).click();
   await page.locator("#details").waitFor();
   await page.evaluate(() => { document.activeElement.blur(); window.scrollTo(0, 0); });
-  await page.screenshot({ path: picture, fullPage: true });
+  const details = await page.locator("#details").boundingBox();
+  await page.screenshot({ path: picture, fullPage: true, clip: { x: 0, y: 0, width: 1000, height: details.y + details.height + 16 } });
   await browser.close();
 }
 

@@ -353,7 +353,7 @@ function details(which, s, w, linked) {
   sum.className = "quiet";
   const table = element("table");
   const head = element("tr");
-  head.append(element("th", "subword", { scope: "col" }), ...layers.map((layer) => element("th", `block in layer ${layer + 1}`, { scope: "col" })));
+  head.append(element("th", "subword", { scope: "col" }), ...layers.map((layer) => element("th", `block in layer ${layer}`, { scope: "col" })));
   table.append(head);
   tokensOf(which, s, w).forEach((token) => {
     const row = element("tr");
@@ -366,7 +366,7 @@ function details(which, s, w, linked) {
       block.visits.forEach((visit) => {
         const line = element("span");
         line.className = "visit";
-        line.append(`stratum ${visit.stratum + 1} → `);
+        line.append(`stratum ${visit.stratum} → `);
         visit.experts.forEach((expert, i) => {
           const p = visit.probabilities[i];
           line.append(`${i ? ", " : ""}expert ${expert} `, element("meter", undefined, { min: 0, max: 1, value: p, ariaLabel: `probability ${p.toFixed(2)}` }), ` ${(100 * p).toFixed(0)} %`);

@@ -67,7 +67,7 @@ await words().first().click();
 const details = page.locator("#details");
 await details.waitFor();
 const told = await details.innerText();
-check(/stratum 1 → expert \d+/.test(told) && /%/.test(told), `a word's path names strata, experts and probabilities: ${told}`);
+check(/stratum 0 → expert \d+/.test(told) && /%/.test(told), `a word's path names strata, experts and probabilities: ${told}`);
 check((await words().first().getAttribute("aria-pressed")) === "true", "the chosen word says so");
 await shot("3-word");
 await page.locator("#source-words .word").nth(1).focus();
