@@ -1,0 +1,149 @@
+//! The flags of a search and of where a model runs, the same for every command that translates.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use strata_translate::{Placement, SearchOptions, TranslateOptions, VocabularyMap};
+
+/// How to search. Lengths are in subwords, the end mark included.
+#[derive(Clone, Debug, Args)]
+pub struct SearchArgs {
+    /// Hypotheses kept by beam search; 1 is greedy
+    #[arg(long, default_value_t = SearchOptions::default().beam, value_name = "N")]
+    beam: usize,
+    /// Scores are divided by length^this
+    #[arg(long, default_value_t = SearchOptions::default().length_penalty, value_name = "X")]
+    length_penalty: f64,
+    /// Longest translation: this many times the source, and --max-extra
+    #[arg(long, default_value_t = SearchOptions::default().max_ratio, value_name = "X")]
+    max_ratio: f64,
+    /// See --max-ratio
+    #[arg(long, default_value_t = SearchOptions::default().max_extra, value_name = "N")]
+    max_extra: usize,
+    /// Longest translation whatever the source; 0 = by --max-ratio (CPU)
+    #[arg(long, default_value_t = SearchOptions::default().max_length, value_name = "N")]
+    max_length: usize,
+    /// Shortest translation (CPU)
+    #[arg(long, default_value_t = SearchOptions::default().min_length, value_name = "N")]
+    min_length: usize,
+    /// No sequence of N subwords twice in a translation; 0 = off (CPU)
+    #[arg(long, default_value_t = SearchOptions::default().no_repeat_ngram, value_name = "N")]
+    no_repeat_ngram: usize,
+    /// Weight of the penalty on source words that are not translated (Wu et al., 2016); 0 = off (CPU)
+    #[arg(long, default_value_t = SearchOptions::default().coverage_penalty, value_name = "X")]
+    coverage_penalty: f64,
+    /// Draw translations at random instead of searching for the best; the same seed draws the same (CPU)
+    #[arg(long)]
+    pub sample: bool,
+    /// Logits are divided by this before drawing
+    #[arg(long, default_value_t = SearchOptions::default().temperature, requires = "sample", value_name = "X")]
+    temperature: f64,
+    /// Draw from the N most probable subwords only; 0 = all
+    #[arg(long, default_value_t = SearchOptions::default().top_k, requires = "sample", value_name = "N")]
+    top_k: usize,
+    /// Draw from the most probable subwords that together reach this probability
+    #[arg(long, default_value_t = SearchOptions::default().top_p, requires = "sample", value_name = "P")]
+    top_p: f64,
+    /// Seed of the drawing
+    #[arg(long, default_value_t = SearchOptions::default().seed, requires = "sample", value_name = "N")]
+    seed: u64,
+    /// Source subwords translated together
+    #[arg(long, default_value_t = TranslateOptions::default().tokens_per_batch, value_name = "N")]
+    tokens_per_batch: usize,
+    /// Compute only the subwords that the training text has in the target language: a map that `strata vocabulary` wrote (CPU)
+    #[arg(long, value_name = "FILE")]
+    vocabulary_map: Option<PathBuf>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Where and how to run a model.
+#[derive(Clone, Debug, Args)]
+pub struct Place {
+    /// cpu, wgpu, cuda:0, ...
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Compute with 8-bit integers: faster on the CPU, with nearly the same translations
+    #[arg(long)]
+    pub int8: bool,
+    /// Batches worked on side by side, each with its share of the threads; 0 = automatic
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = workers)]
+    pub workers: usize,
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (0..=1024).contains(count));
+    count.ok_or_else(|| "choose 0 to 1024".to_string())
+}
+
+impl Place {
+    /// As the library takes it.
+    pub fn placement(&self) -> Placement {
+        Placement { device: self.device.clone(), int8: self.int8, workers: self.workers }
+    }
+}
+
+impl SearchArgs {
+    /// As the library takes it.
+    pub fn options(&self) -> anyhow::Result<TranslateOptions> {
+        let Self { beam, length_penalty, max_ratio, max_extra, max_length, min_length, .. } = *self;
+        let Self { no_repeat_ngram, coverage_penalty, sample, temperature, top_k, top_p, seed, .. } = *self;
+        let search = SearchOptions {
+            beam,
+            length_penalty,
+            max_ratio,
+            max_extra,
+            max_length,
+            min_length,
+            no_repeat_ngram,
+            coverage_penalty,
+            sample,
+            temperature,
+            top_k,
+            top_p,
+            seed,
+            ..SearchOptions::default()
+        };
+        check(&search)?;
+        let map = self.vocabulary_map.as_deref().map(VocabularyMap::read).transpose()?;
+        Ok(TranslateOptions {
+            tokens_per_batch: self.tokens_per_batch,
+            vocabulary_map: map.map(Arc::new),
+            ..TranslateOptions::from(search)
+        })
+    }
+}
+
+/// Checks every option; the error names the flag of the one at fault: `beam = 0 must be ...` is `--beam 0 must be ...`.
+pub fn check(search: &SearchOptions) -> anyhow::Result<()> {
+    search.check().map_err(|error| {
+        let rest = error.message.strip_prefix(&format!("{} =", error.key)).unwrap_or(&error.message);
+        anyhow::anyhow!("--{}{rest}", error.key.replace('_', "-"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        search: SearchArgs,
+    }
+
+    #[test]
+    fn every_option_of_a_recipe_is_a_flag_of_its_name_and_default() {
+        let command = Command::command();
+        for key in SearchOptions::KEYS {
+            let flag = key.leaf().replace('_', "-");
+            let argument = command.get_arguments().find(|argument| argument.get_long() == Some(&flag));
+            let default = argument.unwrap_or_else(|| panic!("no flag --{flag}")).get_default_values().first().cloned();
+            let (shown, number) = (default.unwrap_or_default(), key.default.trim_end_matches(".0"));
+            assert!(shown == number || (key.leaf() == "sample" && key.default == "false"), "--{flag}: {shown:?}");
+        }
+    }
+}
