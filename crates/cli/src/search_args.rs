@@ -6,69 +6,95 @@ use std::sync::Arc;
 use clap::Args;
 use strata_translate::{Placement, SearchOptions, TranslateOptions, VocabularyMap};
 
-/// How to search. Lengths are in subwords, the end mark included.
+/// How to search, in every command that translates. Lengths are in subwords, the end mark included.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Search options")]
 pub struct SearchArgs {
-    /// Hypotheses kept by beam search; 1 is greedy
+    /// Hypotheses of beam search; 1 is greedy search
     #[arg(long, default_value_t = SearchOptions::default().beam, value_name = "N")]
     beam: usize,
-    /// Scores are divided by length^this
+    /// Divide scores by length^X
     #[arg(long, default_value_t = SearchOptions::default().length_penalty, value_name = "X")]
     length_penalty: f64,
-    /// Longest translation: this many times the source, and --max-extra
+    /// Longest translation in subwords: X times the source and --max-extra
     #[arg(long, default_value_t = SearchOptions::default().max_ratio, value_name = "X")]
     max_ratio: f64,
     /// See --max-ratio
     #[arg(long, default_value_t = SearchOptions::default().max_extra, value_name = "N")]
     max_extra: usize,
-    /// Longest translation whatever the source; 0 = by --max-ratio (CPU)
-    #[arg(long, default_value_t = SearchOptions::default().max_length, value_name = "N")]
+    /// Longest translation in subwords, whatever the source [default: by --max-ratio]
+    #[arg(long, default_value_t = SearchOptions::default().max_length, hide_default_value = true, value_name = "N")]
     max_length: usize,
-    /// Shortest translation (CPU)
-    #[arg(long, default_value_t = SearchOptions::default().min_length, value_name = "N")]
+    /// Shortest translation in subwords
+    #[arg(long, default_value_t = SearchOptions::default().min_length, hide_default_value = true, value_name = "N")]
     min_length: usize,
-    /// No sequence of N subwords twice in a translation; 0 = off (CPU)
-    #[arg(long, default_value_t = SearchOptions::default().no_repeat_ngram, value_name = "N")]
+    /// Repeat no sequence of N subwords within a translation [default: off]
+    #[arg(
+        long,
+        default_value_t = SearchOptions::default().no_repeat_ngram,
+        hide_default_value = true,
+        value_name = "N"
+    )]
     no_repeat_ngram: usize,
-    /// Weight of the penalty on source words that are not translated (Wu et al., 2016); 0 = off (CPU)
-    #[arg(long, default_value_t = SearchOptions::default().coverage_penalty, value_name = "X")]
+    /// Weight of the coverage penalty for untranslated source words (Wu et al., 2016) [default: off]
+    #[arg(
+        long,
+        default_value_t = SearchOptions::default().coverage_penalty,
+        hide_default_value = true,
+        value_name = "X"
+    )]
     coverage_penalty: f64,
-    /// Draw translations at random instead of searching for the best; the same seed draws the same (CPU)
-    #[arg(long)]
-    pub sample: bool,
-    /// Logits are divided by this before drawing
-    #[arg(long, default_value_t = SearchOptions::default().temperature, requires = "sample", value_name = "X")]
-    temperature: f64,
-    /// Draw from the N most probable subwords only; 0 = all
-    #[arg(long, default_value_t = SearchOptions::default().top_k, requires = "sample", value_name = "N")]
-    top_k: usize,
-    /// Draw from the most probable subwords that together reach this probability
-    #[arg(long, default_value_t = SearchOptions::default().top_p, requires = "sample", value_name = "P")]
-    top_p: f64,
-    /// Seed of the drawing
-    #[arg(long, default_value_t = SearchOptions::default().seed, requires = "sample", value_name = "N")]
-    seed: u64,
+    /// Compute only the target language's subwords, by a map that `strata vocabulary` wrote
+    #[arg(long, value_name = "FILE")]
+    vocabulary_map: Option<PathBuf>,
     /// Source subwords translated together
     #[arg(long, default_value_t = TranslateOptions::default().tokens_per_batch, value_name = "N")]
     tokens_per_batch: usize,
-    /// Compute only the subwords that the training text has in the target language: a map that `strata vocabulary` wrote (CPU)
-    #[arg(long, value_name = "FILE")]
-    vocabulary_map: Option<PathBuf>,
+    #[command(flatten)]
+    sampling: Sampling,
     #[command(flatten)]
     pub place: Place,
 }
 
+/// How to draw translations.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Sampling options")]
+struct Sampling {
+    /// Sample translations at random instead of searching for the best
+    #[arg(long)]
+    sample: bool,
+    /// Divide logits by X before sampling
+    #[arg(long, default_value_t = SearchOptions::default().temperature, requires = "sample", value_name = "X")]
+    temperature: f64,
+    /// Sample from the N most probable subwords only [default: all]
+    #[arg(
+        long,
+        default_value_t = SearchOptions::default().top_k,
+        hide_default_value = true,
+        requires = "sample",
+        value_name = "N"
+    )]
+    top_k: usize,
+    /// Sample from the most probable subwords that together reach probability P
+    #[arg(long, default_value_t = SearchOptions::default().top_p, requires = "sample", value_name = "P")]
+    top_p: f64,
+    /// Seed of the samples; the same seed gives the same translations
+    #[arg(long, default_value_t = SearchOptions::default().seed, requires = "sample", value_name = "N")]
+    seed: u64,
+}
+
 /// Where and how to run a model.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Device options")]
 pub struct Place {
     /// cpu, wgpu, cuda:0, ...
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     pub device: String,
     /// Compute with 8-bit integers: faster on the CPU, with nearly the same translations
     #[arg(long)]
     pub int8: bool,
-    /// Batches worked on side by side, each with its share of the threads; 0 = automatic
-    #[arg(long, default_value_t = 0, value_name = "N", value_parser = workers)]
+    /// Batches at a time, each with its share of the threads [default: automatic]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N", value_parser = workers)]
     pub workers: usize,
 }
 
@@ -88,7 +114,8 @@ impl SearchArgs {
     /// As the library takes it.
     pub fn options(&self) -> anyhow::Result<TranslateOptions> {
         let Self { beam, length_penalty, max_ratio, max_extra, max_length, min_length, .. } = *self;
-        let Self { no_repeat_ngram, coverage_penalty, sample, temperature, top_k, top_p, seed, .. } = *self;
+        let Self { no_repeat_ngram, coverage_penalty, .. } = *self;
+        let Sampling { sample, temperature, top_k, top_p, seed } = self.sampling;
         let search = SearchOptions {
             beam,
             length_penalty,
