@@ -238,7 +238,7 @@ fn quickstart_goes_through_to_the_table_and_does_not_begin_again() {
     let sets = "data.vocabulary=400 data.tokens_per_batch=300 model.d_model=16 model.d_ffn=32 model.heads=2 \
                 model.encoder_layers=2 model.decoder_layers=2 train.updates=4 train.log_every=1 train.validate_every=2 \
                 train.validate_sentences=3 train.validate_bleu_every=4 train.validate_bleu_sentences=2 \
-                train.checkpoint_every=2 train.average_last=2 train.threads=2 translate.beam=1 translate.max_length_factor=0.5";
+                train.checkpoint_every=2 train.average_last=2 train.threads=2 translate.beam=1 translate.max_ratio=0.5";
     let sets: String = sets.split_whitespace().map(|set| format!(" --set {set}")).collect();
     let command = format!("quickstart --synthetic --output it's/mine{sets}");
     let first = here.strata(&command).succeeds();

@@ -2,29 +2,22 @@
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
+use strata_recipe::SearchOptions;
 
 use crate::error::Error;
 use crate::expert_block::host;
 use crate::forward::Forward;
 use crate::transformer::{Packed, Transformer};
 
-/// How to search.
-#[derive(Clone, Debug)]
-pub struct BeamOptions {
-    /// Hypotheses kept for each sentence; 1 is greedy.
-    pub beam: usize,
-    /// Scores are divided by `length ^ length_penalty`, length in subwords with the end mark.
-    pub length_penalty: f32,
-    /// Translations given back for each sentence, at most `beam`.
-    pub nbest: usize,
-    /// Longest translation in subwords with the end mark: `max_ratio * source + max_extra`, and at most the model's.
-    pub max_ratio: f32,
-    /// See `max_ratio`.
-    pub max_extra: usize,
-    /// Id of the end mark.
+/// The ids that a search must know.
+#[derive(Clone, Copy, Debug)]
+pub struct SearchIds<'a> {
+    /// The decoder's first token of each sentence: the tag of the language to translate into.
+    pub first: &'a [u32],
+    /// The end mark.
     pub end: u32,
     /// Ids that a translation never has: padding, unknown, language tags.
-    pub suppressed: Vec<u32>,
+    pub suppressed: &'a [u32],
 }
 
 /// One translation of a sentence.
@@ -60,32 +53,32 @@ struct Candidate {
     sum: f32,
 }
 
-/// Translates `source` (each sentence with its tag and end mark); `first[i]` is the decoder's first token of sentence `i`.
-/// Gives up to `nbest` hypotheses for each sentence, best first.
+/// Translates `source` (each sentence with its tag and end mark), and gives up to `nbest` hypotheses for each sentence, best
+/// first. Of `options` it heeds `beam`, `nbest`, `length_penalty`, `max_ratio` and `max_extra`.
 ///
 /// # Errors
 /// [`Error::Input`] for sentences that do not fit the model.
 pub fn beam_search(
     model: &Transformer,
     source: &Packed,
-    first: &[u32],
-    options: &BeamOptions,
+    ids: SearchIds<'_>,
+    options: &SearchOptions,
 ) -> Result<Vec<Vec<Hypothesis>>, Error> {
     model.check(source)?;
-    let sentences = first.len();
+    let sentences = ids.first.len();
     let mut forward = Forward::inference();
     let memory = model.encode(source, &mut forward);
     let mut state = model.start(memory, source);
     let mut results = vec![Vec::new(); sentences];
     let longest = |i: usize| {
         let length = (source.offsets[i + 1] - source.offsets[i]) as f32;
-        ((length * options.max_ratio) as usize + options.max_extra).clamp(1, model.config().max_length)
+        ((length * options.max_ratio as f32) as usize + options.max_extra).clamp(1, model.config().max_length)
     };
     let mut searches: Vec<Search> = (0..sentences)
         .map(|sentence| Search {
             sentence,
             longest: longest(sentence),
-            open: vec![Open { ids: vec![first[sentence]], sum: 0.0 }],
+            open: vec![Open { ids: vec![ids.first[sentence]], sum: 0.0 }],
             done: Vec::new(),
         })
         .collect();
@@ -94,14 +87,14 @@ pub fn beam_search(
             searches.iter().flat_map(|s| s.open.iter()).filter_map(|open| open.ids.last().copied()).collect();
         let mut forward = Forward::inference();
         let logits = model.step(&mut state, &last, &mut forward);
-        let best = best_continuations(logits, 2 * options.beam, options);
+        let best = best_continuations(logits, 2 * options.beam, ids.suppressed);
         let mut row = 0;
         let (mut kept_hypotheses, mut kept_sentences, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         let mut going_on = Vec::with_capacity(searches.len());
         for (place, mut search) in searches.into_iter().enumerate() {
             let rows = row..row + search.open.len();
             row = rows.end;
-            let parents = search.advance(&best[rows.clone()], options);
+            let parents = search.advance(&best[rows.clone()], ids.end, options);
             if parents.is_empty() {
                 let sentence = search.sentence;
                 results[sentence] = search.finish(options);
@@ -121,7 +114,7 @@ pub fn beam_search(
 impl Search {
     /// Takes the next step given each open hypothesis' best continuations `(id, log-probability)`, best first.
     /// Gives the parents of the new open hypotheses; none when the search is over.
-    fn advance(&mut self, best: &[Vec<(u32, f32)>], options: &BeamOptions) -> Vec<usize> {
+    fn advance(&mut self, best: &[Vec<(u32, f32)>], end: u32, options: &SearchOptions) -> Vec<usize> {
         let mut candidates: Vec<Candidate> = Vec::new();
         for (hypothesis, (open, continuations)) in self.open.iter().zip(best).enumerate() {
             candidates.extend(continuations.iter().map(|(id, log_p)| Candidate {
@@ -140,14 +133,14 @@ impl Search {
                 break;
             }
             let from = &self.open[candidate.hypothesis].ids;
-            if candidate.id == options.end || at_limit {
+            if candidate.id == end || at_limit {
                 // An end mark counts only among the best `beam` candidates (Ott et al., 2019, fairseq).
                 if rank < options.beam {
                     let mut ids = from[1..].to_vec();
-                    if candidate.id != options.end {
+                    if candidate.id != end {
                         ids.push(candidate.id);
                     }
-                    let score = candidate.sum / (length as f32).powf(options.length_penalty);
+                    let score = candidate.sum / (length as f32).powf(options.length_penalty as f32);
                     self.done.push(Hypothesis { ids, score });
                 }
             } else {
@@ -164,15 +157,15 @@ impl Search {
         parents
     }
 
-    fn finish(mut self, options: &BeamOptions) -> Vec<Hypothesis> {
+    fn finish(mut self, options: &SearchOptions) -> Vec<Hypothesis> {
         self.done.sort_by(|a, b| b.score.total_cmp(&a.score));
-        self.done.truncate(options.nbest.clamp(1, options.beam));
+        self.done.truncate(options.nbest.min(options.beam));
         self.done
     }
 }
 
 /// For each row of `logits` `[n, vocabulary]` the `count` largest log-probabilities with their ids, largest first.
-fn best_continuations(logits: Tensor<2>, count: usize, options: &BeamOptions) -> Vec<Vec<(u32, f32)>> {
+fn best_continuations(logits: Tensor<2>, count: usize, suppressed: &[u32]) -> Vec<Vec<(u32, f32)>> {
     let [_, vocabulary] = logits.dims();
     let mut values = host(logits);
     values
@@ -181,7 +174,7 @@ fn best_continuations(logits: Tensor<2>, count: usize, options: &BeamOptions) ->
             let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let total: f32 = row.iter().map(|v| (v - top).exp()).sum();
             let log_total = top + total.ln();
-            options.suppressed.iter().for_each(|id| row[*id as usize] = f32::NEG_INFINITY);
+            suppressed.iter().for_each(|id| row[*id as usize] = f32::NEG_INFINITY);
             largest(row, count).into_iter().map(|id| (id, row[id as usize] - log_total)).collect()
         })
         .collect()

@@ -13,7 +13,7 @@ mod trace;
 mod transformer;
 mod weights;
 
-pub use beam::{BeamOptions, Hypothesis, beam_search};
+pub use beam::{Hypothesis, SearchIds, beam_search};
 pub use device::parse_device;
 pub use error::Error;
 pub use expert_block::ExpertBlock;

@@ -1,8 +1,8 @@
 //! Whole models of every kind: size, gradients, decoding step by step, independence of batch neighbours, learning, files.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use strata_model::{BeamOptions, Forward, Hypothesis, Packed, Transformer, Visitor, beam_search};
-use strata_recipe::{Cost, Kind, ModelConfig, Normalisation};
+use strata_model::{Forward, Hypothesis, Packed, SearchIds, Transformer, Visitor, beam_search};
+use strata_recipe::{Cost, Kind, ModelConfig, Normalisation, SearchOptions};
 use strata_store::{Existing, ModelFolder, ModelParts};
 
 fn device() -> Device {
@@ -166,16 +166,15 @@ fn decoding_step_by_step_equals_decoding_whole() {
     }
 }
 
-fn options(beam: usize) -> BeamOptions {
-    BeamOptions {
-        beam,
-        length_penalty: 1.0,
-        nbest: beam,
-        max_ratio: 1.0,
-        max_extra: 5,
-        end: 1,
-        suppressed: vec![0, 2, 3, 4],
-    }
+fn options(beam: usize) -> SearchOptions {
+    SearchOptions { beam, nbest: beam, max_ratio: 1.0, max_extra: 5, ..SearchOptions::default() }
+}
+
+/// Padding, unknown and two tags.
+const SUPPRESSED: [u32; 4] = [0, 2, 3, 4];
+
+fn ids(first: &[u32]) -> SearchIds<'_> {
+    SearchIds { first, end: 1, suppressed: &SUPPRESSED }
 }
 
 #[test]
@@ -187,10 +186,10 @@ fn translations_do_not_depend_on_their_neighbours() {
             (0..6u32).map(|i| (0..2 + i).map(|j| 5 + (i * 7 + j * 5) % 24).chain([1]).collect()).collect();
         let first = [3u32; 6];
         let together =
-            beam_search(&model, &Packed::from_sentences(&sentences), &first, &options(3)).expect("translations");
+            beam_search(&model, &Packed::from_sentences(&sentences), ids(&first), &options(3)).expect("translations");
         for (sentence, together) in sentences.iter().zip(&together) {
-            let alone =
-                beam_search(&model, &Packed::from_sentences(&[sentence]), &[3], &options(3)).expect("a translation");
+            let alone = beam_search(&model, &Packed::from_sentences(&[sentence]), ids(&[3]), &options(3))
+                .expect("a translation");
             assert_eq!(alone[0].len(), together.len());
             assert!(
                 alone[0].iter().zip(together).all(|(a, b)| close(a, b)),
@@ -198,7 +197,7 @@ fn translations_do_not_depend_on_their_neighbours() {
                 config.name()
             );
             assert!(together.windows(2).all(|w| w[0].score >= w[1].score), "best first");
-            assert!(together.iter().all(|h| h.ids.iter().all(|id| !options(3).suppressed.contains(id))));
+            assert!(together.iter().all(|h| h.ids.iter().all(|id| !SUPPRESSED.contains(id))));
         }
     }
 }
@@ -209,8 +208,8 @@ fn a_wide_beam_finds_the_best_translation() {
     let config = ModelConfig { vocab_size: 8, ..small() };
     let model = Transformer::new(&config, 4, &device()).expect("a model");
     let source = Packed::from_sentences(&[vec![3, 5, 6, 1]]);
-    let wide = BeamOptions { max_ratio: 0.0, max_extra: 3, nbest: 1, suppressed: vec![0, 2, 3, 4], ..options(64) };
-    let found = beam_search(&model, &source, &[3], &wide).expect("a translation")[0][0].clone();
+    let wide = SearchOptions { max_ratio: 0.0, max_extra: 3, nbest: 1, ..options(64) };
+    let found = beam_search(&model, &source, ids(&[3]), &wide).expect("a translation")[0][0].clone();
     // Every translation of up to two subwords and an end mark.
     let score = |ids: &[u32]| {
         let target = Packed::from_sentences(&[[&[3], ids].concat()]);
@@ -235,7 +234,9 @@ fn a_wide_beam_finds_the_best_translation() {
 fn sentences_that_do_not_fit_are_refused() {
     let model = Transformer::new(&small(), 1, &device()).expect("a model");
     let refused = |sentence: Vec<u32>| {
-        beam_search(&model, &Packed::from_sentences(&[sentence]), &[3], &options(2)).expect_err("an error").to_string()
+        beam_search(&model, &Packed::from_sentences(&[sentence]), ids(&[3]), &options(2))
+            .expect_err("an error")
+            .to_string()
     };
     assert_eq!(refused(vec![5; 25]), "a sentence of 25 subwords; this model takes at most 24");
     assert!(refused(vec![29, 1]).contains("subword id 29 is outside the model's vocabulary of 29"));

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// An impossible value in a model configuration, or one that contradicts another.
+/// An impossible value in a model configuration or in search options, or one that contradicts another.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct ConfigError {

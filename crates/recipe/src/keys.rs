@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use toml::Value;
 
 use crate::recipe::{DataSection, ModelSection, TrainSection, TranslateSection};
+use crate::search_options::SearchOptions;
 
 /// One key of a recipe.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,10 +36,14 @@ pub enum Values {
     Probability,
     /// A number from 0 to 1.
     Share,
+    /// A number above 0, at most 1.
+    PositiveShare,
     /// A number above 0.
     Positive,
     /// A number, 0 or more.
     NonNegative,
+    /// `true` or `false`.
+    Flag,
     /// A text.
     Text,
     /// A list of texts.
@@ -75,8 +80,10 @@ impl Values {
             },
             Values::Probability => number_if(|n| (0.0..1.0).contains(&n)),
             Values::Share => number_if(|n| (0.0..=1.0).contains(&n)),
+            Values::PositiveShare => number_if(|n| n > 0.0 && n <= 1.0),
             Values::Positive => number_if(|n| n > 0.0),
             Values::NonNegative => number_if(|n| n >= 0.0),
+            Values::Flag => value.is_bool().then(|| value.clone()),
             Values::Text => value.is_str().then(|| value.clone()),
             Values::Texts => match value {
                 Value::Array(all) if all.iter().all(Value::is_str) => Some(value.clone()),
@@ -96,8 +103,10 @@ impl fmt::Display for Values {
             Values::Counts => f.write_str("a list of integers like [4, 4]"),
             Values::Probability => f.write_str("a probability, at least 0 and below 1"),
             Values::Share => f.write_str("a number from 0 to 1"),
+            Values::PositiveShare => f.write_str("a number above 0, at most 1"),
             Values::Positive => f.write_str("a number above 0"),
             Values::NonNegative => f.write_str("a number, 0 or more"),
+            Values::Flag => f.write_str("true or false"),
             Values::Text => f.write_str("a text in quotes"),
             Values::Texts => f.write_str("a list of texts like [\"de\", \"fr\"]"),
             Values::Choice(choices) => {
@@ -125,7 +134,8 @@ pub const SECTIONS: [&str; 4] = ["data", "model", "train", "translate"];
 
 /// Every key, section by section.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
-    [DataSection::KEYS, ModelSection::KEYS, TrainSection::KEYS, TranslateSection::KEYS].into_iter().flatten()
+    let translate = [SearchOptions::KEYS, TranslateSection::KEYS];
+    [DataSection::KEYS, ModelSection::KEYS, TrainSection::KEYS].into_iter().chain(translate).flatten()
 }
 
 /// The key of a name like `train.updates`.
@@ -182,8 +192,10 @@ mod tests {
             (Values::Counts, &["[]", "[0, 4]"], &["[-1]", "[1.5]", "4", "[\"4\"]"]),
             (Values::Probability, &["0", "0.5"], &["1", "1.0", "-0.1", "nan", "true"]),
             (Values::Share, &["0", "1", "0.5"], &["1.1", "nan"]),
+            (Values::PositiveShare, &["1e-9", "1"], &["0", "1.1", "nan"]),
             (Values::Positive, &["1e-9", "3"], &["0", "-1", "inf", "nan"]),
             (Values::NonNegative, &["0", "3"], &["-1", "inf"]),
+            (Values::Flag, &["true", "false"], &["0", "\"true\""]),
             (Values::Text, &["\"\""], &["1", "[]"]),
             (Values::Texts, &["[]", "[\"a\"]"], &["[1]", "\"a\""]),
             (Values::Choice(&["a", "b"]), &["\"a\""], &["\"c\"", "1", "\"\""]),

@@ -11,6 +11,7 @@ mod model_config;
 mod positions;
 mod recipe;
 mod recipe_file;
+mod search_options;
 mod shape;
 mod suggest;
 mod validate;
@@ -24,5 +25,6 @@ pub use model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalisation, SecondC
 pub use positions::sinusoidal;
 pub use recipe::{DataSection, ModelSection, Precision, Recipe, Schedule, Subwords, TrainSection, TranslateSection};
 pub use recipe_file::RecipeFile;
+pub use search_options::SearchOptions;
 pub use shape::Shape;
 pub use suggest::nearest;

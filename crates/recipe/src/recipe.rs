@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ConfigError, Error};
 use crate::keys::{Key, Values};
 use crate::model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalisation, SecondChoice};
+use crate::search_options::SearchOptions;
 
 /// Writes one section: the struct, and its rows of the table of keys.
 macro_rules! section {
@@ -110,15 +111,24 @@ section! {
     }
 }
 
-section! {
-    /// `[translate]`: how the trained model is tested.
-    TranslateSection = "translate" {
-        beam: usize = "5", Values::count(1, 1024), "hypotheses kept by beam search; 1 = greedy";
-        length_penalty: f64 = "1.0", Values::NonNegative, "scores are divided by length^length_penalty";
-        max_length_factor: f64 = "2.0", Values::NonNegative, "longest translation = factor x source + extra";
-        max_length_extra: usize = "20", Values::count(0, 1 << 20), "subwords; see max_length_factor";
-        tokens_per_batch: usize = "4096", Values::count(1, MANY), "source subwords translated together";
-    }
+/// `[translate]`: how the trained model is tested.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TranslateSection {
+    /// How to search.
+    #[serde(flatten)]
+    pub search: SearchOptions,
+    /// Source subwords translated together.
+    pub tokens_per_batch: usize,
+}
+
+impl TranslateSection {
+    /// What the section has besides [`SearchOptions::KEYS`].
+    pub(crate) const KEYS: &'static [Key] = &[Key {
+        name: "translate.tokens_per_batch",
+        values: Values::count(1, MANY),
+        default: "4096",
+        meaning: "source subwords translated together",
+    }];
 }
 
 /// A kind of subword model.

@@ -222,7 +222,8 @@ impl Reader<'_> {
             let key = key(&name).ok_or_else(|| self.fault(line, unknown_key(&name)))?;
             let value = plain(value.get_ref());
             let accepted = value.as_ref().and_then(|value| key.values.accept(value));
-            let accepted = accepted.ok_or_else(|| self.fault(line, wrong_value(key, value.as_ref())))?;
+            let accepted =
+                accepted.ok_or_else(|| self.fault(line, wrong_value(key.name, key.values, value.as_ref())))?;
             settings.insert(key.name, (accepted, place(line)));
         }
         Ok(())
@@ -265,7 +266,7 @@ fn parse_override(name: &str, text: &str) -> Result<(&'static Key, Value), Error
     let value = DeValue::parse(&toml).ok().and_then(|value| plain(value.get_ref()));
     match value.as_ref().and_then(|value| key.values.accept(value)) {
         Some(value) => Ok((key, value)),
-        None => Err(Error::Recipe { place: place(), message: wrong_value(key, value.as_ref()) }),
+        None => Err(Error::Recipe { place: place(), message: wrong_value(key.name, key.values, value.as_ref()) }),
     }
 }
 

@@ -52,7 +52,7 @@ fn defaults_fill_what_is_not_said() {
     assert_eq!(recipe.train.updates, 100_000);
     assert_eq!(recipe.train.adam_beta2, 0.98);
     assert_eq!(recipe.train.precision, Precision::F32);
-    assert_eq!(recipe.translate.beam, 5);
+    assert_eq!(recipe.translate.search.beam, 5);
     assert_eq!(recipe.planned_model_config().unwrap().d_model, 512);
     assert_eq!(defaults().len(), keys().count());
 }

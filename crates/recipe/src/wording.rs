@@ -5,19 +5,19 @@ use toml::Value;
 use crate::keys::{Key, SECTIONS, Values, keys};
 use crate::suggest::nearest;
 
-/// A value that `key` does not take; none for a value that no key takes, e.g. a date.
-pub(crate) fn wrong_value(key: &Key, value: Option<&Value>) -> String {
+/// A value that is not among the `values` that `name` takes; none for a value that no key takes, e.g. a date.
+pub(crate) fn wrong_value(name: &str, values: Values, value: Option<&Value>) -> String {
     match value {
         Some(value) => {
-            let mut message = format!("{} = {value} must be {}", key.name, key.values);
-            if let (Values::Choice(choices), Some(text)) = (key.values, value.as_str())
+            let mut message = format!("{name} = {value} must be {values}");
+            if let (Values::Choice(choices), Some(text)) = (values, value.as_str())
                 && let Some(near) = nearest(text, choices.iter().copied())
             {
                 message.push_str(&format!("; did you mean \"{near}\"?"));
             }
             message
         }
-        None => format!("{} must be {}", key.name, key.values),
+        None => format!("{name} must be {values}"),
     }
 }
 

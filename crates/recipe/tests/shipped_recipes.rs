@@ -113,7 +113,7 @@ fn the_recipes_of_the_paper_have_its_settings() {
         assert_eq!((train.adam_beta1, train.adam_beta2, train.adam_eps), (0.9, 0.98, 1e-6));
         assert_eq!((train.warmup_init_lr, train.weight_decay, train.clip_norm), (1e-7, 0.0, 0.0));
         assert_eq!((train.label_smoothing, train.validate_every), (0.1, 500));
-        assert_eq!((translate.beam, translate.length_penalty), (5, 1.0));
+        assert_eq!((translate.search.beam, translate.search.length_penalty), (5, 1.0));
     }
     assert_eq!(load("m15.toml", Some("eom")).model.eom, 0.1);
 }

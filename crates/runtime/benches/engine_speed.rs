@@ -51,13 +51,12 @@ fn main() {
                     let source = (0..*length).map(word).chain([1]).collect();
                     let options = SearchOptions {
                         beam,
-                        end: 1,
                         max_ratio: 1.0,
                         max_extra: 0,
                         min_length: length + 1,
                         ..SearchOptions::default()
                     };
-                    Request::new(source, 5, Arc::new(options))
+                    Request::new(source, 5, 1, options)
                 })
                 .collect();
             // One sentence at a time is measured on fewer.

@@ -125,10 +125,10 @@ fn hold(folder: &Path, form: usize, contents: bool) -> Result<(), Box<dyn Error>
     println!("{}", start.elapsed().as_secs_f64());
     let start = Instant::now();
     let engine = Engine::new(Arc::new(model));
-    let options = Arc::new(SearchOptions { beam: 1, end: 1, max_extra: 4, max_ratio: 0.0, ..SearchOptions::default() });
+    let options = SearchOptions { beam: 1, max_extra: 4, max_ratio: 0.0, ..SearchOptions::default() };
     // Enough tokens to use every expert, so that all weights are in memory.
     let requests: Vec<Request> = (0..16)
-        .map(|i| Request::new((0..24).map(|j| 4 + (i * 1031 + j * 517) % 31_000).collect(), 2, options.clone()))
+        .map(|i| Request::new((0..24).map(|j| 4 + (i * 1031 + j * 517) % 31_000).collect(), 2, 1, options))
         .collect();
     engine.translate(&requests, &Limits { threads: 1, ..Limits::default() })?;
     println!("{:.2}", start.elapsed().as_secs_f64());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use strata_recipe::Shape;
+use strata_recipe::{SearchOptions, Shape};
 use strata_simd::random::mix;
 
 use crate::engine::Engine;
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::linear::{Linear, Precision};
 use crate::model::Model;
 use crate::product::{ProductOptions, Scratch};
-use crate::request::{Request, SearchOptions};
+use crate::request::Request;
 use crate::session::Limits;
 use crate::weights::RandomWeights;
 
@@ -107,19 +107,16 @@ pub fn decode(options: &DecodeOptions) -> Result<DecodeReport, Error> {
     let mut packed_bytes = 0;
     model.visit(&mut |_, part| packed_bytes += part.bytes());
     let engine = Engine::new(model);
-    let search = Arc::new(SearchOptions {
+    let search = SearchOptions {
         beam: options.beam,
         min_length: options.target_length,
-        max_length: Some(options.target_length),
-        max_ratio: 0.0,
-        max_extra: options.target_length,
-        end: 2,
+        max_length: options.target_length,
         ..SearchOptions::default()
-    });
+    };
     let vocab = options.shape.vocab.saturating_sub(4).max(1) as u64;
     let request = |sentence: usize| {
         let id = |place: usize| 4 + (mix(sentence as u64, place as u64) % vocab) as u32;
-        Request::new((0..options.source_length).map(id).collect(), 1, search.clone())
+        Request::new((0..options.source_length).map(id).collect(), 1, 2, search)
     };
     let requests: Vec<Request> = (0..options.sentences).map(request).collect();
     let limits = Limits {

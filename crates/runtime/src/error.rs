@@ -7,7 +7,7 @@ use strata_recipe::ConfigError;
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An invalid configuration.
+    /// An invalid configuration or search option.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A file that cannot be read or written, or that is damaged.

@@ -35,8 +35,8 @@ pub use linear::{Linear, Precision};
 pub use model::Model;
 pub use packed::{PackedFolder, write_packed};
 pub use product::{Activation, ProductOptions, Scratch};
-pub use request::{Hypothesis, Request, Sampling, SearchOptions};
+pub use request::{Hypothesis, Request};
 pub use routing::{BlockRouting, GateVisit, Routing, TokenRouting};
 pub use session::{Finished, Limits, Session};
-
+pub use strata_recipe::SearchOptions;
 pub use weights::{RandomWeights, Weights};

@@ -250,11 +250,10 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use strata_recipe::ModelConfig;
+    use strata_recipe::{ModelConfig, SearchOptions};
 
     use super::*;
     use crate::linear::Precision;
-    use crate::request::SearchOptions;
     use crate::weights::RandomWeights;
 
     fn session(limits: Limits) -> Session {
@@ -273,9 +272,8 @@ mod tests {
     }
 
     fn request(length: usize) -> Request {
-        let options =
-            SearchOptions { end: 1, max_ratio: 0.0, max_extra: 30, min_length: 25, ..SearchOptions::default() };
-        Request::new([vec![3; length - 1], vec![1]].concat(), 2, Arc::new(options))
+        let options = SearchOptions { max_ratio: 0.0, max_extra: 30, min_length: 25, ..SearchOptions::default() };
+        Request::new([vec![3; length - 1], vec![1]].concat(), 2, 1, options)
     }
 
     #[test]

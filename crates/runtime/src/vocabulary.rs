@@ -113,7 +113,7 @@ impl Projection {
 }
 
 fn vocabulary(search: &Search) -> Option<&Arc<[u32]>> {
-    search.request().options.vocabulary.as_ref()
+    search.request().vocabulary.as_ref()
 }
 
 fn same(a: Option<&Arc<[u32]>>, b: Option<&Arc<[u32]>>) -> bool {

@@ -5,9 +5,9 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{engine, options, score, sources};
+use common::{engine, options, request, score, sources};
 use strata_recipe::{Kind, ModelConfig, Normalisation};
-use strata_runtime::{Engine, Hypothesis, Limits, Precision, Request, Sampling, SearchOptions, Session};
+use strata_runtime::{Engine, Hypothesis, Limits, Precision, Request, SearchOptions, Session};
 use strata_simd::random::SplitMix64;
 
 /// Large enough for products to be cut by threads.
@@ -32,25 +32,28 @@ fn larger(kind: Kind) -> ModelConfig {
 /// Requests of every kind.
 fn requests(config: &ModelConfig, count: usize) -> Vec<Request> {
     let vocabulary: Arc<[u32]> = (0..700).filter(|id| id % 3 == 1).collect();
-    let changes: [&dyn Fn(&mut SearchOptions); 8] = [
+    let changes: [&dyn Fn(&mut Request); 8] = [
         &|_| {},
-        &|o| o.beam = 1,
-        &|o| (o.beam, o.nbest, o.alignment, o.attention) = (3, 3, true, true),
-        &|o| o.sampling = Some(Sampling { temperature: 1.2, top_k: 40, top_p: 0.9, seed: 8 }),
-        &|o| (o.no_repeat_ngram, o.min_length) = (2, 4),
-        &|o| o.vocabulary = Some(vocabulary.clone()),
-        &|o| (o.coverage_penalty, o.beam) = (0.3, 8),
-        &|o| (o.routing, o.max_ratio) = (true, 0.7),
+        &|r| r.options.beam = 1,
+        &|r| (r.options.beam, r.options.nbest, r.options.alignments) = (3, 3, true),
+        &|r| {
+            let drawn = SearchOptions { sample: true, temperature: 1.2, top_k: 40, top_p: 0.9, seed: 8, ..r.options };
+            r.options = drawn;
+        },
+        &|r| (r.options.no_repeat_ngram, r.options.min_length) = (2, 4),
+        &|r| r.vocabulary = Some(vocabulary.clone()),
+        &|r| (r.options.coverage_penalty, r.options.beam) = (0.3, 8),
+        &|r| (r.options.routing, r.options.max_ratio) = (true, 0.7),
     ];
     let mut numbers = SplitMix64::new(4);
     sources(config, count, 3)
         .into_iter()
         .map(|source| {
-            let mut options = options();
-            changes[numbers.below(changes.len() as u64) as usize](&mut options);
-            let constrained = options.sampling.is_none() && options.vocabulary.is_none() && numbers.below(4) == 0;
-            let forced = options.vocabulary.is_none() && numbers.below(4) == 0;
-            let mut request = Request::new(source, 2, Arc::new(options));
+            let mut request = request(&source, &options());
+            changes[numbers.below(changes.len() as u64) as usize](&mut request);
+            let whole = request.vocabulary.is_none();
+            let constrained = !request.options.sample && whole && numbers.below(4) == 0;
+            let forced = whole && numbers.below(4) == 0;
             if constrained {
                 request.constraints = vec![vec![5, 6], vec![7]];
             }

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{END, kinds, sources};
-use strata_model::{BeamOptions, Packed, Transformer, beam_search, parse_device};
+use strata_model::{Packed, SearchIds, Transformer, beam_search, parse_device};
 use strata_recipe::ModelConfig;
 use strata_runtime::{Engine, Error, Limits, Model, Precision, Request, SearchOptions};
 use strata_store::{Existing, ModelFolder, ModelParts, TensorList};
@@ -30,33 +30,22 @@ fn beam_searches_of_both_find_the_same_translations() {
         let lines = sources(&config, 12, seed as u64 + 40);
         let first: Vec<u32> = (0..lines.len() as u32).map(|i| 2 + i % 3).collect();
         for (beam, length_penalty, max_extra) in [(1, 1.0, 6), (3, 0.0, 4), (5, 1.0, 3), (8, 1.6, 12)] {
-            let suppressed = [0, 3, 4];
-            let options = BeamOptions {
+            let suppressed: Arc<[u32]> = Arc::new([0, 3, 4]);
+            let options = SearchOptions {
                 beam,
                 length_penalty,
                 nbest: beam,
                 max_ratio: 0.8,
                 max_extra,
-                end: END,
-                suppressed: suppressed.to_vec(),
-            };
-            let expected =
-                beam_search(&trained, &Packed::from_sentences(&lines), &first, &options).expect("translations");
-            let options = Arc::new(SearchOptions {
-                beam,
-                length_penalty,
-                nbest: beam,
-                max_ratio: 0.8,
-                max_extra,
-                end: END,
-                suppressed: Arc::new(suppressed),
                 ..SearchOptions::default()
-            });
-            let requests: Vec<Request> = lines
-                .iter()
-                .zip(&first)
-                .map(|(line, first)| Request::new(line.clone(), *first, options.clone()))
-                .collect();
+            };
+            let ids = SearchIds { first: &first, end: END, suppressed: &suppressed };
+            let expected = beam_search(&trained, &Packed::from_sentences(&lines), ids, &options).expect("translations");
+            let request = |(line, first): (&Vec<u32>, &u32)| Request {
+                suppressed: suppressed.clone(),
+                ..Request::new(line.clone(), *first, END, options)
+            };
+            let requests: Vec<Request> = lines.iter().zip(&first).map(request).collect();
             let found = engine.translate(&requests, &Limits::default()).expect("translations");
             for (found, expected) in found.iter().zip(&expected) {
                 assert_eq!(found.len(), expected.len(), "{} beam {beam}", config.name());

@@ -10,12 +10,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use common::{END, options, request, score, small, sources};
+use common::{END, options, score, small, sources};
 use folders::write_weights;
 use serde::Deserialize;
 use strata_recipe::{Kind, ModelConfig};
 use strata_runtime::{
-    Engine, Error, Limits, Model, Precision, RandomWeights, SearchOptions, Weights, write_ctranslate2,
+    Engine, Error, Limits, Model, Precision, RandomWeights, Request, SearchOptions, Weights, write_ctranslate2,
 };
 use strata_simd::random::SplitMix64;
 use strata_store::{Existing, ModelFolder};
@@ -107,7 +107,7 @@ fn both_programs_find_and_score_the_same_translations() {
         lines.push([TAG].into_iter().chain((0..20).map(&mut word)).chain([END]).collect());
         let targets: Vec<Vec<u32>> = (0..lines.len()).map(|i| (0..2 * i).map(&mut word).collect()).collect();
         let text = |ids: &[u32]| -> Vec<&str> { ids.iter().map(|id| &*names[*id as usize]).collect() };
-        let searches: Vec<(usize, f32)> = vec![(1, 1.0), (4, 1.0), (4, 0.6)];
+        let searches: Vec<(usize, f64)> = vec![(1, 1.0), (4, 1.0), (4, 0.6)];
         let answer = ask(&serde_json::json!({
             "model": exported,
             "tag": names[TAG as usize],
@@ -133,11 +133,11 @@ fn both_programs_find_and_score_the_same_translations() {
                 length_penalty: *length_penalty,
                 max_ratio: 0.0,
                 max_extra: LONGEST,
-                // CTranslate2 takes suppressed subwords out before the softmax, which changes scores.
-                suppressed: Arc::new([]),
                 ..options()
             };
-            let requests: Vec<_> = lines.iter().map(|line| request(line, &options)).collect();
+            // CTranslate2 takes suppressed subwords out before the softmax, which changes scores.
+            let request = |line: &Vec<u32>| Request::new(line.clone(), TAG, END, options);
+            let requests: Vec<_> = lines.iter().map(request).collect();
             let found = engine.translate(&requests, &Limits::default()).unwrap();
             assert_eq!(found.len(), theirs.len());
             for (ours, theirs) in found.iter().zip(theirs) {

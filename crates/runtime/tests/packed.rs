@@ -16,7 +16,7 @@ use strata_store::{Check, Checksums, Existing, ModelFolder, TensorFile};
 const PRECISIONS: [(Precision, &str); 2] = [(Precision::F32, "f32"), (Precision::Int8, "int8")];
 
 fn translate(model: Model, lines: &[Vec<u32>]) -> Vec<Vec<Hypothesis>> {
-    let options = SearchOptions { nbest: 5, routing: true, attention: true, ..options() };
+    let options = SearchOptions { nbest: 5, routing: true, alignments: true, ..options() };
     let requests: Vec<_> = lines.iter().map(|line| request(line, &options)).collect();
     Engine::new(Arc::new(model)).translate(&requests, &Limits::default()).expect("translations")
 }

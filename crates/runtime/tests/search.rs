@@ -7,7 +7,7 @@ use std::sync::Arc;
 use common::reference::Reference;
 use common::{END, engine, kinds, options, request, small, sources};
 use strata_recipe::{Kind, ModelConfig};
-use strata_runtime::{Engine, Hypothesis, Limits, Precision, RandomWeights, Request, Sampling, SearchOptions};
+use strata_runtime::{Engine, Hypothesis, Limits, Precision, RandomWeights, Request, SearchOptions};
 
 /// Longest translation of the exhaustive tests, with the end mark.
 const LONGEST: usize = 4;
@@ -18,15 +18,12 @@ fn tiny() -> ModelConfig {
 
 /// Keeps everything there is.
 fn everything() -> SearchOptions {
-    SearchOptions {
-        beam: 2000,
-        nbest: 2000,
-        max_ratio: 0.0,
-        max_extra: LONGEST,
-        suppressed: Arc::new([]),
-        length_penalty: 0.7,
-        ..options()
-    }
+    SearchOptions { beam: 1024, nbest: 1024, max_ratio: 0.0, max_extra: LONGEST, length_penalty: 0.7, ..options() }
+}
+
+/// Nothing is suppressed.
+fn free(source: &[u32], options: SearchOptions) -> Request {
+    Request::new(source.to_vec(), 2, END, options)
 }
 
 fn one(engine: &Engine, request: Request) -> Vec<Hypothesis> {
@@ -41,9 +38,7 @@ fn all_translations(engine: &Engine, source: &[u32], longest: usize) -> Vec<(Vec
         last = last.iter().flat_map(|ids| [0, 2, 3, 4, 5].map(|id| [ids.as_slice(), &[id]].concat())).collect();
         all.extend(last.iter().cloned());
     }
-    let options = Arc::new(options());
-    let requests: Vec<Request> =
-        all.iter().map(|ids| Request::score(source.to_vec(), 2, ids.clone(), options.clone())).collect();
+    let requests: Vec<Request> = all.iter().map(|ids| Request::score(source.to_vec(), 2, END, ids.clone())).collect();
     let found = engine.translate(&requests, &Limits::default()).expect("scores");
     let mut scored: Vec<(Vec<u32>, f32)> = all
         .into_iter()
@@ -81,17 +76,19 @@ fn a_wide_beam_finds_what_an_exhaustive_search_finds() {
     for source in sources(&tiny(), 4, 1) {
         let all = all_translations(&engine, &source, LONGEST);
         assert_eq!(all.len(), 1 + 5 + 25 + 125 + 625);
-        let check = |options: SearchOptions, what: &str, keep: &dyn Fn(&[u32]) -> bool| {
+        let check_request = |request: Request, what: &str, keep: &dyn Fn(&[u32]) -> bool| {
             let expected: Vec<_> = all.iter().filter(|(ids, _)| keep(ids)).cloned().collect();
             assert!(expected.len() < all.len() || what == "plain");
-            same(&one(&engine, request(&source, &options)), &expected, what);
+            same(&one(&engine, request), &expected, what);
+        };
+        let check = |options: SearchOptions, what: &str, keep: &dyn Fn(&[u32]) -> bool| {
+            check_request(free(&source, options), what, keep);
         };
         let length = |ids: &[u32]| (ids.len() + 1).min(LONGEST); // with the end mark
         check(everything(), "plain", &|_| true);
         check(SearchOptions { min_length: 3, ..everything() }, "minimum", &|ids| length(ids) >= 3);
-        check(SearchOptions { suppressed: Arc::new([0, 4]), ..everything() }, "suppressed", &|ids| {
-            !ids.contains(&0) && !ids.contains(&4)
-        });
+        let suppressed = Request { suppressed: Arc::new([0, 4]), ..free(&source, everything()) };
+        check_request(suppressed, "suppressed", &|ids| !ids.contains(&0) && !ids.contains(&4));
         for n in 1..=3 {
             check(SearchOptions { no_repeat_ngram: n, ..everything() }, "no repeated n-grams", &|ids| {
                 let ngrams: Vec<&[u32]> = ids.windows(n).collect();
@@ -99,7 +96,7 @@ fn a_wide_beam_finds_what_an_exhaustive_search_finds() {
             });
         }
         let shorter = all_translations(&engine, &source, 3);
-        let found = one(&engine, request(&source, &SearchOptions { max_length: Some(3), ..everything() }));
+        let found = one(&engine, free(&source, SearchOptions { max_length: 3, ..everything() }));
         same(&found, &shorter, "maximum");
     }
 }
@@ -112,7 +109,7 @@ fn prefixes_and_constraints_are_met_and_nothing_else_is_lost() {
         let only =
             |keep: &dyn Fn(&[u32]) -> bool| -> Vec<_> { all.iter().filter(|(ids, _)| keep(ids)).cloned().collect() };
         let with = |prefix: &[u32], constraints: &[&[u32]]| {
-            let mut request = request(&source, &everything());
+            let mut request = free(&source, everything());
             request.prefix = prefix.to_vec();
             request.constraints = constraints.iter().map(|ids| ids.to_vec()).collect();
             one(&engine, request)
@@ -166,8 +163,8 @@ fn the_coverage_penalty_is_that_of_equation_14() {
     let reference = Reference::new(&config, 3);
     let source = &sources(&config, 1, 4)[0];
     let plain = SearchOptions { beam: 3, nbest: 3, ..everything() };
-    let before = one(&engine, request(source, &plain));
-    let after = one(&engine, request(source, &SearchOptions { coverage_penalty: 0.4, ..plain.clone() }));
+    let before = one(&engine, free(source, plain));
+    let after = one(&engine, free(source, SearchOptions { coverage_penalty: 0.4, ..plain }));
     for hypothesis in after {
         let mut covered = vec![0.0f64; source.len()];
         let mut prefix = vec![2];
@@ -205,10 +202,14 @@ fn a_part_of_the_vocabulary_shares_the_probability_among_itself() {
     let engine = engine(&config, 5, Precision::F32);
     let reference = Reference::new(&config, 5);
     let vocabulary: Arc<[u32]> = Arc::new([1, 4, 5, 9, 11, 20, 28]);
-    let options =
-        SearchOptions { vocabulary: Some(vocabulary.clone()), nbest: 5, suppressed: Arc::new([0, 5]), ..options() };
+    let options = SearchOptions { nbest: 5, ..options() };
     for source in sources(&config, 3, 8) {
-        for hypothesis in one(&engine, request(&source, &options)) {
+        let request = Request {
+            vocabulary: Some(vocabulary.clone()),
+            suppressed: Arc::new([0, 5]),
+            ..request(&source, &options)
+        };
+        for hypothesis in one(&engine, request) {
             let mut prefix = vec![2];
             for (i, found) in hypothesis.token_scores.iter().enumerate() {
                 let id = hypothesis.ids.get(i).copied().unwrap_or(END);
@@ -230,9 +231,8 @@ fn drawn_translations_come_as_often_as_they_are_probable() {
     let each = 20;
     let requests: Vec<Request> = (0..draws)
         .map(|seed| {
-            let sampling = Some(Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, seed });
-            let options = SearchOptions { sampling, beam: each, nbest: each, max_extra: 2, ..everything() };
-            request(source, &options)
+            let drawn = SearchOptions { sample: true, seed, beam: each, nbest: each, max_extra: 2, ..everything() };
+            free(source, drawn)
         })
         .collect();
     let found = engine.translate(&requests, &Limits::default()).expect("translations");
@@ -261,8 +261,8 @@ fn drawing_cold_is_searching_greedily() {
     for source in sources(&config, 5, 3) {
         let greedy = one(&engine, request(&source, &SearchOptions { beam: 1, ..options() }));
         for (top_k, temperature) in [(1, 1.0), (0, 1e-4)] {
-            let sampling = Some(Sampling { temperature, top_k, top_p: 1.0, seed: 5 });
-            assert_eq!(one(&engine, request(&source, &SearchOptions { beam: 1, sampling, ..options() })), greedy);
+            let cold = SearchOptions { beam: 1, sample: true, temperature, top_k, seed: 5, ..options() };
+            assert_eq!(one(&engine, request(&source, &cold)), greedy);
         }
     }
 }
@@ -271,9 +271,8 @@ fn drawing_cold_is_searching_greedily() {
 fn a_search_that_may_not_go_on_gives_what_it_has() {
     // Only one subword is allowed, and it may not be repeated, nor may the end come early.
     let engine = engine(&tiny(), 3, Precision::F32);
-    let options =
-        SearchOptions { suppressed: Arc::new([0, 2, 3, 4]), no_repeat_ngram: 1, min_length: 4, ..everything() };
-    let found = one(&engine, request(&[2, 5, END], &options));
+    let options = SearchOptions { no_repeat_ngram: 1, min_length: 4, ..everything() };
+    let found = one(&engine, Request { suppressed: Arc::new([0, 2, 3, 4]), ..free(&[2, 5, END], options) });
     assert_eq!((found.len(), found[0].ids.as_slice()), (1, [5].as_slice()));
 }
 

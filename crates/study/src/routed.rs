@@ -8,7 +8,7 @@ use strata_corpus::languages::{LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
 use strata_corpus::subword::{EOS, encoder_input};
 use strata_recipe::{Kind, ModelConfig};
-use strata_runtime::{Engine, Limits, Model, PackedFolder, Precision, Request, Routing, SearchOptions};
+use strata_runtime::{Engine, Limits, Model, PackedFolder, Precision, Request, Routing};
 use strata_store::{Check, ModelFolder, resolve_model};
 
 use crate::error::Error;
@@ -84,7 +84,6 @@ impl RoutedModel {
             let known = self.subwords.languages().join(", ");
             Error::Invalid(format!("this model has no language `{to}`; it knows: {known}"))
         })?;
-        let options = Arc::new(SearchOptions { beam: 1, end: EOS, routing: true, ..SearchOptions::default() });
         let most = self.config().max_length;
         let (mut requests, mut pairs) = (Vec::new(), Vec::new());
         let encoded = self.subwords.encode_batch(sources).into_iter().zip(self.subwords.encode_batch(targets));
@@ -93,7 +92,9 @@ impl RoutedModel {
                 continue;
             }
             let source: Vec<u32> = encoder_input(tag, source).collect();
-            requests.push(Request::score(source.clone(), tag, target.clone(), options.clone()));
+            let mut request = Request::score(source.clone(), tag, EOS, target.clone());
+            request.options.routing = true;
+            requests.push(request);
             pairs.push((i, source, [tag].into_iter().chain(target).collect::<Vec<u32>>()));
         }
         let limits = Limits { threads: self.threads, hypotheses: 4096, ..Limits::default() };

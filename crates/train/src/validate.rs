@@ -11,7 +11,7 @@ use strata_model::{Forward, Transformer};
 use strata_recipe::Recipe;
 use strata_translate::evaluate::{EvaluateOptions, evaluate};
 use strata_translate::scores::Metrics;
-use strata_translate::{Options, Translator};
+use strata_translate::{TranslateOptions, Translator};
 
 use crate::batch::Tensors;
 use crate::error::Error;
@@ -79,14 +79,15 @@ pub fn validation_bleu(recipe: &Recipe, mut model: Transformer) -> Result<f64, E
         split: "valid".to_string(),
         directions: recipe.data.directions.clone(),
         limit: recipe.train.validate_bleu_sentences,
-        translate: Options::from(&recipe.translate),
+        translate: TranslateOptions::from(&recipe.translate),
         keep: None,
     };
     let metrics = Metrics::new(strata_translate::scores::tokenizer("13a")?)?;
     let translator = if strata_kernels::on_flex(&model.device()) {
-        Translator::with_engine(&mut model, subwords, languages)?
+        let config = model.config().clone();
+        Translator::from_weights(&config, &model.weights(), subwords, languages)?
     } else {
-        Translator::from_parts(model, subwords, languages)
+        Translator::from_model(model, subwords, languages)
     };
     let found = evaluate(&translator, prepared, &options, &metrics, &mut |_| {})?;
     Ok(found.averages.last().map_or(0.0, |all| all.scores.bleu))

@@ -1,9 +1,9 @@
-//! From subwords that attend to subwords to words that translate words.
+//! Word alignments from the attention between subwords.
 
-/// What begins a word in pieces: SentencePiece's mark and byte-level BPE's.
+/// The marks of a word's beginning: SentencePiece's and byte-level BPE's.
 const MARKS: [char; 2] = ['\u{2581}', 'Ġ'];
 
-/// The word that each piece belongs to, words counted as white space separates them.
+/// The number of the word that each piece belongs to; white space separates words.
 fn words<S: AsRef<str>>(pieces: &[S]) -> Vec<u32> {
     let (mut word, mut begun) = (0, false);
     pieces
@@ -20,8 +20,8 @@ fn words<S: AsRef<str>>(pieces: &[S]) -> Vec<u32> {
         .collect()
 }
 
-/// Pairs of a source word and the target word that attends to it, ascending, each once. `attention` holds for each target
-/// piece its attention to each source piece.
+/// Pairs of a source word and the target word that attends to it, ascending, without repetitions. `attention` is
+/// `[target pieces, source pieces]`.
 pub(crate) fn align<S: AsRef<str>>(source: &[S], target: &[S], attention: &[&[f32]]) -> Vec<(u32, u32)> {
     let (source, target) = (words(source), words(target));
     let most = |row: &[f32]| {
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_counted_into_words() {
+    fn pieces_are_grouped_into_words() {
         assert_eq!(words(&["▁Click", "▁the", "▁ic", "on", "."]), [0, 1, 2, 2, 2]);
         assert_eq!(words(&["▁", "ä", "b", "▁", "▁c"]), [0, 0, 0, 1, 1]);
     }

@@ -22,7 +22,7 @@ pub struct Comparison {
     pub half_width: f64,
     /// p of paired bootstrap resampling (Koehn, 2004), as `sacrebleu --paired-bs`.
     pub p_bootstrap: f64,
-    /// p of paired approximate randomisation (Riezler and Maxwell, 2005), as `sacrebleu --paired-ar`.
+    /// p of paired approximate randomization (Riezler and Maxwell, 2005), as `sacrebleu --paired-ar`.
     pub p_randomization: f64,
 }
 

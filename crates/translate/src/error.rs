@@ -13,7 +13,7 @@ pub enum Error {
         way: &'static str,
         /// The language asked for.
         language: String,
-        /// The known ones.
+        /// The languages that it knows.
         known: String,
         /// ` (did you mean ...?)`, or nothing.
         hint: String,
@@ -23,7 +23,7 @@ pub enum Error {
     Direction {
         /// The direction asked for.
         direction: String,
-        /// Those there are.
+        /// The corpus's directions.
         known: String,
     },
     /// The corpus has no text to score against.
@@ -34,7 +34,7 @@ pub enum Error {
         /// The split.
         split: String,
     },
-    /// Something that is no prepared folder, or files of one direction that do not belong together.
+    /// A folder that is not a prepared folder, or files of one direction that do not belong together.
     #[error("{}: {what}", path.display())]
     Text {
         /// The file.
@@ -55,13 +55,17 @@ pub enum Error {
     /// The model folder's fault.
     #[error(transparent)]
     Store(#[from] strata_store::Error),
-    /// The model's, or its device's.
+    /// The model's on another device, or the device's.
+    #[cfg(feature = "burn")]
     #[error(transparent)]
     Model(#[from] strata_model::Error),
+    /// An option's value.
+    #[error(transparent)]
+    Config(#[from] strata_recipe::ConfigError),
     /// The CPU engine's.
     #[error(transparent)]
     Runtime(#[from] strata_runtime::Error),
-    /// Something that this device or folder cannot do, and what to do instead.
+    /// What this model, device or folder cannot do, and what to do instead.
     #[error("{0}")]
     Unsupported(String),
     /// The subword model's, or the corpus's.

@@ -1,4 +1,4 @@
-//! A prepared corpus through a model: hypotheses and scores of each direction, and their averages.
+//! Evaluation on a prepared corpus: hypotheses and scores of each direction, and averages over directions.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages, Level};
 
 use crate::error::Error;
-use crate::options::Options;
+use crate::options::TranslateOptions;
 use crate::scores::{Metrics, Scores, Signatures};
 use crate::translator::Translator;
 
@@ -18,18 +18,18 @@ pub struct EvaluateOptions {
     pub split: String,
     /// Directions such as `en-de`; all if empty.
     pub directions: Vec<String>,
-    /// Sentences of each direction at most, the first ones; 0 for all.
+    /// At most this many sentences of each direction, the first ones; 0 = all.
     pub limit: usize,
     /// How to translate.
-    pub translate: Options,
-    /// Where sources, hypotheses and references are kept, as `SPLIT.en-de.hyp` and so on.
+    pub translate: TranslateOptions,
+    /// Folder for sources, hypotheses and references: `SPLIT.en-de.hyp` and so on.
     pub keep: Option<PathBuf>,
 }
 
-/// How far an evaluation is.
+/// The progress of an evaluation.
 #[derive(Clone, Debug)]
 pub struct Progress<'a> {
-    /// The direction that is done.
+    /// The direction just done.
     pub score: &'a DirectionScore,
     /// Directions done.
     pub done: usize,
@@ -66,7 +66,7 @@ pub struct DirectionScore {
     /// The model's scores.
     #[serde(flatten)]
     pub scores: Scores,
-    /// The scores of the sources, untranslated: what a model must beat to have learnt anything.
+    /// The scores of the sources, untranslated: what a model must beat to have learned anything.
     pub copy: Scores,
     /// Time spent translating, in seconds.
     pub seconds: f64,
@@ -168,7 +168,7 @@ pub fn evaluate(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Evaluation, Error> {
     let texts = read_texts(prepared, &options.split, &options.directions, options.limit)?;
-    // All languages are checked before the first takes its time.
+    // Checks all languages before translating the first.
     for text in &texts {
         translator.check_direction(Some(&text.direction.source), &text.direction.target)?;
     }
@@ -209,8 +209,9 @@ pub fn evaluate(
     Ok(Evaluation { split: options.split.clone(), signatures: metrics.signatures(), directions, averages, texts: kept })
 }
 
-/// The directions, as `(source, target, level)`, out of English, into English and between others, each as a whole and by resource level
-/// where it has several: `from en`, `into en, low`, ... with their places.
+/// Groups of directions, given as `(source, target, level)`: from English, into English and the others, each as a whole
+/// and, where it has several resource levels, by level. Each group has its name (`from en`, `into en, low`, ...) and
+/// the places of its directions.
 pub fn groups<'a>(directions: impl IntoIterator<Item = (&'a str, &'a str, Level)>) -> Vec<(String, Vec<usize>)> {
     type Way = (&'static str, fn(&str, &str) -> bool);
     let directions: Vec<(&str, &str, Level)> = directions.into_iter().collect();

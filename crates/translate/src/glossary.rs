@@ -11,10 +11,10 @@ pub struct Glossary {
 }
 
 impl Glossary {
-    /// Reads a file of `term=translation` lines; empty lines and lines that begin with `#` are skipped.
+    /// Reads a file of `term=translation` lines; skips empty lines and lines that begin with `#`.
     ///
     /// # Errors
-    /// A file that cannot be read, and the first line that is no such pair, by its number.
+    /// A file that cannot be read; the first line that is not such a pair, by its number.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
         let mut terms = Vec::new();
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_words_ask_for_their_translation() {
+    fn whole_words_require_their_translation() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("terms.txt");
         std::fs::write(&path, "# ours\nfile = Datei\n\nicon=Symbol\nfiles=Dateien\nicons=Symbol\n").unwrap();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_pair_is_named() {
+    fn a_line_that_is_not_a_pair_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("terms.txt");
         std::fs::write(&path, "a=b\nfile Datei\n").unwrap();

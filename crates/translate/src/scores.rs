@@ -38,7 +38,7 @@ pub struct Signatures {
 }
 
 impl Metrics {
-    /// BLEU with this tokeniser, chrF2 and chrF2++.
+    /// BLEU with this tokenizer, chrF2 and chrF2++.
     ///
     /// # Errors
     /// None with the options used here.
@@ -77,9 +77,9 @@ impl Metrics {
     }
 }
 
-/// The tokeniser of BLEU that a user names: `13a`, `intl`, `zh`, `char`, `none`, `flores200`, or `spm:FILE` for any
+/// The tokenizer of BLEU that a user names: `13a`, `intl`, `zh`, `char`, `none`, `flores200`, or `spm:FILE` for any
 /// SentencePiece model. `flores200` is the model that sacreBLEU keeps in `~/.sacrebleu/models`; give it as
-/// `flores200:FILE` where it lies elsewhere.
+/// `flores200:FILE` if it is elsewhere.
 ///
 /// # Errors
 /// An unknown name, or a model that cannot be read.

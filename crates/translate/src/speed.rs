@@ -1,16 +1,14 @@
 //! The speed of translating a text with a model, for comparison with other programs on the same text.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use strata_corpus::subword::encoder_input;
+use strata_runtime::Limits;
 use strata_runtime::bench::Times;
-use strata_runtime::{Limits, Request};
 
-use crate::backend::{Backend, search_options};
 use crate::error::Error;
-use crate::options::Options;
+use crate::lines::Line;
+use crate::options::TranslateOptions;
 use crate::translator::Translator;
 
 /// Times of [`Translator::speed`].
@@ -20,9 +18,9 @@ pub struct Speed {
     pub model: String,
     /// `f32` or `int8`.
     pub precision: &'static str,
-    /// As asked for.
+    /// Sentences at a time.
     pub batch: usize,
-    /// As asked for.
+    /// Hypotheses of each.
     pub beam: usize,
     /// Lines translated.
     pub sentences: usize,
@@ -32,14 +30,14 @@ pub struct Speed {
     pub tokens_per_second: f64,
     /// The same of the median run.
     pub tokens_per_second_median: f64,
-    /// Target subwords per second of the best run from text to text: cutting into subwords and joining them included.
+    /// Target subwords per second of the best run, from text to text: encoding and decoding of subwords included.
     pub text_tokens_per_second: f64,
     /// The same of the median run.
     pub text_tokens_per_second_median: f64,
-    /// Median time of a line alone, from text to text; with batch 1 only.
+    /// Median time of one line, from text to text; with batch 1 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_p50_ms: Option<f64>,
-    /// The time that 95 of 100 lines stay below; with batch 1 only.
+    /// 95th percentile of the time of one line; with batch 1 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_p95_ms: Option<f64>,
 }
@@ -52,54 +50,44 @@ struct Run {
 }
 
 impl Translator {
-    /// Translates `lines` into `to` `runs` times after once untimed, `batch` sentences at a time (1: each by a call of its own).
-    /// Gives the times, and the translations.
+    /// Translates `lines` into `to` `runs` times after one untimed run, `batch` sentences at a time (1: a call for each
+    /// line). Returns the times and the translations.
     ///
     /// # Errors
-    /// [`Error::Language`]; a model that runs on another device than the CPU; no line, or one that is empty or too long for the
-    /// model.
+    /// What [`Translator::task`] refuses; a model that is not on the CPU; no line, or one that is empty or too long for
+    /// the model.
     pub fn speed(
         &self,
         lines: &[String],
         to: &str,
-        options: &Options,
+        options: &TranslateOptions,
         batch: usize,
         runs: usize,
     ) -> Result<(Speed, Vec<String>), Error> {
-        let Backend::Engine(cpu) = &self.backend else {
-            return Err(Error::Unsupported("speed is measured with the CPU engine only; use --device cpu".into()));
-        };
-        let tag = self.tag(to)?;
-        if lines.is_empty() {
-            return Err(Error::Unsupported("there is no line to translate".into()));
-        }
-        for (number, ids) in (1..).zip(self.subwords().encode_batch(lines)) {
-            let (length, most) = (ids.len(), self.longest());
-            if !(1..=most).contains(&length) {
-                let number: usize = number;
-                return Err(Error::Unsupported(format!(
-                    "line {number} has {length} subwords; lines that are timed have 1 to {most} with this model"
-                )));
-            }
-        }
-        let search = Arc::new(search_options(options, &self.allowed(to, options)?));
-        let hypotheses = batch.max(1) * search.beam;
+        let cpu = self.backend.cpu("the speed of translation")?;
+        self.tag(to)?;
+        self.check_lines(lines)?;
+        let task = self.task(to, options)?;
+        let hypotheses = batch.max(1) * task.search.beam;
         let limits = Limits { source_tokens: usize::MAX, hypotheses, ..cpu.limits() };
-        let mut texts = Vec::new();
-        let (mut timed, mut tokens) = (Vec::new(), 0);
+        let (mut timed, mut texts, mut tokens) = (Vec::new(), Vec::new(), 0);
         for _ in 0..=runs.max(1) {
             let mut run = Run::default();
             (texts, tokens) = (Vec::with_capacity(lines.len()), 0);
-            for part in lines.chunks(if batch <= 1 { 1 } else { lines.len() }) {
+            for call in lines.chunks(if batch <= 1 { 1 } else { lines.len() }) {
+                let call: Vec<Line> = call.iter().map(|text| Line { text, prefix: "" }).collect();
                 let started = Instant::now();
-                let request = |ids: Vec<u32>| Request::new(encoder_input(tag, ids).collect(), tag, search.clone());
-                let requests: Vec<Request> = self.subwords().encode_batch(part).into_iter().map(request).collect();
+                let batch = self.batch(&call, &task);
                 let searching = Instant::now();
-                let found = cpu.engine.translate(&requests, &limits)?;
+                let found = cpu.engine.translate(&batch.requests, &limits)?;
                 run.search += searching.elapsed().as_secs_f64();
-                texts.extend(found.iter().map(|found| self.subwords().decode(&found[0].ids)));
+                let found = self.lines(&batch, &found);
                 run.calls.push(started.elapsed().as_secs_f64());
-                tokens += found.iter().map(|found| found[0].ids.len()).sum::<usize>();
+                let best = found.into_iter().filter_map(|candidates| candidates.into_iter().next());
+                texts.extend(best.map(|best| {
+                    tokens += best.subwords - 1;
+                    best.text
+                }));
             }
             timed.push(run);
         }
@@ -113,7 +101,7 @@ impl Translator {
             model: self.config().name(),
             precision: cpu.engine.model().precision().name(),
             batch,
-            beam: options.beam,
+            beam: task.search.beam,
             sentences: lines.len(),
             tokens,
             tokens_per_second: rate(search.best()),
@@ -124,5 +112,21 @@ impl Translator {
             latency_p95_ms: latency(0.95),
         };
         Ok((speed, texts))
+    }
+
+    /// Refuses lines that are not one part each.
+    fn check_lines(&self, lines: &[String]) -> Result<(), Error> {
+        if lines.is_empty() {
+            return Err(Error::Unsupported("there is no line to translate".into()));
+        }
+        let most = self.longest();
+        let lengths = self.subwords().encode_batch(lines).into_iter().map(|ids| ids.len());
+        match lengths.enumerate().find(|(_, length)| !(1..=most).contains(length)) {
+            Some((i, length)) => Err(Error::Unsupported(format!(
+                "line {} has {length} subwords; lines that are timed have 1 to {most} with this model",
+                i + 1
+            ))),
+            None => Ok(()),
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Text too long for the model, cut where it hurts least: at sentence ends, else at clause marks, else between words.
+//! Text cut into sentences, and text too long for the model cut where it hurts least: at sentence ends, else at clause
+//! marks, else between words.
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -34,21 +35,21 @@ impl Cut {
     }
 }
 
-/// What a full stop follows without ending a sentence, lower case.
+/// Words, in lower case, whose full stop ends no sentence.
 const ABBREVIATIONS: [&str; 22] = [
     "mr", "mrs", "ms", "dr", "prof", "st", "nr", "vs", "e.g", "i.e", "cf", "fig", "ca", "approx", "resp", "bzw", "z.b",
     "d.h", "vgl", "ggf", "inkl", "mme",
 ];
 
-/// The sentences of a line by Unicode's boundaries (UAX #29), which know no abbreviations: after those, and after initials, a
-/// sentence goes on.
+/// The sentences of a line by Unicode's boundaries (UAX #29). These know no abbreviations, so none is put after those
+/// and after initials.
 pub(crate) fn sentences(line: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let (mut start, mut end) = (0, 0);
     for unit in line.split_sentence_bounds() {
         end += unit.len();
         let so_far = line[start..end].trim();
-        if !goes_on(so_far) {
+        if !ends_in_abbreviation(so_far) {
             if !so_far.is_empty() {
                 found.push(so_far);
             }
@@ -63,7 +64,7 @@ pub(crate) fn sentences(line: &str) -> Vec<&str> {
 }
 
 /// Whether a text ends in an abbreviation or an initial.
-fn goes_on(text: &str) -> bool {
+fn ends_in_abbreviation(text: &str) -> bool {
     let Some(text) = text.strip_suffix('.') else { return false };
     let last = text.rsplit(|c: char| c.is_whitespace() || "([{\"'„“«".contains(c)).next().unwrap_or("");
     let mut letters = last.chars();
@@ -71,8 +72,8 @@ fn goes_on(text: &str) -> bool {
     initial || ABBREVIATIONS.contains(&last.to_lowercase().as_str())
 }
 
-/// Cuts `text` into parts of at most `limit` subwords as `count` counts them, in order, nothing lost but the space around
-/// cuts. A part is longer than `limit` only where a single character is.
+/// Cuts `text` into parts of at most `limit` subwords as `count` counts them, in order, nothing lost but the space
+/// around cuts. A part is longer than `limit` only where a single character is.
 pub(crate) fn split<'a>(text: &'a str, limit: usize, count: &dyn Fn(&str) -> usize) -> Vec<&'a str> {
     let mut parts = Vec::new();
     cut_at(Cut::Sentences, text, limit, count, &mut parts);
@@ -109,13 +110,13 @@ fn push<'a>(cut: Cut, part: &'a str, limit: usize, count: &dyn Fn(&str) -> usize
     }
 }
 
-/// Puts the translations of parts together: with spaces, but none after the full stop of a script without them.
-pub(crate) fn join(parts: impl Iterator<Item = String>) -> String {
+/// Puts the translations of parts together: with spaces, but none after the full stop of a script that has no spaces.
+pub(crate) fn join<'a>(parts: impl Iterator<Item = &'a str>) -> String {
     parts.fold(String::new(), |mut text, part| {
         if !text.is_empty() && !part.is_empty() && !text.ends_with(['。', '！', '？', '、', '，', '；', '：']) {
             text.push(' ');
         }
-        text + &part
+        text + part
     })
 }
 
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn parts_are_joined_as_their_script_writes() {
-        let joined = |parts: &[&str]| join(parts.iter().map(ToString::to_string));
+        let joined = |parts: &[&str]| join(parts.iter().copied());
         assert_eq!(joined(&["Eins.", "Zwei."]), "Eins. Zwei.");
         assert_eq!(joined(&["一。", "二。"]), "一。二。");
         assert_eq!(joined(&["", "x", ""]), "x");

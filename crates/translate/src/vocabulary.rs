@@ -1,5 +1,5 @@
-//! Which subwords translations into a language may have, as seen in the training text: the output layer then computes
-//! nothing else.
+//! Vocabulary maps: the subwords that the training text has in each target language. The output layer then computes
+//! those alone.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,23 +15,24 @@ use strata_corpus::subword::{EOS, SPECIALS};
 
 use crate::error::Error;
 
-/// Layout version of the file.
+/// Version of the file's layout.
 const VERSION: u32 = 1;
 
-/// For each target language the ids that its translations may have, ascending: those that its side of the training text
-/// has, the bytes, with which any word can be written, and the end mark.
+/// For each target language the ids that its translations may have, ascending: those in its side of the training text,
+/// the bytes (with which any word can be written), and the end mark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VocabularyMap {
     version: u32,
     /// Size of the whole vocabulary.
     vocab_size: usize,
-    /// SHA-256 of the subword model, by which a map of another one is told apart.
+    /// SHA-256 of the subword model, to refuse a map of another one.
     subwords: String,
     languages: BTreeMap<String, Vec<u32>>,
 }
 
 impl VocabularyMap {
-    /// Counts the training text of a prepared folder; subwords seen fewer than `min_count` times in a language are left out.
+    /// Counts the training text of a prepared folder; leaves out subwords seen fewer than `min_count` times in a
+    /// language.
     ///
     /// # Errors
     /// A folder that is not prepared, or damaged.
@@ -54,7 +55,7 @@ impl VocabularyMap {
     /// Reads a file that [`VocabularyMap::write`] wrote.
     ///
     /// # Errors
-    /// A file that cannot be read, is no such map, or has ids outside of its vocabulary.
+    /// A file that cannot be read, is not a vocabulary map, or has ids outside its vocabulary.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let fault = |what: String| Error::Text { path: PathBuf::from(path), what };
         let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
@@ -67,7 +68,7 @@ impl VocabularyMap {
             let ascending = ids.is_sorted_by(|a, b| a < b);
             if !ascending || ids.last().is_none_or(|last| *last as usize >= map.vocab_size) || !ids.contains(&EOS) {
                 return Err(fault(format!(
-                    "the ids of `{language}` are damaged; write the map anew with `strata vocabulary`"
+                    "the ids of `{language}` are damaged; write it again with `strata vocabulary`"
                 )));
             }
         }

@@ -9,8 +9,8 @@ use strata_translate::compare::{Comparison, compare};
 use strata_translate::evaluate::{EvaluateOptions, Evaluation, evaluate};
 use strata_translate::scores::{Metrics, Scores, Signatures, tokenizer};
 
-use crate::commands::translate::Search;
 use crate::output::{print, print_json};
+use crate::search_args::SearchArgs;
 use crate::selection::Selection;
 use crate::terminal::{Terminal, duration, labelled};
 use crate::text_files::{self, lines, same_length};
@@ -42,7 +42,7 @@ pub struct Arguments {
     #[command(flatten)]
     of_files: OfFiles,
     #[command(flatten)]
-    search: Search,
+    search: SearchArgs,
 }
 
 /// Files instead of a model.

@@ -13,8 +13,8 @@ use strata_translate::scores::{Metrics, tokenizer};
 
 use crate::Outcome;
 use crate::commands::evaluate::evaluate_shown;
-use crate::commands::translate::Search;
 use crate::output::{print, print_json};
+use crate::search_args::SearchArgs;
 use crate::terminal::{Terminal, labelled, short};
 
 /// Drop the experts that some languages use least, and measure what that costs
@@ -47,7 +47,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     max_test_sentences: usize,
     #[command(flatten)]
-    search: Search,
+    search: SearchArgs,
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,

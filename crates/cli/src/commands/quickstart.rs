@@ -8,7 +8,7 @@ use strata_recipe::{Kind, Recipe, RecipeFile};
 use strata_train::Stopped;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
-use strata_translate::{Options, Placement, Translator};
+use strata_translate::{Placement, TranslateOptions, Translator};
 
 use crate::commands::evaluate::evaluate_shown;
 use crate::commands::{fetch, prepare, train};
@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
         split: "test".to_string(),
         directions: Vec::new(),
         limit: TEST_SENTENCES,
-        translate: Options::from(&recipe.translate),
+        translate: TranslateOptions::from(&recipe.translate),
         keep: Some(output.join("translations")),
     };
     let metrics = Metrics::new(tokenizer("13a")?)?;

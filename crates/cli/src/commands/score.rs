@@ -7,8 +7,8 @@ use serde::Serialize;
 use strata_translate::{Token, Translator};
 
 use crate::Outcome;
-use crate::commands::translate::Place;
 use crate::output::{print, print_json_line};
+use crate::search_args::Place;
 use crate::terminal::Terminal;
 use crate::text_files::{lines, same_length};
 

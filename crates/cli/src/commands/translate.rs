@@ -10,11 +10,10 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use strata_translate::{
-    Candidate, Glossary, Line as Text, More, Options, Placement, Sampling, Token, Translator, VocabularyMap,
-};
+use strata_translate::{Candidate, Glossary, Line as Text, Token, Translator};
 
 use crate::Outcome;
+use crate::search_args::{self, SearchArgs};
 use crate::terminal::{Terminal, labelled, thousands};
 
 /// Translate lines of text
@@ -37,9 +36,9 @@ pub struct Arguments {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
-    finer: Finer,
+    forced: Forced,
     #[command(flatten)]
-    search: Search,
+    search: SearchArgs,
 }
 
 /// Where translations go, and what is printed with them.
@@ -63,24 +62,12 @@ struct Format {
     json: bool,
 }
 
-/// Constraints on translations; on the CPU only. Lengths are in subwords, the end mark included.
+/// The words that translations must and must not have.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Constraints (lengths in subwords, end mark included)")]
-struct Finer {
-    /// Shortest translation
-    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
-    min_length: usize,
-    /// Longest translation [default: 2 x source + 20]
-    #[arg(long, value_name = "N")]
-    max_length: Option<usize>,
-    /// Repeat no sequence of N subwords within a translation [default: off]
-    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
-    no_repeat_ngram: usize,
-    /// Weight of the coverage penalty for untranslated source words (Wu et al., 2016) [default: off]
-    #[arg(long, default_value_t = 0.0, hide_default_value = true, value_name = "X")]
-    coverage_penalty: f32,
+#[command(next_help_heading = "Constraints")]
+struct Forced {
     /// File of `term=translation` lines: a line with the term must have its translation
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "sample")]
     glossary: Option<PathBuf>,
     /// File with the beginning of each translation, line by line
     #[arg(long, value_name = "FILE")]
@@ -88,106 +75,6 @@ struct Finer {
     /// Never produce this subword, written as --json shows it; repeatable
     #[arg(long, value_name = "PIECE")]
     suppress: Vec<String>,
-    /// Sample translations at random instead of searching for the best
-    #[arg(long, conflicts_with = "glossary", help_heading = "Sampling options")]
-    sample: bool,
-    /// Divide logits by X before sampling
-    #[arg(long, default_value_t = 1.0, requires = "sample", value_name = "X", help_heading = "Sampling options")]
-    temperature: f32,
-    /// Sample from the N most probable subwords only [default: all]
-    #[arg(
-        long,
-        default_value_t = 0,
-        hide_default_value = true,
-        requires = "sample",
-        value_name = "N",
-        help_heading = "Sampling options"
-    )]
-    top_k: usize,
-    /// Sample from the most probable subwords that together reach probability P
-    #[arg(long, default_value_t = 1.0, requires = "sample", value_name = "P", help_heading = "Sampling options")]
-    top_p: f32,
-    /// Seed of the samples; the same seed gives the same translations
-    #[arg(long, default_value_t = 1, requires = "sample", value_name = "N", help_heading = "Sampling options")]
-    seed: u64,
-}
-
-impl Finer {
-    fn set(&self, more: &mut More, alignment: bool) -> anyhow::Result<()> {
-        let Self { temperature, top_k, top_p, seed, .. } = *self;
-        more.max_length = self.max_length;
-        more.min_length = self.min_length;
-        more.no_repeat_ngram = self.no_repeat_ngram;
-        more.coverage_penalty = self.coverage_penalty;
-        more.sampling = self.sample.then_some(Sampling { temperature, top_k, top_p, seed });
-        more.glossary = self.glossary.as_deref().map(Glossary::read).transpose()?.map(Arc::new);
-        more.suppressed.clone_from(&self.suppress);
-        more.alignment = alignment;
-        Ok(())
-    }
-}
-
-/// How to search, in every command that translates.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Search options")]
-pub struct Search {
-    /// Hypotheses of beam search; 1 is greedy search
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    pub beam: usize,
-    /// Divide scores by length^X
-    #[arg(long, default_value_t = 1.0, value_name = "X")]
-    pub length_penalty: f32,
-    /// Compute only the target language's subwords, by a map that `strata vocabulary` wrote
-    #[arg(long, value_name = "FILE")]
-    pub vocabulary_map: Option<PathBuf>,
-    /// Source subwords translated together
-    #[arg(long, default_value_t = 4096, value_name = "N")]
-    pub tokens_per_batch: usize,
-    #[command(flatten)]
-    pub place: Place,
-}
-
-/// Where and how to run a model.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Device options")]
-pub struct Place {
-    /// cpu, wgpu, cuda:0, ...
-    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
-    pub device: String,
-    /// Compute with 8-bit integers: faster on the CPU, with nearly the same translations
-    #[arg(long)]
-    pub int8: bool,
-    /// Batches at a time, each with its share of the threads [default: automatic]
-    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N", value_parser = workers)]
-    pub workers: usize,
-}
-
-fn workers(text: &str) -> Result<usize, String> {
-    let count = text.parse().ok().filter(|count| (0..=1024).contains(count));
-    count.ok_or_else(|| "choose 0 to 1024".to_string())
-}
-
-impl Place {
-    /// As the library takes it.
-    pub fn placement(&self) -> Placement {
-        Placement { device: self.device.clone(), int8: self.int8, workers: self.workers }
-    }
-}
-
-impl Search {
-    /// As the library takes it.
-    pub fn options(&self) -> anyhow::Result<Options> {
-        anyhow::ensure!((1..=1024).contains(&self.beam), "--beam {}: choose 1 to 1024", self.beam);
-        anyhow::ensure!(self.length_penalty.is_finite(), "--length-penalty must be a number");
-        let map = self.vocabulary_map.as_deref().map(VocabularyMap::read).transpose()?;
-        Ok(Options {
-            beam: self.beam,
-            length_penalty: self.length_penalty,
-            tokens_per_batch: self.tokens_per_batch,
-            more: More { vocabulary: map.map(Arc::new), ..More::default() },
-            ..Options::default()
-        })
-    }
 }
 
 /// Lines translated together at most. They are sorted by length, so that more lines make more even batches.
@@ -221,11 +108,13 @@ struct Scored<'a> {
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let mut options = arguments.search.options()?;
-    options.nbest = arguments.format.nbest.unwrap_or(1);
-    anyhow::ensure!((1..=1024).contains(&options.nbest), "--nbest {}: choose 1 to 1024", options.nbest);
-    options.beam = options.beam.max(options.nbest);
-    arguments.finer.set(&mut options.more, arguments.format.alignments)?;
-    let prefixes = match &arguments.finer.prefixes {
+    let (search, forced) = (&mut options.search, &arguments.forced);
+    (search.nbest, search.alignments) = (arguments.format.nbest.unwrap_or(1), arguments.format.alignments);
+    search_args::check(search)?;
+    search.beam = search.beam.max(search.nbest);
+    options.glossary = forced.glossary.as_deref().map(Glossary::read).transpose()?.map(Arc::new);
+    options.suppress.clone_from(&forced.suppress);
+    let prefixes = match &forced.prefixes {
         Some(path) => crate::text_files::lines(path)?,
         None => Vec::new(),
     };

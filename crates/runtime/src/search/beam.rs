@@ -1,8 +1,8 @@
-//! Which candidates go on and which are finished.
+//! One step of the search: which candidates stay open and which are finished.
 //!
-//! The rules are those of the model crate's beam search: an end mark counts only among the best `beam` candidates (Ott et al.,
-//! 2019, fairseq), a search is over with `beam` finished hypotheses or at the longest length, equal scores keep the order of
-//! hypotheses and ids.
+//! The rules are those of the model crate's beam search. An end mark counts only among the best `beam` candidates
+//! (fairseq; Ott et al., 2019). The search is over with `beam` finished hypotheses or at the longest length. Equal
+//! scores keep the order of hypotheses and ids.
 
 use super::candidates::Candidates;
 use super::{Done, NONE, Node, Open, Search};
@@ -16,13 +16,13 @@ pub(super) struct Candidate {
     sum: f32,
     /// Place before sorting: decides among equal sums.
     place: u32,
-    /// Progress with the constraints after it.
+    /// Tokens of constraints that the hypothesis has met with it.
     progress: u32,
 }
 
 impl Search {
-    /// Chooses among the continuations of each open hypothesis; the new open ones come into `next`. Gives whether the search is
-    /// over.
+    /// Chooses among the continuations of each open hypothesis, and puts the new open ones into `next`. Returns whether
+    /// the search is over.
     pub(super) fn choose(&mut self, continuations: &[Candidates]) -> bool {
         let mut candidates = std::mem::take(&mut self.order);
         candidates.clear();
@@ -33,7 +33,7 @@ impl Search {
                 candidates.push(Candidate { hypothesis, id: *id, log_p: *log_p, sum, place, progress: 0 });
             }
         }
-        let sampling = self.request.options.sampling.is_some();
+        let sampling = self.request.options.sample;
         if !sampling {
             candidates.sort_unstable_by(|a, b| b.sum.total_cmp(&a.sum).then(a.place.cmp(&b.place)));
         }
@@ -48,7 +48,7 @@ impl Search {
         }
         let stuck = self.next.is_empty() && self.done.is_empty();
         if stuck {
-            // Everything is forbidden: what there is so far is the answer.
+            // Every continuation is forbidden, so the open hypotheses are the answer.
             for open in 0..self.open.len() {
                 let (node, sum) = (self.open[open].node, self.open[open].sum);
                 self.finished(node, None, sum, self.length.max(1), NONE);
@@ -60,35 +60,35 @@ impl Search {
 
     /// Plain beam search.
     fn take_best(&mut self, candidates: &[Candidate], at_limit: bool) {
-        let (beam, end) = (self.request.options.beam, self.request.options.end);
+        let (beam, end) = (self.request.options.beam, self.request.end);
         for (rank, candidate) in candidates.iter().enumerate() {
             if self.next.len() == beam || self.done.len() >= beam {
                 break;
             }
             if candidate.id != end && !at_limit {
-                self.go_on(candidate, 0);
+                self.extend(candidate, 0);
             } else if rank < beam {
                 self.finish_with(candidate);
             }
         }
     }
 
-    /// Every drawn token is taken.
+    /// Sampling: takes every token that was drawn.
     fn take_all(&mut self, candidates: &[Candidate], at_limit: bool) {
         let first = self.step == 0;
         for candidate in candidates {
-            if candidate.id == self.request.options.end || at_limit {
+            if candidate.id == self.request.end || at_limit {
                 self.finish_with(candidate);
             } else {
                 let sample = if first { candidate.place } else { self.open[candidate.hypothesis as usize].sample };
-                self.go_on(candidate, sample);
+                self.extend(candidate, sample);
             }
         }
     }
 
-    /// Beam search that shares the beam between the stages of progress with the constraints.
+    /// Constrained beam search: shares the beam among hypotheses that have met more and less of the constraints.
     fn take_by_progress(&mut self, candidates: &mut [Candidate], at_limit: bool) {
-        let (beam, end, stages) = (self.request.options.beam, self.request.options.end, self.constraints.stages());
+        let (beam, end, stages) = (self.request.options.beam, self.request.end, self.constraints.stages());
         let mut met = Vec::new();
         let mut counts = vec![0usize; stages + 1];
         for candidate in candidates.iter_mut() {
@@ -102,14 +102,14 @@ impl Search {
             }
         }
         let mut slots = share(beam, &counts);
-        let mut rank = 0; // among those that have met all
+        let mut rank = 0; // among candidates that have met all constraints
         for candidate in candidates.iter() {
             let complete = candidate.progress as usize == stages;
             if candidate.id != end && !at_limit {
                 let slots = &mut slots[candidate.progress as usize];
                 if *slots > 0 {
                     *slots -= 1;
-                    self.go_on(candidate, 0);
+                    self.extend(candidate, 0);
                 }
             } else if complete && rank < beam && self.done.len() < beam {
                 self.finish_with(candidate);
@@ -118,7 +118,8 @@ impl Search {
         }
     }
 
-    fn go_on(&mut self, candidate: &Candidate, sample: u32) {
+    /// Keeps a candidate open.
+    fn extend(&mut self, candidate: &Candidate, sample: u32) {
         let node = self.push_node(candidate);
         let parent = &self.open[candidate.hypothesis as usize];
         let mut met = parent.met.clone();
@@ -129,7 +130,7 @@ impl Search {
     /// Finishes with an end mark, or with any token at the longest length.
     fn finish_with(&mut self, candidate: &Candidate) {
         let attention = self.attention_row(self.forced() + candidate.hypothesis as usize);
-        let (node, end) = if candidate.id == self.request.options.end {
+        let (node, end) = if candidate.id == self.request.end {
             (self.open[candidate.hypothesis as usize].node, Some(candidate.log_p))
         } else {
             (self.push_node(candidate), None)
@@ -139,9 +140,9 @@ impl Search {
 
     fn finished(&mut self, node: u32, end: Option<f32>, sum: f32, length: usize, end_attention: u32) {
         let options = &self.request.options;
-        let mut score = sum / (length as f32).powf(options.length_penalty);
+        let mut score = sum / (length as f32).powf(options.length_penalty as f32);
         if options.coverage_penalty > 0.0 {
-            score += options.coverage_penalty * self.coverage(node, end_attention);
+            score += options.coverage_penalty as f32 * self.coverage(node, end_attention);
         }
         let read = self.nodes[node as usize].row != NONE;
         self.done.push(Done { node, read, end, score });
@@ -156,8 +157,8 @@ impl Search {
     }
 }
 
-/// Shares `beam` between stages with `counts` candidates each: evenly between those that have any, the remainder to the furthest,
-/// and what a stage cannot use to the furthest that can.
+/// Shares `beam` among stages with `counts` candidates each: evenly among those that have any, the remainder to the
+/// furthest stages, and what a stage cannot use to the furthest that can.
 fn share(beam: usize, counts: &[usize]) -> Vec<usize> {
     let stages = counts.iter().filter(|count| **count > 0).count();
     let mut slots = vec![0; counts.len()];
@@ -185,7 +186,7 @@ mod tests {
     use super::share;
 
     #[test]
-    fn slots_are_shared_between_the_stages_that_have_candidates() {
+    fn slots_are_shared_among_the_stages_that_have_candidates() {
         assert_eq!(share(6, &[9, 0, 9, 9]), [2, 0, 2, 2]);
         assert_eq!(share(5, &[9, 9, 9]), [1, 2, 2]);
         assert_eq!(share(2, &[9, 9, 9]), [0, 1, 1]);

@@ -1,4 +1,4 @@
-//! From the logits after one token to its candidates: normalised, without what the options forbid, the best of them.
+//! From the logits after one token to its candidates: the most probable continuations that the request allows.
 
 use super::{Search, sampling};
 use crate::kernels::{log_sum_exp, top_k};
@@ -17,8 +17,8 @@ pub(crate) struct RowScratch {
 impl Search {
     /// Puts the candidates of pending token `i` into `out`, given its `logits` (changed) over the request's vocabulary.
     pub fn candidates(&self, i: usize, logits: &mut [f32], scratch: &mut RowScratch, out: &mut Candidates) {
-        let options = &self.request.options;
-        let subset = options.vocabulary.as_deref();
+        let (request, options) = (&self.request, &self.request.options);
+        let subset = request.vocabulary.as_deref();
         let column = |id: u32| match subset {
             None => Some(id as usize),
             Some(ids) => ids.binary_search(&id).ok(),
@@ -29,7 +29,7 @@ impl Search {
         let forced = self.forced();
         let known = match i.checked_sub(forced) {
             None => Some(self.nodes[self.pending[i + 1] as usize].id),
-            Some(_) if self.request.score_only => Some(options.end),
+            Some(_) if request.score_only => Some(request.end),
             Some(_) => None,
         };
         if let Some(id) = known {
@@ -37,7 +37,7 @@ impl Search {
             return;
         }
         let open = &self.open[i - forced];
-        // What a constraint needs is a candidate whatever else is forbidden.
+        // What a constraint needs next is a candidate, whatever the options forbid.
         let needed: Vec<(u32, f32)> = self
             .constraints
             .continuations(&open.met)
@@ -48,19 +48,19 @@ impl Search {
                 logits[at] = f32::NEG_INFINITY;
             }
         };
-        options.suppressed.iter().for_each(|id| forbid(*id));
+        request.suppressed.iter().for_each(|id| forbid(*id));
         let length = self.length + 1; // with the new token
         if length < options.min_length.min(self.longest) || !self.constraints.all_met(&open.met) {
-            forbid(options.end);
+            forbid(request.end);
         }
         if options.no_repeat_ngram > 0 {
             self.repeated(open.node, options.no_repeat_ngram, &mut scratch.ids, &mut forbid);
         }
-        if let Some(rules) = options.sampling {
+        if options.sample {
             let first = self.step == 0;
-            // The first step has one token for all draws.
+            // All translations start from one token, so the first step draws for all of them.
             for sample in if first { 0..options.beam as u32 } else { open.sample..open.sample + 1 } {
-                let drawn = sampling::draw(logits, &rules, sample, self.step, &mut scratch.sampling);
+                let drawn = sampling::draw(logits, options, sample, self.step, &mut scratch.sampling);
                 out.extend(drawn.map(|column| (id_of(column), logits[column as usize] - log_total)));
             }
             return;

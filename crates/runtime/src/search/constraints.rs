@@ -1,14 +1,14 @@
 //! Sequences that must occur in a translation (lexically constrained decoding).
 //!
-//! Each constraint is an automaton (Knuth, Morris and Pratt, 1977) that counts how much of it the hypothesis ends with, until it
-//! is met for good. So whether all are met is exact, and constraints may overlap. A hypothesis' progress is the tokens of the
-//! constraints that it met and of the one it has come furthest with; the beam is shared between stages of progress
-//! as Post and Vilar (2018) do it ("dynamic beam allocation").
+//! Each constraint is an automaton (Knuth, Morris and Pratt, 1977) that tracks how much of it the hypothesis ends with,
+//! until it is met once and for all. So the test for "all met" is exact, and constraints may overlap. The progress of a
+//! hypothesis counts the tokens of the constraints that it has met, and of the one that it is furthest into. The beam
+//! is shared among hypotheses of different progress as in Post and Vilar (2018), "dynamic beam allocation".
 
 /// The constraints of a request.
 pub(super) struct Constraints {
     phrases: Vec<Phrase>,
-    /// Tokens of all together.
+    /// Tokens of all constraints together.
     total: usize,
 }
 
@@ -46,7 +46,7 @@ impl Constraints {
         self.phrases.iter().zip(met).all(|(phrase, met)| *met as usize == phrase.ids.len())
     }
 
-    /// Tokens of constraints that a hypothesis has: between 0 and [`Constraints::stages`].
+    /// Tokens of constraints that a hypothesis has met: 0 to [`Constraints::stages`].
     pub fn progress(&self, met: &[u16]) -> usize {
         let (mut whole, mut part) = (0, 0);
         for (phrase, met) in self.phrases.iter().zip(met) {
@@ -60,12 +60,12 @@ impl Constraints {
         whole + part
     }
 
-    /// The progress of a hypothesis that has met all.
+    /// The progress of a hypothesis that has met all constraints.
     pub fn stages(&self) -> usize {
         self.total
     }
 
-    /// The next token of each constraint that is not met.
+    /// The next token of each constraint that is not met yet.
     pub fn continuations<'a>(&'a self, met: &'a [u16]) -> impl Iterator<Item = u32> + 'a {
         self.phrases.iter().zip(met).filter_map(|(phrase, met)| phrase.ids.get(*met as usize).copied())
     }
@@ -81,7 +81,7 @@ impl Phrase {
         phrase
     }
 
-    /// How much of the phrase a text ends with that ended with `met` of it before `id`.
+    /// How much of the phrase a text ends with after `id`, if it ended with `met` tokens of it before.
     fn next(&self, mut met: u16, id: u32) -> u16 {
         loop {
             if self.ids[met as usize] == id {

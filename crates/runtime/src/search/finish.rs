@@ -1,4 +1,4 @@
-//! Finished searches: hypotheses with all that was asked for.
+//! The result of a finished search: its hypotheses with everything that the request asked for.
 
 use super::{Done, NONE, Search};
 use crate::request::Hypothesis;
@@ -7,11 +7,11 @@ use crate::routing::Routing;
 impl Search {
     /// The finished hypotheses, best first.
     pub fn finish(&mut self) -> Vec<Hypothesis> {
-        let options = self.request.options.clone();
+        let options = self.request.options;
         let mut done = std::mem::take(&mut self.done);
         // A stable sort: equal scores keep the order in which they were found.
         done.sort_by(|a, b| b.score.total_cmp(&a.score));
-        done.truncate(options.nbest.clamp(1, options.beam));
+        done.truncate(options.nbest.min(options.beam));
         done.iter()
             .map(|done| {
                 let mut path: Vec<_> = self.backwards(done.node).copied().collect();
@@ -21,8 +21,7 @@ impl Search {
                     ids: path.iter().map(|node| node.id).collect(),
                     score: done.score,
                     token_scores: path.iter().map(|node| node.log_p).chain(done.end).collect(),
-                    alignment: options.alignment.then(|| rows().map(arg_max).collect()),
-                    attention: options.attention.then(|| rows().map(<[f32]>::to_vec).collect()),
+                    attention: options.alignments.then(|| rows().map(<[f32]>::to_vec).collect()),
                     routing: options.routing.then(|| self.routing_of(done)),
                 }
             })
@@ -54,15 +53,4 @@ impl Search {
         target.reverse();
         Routing { source: self.source_routing.clone(), target }
     }
-}
-
-/// The first of the largest values' places.
-fn arg_max(row: &[f32]) -> u32 {
-    let mut best = 0;
-    for (i, value) in row.iter().enumerate() {
-        if *value > row[best] {
-            best = i;
-        }
-    }
-    best as u32
 }

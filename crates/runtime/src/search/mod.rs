@@ -1,8 +1,8 @@
-//! The search of one sentence, kept apart from the model: it names the tokens to be read next, takes their candidates, and
-//! moves on.
+//! The search of one sentence, apart from the model: it says which tokens to read next, takes their candidates, and
+//! chooses.
 //!
-//! Hypotheses are leaves of a tree of tokens. A node knows its parent, so following another leaf is all it takes to reorder
-//! the beam.
+//! Hypotheses are leaves of a tree of tokens. A node knows its parent, so reordering the beam only means following
+//! another leaf.
 
 mod beam;
 mod candidates;
@@ -28,24 +28,24 @@ struct Node {
     id: u32,
     /// Its log-probability.
     log_p: f32,
-    /// Its row in the target cache, once it was read and as long as it is needed.
+    /// Its row in the target cache, from when it is read until no open hypothesis needs it.
     row: u32,
-    /// The row of attention to the source from which it was predicted.
+    /// The row of [`Search::attention`] from which it was predicted.
     attention: u32,
-    /// The last step at which it was reachable from an open hypothesis.
+    /// The last step at which an open hypothesis contained it.
     reached: u32,
 }
 
-/// A hypothesis under way.
+/// An open hypothesis.
 #[derive(Clone, Default)]
 struct Open {
     /// Its last token.
     node: u32,
     /// The sum of its log-probabilities.
     sum: f32,
-    /// Which of the drawn translations it is.
+    /// Sampling: the number of the translation.
     sample: u32,
-    /// How far each constraint is met.
+    /// Tokens of each constraint that are met.
     met: Vec<u16>,
 }
 
@@ -53,7 +53,7 @@ struct Open {
 struct Done {
     /// Its last token without the end mark.
     node: u32,
-    /// Whether the decoder has read that token; the last one at the longest length was only written.
+    /// Whether the decoder has read that token; at the longest length the last token is written but never read.
     read: bool,
     /// Log-probability of the end mark, if it has one.
     end: Option<f32>,
@@ -64,27 +64,27 @@ struct Done {
 pub(crate) struct Search {
     request: Request,
     constraints: Constraints,
-    /// Longest translation with end mark.
+    /// Longest translation, end mark included.
     longest: usize,
     /// Tokens that every open hypothesis has, without the first.
     length: usize,
     nodes: Vec<Node>,
     open: Vec<Open>,
-    /// The open hypotheses of the next step, and room for reuse.
+    /// The open hypotheses of the next step; a buffer between steps.
     next: Vec<Open>,
     done: Vec<Done>,
-    /// Nodes to be read: those of a forced prefix, then the open hypotheses.
+    /// Nodes to read in the next step: those of a forced prefix, then the open hypotheses.
     pending: Vec<u32>,
     /// Nodes that have a row in the target cache.
     held: Vec<u32>,
     step: u32,
-    /// Attention to the source, `[rows, source]`.
+    /// `[rows, source]`: attention to the source, a row for each token that was read.
     attention: Vec<f32>,
     /// The row of `attention` of the first pending token of the step.
     attention_base: u32,
-    /// Routing of each node that was read, if wanted.
+    /// Routing of each node that was read, if asked for.
     routing: Vec<TokenRouting>,
-    /// Routing of the source tokens, if wanted.
+    /// Routing of the source tokens, if asked for.
     pub source_routing: Vec<TokenRouting>,
     order: Vec<beam::Candidate>,
 }
@@ -125,12 +125,12 @@ impl Search {
         &self.request
     }
 
-    /// Tokens to be read in the next step.
+    /// Tokens to read in the next step.
     pub fn pending(&self) -> usize {
         self.pending.len()
     }
 
-    /// Names the tokens to be read, in `tokens`, with rows of `cache`.
+    /// Adds the tokens to read to `tokens`, each with a row of `cache`.
     pub fn read(&mut self, source: u32, tokens: &mut StepTokens, cache: &mut TargetCache) {
         let forced = self.forced();
         let attention = self.wants_attention();
@@ -154,7 +154,7 @@ impl Search {
                 node = at.parent;
             }
             tokens.past[start..].reverse();
-            // The tokens of a forced prefix lie on the way to the first hypothesis.
+            // The forced prefix is part of the first hypothesis' past.
             let whole = tokens.past.len() - start;
             let prefix = if i == forced { forced } else { 0 };
             for length in whole - prefix..=whole {
@@ -163,7 +163,7 @@ impl Search {
         }
     }
 
-    /// Takes the candidates of the pending tokens, each in its row, and goes one step on. Gives whether the search is over.
+    /// Takes one step, given the candidates of each pending token. Returns whether the search is over.
     pub fn advance(&mut self, candidates: &[Candidates], cache: &mut TargetCache) -> bool {
         let forced = self.forced();
         for i in 0..forced {
@@ -186,7 +186,7 @@ impl Search {
         over
     }
 
-    /// Takes the attention of the pending tokens from the front of `rows`, and the routing of their rows, from `first_row` on.
+    /// Takes the attention of the pending tokens from the front of `rows`, and their routing from `first_row` on.
     pub fn observe(&mut self, rows: &mut &[f32], first_row: usize, tracer: &mut Tracer) {
         if self.wants_attention() {
             let source = self.request.source.len();
@@ -203,14 +203,14 @@ impl Search {
         }
     }
 
-    /// Pending tokens of a forced prefix, which have a known continuation.
+    /// Pending tokens of a forced prefix, whose continuation is known.
     fn forced(&self) -> usize {
         self.pending.len() - self.open.len()
     }
 
     fn wants_attention(&self) -> bool {
         let options = &self.request.options;
-        options.alignment || options.attention || options.coverage_penalty > 0.0
+        options.alignments || options.coverage_penalty > 0.0
     }
 
     /// The row of attention of pending token `i`.
@@ -218,7 +218,7 @@ impl Search {
         if self.wants_attention() { self.attention_base + i as u32 } else { NONE }
     }
 
-    /// Gives rows back that no open hypothesis needs.
+    /// Gives back the cache rows that no open hypothesis needs.
     fn give_back(&mut self, cache: &mut TargetCache) {
         let step = self.step;
         for open in &self.open {
@@ -240,14 +240,14 @@ impl Search {
         });
     }
 
-    /// Gives all rows back, of a search that is cancelled.
+    /// Gives back all cache rows when the search is canceled.
     pub fn abandon(&mut self, cache: &mut TargetCache) {
         self.open.clear();
         self.step += 1;
         self.give_back(cache);
     }
 
-    /// The ids of a hypothesis without the first, last to first.
+    /// The nodes of a hypothesis without the first, from last to first.
     fn backwards(&self, mut node: u32) -> impl Iterator<Item = &Node> {
         std::iter::from_fn(move || {
             let at = &self.nodes[node as usize];

@@ -65,15 +65,16 @@ pub fn sources(config: &ModelConfig, count: usize, seed: u64) -> Vec<Vec<u32>> {
 
 /// The log-probability of each subword of `target` and of the end mark after it.
 pub fn score(engine: &Engine, source: &[u32], first: u32, target: &[u32]) -> Vec<f32> {
-    let request = Request::score(source.to_vec(), first, target.to_vec(), Arc::new(options()));
+    let request = Request::score(source.to_vec(), first, END, target.to_vec());
     let found = engine.translate(&[request], &Limits::default()).expect("scores");
     found.into_iter().flatten().next().expect("a hypothesis").token_scores
 }
 
 pub fn options() -> SearchOptions {
-    SearchOptions { end: END, max_ratio: 1.0, max_extra: 4, suppressed: Arc::new([0]), ..SearchOptions::default() }
+    SearchOptions { max_ratio: 1.0, max_extra: 4, ..SearchOptions::default() }
 }
 
+/// A request for the language of tag 2; padding is never chosen.
 pub fn request(source: &[u32], options: &SearchOptions) -> Request {
-    Request::new(source.to_vec(), 2, Arc::new(options.clone()))
+    Request { suppressed: Arc::new([0]), ..Request::new(source.to_vec(), 2, END, *options) }
 }

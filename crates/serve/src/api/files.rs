@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use strata_translate::{Part, Wanted};
+use strata_translate::{Part, SearchOptions};
 
 use crate::api::app::App;
 use crate::api::call::Call;
@@ -79,9 +79,9 @@ async fn translate(call: &Call, upload: &Upload, source: Option<String>, target:
         let split = move || Ok::<_, ApiError>(Parts::new(file.read()?, &|line| worded(&translator, line)));
         let document = blocking(split).await??;
         call.tell(|told| told.sentences = Some(document.texts().len()));
-        let alignment = document.aligned();
-        let wanted = Wanted { beam: call.app.settings.beam, nbest: 1, alignment, routing: false };
-        let translations = in_batches(&loaded, document.texts(), target, wanted, deadline).await?;
+        let alignments = document.aligned();
+        let search = SearchOptions { beam: call.app.settings.beam, alignments, ..SearchOptions::default() };
+        let translations = in_batches(&loaded, document.texts(), target, search, deadline).await?;
         blocking(move || document.render(&translations, 0)).await?
     })
     .await
@@ -92,14 +92,14 @@ async fn in_batches(
     loaded: &Loaded,
     texts: &[String],
     target: &str,
-    wanted: Wanted,
+    search: SearchOptions,
     deadline: Instant,
 ) -> Answer<Vec<Part>> {
     let mut translations = Vec::with_capacity(texts.len());
     while translations.len() < texts.len() {
         let next: Vec<String> = texts[translations.len()..].iter().take(BATCH).cloned().collect();
         let time = deadline.saturating_duration_since(Instant::now());
-        match loaded.translate(next, target, wanted, time).await {
+        match loaded.translate(next, target, search, time).await {
             Ok(found) => translations.extend(found),
             Err(ApiError { retry_after: Some(seconds), .. }) => tokio::time::sleep(Duration::from_secs(seconds)).await,
             Err(other) => return Err(other),

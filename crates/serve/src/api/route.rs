@@ -8,7 +8,7 @@ use std::time::Instant;
 use axum::Json;
 use serde_json::{Value, json};
 use strata_recipe::ModelConfig;
-use strata_translate::{Part, Target, Trace, TracedToken, Wanted};
+use strata_translate::{Part, SearchOptions, Target, Trace, TracedToken};
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::api::call::Call;
@@ -58,9 +58,10 @@ pub async fn route(call: Call) -> Answer<Json<Value>> {
                 limits.sentences
             )));
         }
-        let wanted = Wanted { beam: call.app.settings.beam, nbest: 1, alignment: alignments, routing: true };
+        let beam = call.app.settings.beam;
+        let search = SearchOptions { beam, alignments, routing: true, ..SearchOptions::default() };
         let time = deadline.saturating_duration_since(Instant::now());
-        let parts = loaded.translate(document.texts().to_vec(), &target, wanted, time).await?;
+        let parts = loaded.translate(document.texts().to_vec(), &target, search, time).await?;
         let config = loaded.translator().config().clone();
         let name = served.name().to_string();
         let answer = blocking(move || {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use strata_translate::{Part, Wanted};
+use strata_translate::{Part, SearchOptions};
 
 use crate::api::call::Call;
 use crate::documents::{Format, Parts, worded};
@@ -114,10 +114,11 @@ async fn translate_until(call: &Call, ask: Ask, deadline: Instant) -> Answer<Vec
     if sentences > most {
         return Err(ApiError::too_large(format!("{sentences} sentences; at most {most} are taken at once")));
     }
-    let alignment = documents.iter().flatten().any(Parts::aligned);
+    let alignments = documents.iter().flatten().any(Parts::aligned);
     let nbest = alternatives + 1;
-    let wanted = Wanted { beam: call.app.settings.beam.max(nbest), nbest, alignment, routing: false };
-    let translations = translate_parts(&placed, &documents, &target, wanted, deadline).await?;
+    let beam = call.app.settings.beam.max(nbest);
+    let search = SearchOptions { beam, nbest, alignments, ..SearchOptions::default() };
+    let translations = translate_parts(&placed, &documents, &target, search, deadline).await?;
     let results = placed.into_iter().zip(documents).zip(translations);
     results.map(|((placed, document), parts)| put_together(placed, document, &parts, alternatives)).collect()
 }
@@ -164,7 +165,7 @@ async fn translate_parts(
     placed: &[Placed],
     documents: &[Option<Parts>],
     target: &str,
-    wanted: Wanted,
+    search: SearchOptions,
     deadline: Instant,
 ) -> Answer<Vec<Vec<Part>>> {
     let mut translations: Vec<Vec<Part>> = placed.iter().map(|_| Vec::new()).collect();
@@ -177,7 +178,7 @@ async fn translate_parts(
         let parts_of = |i: usize| documents[i].as_ref().map_or(&[][..], Parts::texts);
         let parts: Vec<String> = these.iter().flat_map(|i| parts_of(*i)).cloned().collect();
         let time = deadline.saturating_duration_since(Instant::now());
-        let mut found = loaded.translate(parts, target, wanted, time).await?.into_iter();
+        let mut found = loaded.translate(parts, target, search, time).await?.into_iter();
         for i in these {
             translations[i] = found.by_ref().take(parts_of(i).len()).collect();
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strata_runtime::Request;
-use strata_translate::{Candidate, Part, Translator, Wanted};
+use strata_translate::{Part, SearchOptions, Translator};
 
 use crate::engine::job::Failure;
 use crate::engine::load::Load;
@@ -56,14 +56,14 @@ impl Loaded {
         &self,
         parts: Vec<String>,
         target: &str,
-        wanted: Wanted,
+        search: SearchOptions,
         time: Duration,
     ) -> Answer<Vec<Part>> {
-        let search = self.translator.part_search(target, wanted).map_err(|e| ApiError::invalid(e.to_string()))?;
+        let task = self.translator.task(target, &search.into()).map_err(|e| ApiError::invalid(e.to_string()))?;
         let translator = self.translator.clone();
         let encode = move || -> Vec<(String, Option<Request>)> {
             let request = |part: String| {
-                let request = translator.request(&part, &search);
+                let request = translator.request(&part, &task);
                 (part, request)
             };
             parts.into_iter().map(request).collect()
@@ -82,8 +82,7 @@ impl Loaded {
             let mut found = found.into_iter();
             let read = |(part, request): (String, Option<Request>)| match request {
                 Some(request) => translator.read(&request, found.next().unwrap_or_default()),
-                // Nothing that the model would see, so it stays as it is.
-                None => Part { candidates: vec![Candidate { text: part, ..Candidate::default() }], ..Part::default() },
+                None => Part::unchanged(&part),
             };
             requests.into_iter().map(read).collect()
         })

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use strata_recipe::{Cost, Kind};
 use strata_translate::evaluate::{EvaluateOptions, Evaluation, Text, evaluate};
 use strata_translate::scores::Metrics;
-use strata_translate::{Options, Placement, Translator};
+use strata_translate::{Placement, TranslateOptions, Translator};
 
 use super::file::{Planned, StudyFile, Weights};
 use super::results::{RunResult, ShownTranslation};
@@ -41,7 +41,7 @@ impl Measure<'_> {
             split: self.study.split.clone(),
             directions: recipe.data.directions.clone(),
             limit: self.study.sentences,
-            translate: Options::from(&recipe.translate),
+            translate: TranslateOptions::from(&recipe.translate),
             keep: Some(self.translations.clone()),
         };
         let prepared = Path::new(&recipe.data.prepared);

@@ -8,9 +8,9 @@ use strata_translate::Translator;
 
 use crate::Outcome;
 use crate::commands::bench::shape::at_least_one;
-use crate::commands::translate::Search;
 use crate::memory::WithMemory;
 use crate::output::print_json_line;
+use crate::search_args::SearchArgs;
 use crate::terminal::Terminal;
 use crate::text_files;
 
@@ -31,9 +31,6 @@ pub struct Arguments {
     /// Sentences translated at a time, comma-separated for several settings; 1 is one after another
     #[arg(long, value_delimiter = ',', default_value = "32,1", value_name = "N")]
     batch: Vec<usize>,
-    /// Longest translation in subwords, end mark included [default: 2 x source + 20]
-    #[arg(long, value_name = "N")]
-    max_length: Option<usize>,
     /// Timed runs, after one warm-up
     #[arg(long, default_value_t = 3, value_name = "N")]
     runs: usize,
@@ -41,13 +38,12 @@ pub struct Arguments {
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    search: Search,
+    search: SearchArgs,
 }
 
 pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     at_least_one(&a.batch)?;
-    let mut options = a.search.options()?;
-    options.more.max_length = a.max_length;
+    let options = a.search.options()?;
     let lines = text_files::lines(&a.file)?;
     ensure!(!lines.is_empty(), "{}: no line to translate", a.file.display());
     let translator = Translator::open(&a.model, &a.search.place.placement())?;

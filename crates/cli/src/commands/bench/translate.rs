@@ -1,6 +1,7 @@
 //! `strata bench translate`: the speed of decoding with random weights.
 
 use clap::Args;
+use strata_recipe::SearchOptions;
 use strata_runtime::Precision;
 use strata_runtime::bench::{DecodeOptions, decode};
 
@@ -8,6 +9,7 @@ use crate::Outcome;
 use crate::commands::bench::shape::{Sizes, at_least_one};
 use crate::memory::WithMemory;
 use crate::output::print_json_line;
+use crate::search_args;
 
 /// Time translation with random weights and fixed lengths; print tokens per second as JSON, a line for each setting
 #[derive(Debug, Args)]
@@ -50,7 +52,7 @@ pub struct Arguments {
 }
 
 pub fn run(a: &Arguments) -> anyhow::Result<Outcome> {
-    anyhow::ensure!((1..=1024).contains(&a.beam), "--beam {}: choose 1 to 1024", a.beam);
+    search_args::check(&SearchOptions { beam: a.beam, ..SearchOptions::default() })?;
     anyhow::ensure!(
         a.source_length > 0 && a.target_length > 0 && a.sentences > 0,
         "lengths and sentences must be above 0"

@@ -1,0 +1,176 @@
+//! The flags of a search and of where a model runs, the same for every command that translates.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use strata_translate::{Placement, SearchOptions, TranslateOptions, VocabularyMap};
+
+/// How to search, in every command that translates. Lengths are in subwords, the end mark included.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Search options")]
+pub struct SearchArgs {
+    /// Hypotheses of beam search; 1 is greedy search
+    #[arg(long, default_value_t = SearchOptions::default().beam, value_name = "N")]
+    beam: usize,
+    /// Divide scores by length^X
+    #[arg(long, default_value_t = SearchOptions::default().length_penalty, value_name = "X")]
+    length_penalty: f64,
+    /// Longest translation in subwords: X times the source and --max-extra
+    #[arg(long, default_value_t = SearchOptions::default().max_ratio, value_name = "X")]
+    max_ratio: f64,
+    /// See --max-ratio
+    #[arg(long, default_value_t = SearchOptions::default().max_extra, value_name = "N")]
+    max_extra: usize,
+    /// Longest translation in subwords, whatever the source [default: by --max-ratio]
+    #[arg(long, default_value_t = SearchOptions::default().max_length, hide_default_value = true, value_name = "N")]
+    max_length: usize,
+    /// Shortest translation in subwords
+    #[arg(long, default_value_t = SearchOptions::default().min_length, hide_default_value = true, value_name = "N")]
+    min_length: usize,
+    /// Repeat no sequence of N subwords within a translation [default: off]
+    #[arg(
+        long,
+        default_value_t = SearchOptions::default().no_repeat_ngram,
+        hide_default_value = true,
+        value_name = "N"
+    )]
+    no_repeat_ngram: usize,
+    /// Weight of the coverage penalty for untranslated source words (Wu et al., 2016) [default: off]
+    #[arg(
+        long,
+        default_value_t = SearchOptions::default().coverage_penalty,
+        hide_default_value = true,
+        value_name = "X"
+    )]
+    coverage_penalty: f64,
+    /// Compute only the target language's subwords, by a map that `strata vocabulary` wrote
+    #[arg(long, value_name = "FILE")]
+    vocabulary_map: Option<PathBuf>,
+    /// Source subwords translated together
+    #[arg(long, default_value_t = TranslateOptions::default().tokens_per_batch, value_name = "N")]
+    tokens_per_batch: usize,
+    #[command(flatten)]
+    sampling: Sampling,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// How to draw translations.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Sampling options")]
+struct Sampling {
+    /// Sample translations at random instead of searching for the best
+    #[arg(long)]
+    sample: bool,
+    /// Divide logits by X before sampling
+    #[arg(long, default_value_t = SearchOptions::default().temperature, requires = "sample", value_name = "X")]
+    temperature: f64,
+    /// Sample from the N most probable subwords only [default: all]
+    #[arg(
+        long,
+        default_value_t = SearchOptions::default().top_k,
+        hide_default_value = true,
+        requires = "sample",
+        value_name = "N"
+    )]
+    top_k: usize,
+    /// Sample from the most probable subwords that together reach probability P
+    #[arg(long, default_value_t = SearchOptions::default().top_p, requires = "sample", value_name = "P")]
+    top_p: f64,
+    /// Seed of the samples; the same seed gives the same translations
+    #[arg(long, default_value_t = SearchOptions::default().seed, requires = "sample", value_name = "N")]
+    seed: u64,
+}
+
+/// Where and how to run a model.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Device options")]
+pub struct Place {
+    /// cpu, wgpu, cuda:0, ...
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
+    pub device: String,
+    /// Compute with 8-bit integers: faster on the CPU, with nearly the same translations
+    #[arg(long)]
+    pub int8: bool,
+    /// Batches at a time, each with its share of the threads [default: automatic]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N", value_parser = workers)]
+    pub workers: usize,
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (0..=1024).contains(count));
+    count.ok_or_else(|| "choose 0 to 1024".to_string())
+}
+
+impl Place {
+    /// As the library takes it.
+    pub fn placement(&self) -> Placement {
+        Placement { device: self.device.clone(), int8: self.int8, workers: self.workers }
+    }
+}
+
+impl SearchArgs {
+    /// As the library takes it.
+    pub fn options(&self) -> anyhow::Result<TranslateOptions> {
+        let Self { beam, length_penalty, max_ratio, max_extra, max_length, min_length, .. } = *self;
+        let Self { no_repeat_ngram, coverage_penalty, .. } = *self;
+        let Sampling { sample, temperature, top_k, top_p, seed } = self.sampling;
+        let search = SearchOptions {
+            beam,
+            length_penalty,
+            max_ratio,
+            max_extra,
+            max_length,
+            min_length,
+            no_repeat_ngram,
+            coverage_penalty,
+            sample,
+            temperature,
+            top_k,
+            top_p,
+            seed,
+            ..SearchOptions::default()
+        };
+        check(&search)?;
+        let map = self.vocabulary_map.as_deref().map(VocabularyMap::read).transpose()?;
+        Ok(TranslateOptions {
+            tokens_per_batch: self.tokens_per_batch,
+            vocabulary_map: map.map(Arc::new),
+            ..TranslateOptions::from(search)
+        })
+    }
+}
+
+/// Checks every option; the error names the flag of the one at fault: `beam = 0 must be ...` is `--beam 0 must be ...`.
+pub fn check(search: &SearchOptions) -> anyhow::Result<()> {
+    search.check().map_err(|error| {
+        let rest = error.message.strip_prefix(&format!("{} =", error.key)).unwrap_or(&error.message);
+        anyhow::anyhow!("--{}{rest}", error.key.replace('_', "-"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        search: SearchArgs,
+    }
+
+    #[test]
+    fn every_option_of_a_recipe_is_a_flag_of_its_name_and_default() {
+        let command = Command::command();
+        for key in SearchOptions::KEYS {
+            let flag = key.leaf().replace('_', "-");
+            let argument = command.get_arguments().find(|argument| argument.get_long() == Some(&flag));
+            let default = argument.unwrap_or_else(|| panic!("no flag --{flag}")).get_default_values().first().cloned();
+            let (shown, number) = (default.unwrap_or_default(), key.default.trim_end_matches(".0"));
+            assert!(shown == number || (key.leaf() == "sample" && key.default == "false"), "--{flag}: {shown:?}");
+        }
+    }
+}

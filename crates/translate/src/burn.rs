@@ -1,0 +1,93 @@
+//! The model itself on any device that Burn has: plain beam search.
+
+use strata_corpus::Subwords;
+use strata_corpus::languages::Languages;
+use strata_model::{Packed, SearchIds, Transformer, beam_search, parse_device};
+use strata_recipe::{ModelConfig, SearchOptions};
+use strata_runtime::{Hypothesis, Request};
+use strata_store::ModelFolder;
+
+use crate::backend::Backend;
+use crate::error::Error;
+use crate::options::TranslateOptions;
+use crate::translator::Translator;
+
+/// A model on a device.
+pub(crate) struct OnDevice(Transformer);
+
+impl Translator {
+    /// A translator that searches with the model itself, on its own device; `model` must be without gradients.
+    pub fn from_model(model: Transformer, subwords: Subwords, languages: Languages) -> Self {
+        Self::new(Backend::Device(Box::new(OnDevice(model))), subwords, languages)
+    }
+}
+
+impl OnDevice {
+    /// Loads the weights of `folder` onto `device`.
+    pub fn load(folder: &ModelFolder, device: &str) -> Result<Self, Error> {
+        let mut model = Transformer::new(&folder.model_config()?, 0, &parse_device(device)?)?;
+        model.load_weights(&folder.weights()?)?;
+        Ok(Self(model))
+    }
+
+    pub fn config(&self) -> &ModelConfig {
+        self.0.config()
+    }
+
+    /// Refuses what plain beam search does not have.
+    pub fn check(options: &TranslateOptions) -> Result<(), Error> {
+        let SearchOptions { beam, nbest, length_penalty, max_ratio, max_extra, .. } = options.search;
+        let plain = SearchOptions { beam, nbest, length_penalty, max_ratio, max_extra, ..SearchOptions::default() };
+        if options.search == plain && options.glossary.is_none() && options.vocabulary_map.is_none() {
+            return Ok(());
+        }
+        Err(plain_only())
+    }
+
+    /// Translates requests of one task in batches of like length, each with at most `tokens_per_batch` source subwords
+    /// or one sentence.
+    pub fn translate(&self, requests: &[Request], tokens_per_batch: usize) -> Result<Vec<Vec<Hypothesis>>, Error> {
+        if requests.iter().any(|request| !request.prefix.is_empty()) {
+            return Err(plain_only());
+        }
+        // Sentences of like length end at about the same step.
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        order.sort_by_key(|i| std::cmp::Reverse(requests[*i].source.len()));
+        let mut results = vec![Vec::new(); requests.len()];
+        let mut rest = order.as_slice();
+        while !rest.is_empty() {
+            let mut tokens = 0;
+            let fitting = rest.iter().take_while(|i| {
+                tokens += requests[**i].source.len();
+                tokens <= tokens_per_batch
+            });
+            let (batch, others) = rest.split_at(fitting.count().max(1));
+            rest = others;
+            let found = self.search(batch.iter().map(|i| &requests[*i]).collect())?;
+            batch.iter().zip(found).for_each(|(i, hypotheses)| results[*i] = hypotheses);
+        }
+        Ok(results)
+    }
+
+    fn search(&self, batch: Vec<&Request>) -> Result<Vec<Vec<Hypothesis>>, Error> {
+        let Some(one) = batch.first() else { return Ok(Vec::new()) };
+        let sources: Vec<&[u32]> = batch.iter().map(|request| request.source.as_slice()).collect();
+        let first: Vec<u32> = batch.iter().map(|request| request.first).collect();
+        let ids = SearchIds { first: &first, end: one.end, suppressed: &one.suppressed };
+        let found = beam_search(&self.0, &Packed::from_sentences(&sources), ids, &one.options)?;
+        let hypothesis = |found: strata_model::Hypothesis| Hypothesis {
+            ids: found.ids,
+            score: found.score,
+            ..Hypothesis::default()
+        };
+        Ok(found.into_iter().map(|found| found.into_iter().map(hypothesis).collect()).collect())
+    }
+}
+
+fn plain_only() -> Error {
+    Error::Unsupported(
+        "this device has plain beam search only: prefixes, glossaries, vocabulary maps, sampling, alignments, routing, \
+         the coverage penalty and limits of length or repetition need the device cpu"
+            .into(),
+    )
+}

@@ -1,0 +1,93 @@
+//! From text to a request of the engine: what all requests of one call share, and the request of a part.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use strata_corpus::subword::{EOS, SPECIALS, encoder_input};
+use strata_recipe::SearchOptions;
+use strata_runtime::Request;
+
+use crate::error::Error;
+use crate::glossary::Glossary;
+use crate::options::TranslateOptions;
+use crate::translator::Translator;
+
+/// Translation into one language with given options, as the engine takes it: made once by [`Translator::task`], then
+/// used for any number of texts.
+#[derive(Clone, Debug)]
+pub struct Task {
+    tag: u32,
+    pub(crate) search: SearchOptions,
+    pub(crate) tokens_per_batch: usize,
+    glossary: Option<Arc<Glossary>>,
+    suppressed: Arc<[u32]>,
+    vocabulary: Option<Arc<[u32]>>,
+}
+
+impl Translator {
+    /// The task of translating into `to`.
+    ///
+    /// # Errors
+    /// [`Error::Language`]; an option with a value that it does not take, or that this model or device cannot do.
+    pub fn task(&self, to: &str, options: &TranslateOptions) -> Result<Task, Error> {
+        let tag = self.tag(to)?;
+        options.search.check()?;
+        self.backend.check(options)?;
+        let map = options.vocabulary_map.as_deref();
+        Ok(Task {
+            tag,
+            search: options.search,
+            tokens_per_batch: options.tokens_per_batch,
+            glossary: options.glossary.clone(),
+            vocabulary: map.map(|map| map.ids(self.subwords(), to)).transpose()?,
+            suppressed: self.suppressed(&options.suppress)?.into(),
+        })
+    }
+
+    /// The engine's request for a part; none for text without subwords, which needs no translation.
+    pub fn request(&self, part: &str, task: &Task) -> Option<Request> {
+        self.request_for(part, self.subwords().encode(part), "", task)
+    }
+
+    /// The request for a part whose subwords are `ids`, and whose translation begins with `prefix`.
+    pub(crate) fn request_for(&self, part: &str, ids: Vec<u32>, prefix: &str, task: &Task) -> Option<Request> {
+        if ids.is_empty() {
+            return None;
+        }
+        let subwords = self.subwords();
+        let required = task.glossary.as_deref().map_or(Vec::new(), |glossary| glossary.required(part));
+        let mut request = Request::new(encoder_input(task.tag, ids).collect(), task.tag, EOS, task.search);
+        request.prefix = if prefix.is_empty() { Vec::new() } else { subwords.encode(prefix) };
+        request.constraints = required.into_iter().map(|translation| subwords.encode(translation)).collect();
+        request.suppressed = task.suppressed.clone();
+        request.vocabulary = task.vocabulary.as_ref().map(|allowed| with_forced(allowed, &request));
+        Some(request)
+    }
+
+    /// Ids that no translation has: padding, unknown, tags, and those of `pieces`.
+    fn suppressed(&self, pieces: &[String]) -> Result<Vec<u32>, Error> {
+        let subwords = self.subwords();
+        let reserved = (SPECIALS.len() + subwords.languages().len()) as u32;
+        let mut ids: Vec<u32> = (0..reserved).filter(|id| *id != EOS).collect();
+        for piece in pieces {
+            let found = (reserved..subwords.vocab_size() as u32).find(|id| subwords.piece(*id) == *piece);
+            ids.push(found.ok_or_else(|| {
+                Error::Unsupported(format!(
+                    "the subword model has no piece `{piece}` to suppress; write it as the subword model prints it, \
+                     with \u{2581} in front where it begins a word"
+                ))
+            })?);
+        }
+        Ok(ids)
+    }
+}
+
+/// `allowed`, and what `request` forces.
+fn with_forced(allowed: &Arc<[u32]>, request: &Request) -> Arc<[u32]> {
+    let forced = || request.prefix.iter().chain(request.constraints.iter().flatten()).copied();
+    if forced().all(|id| allowed.binary_search(&id).is_ok()) {
+        return allowed.clone();
+    }
+    let all: BTreeSet<u32> = allowed.iter().copied().chain(forced()).collect();
+    all.into_iter().collect()
+}
