@@ -13,8 +13,8 @@
 //! 10. The handler makes JSON of the result, `observe` counts and logs the request, and hyper sends the answer.
 //!
 //! Dependencies go one way: `server` uses `api`, `api` uses `engine` and `documents`, and these two use neither each
-//! other nor `api`. [`serve`] runs an [`App`] made from [`Settings`] on a listener. Nothing is printed here: what happens
-//! goes to [`Settings::log`], never with the users' text.
+//! other nor `api`. [`serve`] runs an [`App`] made from [`Settings`] on a listener. Nothing is printed here: what
+//! happens goes to [`Settings::log`], never with the users' text.
 
 mod api;
 mod documents;
