@@ -18,7 +18,8 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Store`] for a file that cannot be read, or a tensor that is missing or has another shape;
-    /// [`Error::Weights`] for a tensor that belongs to no weight of the model, or a file that changed while it was read.
+    /// [`Error::Weights`] for a tensor that belongs to no weight of the model, or a file that changed while it was
+    /// read.
     pub fn load(folder: &ModelFolder, precision: Precision) -> Result<Self, Error> {
         let config = folder.model_config()?;
         let file = folder.weights()?;
