@@ -107,7 +107,7 @@ impl Subwords {
     /// A file that is no SentencePiece model, or one of a kind that is not supported (word, character, whitespace as
     /// suffix or not escaped).
     pub fn load_sentencepiece(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| strata_files::Error::io("read", path, e))?;
+        let bytes = std::fs::read(path).io_context("read", path)?;
         sentencepiece::parse(&bytes)
             .and_then(|spec| Self::from_pieces::<&str>(spec, &[]))
             .map_err(|e| Error::damaged(path, e.to_string()))
