@@ -2,7 +2,7 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`file`] | one file, link or folder, replaced or removed in a single step |
+//! | [`mod@file`] | one file, link or folder, replaced or removed in a single step |
 //! | [`folder`] | a folder of files that appears whole, with its `SHA256SUMS`, or not at all |
 //! | [`leftovers`] | what a killed writer leaves behind, and how the next one clears it away |
 //! | [`digest`] | the SHA-256 of bytes and files |
