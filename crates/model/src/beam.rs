@@ -1,4 +1,4 @@
-//! Plain beam search on the model itself: the reference for faster decoders, and the one for GPUs.
+//! Plain beam search on the training model: the reference for the CPU engine, and the decoder on GPUs.
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
@@ -7,7 +7,8 @@ use strata_recipe::SearchOptions;
 use crate::error::Error;
 use crate::expert_block::host;
 use crate::forward::Forward;
-use crate::transformer::{Packed, Transformer};
+use crate::packed::Packed;
+use crate::transformer::Transformer;
 
 /// The ids that a search must know.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +17,7 @@ pub struct SearchIds<'a> {
     pub first: &'a [u32],
     /// The end mark.
     pub end: u32,
-    /// Ids that a translation never has: padding, unknown, language tags.
+    /// Ids that never occur in a translation: padding, unknown, language tags.
     pub suppressed: &'a [u32],
 }
 
@@ -29,16 +30,16 @@ pub struct Hypothesis {
     pub score: f32,
 }
 
-/// One hypothesis under way: its ids, and the sum of its log-probabilities.
+/// An unfinished hypothesis: its ids, and the sum of their log-probabilities.
 #[derive(Clone)]
 struct Open {
     ids: Vec<u32>,
     sum: f32,
 }
 
-/// One sentence under way.
+/// An unfinished sentence.
 struct Search {
-    /// Place among the sentences asked for.
+    /// Its index among the sentences of the call.
     sentence: usize,
     longest: usize,
     open: Vec<Open>,
@@ -53,8 +54,8 @@ struct Candidate {
     sum: f32,
 }
 
-/// Translates `source` (each sentence with its tag and end mark), and gives up to `nbest` hypotheses for each sentence, best
-/// first. Of `options` it heeds `beam`, `nbest`, `length_penalty`, `max_ratio` and `max_extra`.
+/// Translates `source` (each sentence with its tag and end mark), and gives up to `nbest` hypotheses for each sentence,
+/// best first. Of `options` it heeds `beam`, `nbest`, `length_penalty`, `max_ratio` and `max_extra`.
 ///
 /// # Errors
 /// [`Error::Input`] for sentences that do not fit the model.
@@ -90,7 +91,7 @@ pub fn beam_search(
         let best = best_continuations(logits, 2 * options.beam, ids.suppressed);
         let mut row = 0;
         let (mut kept_hypotheses, mut kept_sentences, mut counts) = (Vec::new(), Vec::new(), Vec::new());
-        let mut going_on = Vec::with_capacity(searches.len());
+        let mut unfinished = Vec::with_capacity(searches.len());
         for (place, mut search) in searches.into_iter().enumerate() {
             let rows = row..row + search.open.len();
             row = rows.end;
@@ -102,10 +103,10 @@ pub fn beam_search(
                 kept_hypotheses.extend(parents.iter().map(|parent| (rows.start + parent) as u32));
                 kept_sentences.push(place);
                 counts.push(parents.len());
-                going_on.push(search);
+                unfinished.push(search);
             }
         }
-        searches = going_on;
+        searches = unfinished;
         state.select(&kept_hypotheses, &kept_sentences, &counts);
     }
     Ok(results)
@@ -123,7 +124,7 @@ impl Search {
                 sum: open.sum + log_p,
             }));
         }
-        // A stable sort: equal scores keep the order of hypotheses and ids, so results do not depend on chance.
+        // A stable sort: equal scores keep the order of hypotheses and ids, so results are reproducible.
         candidates.sort_by(|a, b| b.sum.total_cmp(&a.sum));
         let length = self.open.first().map_or(0, |open| open.ids.len()); // with the new token, without the first tag
         let at_limit = length >= self.longest;

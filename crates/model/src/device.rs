@@ -4,20 +4,13 @@ use burn::tensor::Device;
 
 use crate::error::Error;
 
-/// Names that a user may give, with the Cargo feature that builds each one in (`None`: always there).
-const KINDS: [(&str, Option<&str>); 6] = [
-    ("cpu", None),
-    ("wgpu", Some("wgpu")),
-    ("vulkan", Some("vulkan")),
-    ("metal", Some("metal")),
-    ("cuda", Some("cuda")),
-    ("rocm", Some("rocm")),
-];
+/// Kinds of devices; each but `cpu` is built in by the Cargo feature of its name.
+const KINDS: [&str; 6] = ["cpu", "wgpu", "vulkan", "metal", "cuda", "rocm"];
 
-/// The device that `name` names: a kind, for GPUs with `:INDEX` where there are several (`cuda:1`; 0 by default).
+/// The device called `name`: a kind, with `:INDEX` where a machine has several GPUs (`cuda:1`; 0 by default).
 ///
 /// # Errors
-/// [`Error::Device`] for an unknown name, or one this binary was not built for, which says how to build it.
+/// [`Error::Device`] for an unknown name, or for a kind that this build leaves out, with the way to build it in.
 pub fn parse_device(name: &str) -> Result<Device, Error> {
     let (kind, index) = match name.split_once(':') {
         Some((kind, index)) => {
@@ -28,20 +21,18 @@ pub fn parse_device(name: &str) -> Result<Device, Error> {
         }
         None => (name, None),
     };
-    let Some((_, feature)) = KINDS.iter().find(|(known, _)| *known == kind) else {
-        let known: Vec<&str> = KINDS.iter().map(|(known, _)| *known).collect();
-        return Err(Error::Device(format!("there is no device `{name}`; choose one of {}", known.join(", "))));
-    };
+    if !KINDS.contains(&kind) {
+        return Err(Error::Device(format!("there is no device `{name}`; choose one of {}", KINDS.join(", "))));
+    }
     if kind == "cpu" {
         return match index {
             None | Some(0) => Ok(Device::flex()),
-            Some(_) => Err(Error::Device(format!("device `{name}`: there is one `cpu`; use --threads for its cores"))),
+            Some(_) => Err(Error::Device(format!("device `{name}`: there is only one `cpu`; write `cpu`"))),
         };
     }
     built_in(kind, index).ok_or_else(|| {
-        let feature = feature.unwrap_or(kind);
         Error::Device(format!(
-            "this strata was built without {kind}; build it with: cargo build --release --features {feature}"
+            "this strata was built without {kind}; build it with: cargo build --release --features {kind}"
         ))
     })
 }
@@ -78,7 +69,7 @@ mod tests {
         let message = |name| parse_device(name).map(|_| ()).unwrap_err().to_string();
         assert_eq!(message("gpu"), "there is no device `gpu`; choose one of cpu, wgpu, vulkan, metal, cuda, rocm");
         assert!(message("cuda:x").contains("`x` is not a number"));
-        assert!(message("cpu:3").contains("--threads"));
+        assert!(message("cpu:3").contains("there is only one `cpu`"));
         #[cfg(not(feature = "cuda"))]
         assert_eq!(
             message("cuda:0"),

@@ -8,13 +8,11 @@ use crate::trace::BlockTrace;
 
 /// The state of one forward pass.
 pub struct Forward {
-    /// Seed and count of the random decisions so far; `None` at inference, which decides nothing at random.
+    /// The seed, and how many random decisions it has made so far; `None` at inference, where nothing is random.
     randomness: Option<(u64, u64)>,
-    /// Whether the trace keeps every token's experts and probabilities, not only counts.
-    pub(crate) detailed: bool,
     /// Precision of the products with weights; gates always decide on f32.
     pub(crate) products: MatmulPrecision,
-    /// What the expert blocks did, in the order the pass came to them.
+    /// What the expert blocks did, in the order of the pass.
     pub blocks: Vec<BlockTrace>,
     /// Balance loss of each expert block, unweighted; `[1]` each.
     pub(crate) balance: Vec<Tensor<1>>,
@@ -23,27 +21,14 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// A training pass: dropout, masks and Gumbel noise follow from `seed` alone.
+    /// A training pass: `seed` alone determines dropout, masks and Gumbel noise.
     pub fn training(seed: u64) -> Self {
         Self { randomness: Some((seed, 0)), ..Self::inference() }
     }
 
     /// An inference pass: no randomness, no capacity limit.
     pub fn inference() -> Self {
-        Self {
-            randomness: None,
-            detailed: false,
-            products: MatmulPrecision::F32,
-            blocks: vec![],
-            balance: vec![],
-            cmr_used: vec![],
-        }
-    }
-
-    /// The same pass, keeping each token's experts and probabilities in the trace.
-    pub fn with_details(mut self) -> Self {
-        self.detailed = true;
-        self
+        Self { randomness: None, products: MatmulPrecision::F32, blocks: vec![], balance: vec![], cmr_used: vec![] }
     }
 
     /// The same pass with products of this precision.
@@ -57,12 +42,12 @@ impl Forward {
         self.randomness.is_some()
     }
 
-    /// A dropout rate as it applies in this pass.
+    /// The dropout rate of this pass: `rate` in training, 0 at inference.
     pub(crate) fn rate(&self, rate: f64) -> f32 {
         if self.is_training() { rate as f32 } else { 0.0 }
     }
 
-    /// A new seed for each random decision of the pass.
+    /// A new seed for the next random decision of the pass.
     pub(crate) fn next_seed(&mut self) -> u64 {
         match &mut self.randomness {
             Some((seed, count)) => {
@@ -84,7 +69,8 @@ impl Forward {
         add_dropout(residual, x, rate, seed)
     }
 
-    /// Mean over the blocks of the balance loss (spec "Balance loss"), before its weight; `None` without experts.
+    /// The balance loss of the model before its weight: the mean over the expert blocks, each the mean over the gates
+    /// that tokens visited (rule R8 of [`strata_routing`]). `None` without experts.
     pub fn balance_loss(&self) -> Option<Tensor<1>> {
         mean(&self.balance)
     }

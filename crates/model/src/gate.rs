@@ -1,127 +1,200 @@
-//! A gate's decisions (spec steps 3 and 6), made on the host from the gate's probabilities.
+//! What a gate decides for the tokens that visit it: their experts, on the host, and the weights of those experts'
+//! outputs, as tensors, because the gate learns from their gradients. The rules themselves are in [`strata_routing`].
 
-use strata_recipe::SecondChoice;
+use burn::tensor::{Int, Tensor, TensorData};
+use strata_kernels::mask_dropped;
+use strata_routing::{MOST_CHOICES, SMALLEST_SUM, capacity, choose, choose_with_noise, gumbel, kept, output_scale};
 use strata_simd::random::{mix, unit};
 
-/// What a gate is to decide by.
+use crate::forward::Forward;
+use crate::trace::GateTrace;
+
+/// How a gate decides.
 pub(crate) struct Rules {
-    /// Choices per token, no more than there are visible experts.
-    pub k: usize,
-    /// The most tokens that one expert takes; `None` is no limit.
-    pub capacity: Option<usize>,
-    /// How the second expert is chosen, with the seed of its noise; arg-max at inference.
-    pub second: SecondChoice,
-    /// Seed of the Gumbel noise.
-    pub seed: u64,
+    /// `k`: experts of each token.
+    pub choices: usize,
+    /// Experts that the gate sees.
+    pub visible: usize,
+    /// The capacity of each expert as a multiple of the paper's; `None` is no limit.
+    pub capacity_factor: Option<f64>,
+    /// Seed of the noise by which second choices are sampled; `None` takes the arg-max.
+    pub noise: Option<u64>,
 }
 
-/// What a gate decided; experts by their place among those it sees.
+/// What a gate decided for its tokens.
 pub(crate) struct Decision {
-    /// `[tokens * k]`: the choices of each token, best first, whether or not they were dropped.
+    /// `[tokens * k]`: each token's experts, best first, as places among those that the gate sees; dropped ones
+    /// included.
     pub choices: Vec<u32>,
-    /// `[tokens * k]`: whether the choice was kept.
+    /// `[tokens * k]`: whether the expert had room.
     pub kept: Vec<bool>,
+    /// `k`
+    pub per_token: usize,
 }
 
 impl Decision {
-    /// The first choice of each token.
-    pub fn first(&self, k: usize) -> impl Iterator<Item = u32> + '_ {
-        self.choices.iter().step_by(k).copied()
-    }
-}
-
-/// Chooses experts for every token: `probabilities` `[tokens, visible]`, row-major.
-pub(crate) fn decide(probabilities: &[f32], visible: usize, rules: &Rules) -> Decision {
-    let tokens = probabilities.len() / visible;
-    let k = rules.k;
-    let mut choices = Vec::with_capacity(tokens * k);
-    for (token, row) in probabilities.chunks_exact(visible).enumerate() {
-        let first = best(row, None);
-        choices.push(first);
-        if k > 1 {
-            choices.push(match rules.second {
-                SecondChoice::Argmax => best(row, Some(first)),
-                SecondChoice::Gumbel => {
-                    let noisy: Vec<f32> = row
-                        .iter()
-                        .enumerate()
-                        .map(|(e, p)| p.ln() + gumbel(rules.seed, (token * visible + e) as u64))
-                        .collect();
-                    best(&noisy, Some(first))
+    /// Decides for every token, given the gate's `probabilities` `[tokens, visible]`, row by row.
+    pub fn new(probabilities: &[f32], rules: &Rules) -> Self {
+        let &Rules { choices: k, visible, .. } = rules;
+        let tokens = probabilities.len() / visible;
+        let mut choices = Vec::with_capacity(tokens * k);
+        for (token, row) in probabilities.chunks_exact(visible).enumerate() {
+            let experts: [u32; MOST_CHOICES] = match rules.noise {
+                Some(seed) if k > 1 => {
+                    choose_with_noise(row, |expert| gumbel(unit(mix(seed, (token * visible + expert) as u64))))
                 }
-            });
+                _ => choose(row, k),
+            };
+            choices.extend_from_slice(&experts[..k]);
+        }
+        let kept = match rules.capacity_factor {
+            None => vec![true; choices.len()],
+            Some(factor) => kept(&choices, k, visible, capacity(factor, k, tokens, visible)),
+        };
+        Self { choices, kept, per_token: k }
+    }
+
+    /// The first choice of each token.
+    pub fn first(&self) -> impl Iterator<Item = u32> + '_ {
+        self.choices.iter().step_by(self.per_token).copied()
+    }
+
+    /// `[tokens * k]`: the experts that take part, by their index in a block whose expert `first_visible` is the first
+    /// that the gate sees.
+    pub fn experts(&self, first_visible: usize) -> Vec<Option<u32>> {
+        let choices = self.choices.iter().zip(&self.kept);
+        choices.map(|(expert, kept)| kept.then_some(first_visible as u32 + expert)).collect()
+    }
+
+    /// The decision in sums, for a block of `experts`.
+    pub fn trace(&self, experts: usize, first_visible: usize, probabilities: &[f32]) -> GateTrace {
+        let mut chosen = vec![0; experts];
+        self.choices.iter().for_each(|expert| chosen[first_visible + *expert as usize] += 1);
+        GateTrace {
+            tokens: self.choices.len() / self.per_token,
+            chosen,
+            dropped: self.kept.iter().filter(|kept| !**kept).count(),
+            entropy: probabilities.iter().map(|p| f64::from(-p * p.max(1e-30).ln())).sum(),
         }
     }
-    let kept = match rules.capacity {
-        None => vec![true; choices.len()],
-        Some(capacity) => queue(&choices, k, visible, capacity),
-    };
-    Decision { choices, kept }
-}
 
-/// The first of the largest values of `row`, leaving out one place.
-fn best(row: &[f32], without: Option<u32>) -> u32 {
-    let mut best: Option<usize> = None;
-    for (e, value) in row.iter().enumerate() {
-        if Some(e as u32) != without && best.is_none_or(|b| *value > row[b]) {
-            best = Some(e);
+    /// The balance loss of the gate, [`strata_routing::balance_loss`] with the gradient of `probabilities`
+    /// `[tokens, visible]`; `[1]`.
+    pub fn balance_loss(&self, probabilities: Tensor<2>) -> Tensor<1> {
+        let [tokens, visible] = probabilities.dims();
+        let mut share = vec![0.0f32; visible];
+        self.first().for_each(|expert| share[expert as usize] += 1.0 / tokens as f32);
+        let share = Tensor::<2>::from_data(TensorData::new(share, [1, visible]), &probabilities.device());
+        (probabilities.mean_dim(0) * share).sum() * visible as f32
+    }
+
+    /// Combine weights `[tokens, k]`, [`strata_routing::combine_weights`] with the gradient of `probabilities`
+    /// `[tokens, visible]`. `mask_rate` is that of expert output masking: in training a token's whole expert output is
+    /// zeroed with this probability.
+    pub fn combine_weights(&self, probabilities: Tensor<2>, mask_rate: f64, forward: &mut Forward) -> Tensor<2> {
+        let ([tokens, _], k) = (probabilities.dims(), self.per_token);
+        let choices: Vec<i32> = self.choices.iter().map(|c| *c as i32).collect();
+        let choices = Tensor::<2, Int>::from_data(TensorData::new(choices, [tokens, k]), &probabilities.device());
+        let mut weights = probabilities.gather(1, choices);
+        if self.kept.iter().any(|kept| !kept) {
+            weights = mask_dropped(weights, &self.experts(0));
+        }
+        if k > 1 {
+            weights = weights.clone() / weights.sum_dim(1).clamp_min(SMALLEST_SUM);
+        }
+        match mask_rate {
+            0.0 => weights,
+            rate if forward.is_training() => {
+                let keep = keep_rows(tokens, rate, forward.next_seed(), &weights);
+                weights * keep
+            }
+            rate => weights * output_scale(rate),
         }
     }
-    best.unwrap_or(0) as u32
 }
 
-/// Who finds a place: all first choices in token order, then all second choices in token order; the dropped ones count.
-fn queue(choices: &[u32], k: usize, visible: usize, capacity: usize) -> Vec<bool> {
-    let mut length = vec![0usize; visible];
-    let mut kept = vec![false; choices.len()];
-    for choice in 0..k {
-        for place in (choice..choices.len()).step_by(k) {
-            let expert = choices[place] as usize;
-            kept[place] = length[expert] < capacity;
-            length[expert] += 1;
-        }
-    }
-    kept
-}
-
-/// Standard Gumbel noise for place `index`.
-fn gumbel(seed: u64, index: u64) -> f32 {
-    let uniform = unit(mix(seed, index));
-    -(-(uniform.max(1e-9)).ln()).ln()
+/// `[n, 1]` of ones and, with probability `rate`, zeros, on the device of `like`.
+pub(crate) fn keep_rows(n: usize, rate: f64, seed: u64, like: &Tensor<2>) -> Tensor<2> {
+    let limit = (rate * u64::MAX as f64) as u64;
+    let keep: Vec<f32> = (0..n as u64).map(|i| if mix(seed, i) < limit { 0.0 } else { 1.0 }).collect();
+    Tensor::from_data(TensorData::new(keep, [n, 1]), &like.device())
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
+    use crate::expert_block::host;
 
-    fn rules(k: usize, capacity: Option<usize>) -> Rules {
-        Rules { k, capacity, second: SecondChoice::Argmax, seed: 0 }
+    /// Five tokens at a gate that sees three experts.
+    const PROBABILITIES: [f32; 15] = [0.6, 0.3, 0.1, 0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.5, 0.1, 0.4, 0.2, 0.3, 0.5];
+
+    fn decide(k: usize, capacity_factor: Option<f64>, noise: Option<u64>) -> Decision {
+        Decision::new(&PROBABILITIES, &Rules { choices: k, visible: 3, capacity_factor, noise })
+    }
+
+    fn tensor() -> Tensor<2> {
+        Tensor::from_data(TensorData::new(PROBABILITIES.to_vec(), [5, 3]), &Device::flex())
     }
 
     #[test]
-    fn the_best_two_are_chosen_and_ties_go_to_the_first() {
-        let decision = decide(&[0.2, 0.5, 0.3, 0.4, 0.4, 0.2], 3, &rules(2, None));
-        assert_eq!(decision.choices, [1, 2, 0, 1]);
-        assert!(decision.kept.iter().all(|kept| *kept));
+    fn choices_are_kept_while_their_experts_have_room() {
+        let free = decide(2, None, None);
+        assert_eq!(free.choices, [0, 1, 0, 1, 1, 0, 0, 2, 2, 1]);
+        assert!(free.kept.iter().all(|kept| *kept));
+        assert_eq!(free.first().collect::<Vec<_>>(), [0, 0, 1, 0, 2]);
+        // Capacity 0.5 * 2 * ceil(5 / 3) = 2: the third first choice of expert 0 is dropped, and with it every second
+        // choice that comes to a full queue.
+        let limited = decide(2, Some(0.5), None);
+        assert_eq!(limited.choices, free.choices);
+        assert_eq!(limited.kept, [true, true, true, false, true, false, false, true, true, false]);
+        assert_eq!(limited.experts(4)[..4], [Some(4), Some(5), Some(4), None]);
+        let trace = limited.trace(7, 4, &PROBABILITIES);
+        assert_eq!((trace.tokens, trace.dropped, trace.chosen), (5, 4, vec![0, 0, 0, 0, 4, 4, 2]));
     }
 
     #[test]
-    fn first_choices_queue_before_second_ones_and_dropped_ones_count() {
-        // Three tokens: first choices 0, 0, 1; second choices 1, 1, 0. One place at each expert.
-        let decision = decide(&[0.6, 0.4, 0.7, 0.3, 0.1, 0.9], 2, &rules(2, Some(1)));
-        assert_eq!(decision.choices, [0, 1, 0, 1, 1, 0]);
-        assert_eq!(decision.kept, [true, false, false, false, true, false]);
+    fn noise_samples_second_choices_only() {
+        let sampled: Vec<Decision> = (0..20).map(|seed| decide(2, None, Some(seed))).collect();
+        let plain = decide(2, None, None);
+        assert!(sampled.iter().all(|s| s.first().eq(plain.first())));
+        assert!(sampled.iter().any(|s| s.choices != plain.choices));
+        assert_eq!(decide(1, None, Some(3)).choices, decide(1, None, None).choices);
     }
 
     #[test]
-    fn gumbel_noise_never_takes_the_first_choice_twice_and_follows_the_probabilities() {
-        let rows: Vec<f32> = (0..4000).flat_map(|_| [0.5, 0.4, 0.1]).collect();
-        let noisy = Rules { second: SecondChoice::Gumbel, seed: 3, ..rules(2, None) };
-        let decision = decide(&rows, 3, &noisy);
-        let seconds: Vec<u32> = decision.choices.iter().skip(1).step_by(2).copied().collect();
-        let ones = seconds.iter().filter(|s| **s == 1).count();
-        assert!(seconds.iter().all(|s| *s != 0));
-        // P(second = 1) = 0.4 / (0.4 + 0.1) = 0.8
-        assert!((3050..3350).contains(&ones), "{ones} of 4,000 chose expert 1");
+    fn tensors_say_what_the_rules_say() {
+        for (k, factor) in [(1, None), (2, None), (2, Some(0.5)), (1, Some(0.5))] {
+            let decision = decide(k, factor, None);
+            let weights = host(decision.combine_weights(tensor(), 0.0, &mut Forward::inference()));
+            for (token, weights) in weights.chunks_exact(k).enumerate() {
+                let mut expected: Vec<f32> = (token * k..(token + 1) * k)
+                    .map(|i| f32::from(decision.kept[i]) * PROBABILITIES[token * 3 + decision.choices[i] as usize])
+                    .collect();
+                strata_routing::combine_weights(&mut expected);
+                weights
+                    .iter()
+                    .zip(&expected)
+                    .for_each(|(w, e)| assert!((w - e).abs() < 1e-6, "{weights:?} {expected:?}"));
+            }
+            let (mut first, mut sums) = (vec![0; 3], vec![0.0; 3]);
+            decision.first().for_each(|expert| first[expert as usize] += 1);
+            PROBABILITIES.iter().enumerate().for_each(|(i, p)| sums[i % 3] += f64::from(*p));
+            let (loss, expected) =
+                (host(decision.balance_loss(tensor()))[0], strata_routing::balance_loss(&first, &sums));
+            assert!((f64::from(loss) - expected).abs() < 1e-6, "{loss} {expected}");
+        }
+    }
+
+    #[test]
+    fn expert_output_masking_zeroes_whole_tokens_and_scales_at_inference() {
+        let decision = decide(2, None, None);
+        let masked = host(decision.combine_weights(tensor(), 0.5, &mut Forward::training(4)));
+        let sums: Vec<f32> = masked.chunks_exact(2).map(|w| w.iter().sum()).collect();
+        assert!(sums.iter().all(|sum| *sum == 0.0 || (*sum - 1.0).abs() < 1e-6), "{sums:?}");
+        assert!(sums.contains(&0.0) && sums.iter().any(|sum| *sum > 0.0), "{sums:?}");
+        let scaled = host(decision.combine_weights(tensor(), 0.5, &mut Forward::inference()));
+        scaled.chunks_exact(2).for_each(|w| assert!((w.iter().sum::<f32>() - 0.5).abs() < 1e-6));
     }
 }

@@ -1,5 +1,5 @@
-//! The models: an encoder-decoder Transformer whose FFNs may be dense or expert blocks of any kind, their weights on disk,
-//! and a plain beam search. Written once for every device that Burn has.
+//! The models: an encoder-decoder Transformer whose FFNs may be dense or expert blocks of any kind, their weights on
+//! disk, and a plain beam search. Written once for all devices that Burn supports.
 
 mod beam;
 mod device;
@@ -7,8 +7,10 @@ mod error;
 mod expert_block;
 mod forward;
 mod gate;
-mod layers;
+mod layer;
+mod packed;
 mod parameter;
+mod sublayers;
 mod trace;
 mod transformer;
 mod weights;
@@ -18,7 +20,8 @@ pub use device::parse_device;
 pub use error::Error;
 pub use expert_block::ExpertBlock;
 pub use forward::Forward;
-pub use parameter::{Initialiser, Visitor};
+pub use packed::Packed;
+pub use parameter::{Initializer, WeightVisitor};
 pub use trace::{BlockTrace, GateTrace};
-pub use transformer::{DecoderState, Packed, Transformer};
+pub use transformer::{DecoderState, Transformer};
 pub use weights::{InnerIfAutodiff, push_weight, read_weight};

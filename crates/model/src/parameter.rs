@@ -5,10 +5,10 @@ use rand_distr::{Distribution, StandardNormal, Uniform};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
 
-/// Sees every weight of a model, in a fixed order, under its name.
-pub trait Visitor {
+/// Gets every weight of a model under its name, in a fixed order.
+pub trait WeightVisitor {
     /// `name` is the path of the weight, such as `encoder.layers.1.block.gate.0.weight`.
-    fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>);
+    fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>);
 }
 
 /// Joins a path and a name.
@@ -18,14 +18,14 @@ pub(crate) fn join(path: &str, name: &str) -> String {
 
 /// Makes initial weights. A weight's values depend on the seed and its name only, so that two models share the initial
 /// values of every weight they have in common.
-pub struct Initialiser {
+pub struct Initializer {
     /// The seed of the model.
     pub seed: u64,
     /// Where the weights live; an autodiff device for training.
     pub device: Device,
 }
 
-impl Initialiser {
+impl Initializer {
     fn generator(&self, name: &str) -> Pcg64 {
         // FNV-1a of the name, mixed with the seed.
         let hash =

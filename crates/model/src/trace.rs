@@ -1,24 +1,16 @@
-//! The routing trace: what the experts of a pass were asked for.
+//! The routing trace of a training or validation pass: what its tokens asked of the experts, in sums.
 
-/// One gate's decisions over the tokens that visited it.
+/// What one gate decided for the tokens that visited it.
 #[derive(Clone, Debug, Default)]
 pub struct GateTrace {
-    /// The gate's stratum, from 0.
-    pub stratum: usize,
     /// Tokens at this gate.
     pub tokens: usize,
-    /// Tokens whose choice fell on each expert of the block (global index), all choices counted, dropped ones too.
+    /// Choices of each expert of the block (by its index in the block), dropped ones included.
     pub chosen: Vec<u32>,
     /// Choices that found their expert full.
     pub dropped: usize,
-    /// Sum over the tokens of the entropy of the gate's probabilities, in nats.
+    /// Entropy of the gate's probabilities in nats, summed over the tokens.
     pub entropy: f64,
-    /// Of a pass with details: for each token its row in the batch.
-    pub rows: Vec<u32>,
-    /// Of a pass with details: the chosen experts, `k` for each token, global index.
-    pub experts: Vec<u32>,
-    /// Of a pass with details: the gate's probability of each of `experts`.
-    pub probabilities: Vec<f32>,
 }
 
 /// What one expert block did in one pass.
@@ -30,14 +22,6 @@ pub struct BlockTrace {
     pub layer: usize,
     /// Strata visited by each token: its requested capacity (RC).
     pub strata_visited: Vec<u8>,
-    /// The gates that saw tokens, in order.
+    /// The gates that tokens visited, in order.
     pub gates: Vec<GateTrace>,
-}
-
-impl BlockTrace {
-    /// Mean requested capacity over the tokens; 0 without tokens.
-    pub fn mean_rc(&self) -> f64 {
-        let visits: u64 = self.strata_visited.iter().map(|v| u64::from(*v)).sum();
-        visits as f64 / self.strata_visited.len().max(1) as f64
-    }
 }

@@ -1,52 +1,20 @@
-//! The encoder-decoder Transformer (Vaswani et al., 2017), pre-norm, with one embedding shared by source, target and output.
+//! The encoder-decoder Transformer (Vaswani et al., 2017), pre-norm, with one embedding shared by source, target and
+//! output.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use strata_kernels::{Activation, CrossEntropy, MatmulPrecision, Offsets, Rows, cross_entropy, embed, linear};
+use strata_kernels::{
+    Activation, CrossEntropy, MatmulPrecision, Offsets, Rows, cross_entropy, embed, gather_rows, linear,
+};
 use strata_recipe::{ModelConfig, sinusoidal};
 
 use crate::error::Error;
-use crate::expert_block::ExpertBlock;
 use crate::forward::Forward;
-use crate::layers::{Attention, Ffn, KeysValues, Norm};
-use crate::parameter::{Initialiser, Visitor, join};
+use crate::layer::Layer;
+use crate::packed::Packed;
+use crate::parameter::{Initializer, WeightVisitor};
+use crate::sublayers::{Context, KeysValues, Norm};
 use crate::trace::BlockTrace;
 use crate::weights::InnerIfAutodiff;
-
-/// Sentences one after another: ids and where each sentence starts.
-#[derive(Clone, Debug)]
-pub struct Packed {
-    /// Subword ids of all sentences.
-    pub ids: Rows,
-    /// Sentence `i` is `offsets[i]..offsets[i + 1]`; starts with 0.
-    pub offsets: Offsets,
-}
-
-impl Packed {
-    /// Packs ids with their offsets.
-    pub fn new(ids: impl Into<Rows>, offsets: impl Into<Offsets>) -> Self {
-        Self { ids: ids.into(), offsets: offsets.into() }
-    }
-
-    /// Packs sentences.
-    pub fn from_sentences<S: AsRef<[u32]>>(sentences: &[S]) -> Self {
-        let mut offsets = vec![0];
-        let mut ids = Vec::new();
-        for sentence in sentences {
-            ids.extend_from_slice(sentence.as_ref());
-            offsets.push(ids.len());
-        }
-        Self::new(ids, offsets)
-    }
-
-    /// Each id's place in its sentence.
-    fn places(&self) -> Rows {
-        self.offsets.windows(2).flat_map(|w| 0..(w[1] - w[0]) as u32).collect::<Vec<u32>>().into()
-    }
-
-    fn longest(&self) -> usize {
-        self.offsets.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0)
-    }
-}
 
 /// An encoder-decoder Transformer of any kind.
 #[derive(Clone)]
@@ -60,26 +28,6 @@ pub struct Transformer {
     decoder: Vec<Layer>,
     encoder_norm: Norm,
     decoder_norm: Norm,
-}
-
-#[derive(Clone)]
-struct Layer {
-    self_attention: Attention,
-    /// Of decoder layers.
-    cross_attention: Option<Attention>,
-    ffn: FfnSublayer,
-}
-
-#[derive(Clone)]
-enum FfnSublayer {
-    Dense(Box<DenseFfn>),
-    Experts(Box<ExpertBlock>),
-}
-
-#[derive(Clone)]
-struct DenseFfn {
-    norm: Norm,
-    ffn: Ffn,
 }
 
 /// What the decoder keeps between steps, for [`Transformer::step`].
@@ -98,10 +46,10 @@ impl Transformer {
     /// A model with initial weights on `device`; an autodiff device for training.
     ///
     /// # Errors
-    /// [`Error::Config`] for a configuration that no model can have.
+    /// [`Error::Config`] for an invalid configuration.
     pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, Error> {
         config.validate()?;
-        let init = Initialiser { seed, device: device.clone() };
+        let init = Initializer { seed, device: device.clone() };
         let d = config.d_model;
         let layers = |side: &str, count: usize| -> Vec<Layer> {
             (0..count).map(|i| Layer::new(&init, &format!("{side}.layers.{i}"), config, i, side == "decoder")).collect()
@@ -120,12 +68,12 @@ impl Transformer {
         })
     }
 
-    /// The same weights without gradients, for validation and decoding during training. It shares their memory, so drop it
-    /// before the next update.
+    /// The same weights without gradients, for validation and decoding during training. It shares their memory, so drop
+    /// it before the next update.
     pub fn without_gradients(&self) -> Self {
         struct Detach;
-        impl Visitor for Detach {
-            fn visit<const D: usize>(&mut self, _: &str, weight: &mut Tensor<D>) {
+        impl WeightVisitor for Detach {
+            fn visit_weight<const D: usize>(&mut self, _: &str, weight: &mut Tensor<D>) {
                 *weight = weight.clone().inner_if_autodiff();
             }
         }
@@ -146,15 +94,15 @@ impl Transformer {
     }
 
     /// Visits every weight under its name, in a fixed order; the experts of a block are stacked under `experts.*`.
-    pub fn visit_weights(&mut self, visitor: &mut impl Visitor) {
-        visitor.visit("embedding.weight", &mut self.embedding);
+    pub fn visit_weights(&mut self, visitor: &mut impl WeightVisitor) {
+        visitor.visit_weight("embedding.weight", &mut self.embedding);
         for (side, layers) in [("encoder", &mut self.encoder), ("decoder", &mut self.decoder)] {
             for (i, layer) in layers.iter_mut().enumerate() {
-                layer.visit(&format!("{side}.layers.{i}"), visitor);
+                layer.visit_weights(&format!("{side}.layers.{i}"), visitor);
             }
         }
-        self.encoder_norm.visit("encoder.norm", visitor);
-        self.decoder_norm.visit("decoder.norm", visitor);
+        self.encoder_norm.visit_weights("encoder.norm", visitor);
+        self.decoder_norm.visit_weights("decoder.norm", visitor);
     }
 
     /// Checks that sentences fit the model.
@@ -187,7 +135,8 @@ impl Transformer {
         for (i, layer) in self.encoder.iter().enumerate() {
             let h = layer.self_attention.normed(x.clone());
             let over = layer.self_attention.keys_values(h.clone(), source.offsets.clone(), forward.products);
-            x = layer.attend_self(x, h, source.offsets.clone(), over, false, forward, &self.config);
+            let context = Context { queries: source.offsets.clone(), over, causal: false };
+            x = layer.attend_self(x, h, context, forward, &self.config);
             x = layer.feed_forward(x, forward, &self.config, BlockTrace { layer: i, ..BlockTrace::default() });
         }
         self.encoder_norm.apply(x)
@@ -199,10 +148,12 @@ impl Transformer {
         for (i, layer) in self.decoder.iter().enumerate() {
             let h = layer.self_attention.normed(x.clone());
             let over = layer.self_attention.keys_values(h.clone(), target.offsets.clone(), forward.products);
-            x = layer.attend_self(x, h, target.offsets.clone(), over, true, forward, &self.config);
+            let context = Context { queries: target.offsets.clone(), over, causal: true };
+            x = layer.attend_self(x, h, context, forward, &self.config);
             if let Some(cross) = &layer.cross_attention {
                 let over = cross.keys_values(memory.clone(), source.offsets.clone(), forward.products);
-                x = layer.attend_source(x, cross, target.offsets.clone(), over, forward, &self.config);
+                let context = Context { queries: target.offsets.clone(), over, causal: false };
+                x = layer.attend_source(x, cross, context, forward, &self.config);
             }
             x = layer.feed_forward(x, forward, &self.config, decoder_trace(i));
         }
@@ -260,10 +211,12 @@ impl Transformer {
                 },
             };
             state.own[i] = Some(over.clone());
-            x = layer.attend_self(x, h, own_queries.clone(), over, false, forward, &self.config);
+            let context = Context { queries: own_queries.clone(), over, causal: false };
+            x = layer.attend_self(x, h, context, forward, &self.config);
             if let Some(cross) = &layer.cross_attention {
-                let over = state.source[i].clone();
-                x = layer.attend_source(x, cross, state.hypotheses.clone(), over, forward, &self.config);
+                let context =
+                    Context { queries: state.hypotheses.clone(), over: state.source[i].clone(), causal: false };
+                x = layer.attend_source(x, cross, context, forward, &self.config);
             }
             x = layer.feed_forward(x, forward, &self.config, decoder_trace(i));
         }
@@ -276,7 +229,7 @@ fn decoder_trace(layer: usize) -> BlockTrace {
     BlockTrace { decoder: true, layer, ..BlockTrace::default() }
 }
 
-/// `[n, d]` rows put behind the `length` rows that each of `n` hypotheses has in `past`.
+/// Appends one row of `new` `[n, d]` to the rows that each of `n` hypotheses has in `past`.
 fn append(past: Tensor<2>, new: Tensor<2>) -> Tensor<2> {
     let [n, d] = new.dims();
     let length = past.dims()[0] / n;
@@ -285,14 +238,14 @@ fn append(past: Tensor<2>, new: Tensor<2>) -> Tensor<2> {
 }
 
 impl DecoderState {
-    /// Keeps `hypotheses` (places before), `counts[i]` of them for the sentence that was at `sentences[i]`; sentences not
-    /// named leave the batch.
+    /// Keeps the hypotheses at the positions `hypotheses`, `counts[i]` of them for the sentence that was at
+    /// `sentences[i]`. Sentences not listed leave the batch.
     pub fn select(&mut self, hypotheses: &[u32], sentences: &[usize], counts: &[usize]) {
         let length = self.length as u32;
         let rows: Rows = hypotheses.iter().flat_map(|h| h * length..(h + 1) * length).collect::<Vec<u32>>().into();
         for own in self.own.iter_mut().flatten() {
-            own.keys = strata_kernels::gather_rows(own.keys.clone(), rows.clone());
-            own.values = strata_kernels::gather_rows(own.values.clone(), rows.clone());
+            own.keys = gather_rows(own.keys.clone(), rows.clone());
+            own.values = gather_rows(own.values.clone(), rows.clone());
         }
         let everyone = sentences.len() + 1 == self.hypotheses.len();
         if !everyone {
@@ -300,8 +253,8 @@ impl DecoderState {
                 let kept = sentences.iter().map(|s| source.offsets[*s]..source.offsets[*s + 1]);
                 let offsets: Offsets = cumulative(kept.clone().map(|range| range.len())).into();
                 let rows: Rows = kept.flatten().map(|row| row as u32).collect::<Vec<u32>>().into();
-                source.keys = strata_kernels::gather_rows(source.keys.clone(), rows.clone());
-                source.values = strata_kernels::gather_rows(source.values.clone(), rows);
+                source.keys = gather_rows(source.keys.clone(), rows.clone());
+                source.values = gather_rows(source.values.clone(), rows);
                 source.offsets = offsets;
             }
         }
@@ -316,74 +269,4 @@ fn cumulative(lengths: impl Iterator<Item = usize>) -> Vec<usize> {
         Some(*total)
     }));
     offsets
-}
-
-impl Layer {
-    fn new(init: &Initialiser, path: &str, config: &ModelConfig, index: usize, decoder: bool) -> Self {
-        let ffn = if config.is_expert_layer(index) {
-            FfnSublayer::Experts(Box::new(ExpertBlock::new(init, &join(path, "block"), config)))
-        } else {
-            FfnSublayer::Dense(Box::new(DenseFfn {
-                norm: Norm::new(init, config.d_model),
-                ffn: Ffn::new(init, &join(path, "ffn"), config),
-            }))
-        };
-        Self {
-            self_attention: Attention::new(init, &join(path, "self_attention"), config),
-            cross_attention: decoder.then(|| Attention::new(init, &join(path, "cross_attention"), config)),
-            ffn,
-        }
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn attend_self(
-        &self,
-        x: Tensor<2>,
-        normed: Tensor<2>,
-        queries: Offsets,
-        over: KeysValues,
-        causal: bool,
-        forward: &mut Forward,
-        config: &ModelConfig,
-    ) -> Tensor<2> {
-        let y = self.self_attention.attend(normed, queries, over, causal, forward, config.attention_dropout);
-        forward.add_dropout(x, y, config.dropout)
-    }
-
-    fn attend_source(
-        &self,
-        x: Tensor<2>,
-        cross: &Attention,
-        queries: Offsets,
-        over: KeysValues,
-        forward: &mut Forward,
-        config: &ModelConfig,
-    ) -> Tensor<2> {
-        let y = cross.attend(cross.normed(x.clone()), queries, over, false, forward, config.attention_dropout);
-        forward.add_dropout(x, y, config.dropout)
-    }
-
-    fn feed_forward(&self, x: Tensor<2>, forward: &mut Forward, config: &ModelConfig, trace: BlockTrace) -> Tensor<2> {
-        match &self.ffn {
-            FfnSublayer::Experts(block) => block.apply(x, forward, trace),
-            FfnSublayer::Dense(dense) => {
-                let y = dense.ffn.apply(dense.norm.apply(x.clone()), forward, config.activation_dropout);
-                forward.add_dropout(x, y, config.dropout)
-            }
-        }
-    }
-
-    fn visit(&mut self, path: &str, visitor: &mut impl Visitor) {
-        self.self_attention.visit(&join(path, "self_attention"), visitor);
-        if let Some(cross) = &mut self.cross_attention {
-            cross.visit(&join(path, "cross_attention"), visitor);
-        }
-        match &mut self.ffn {
-            FfnSublayer::Experts(block) => block.visit_weights(&join(path, "block"), visitor),
-            FfnSublayer::Dense(dense) => {
-                dense.norm.visit(&join(path, "ffn.norm"), visitor);
-                dense.ffn.visit(&join(path, "ffn"), visitor);
-            }
-        }
-    }
 }

@@ -1,5 +1,5 @@
-//! A model's weights as named tensors of a file. Experts lie stacked in memory and one by one, by their global index, in
-//! the file, so that a checkpoint does not depend on how a run held them.
+//! A model's weights as named tensors of a file. Memory stacks the experts of a block in one tensor; files name each
+//! expert by its index in the block, so that a checkpoint does not depend on the layout in memory.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,7 +9,7 @@ use strata_store::{TensorFile, TensorList};
 
 use crate::error::Error;
 use crate::expert_block::host;
-use crate::parameter::Visitor;
+use crate::parameter::WeightVisitor;
 use crate::transformer::Transformer;
 
 /// The name in a file of weight `name` (which may be stacked: `experts.*`) and the shape of each of its tensors.
@@ -31,7 +31,7 @@ pub fn push_weight(list: &mut TensorList<'static>, prefix: &str, name: &str, sha
     }
 }
 
-/// The values of weight `name` of `shape` from a file, the opposite of [`push_weight`].
+/// The values of weight `name` of `shape` from a file: the inverse of [`push_weight`].
 ///
 /// # Errors
 /// [`Error::Store`] naming the tensor that is missing or has another shape.
@@ -47,8 +47,8 @@ impl Transformer {
     /// Copies of all weights, by name.
     pub fn weights(&mut self) -> TensorList<'static> {
         struct Collect(TensorList<'static>);
-        impl Visitor for Collect {
-            fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+        impl WeightVisitor for Collect {
+            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
                 push_weight(&mut self.0, "", name, &weight.dims(), host(weight.clone().inner_if_autodiff()));
             }
         }
@@ -60,16 +60,16 @@ impl Transformer {
     /// Replaces all weights by those of `file`.
     ///
     /// # Errors
-    /// [`Error::Store`] naming a tensor that is missing or has another shape; [`Error::Input`] naming one that the model
-    /// has no place for.
+    /// [`Error::Store`] naming a tensor that is missing or has another shape; [`Error::Input`] naming one that the
+    /// model lacks.
     pub fn load_weights(&mut self, file: &TensorFile) -> Result<(), Error> {
         struct Load<'a> {
             file: &'a TensorFile,
             used: HashSet<String>,
             failed: Option<Error>,
         }
-        impl Visitor for Load<'_> {
-            fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+        impl WeightVisitor for Load<'_> {
+            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
                 if self.failed.is_some() {
                     return;
                 }

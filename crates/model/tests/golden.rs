@@ -1,21 +1,18 @@
-//! The expert block against vectors computed elsewhere: those of `vectors/oracle.py` always, and those in the folder that the
-//! variable `STRATA_GOLDEN` names (a relative path is taken from the workspace root).
+//! The expert block against vectors computed elsewhere: always those of `vectors/oracle.py`, and those in the folder
+//! that `STRATA_GOLDEN` names (relative to the workspace root).
+
+mod common;
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor, TensorData};
-use strata_model::{BlockTrace, ExpertBlock, Forward, Initialiser, Visitor};
+use burn::tensor::{Tensor, TensorData};
+use common::{device, values};
+use strata_model::{BlockTrace, ExpertBlock, Forward, Initializer, WeightVisitor};
 use strata_recipe::{Kind, ModelConfig, Normalisation};
 use strata_store::TensorFile;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const OWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors");
-
-/// The device to test: `STRATA_TEST_DEVICE` names another than the CPU.
-fn device() -> Device {
-    let name = std::env::var("STRATA_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
-    strata_model::parse_device(&name).expect("STRATA_TEST_DEVICE names a device of this build").autodiff()
-}
 
 fn metadata(path: &Path) -> std::collections::HashMap<String, String> {
     let bytes = std::fs::read(path).expect("a readable file");
@@ -74,8 +71,8 @@ fn read(file: &TensorFile, prefix: &str, names: &[String]) -> Vec<f32> {
 }
 
 struct Load<'a>(&'a TensorFile);
-impl Visitor for Load<'_> {
-    fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+impl WeightVisitor for Load<'_> {
+    fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
         let shape = weight.dims();
         let values = read(self.0, "param", &names(name, shape[0]));
         *weight = Tensor::from_data(TensorData::new(values, shape), &weight.device()).require_grad();
@@ -88,8 +85,8 @@ struct Compare<'a> {
     worst: f32,
     weights: usize,
 }
-impl Visitor for Compare<'_> {
-    fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+impl WeightVisitor for Compare<'_> {
+    fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
         let names = names(name, weight.dims()[0]);
         let expected = read(self.file, "grad", &names);
         let ours = match weight.grad(&self.grads) {
@@ -99,10 +96,6 @@ impl Visitor for Compare<'_> {
         self.worst = self.worst.max(difference(&ours, &expected));
         self.weights += names.len();
     }
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().iter::<f32>().collect()
 }
 
 /// Largest difference over the largest expected size (at least 1).
@@ -144,8 +137,8 @@ fn block_equals_the_golden_vectors_values_and_gradients() {
 
 fn check(path: &Path) {
     let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-    let (config, file, device) = (config(path), TensorFile::open(path).expect("a golden file"), device());
-    let mut block = ExpertBlock::new(&Initialiser { seed: 1, device: device.clone() }, "block", &config);
+    let (config, file, device) = (config(path), TensorFile::open(path).expect("a golden file"), device().autodiff());
+    let mut block = ExpertBlock::new(&Initializer { seed: 1, device: device.clone() }, "block", &config);
     block.visit_weights("block", &mut Load(&file));
     let shape = file.view("x").expect("x").shape.to_vec();
     let (tokens, d) = (shape[0] * shape[1], shape[2]);

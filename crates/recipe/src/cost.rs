@@ -144,15 +144,16 @@ impl Sizes {
         let blocks = expert_blocks(config);
         let ffn = Size::linear(d_model, d_ffn) + Size::linear(d_ffn, d_model);
         let norm = Size::small(2 * d_model);
-        let gates: usize = config.strata_of_block().iter().enumerate().map(|(i, _)| config.visible_experts(i)).sum();
-        // A norm before each attention, and one at the end of the encoder and of the decoder. Each layer's second
+        let strata = config.block_strata();
+        let gates: usize = (0..strata.count()).map(|gate| strata.visible(gate).len()).sum();
+        // A norm in front of each attention, and one at the end of the encoder and of the decoder. Each layer's second
         // sub-layer has the norms of its block, or one.
-        let norms = attentions(config) + 2 + (layers - blocks) + blocks * config.norms_of_block();
+        let norms = attentions(config) + 2 + (layers - blocks) + blocks * strata.norms();
         Sizes {
             embeddings: Size { matrices: (vocab_size * d_model) as u128, rows: vocab_size as u128, small: 0 },
             attention: Size::linear(d_model, d_model) * (4 * attentions(config)),
             dense_ffn: ffn * (layers - blocks),
-            experts: ffn * config.experts_of_block() * blocks,
+            experts: ffn * strata.experts() * blocks,
             cmr: match config.kind {
                 Kind::Cmr => (ffn + Size::small(d_model + 1)) * blocks,
                 _ => Size::default(),
@@ -176,27 +177,6 @@ fn expert_blocks(config: &ModelConfig) -> usize {
     encoder + decoder
 }
 
-/// The probability, under uniform routing, that a token visits each stratum of a block. Their sum is the RC:
-/// `RC_i = 1 + sum over j >= i of (E_j / V_i) * RC_{j+1}` read forwards.
-fn visit_probabilities(config: &ModelConfig) -> Vec<f64> {
-    let strata = config.strata_of_block();
-    if config.kind == Kind::Stacked {
-        return vec![1.0; strata.len()];
-    }
-    let mut visited = vec![0.0; strata.len()];
-    if let Some(first) = visited.first_mut() {
-        *first = 1.0;
-    }
-    for from in 0..strata.len() {
-        let visible = config.visible_experts(from) as f64;
-        for to in from + 1..strata.len() {
-            // A token that chose an expert of the stratum before `to` moves on to `to`.
-            visited[to] += visited[from] * strata[to - 1] as f64 / visible;
-        }
-    }
-    visited
-}
-
 impl Cost {
     /// Counts a model. `rc` is the measured requested capacity of each expert block, encoder blocks first (strata
     /// visited a token; for a stacked MoE the number of its layers).
@@ -213,10 +193,11 @@ impl Cost {
         let blocks = expert_blocks(config);
         // One expert, or FFN: two products of d_model x d_ffn.
         let ffn = 4.0 * config.d_model as f64 * config.d_ffn as f64;
-        let visits = visit_probabilities(config);
-        let requested_capacity: f64 = visits.iter().sum();
+        let strata = config.block_strata();
+        let requested_capacity = strata.uniform_requested_capacity();
         let experts = |visits: f64| (config.top_k as f64 * visits * ffn).round() as u64;
-        let gates: f64 = visits.iter().enumerate().map(|(i, visit)| visit * config.visible_experts(i) as f64).sum();
+        let visits = strata.uniform_visits();
+        let gates: f64 = visits.iter().enumerate().map(|(i, visit)| visit * strata.visible(i).len() as f64).sum();
 
         let counted = |size: Size, flops: u64| Part { parameters: size.parameters() as u64, flops_per_token: flops };
         let products = |size: Size| counted(size, 2 * size.matrices as u64);
@@ -272,7 +253,7 @@ fn dense(config: &ModelConfig) -> ModelConfig {
 
 fn check_measurement(config: &ModelConfig, rc: &[f64]) -> Result<(), ConfigError> {
     let blocks = expert_blocks(config);
-    let strata = config.strata_of_block().len();
+    let strata = config.block_strata().count();
     let fault = |message| Err(ConfigError { key: "rc", message });
     if rc.len() != blocks {
         return fault(format!("requested capacity was measured for {} blocks, the model has {blocks}", rc.len()));

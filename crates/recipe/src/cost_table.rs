@@ -60,7 +60,7 @@ pub fn render(config: &ModelConfig, cost: &Cost) -> String {
         let _ = write!(note, ", {:.2} measured", rc.iter().sum::<f64>() / rc.len() as f64);
     }
     let _ = write!(note, ", top-{})", config.top_k);
-    let experts = format!("experts {} x {blocks}", config.experts_of_block());
+    let experts = format!("experts {} x {blocks}", config.block_strata().experts());
     part(&experts, parts.experts, measured.map(|measured| measured - uniform), &note);
     part("CMR", parts.cmr, None, "(shared FFNs and gates)");
     part("gates, norms", parts.gates_and_norms, None, "");

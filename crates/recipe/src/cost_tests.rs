@@ -95,7 +95,7 @@ fn uniform_requested_capacity_follows_the_recursion() {
     }
     for strata in [&[16][..], &[4, 12], &[12, 4], &[8, 4, 4], &[2, 2, 2, 2], &[1, 5, 2, 7, 3]] {
         let config = with(m4, Kind::Smoe, strata);
-        let rc = visit_probabilities(&config).iter().sum::<f64>();
+        let rc = config.block_strata().uniform_requested_capacity();
         assert!((rc - recursion(strata)).abs() < 1e-12, "{strata:?}: {rc}");
     }
     assert_eq!(Cost::of(&with(m4, Kind::Smoe, &[4, 12]), None).unwrap().requested_capacity, 1.25);

@@ -6,8 +6,8 @@
 //! let config = ModelConfig { kind: Kind::Smoe, strata: vec![4, 12], ..ModelConfig::default() };
 //! config.validate()?;
 //! assert_eq!(config.name(), "SMoE-4-12");
-//! assert_eq!(config.visible_experts(0), 16); // the first gate sees every expert,
-//! assert_eq!(config.visible_experts(1), 12); // the second only its own stratum
+//! assert_eq!(config.block_strata().visible(0), 0..16); // the first gate sees every expert,
+//! assert_eq!(config.block_strata().visible(1), 4..16); // the second only its own stratum
 //! # Ok::<(), strata_recipe::ConfigError>(())
 //! ```
 
@@ -15,6 +15,7 @@ use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use strata_routing::{Norms, Strata};
 
 use crate::error::{ConfigError, Error};
 
@@ -158,28 +159,14 @@ impl ModelConfig {
         crate::validate::validate(self)
     }
 
-    /// Experts per stratum of one expert block: `strata` for SMoE and stacked MoE, one stratum of all experts for MoE,
+    /// How one expert block is laid out: the strata of SMoE, the layers of a stack, one stratum of all experts for MoE,
     /// Switch and CMR, none for a dense model.
-    pub fn strata_of_block(&self) -> Vec<usize> {
+    pub fn block_strata(&self) -> Strata {
         match self.kind {
-            Kind::Dense => Vec::new(),
-            Kind::Moe | Kind::Switch | Kind::Cmr => vec![self.experts],
-            Kind::Stacked | Kind::Smoe => self.strata.clone(),
-        }
-    }
-
-    /// Experts in one expert block.
-    pub fn experts_of_block(&self) -> usize {
-        self.strata_of_block().iter().sum()
-    }
-
-    /// The experts that gate `i` (from 0) chooses among: those of its stratum and of all later ones; in a stacked MoE
-    /// only those of its own layer. 0 for a gate that does not exist.
-    pub fn visible_experts(&self, gate: usize) -> usize {
-        let strata = self.strata_of_block();
-        match self.kind {
-            Kind::Stacked => strata.get(gate).copied().unwrap_or(0),
-            _ => strata.iter().skip(gate).sum(),
+            Kind::Dense => Strata::none(),
+            Kind::Moe | Kind::Switch | Kind::Cmr => Strata::single(self.experts),
+            Kind::Stacked => Strata::stacked(&self.strata),
+            Kind::Smoe => Strata::stratified(&self.strata, self.normalisation.into()),
         }
     }
 
@@ -194,24 +181,7 @@ impl ModelConfig {
         (blocks(self.encoder_layers), blocks(self.decoder_layers))
     }
 
-    /// Layer norms of one expert block, the pre-norm of its layer included.
-    pub fn norms_of_block(&self) -> usize {
-        match (self.kind, self.normalisation, self.strata.len()) {
-            (Kind::Smoe, Normalisation::Paper, strata) => strata.max(1),
-            (Kind::Smoe, Normalisation::Reference, strata) if strata > 1 => strata + 1,
-            _ => 1,
-        }
-    }
-
-    /// The tokens that an expert takes in training when `tokens` are at a gate that sees `visible` experts:
-    /// `ceil(capacity_factor * top_k * ceil(tokens / visible))`; none when there is no limit.
-    pub fn capacity(&self, tokens: usize, visible: usize) -> Option<usize> {
-        let factor = self.capacity_factor?;
-        let even_share = self.top_k * tokens.div_ceil(visible.max(1));
-        Some((factor * even_share as f64).ceil() as usize)
-    }
-
-    /// The name of this model: `dense`, `MoE-8`, `Switch-8`, `CMR-8`, `stacked 2x4`, `SMoE-4-12`, with `, top-1` and
+    /// What people call this model: `dense`, `MoE-8`, `Switch-8`, `CMR-8`, `stacked 2x4`, `SMoE-4-12`, with `, top-1` and
     /// `+ EOM` where they apply.
     pub fn name(&self) -> String {
         let mut name = match self.kind {
@@ -280,6 +250,15 @@ impl ModelConfig {
     }
 }
 
+impl From<Normalisation> for Norms {
+    fn from(variant: Normalisation) -> Norms {
+        match variant {
+            Normalisation::Paper => Norms::OnArrival,
+            Normalisation::Reference => Norms::OnLeaving,
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -329,31 +308,16 @@ mod tests {
     }
 
     #[test]
-    fn gates_see_their_own_and_later_strata() {
-        let config = smoe(&[8, 4, 2]);
-        assert_eq!([0, 1, 2, 3].map(|gate| config.visible_experts(gate)), [14, 6, 2, 0]);
+    fn each_kind_of_block_has_its_strata() {
+        assert_eq!(smoe(&[8, 4, 2]).block_strata(), Strata::stratified(&[8, 4, 2], Norms::OnArrival));
+        let reference = ModelConfig { normalisation: Normalisation::Reference, ..smoe(&[2, 2]) };
+        assert_eq!(reference.block_strata(), Strata::stratified(&[2, 2], Norms::OnLeaving));
         let stacked = ModelConfig { kind: Kind::Stacked, ..smoe(&[4, 4]) };
-        assert_eq!([0, 1, 2].map(|gate| stacked.visible_experts(gate)), [4, 4, 0]);
-        assert_eq!(moe(Kind::Cmr, 8).visible_experts(0), 8);
-    }
-
-    #[test]
-    fn norms_of_a_block_by_variant() {
-        let reference = |config| ModelConfig { normalisation: Normalisation::Reference, ..config };
-        assert_eq!(smoe(&[2, 2, 2]).norms_of_block(), 3);
-        assert_eq!(reference(smoe(&[2, 2, 2])).norms_of_block(), 4);
-        assert_eq!(reference(smoe(&[8])).norms_of_block(), 1);
-        assert_eq!(reference(moe(Kind::Moe, 8)).norms_of_block(), 1);
-        assert_eq!(ModelConfig { kind: Kind::Stacked, ..smoe(&[4, 4]) }.norms_of_block(), 1);
-    }
-
-    #[test]
-    fn capacity_is_that_of_the_paper_at_factor_one() {
-        let config = ModelConfig { capacity_factor: Some(1.0), ..smoe(&[4, 4]) };
-        assert_eq!(config.capacity(17, 8), Some(2 * 3));
-        assert_eq!(ModelConfig { capacity_factor: Some(1.25), ..config.clone() }.capacity(17, 8), Some(8));
-        assert_eq!(config.capacity(0, 8), Some(0));
-        assert_eq!(smoe(&[4, 4]).capacity(17, 8), None);
+        assert_eq!(stacked.block_strata(), Strata::stacked(&[4, 4]));
+        for kind in [Kind::Moe, Kind::Switch, Kind::Cmr] {
+            assert_eq!(moe(kind, 8).block_strata(), Strata::single(8));
+        }
+        assert_eq!(ModelConfig::default().block_strata(), Strata::none());
     }
 
     #[test]

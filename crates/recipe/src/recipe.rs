@@ -210,7 +210,7 @@ impl Recipe {
             max_length: model.max_length,
         };
         config.validate()?;
-        config.experts = config.experts_of_block();
+        config.experts = config.block_strata().experts();
         Ok(config)
     }
 

@@ -165,7 +165,7 @@ fn check_strata(config: &ModelConfig) -> Result<(), ConfigError> {
 /// The last gate sees the fewest experts, those of the last stratum.
 fn check_top_k(config: &ModelConfig) -> Result<(), ConfigError> {
     let ModelConfig { kind, top_k, .. } = *config;
-    if let Some(&last) = config.strata_of_block().last()
+    if let Some(&last) = config.block_strata().sizes().last()
         && top_k > last
     {
         let message = match kind {

@@ -5,17 +5,17 @@ use crate::layers::Ffn;
 use crate::parallel::room;
 use crate::product::{Scratch, plain, relu};
 
-/// What is to be sorted.
+/// Tokens and the experts that they chose.
 #[derive(Clone, Copy)]
 pub(crate) struct Group<'a> {
-    /// Of each token.
+    /// Of each token; the first `top_k` count.
     pub choices: &'a [Choices],
     pub top_k: usize,
     pub d: usize,
     pub inner: usize,
 }
 
-/// Buffers of a dispatch; places are (token, choice) pairs in order of their experts.
+/// Buffers of a dispatch. A place is a slot for one (token, choice) pair, in order of the pairs' experts.
 #[derive(Default)]
 pub(crate) struct Dispatch {
     /// Expert `e` has places `starts[e]..starts[e + 1]`.
@@ -24,14 +24,15 @@ pub(crate) struct Dispatch {
     places: Vec<u32>,
     /// `[places, d]`
     inputs: Vec<f32>,
-    /// Of one expert, `[rows, inner]`.
+    /// The hidden layer of one expert, `[rows, inner]`.
     hidden: Vec<f32>,
     /// `[places, d]`
     outputs: Vec<f32>,
 }
 
 impl Dispatch {
-    /// Runs tokens `x` `[tokens, d]` through the `experts` that each chose; one scratch for each thread.
+    /// Runs tokens `x` `[tokens, d]` through those of `experts` (the visible ones) that each chose; one scratch a
+    /// thread.
     pub fn run(&mut self, experts: &[Ffn], group: Group<'_>, x: &[f32], scratch: &mut [Scratch]) {
         self.sort(experts.len(), &group);
         let Group { choices, top_k, d, inner } = group;
@@ -42,9 +43,9 @@ impl Dispatch {
         }
         let outputs = room(&mut self.outputs, pairs * d);
         let threads = scratch.len();
-        // One expert after another, each product cut by panels of its outputs. Whole experts side by side were as fast within
-        // measuring noise (0.95 to 1.15 times, 2 threads, 2 to 320 hypotheses), need more memory, and leave threads idle when
-        // few experts have tokens.
+        // One expert at a time, with all threads on panels of its outputs. One expert a thread was as fast within noise
+        // (0.95 to 1.15 times, 2 threads, 2 to 320 hypotheses), needs more memory, and leaves threads idle when few
+        // experts have tokens.
         for (expert, bounds) in experts.iter().zip(self.starts.windows(2)) {
             let (start, rows) = (bounds[0], bounds[1] - bounds[0]);
             if rows == 0 {
@@ -72,7 +73,8 @@ impl Dispatch {
             self.starts[e + 1] += self.starts[e];
         }
         self.places.clear();
-        // Each place is handed out from its expert's start, which moves on; afterwards the starts are put back.
+        // An expert's start counts up as its places are handed out, and ends as the next expert's start: shift them
+        // back.
         for expert in pairs() {
             let next = &mut self.starts[*expert as usize];
             self.places.push(*next as u32);

@@ -72,7 +72,7 @@ fn the_routing_trace_covers_every_token_and_agrees_with_the_kind() {
         let alone = engine.translate(&[traced], &Limits::default()).expect("translations");
         assert_eq!(alone[0], found[1]);
         let (blocks, decoder_blocks) = config.expert_blocks();
-        let strata = config.strata_of_block();
+        let strata = config.block_strata();
         for hypothesis in &found[1] {
             let routing = hypothesis.routing.as_ref().expect("a trace");
             let ended = hypothesis.token_scores.len() > hypothesis.ids.len();
@@ -85,14 +85,13 @@ fn the_routing_trace_covers_every_token_and_agrees_with_the_kind() {
                     assert!(config.is_expert_layer(block.layer) && !block.visits.is_empty());
                     assert!(block.visits.is_sorted_by(|a, b| a.stratum < b.stratum));
                     for visit in &block.visits {
-                        let first: usize = strata[..visit.stratum].iter().sum();
-                        let seen = first..first + config.visible_experts(visit.stratum);
+                        let seen = strata.visible(visit.stratum);
                         assert_eq!(visit.experts.len(), config.top_k);
                         assert!(visit.experts.iter().all(|e| seen.contains(&(*e as usize))));
                         assert!(visit.probabilities.is_sorted_by(|a, b| a >= b));
-                        assert_eq!((visit.first, visit.distribution.len()), (first, seen.len()));
+                        assert_eq!((visit.first, visit.distribution.len()), (seen.start, seen.len()));
                         assert!((visit.distribution.iter().sum::<f32>() - 1.0).abs() < 1e-5);
-                        let chosen = visit.experts.iter().map(|e| visit.distribution[*e as usize - first]);
+                        let chosen = visit.experts.iter().map(|e| visit.distribution[*e as usize - seen.start]);
                         assert!(chosen.eq(visit.probabilities.iter().copied()));
                     }
                 }

@@ -263,7 +263,7 @@ pub fn analyze(
         sentences: total.sentences,
         skipped: routed.iter().map(|r| r.skipped).sum(),
         dropped: 0,
-        strata: config.strata_of_block(),
+        strata: config.block_strata().sizes(),
         rc_encoder: summary::mean_rc(&places, &total, false),
         rc_decoder: summary::mean_rc(&places, &total, true),
         flops_per_token: cost.flops_per_token,

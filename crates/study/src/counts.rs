@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use strata_recipe::ModelConfig;
+use strata_routing::{balance_loss, combine_weights};
 use strata_runtime::{BlockRouting, TokenRouting};
 
 use crate::routed::RoutedPair;
@@ -68,17 +69,17 @@ pub fn places(config: &ModelConfig) -> Vec<Place> {
 
 impl BlockCounts {
     fn new(config: &ModelConfig) -> Self {
+        let strata = config.block_strata();
         let gate = |stratum| GateCounts {
-            first: vec![0; config.visible_experts(stratum)],
-            probability: vec![0.0; config.visible_experts(stratum)],
+            first: vec![0; strata.visible(stratum).len()],
+            probability: vec![0.0; strata.visible(stratum).len()],
             ..GateCounts::default()
         };
-        let (experts, strata) = (config.experts_of_block(), config.strata_of_block().len());
         Self {
-            tokens_by_capacity: vec![0; strata],
-            mass: vec![0.0; experts],
-            chosen: vec![0; experts],
-            gates: (0..strata).map(gate).collect(),
+            tokens_by_capacity: vec![0; strata.count()],
+            mass: vec![0.0; strata.experts()],
+            chosen: vec![0; strata.experts()],
+            gates: (0..strata.count()).map(gate).collect(),
             ..Self::default()
         }
     }
@@ -94,11 +95,11 @@ impl BlockCounts {
         let of_subword = self.subwords.entry(id).or_default();
         *of_subword = (of_subword.0 + 1, of_subword.1 + visits as u32);
         for visit in &routing.visits {
-            // The block weights two experts relative to each other, a single one by its probability.
-            let sum: f32 = if visit.experts.len() > 1 { visit.probabilities.iter().sum() } else { 1.0 };
-            for (expert, probability) in visit.experts.iter().zip(&visit.probabilities) {
+            let mut weights = visit.probabilities.clone();
+            combine_weights(&mut weights);
+            for (expert, weight) in visit.experts.iter().zip(weights) {
                 self.chosen[*expert as usize] += 1;
-                self.mass[*expert as usize] += f64::from(probability / sum.max(f32::EPSILON));
+                self.mass[*expert as usize] += f64::from(weight);
             }
             let gate = &mut self.gates[visit.stratum];
             gate.tokens += 1;
@@ -156,11 +157,7 @@ impl BlockCounts {
     /// The training's balance loss over these tokens, the mean over gates that saw any: 1 for perfectly even experts.
     pub fn balance(&self) -> f64 {
         let seen: Vec<&GateCounts> = self.gates.iter().filter(|gate| gate.tokens > 0).collect();
-        let loss = |gate: &&GateCounts| {
-            let tokens = gate.tokens as f64;
-            let products = gate.first.iter().zip(&gate.probability).map(|(first, p)| *first as f64 * p);
-            gate.first.len() as f64 * products.sum::<f64>() / (tokens * tokens)
-        };
+        let loss = |gate: &&GateCounts| balance_loss(&gate.first, &gate.probability);
         seen.iter().map(loss).sum::<f64>() / seen.len().max(1) as f64
     }
 }

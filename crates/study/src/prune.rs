@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use strata_corpus::languages::Direction;
 use strata_recipe::{Cost, Kind, ModelConfig};
+use strata_routing::Strata;
 use strata_store::{Existing, ModelFolder, ModelParts, TensorFile, TensorList};
 
 use crate::analysis::{AnalyzeOptions, Progress, route};
@@ -132,14 +133,14 @@ pub fn plan(
         .map(|(place, importance)| PrunedBlock {
             side: if place.decoder { "decoder" } else { "encoder" }.to_string(),
             layer: place.layer,
-            kept: best(&config.strata_of_block(), &after, &importance),
+            kept: best(&config.block_strata(), &after, &importance),
             importance,
         })
         .collect();
     Ok(PrunePlan {
         languages: options.languages.clone(),
         directions: routed.iter().map(|r| r.direction.name()).collect(),
-        strata_before: config.strata_of_block(),
+        strata_before: config.block_strata().sizes(),
         strata_after: after,
         parameters_before: Cost::of(config, None)?.parameters,
         parameters_after: Cost::of(&smaller, None)?.parameters,
@@ -149,9 +150,8 @@ pub fn plan(
 }
 
 /// The experts of a stratum, most important first; of equals the one of lower index.
-fn ranked(strata: &[usize], stratum: usize, importance: &[f64]) -> Vec<usize> {
-    let first: usize = strata[..stratum].iter().sum();
-    let mut order: Vec<usize> = (first..first + strata[stratum]).collect();
+fn ranked(strata: &Strata, stratum: usize, importance: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = strata.owned(stratum).collect();
     order.sort_by(|a, b| importance[*b].total_cmp(&importance[*a]).then(a.cmp(b)));
     order
 }
@@ -160,7 +160,8 @@ fn ranked(strata: &[usize], stratum: usize, importance: &[f64]) -> Vec<usize> {
 /// stratum counts by what it adds in all of them. Every stratum keeps one, and the last at least as many as a token
 /// chooses there.
 fn strata_after(config: &ModelConfig, importance: &[Vec<f64>], keep: f64) -> Vec<usize> {
-    let strata = config.strata_of_block();
+    let layout = config.block_strata();
+    let strata = layout.sizes();
     let of_share = |experts: usize| (keep * experts as f64).round() as usize;
     if config.kind != Kind::Smoe {
         // One stratum, or the equal layers of a stack, each with a gate of its own.
@@ -171,7 +172,7 @@ fn strata_after(config: &ModelConfig, importance: &[Vec<f64>], keep: f64) -> Vec
         *last = config.top_k.min(*experts);
     }
     let ranked: Vec<Vec<Vec<usize>>> =
-        importance.iter().map(|block| (0..strata.len()).map(|s| ranked(&strata, s, block)).collect()).collect();
+        importance.iter().map(|block| (0..strata.len()).map(|s| ranked(&layout, s, block)).collect()).collect();
     let gain = |stratum: usize, next: usize| -> f64 {
         ranked.iter().zip(importance).map(|(ranked, block)| block[ranked[stratum][next]]).sum()
     };
@@ -186,7 +187,7 @@ fn strata_after(config: &ModelConfig, importance: &[Vec<f64>], keep: f64) -> Vec
 }
 
 /// The experts of a block that are kept, ascending.
-fn best(strata: &[usize], after: &[usize], importance: &[f64]) -> Vec<usize> {
+fn best(strata: &Strata, after: &[usize], importance: &[f64]) -> Vec<usize> {
     let mut kept: Vec<usize> = after
         .iter()
         .enumerate()
@@ -219,7 +220,7 @@ pub fn write(folder: &ModelFolder, plan: &PrunePlan, output: &Path, existing: Ex
 
 /// The weights under their names in the smaller model.
 fn smaller_weights<'a>(file: &'a TensorFile, before: &ModelConfig, plan: &PrunePlan) -> Result<TensorList<'a>, Error> {
-    let places = places(before);
+    let (places, strata) = (places(before), before.block_strata());
     let mut weights = TensorList::new();
     for name in file.names() {
         let view = file.view(name)?;
@@ -241,8 +242,7 @@ fn smaller_weights<'a>(file: &'a TensorFile, before: &ModelConfig, plan: &PruneP
                 }
             }
             (Some("gate"), Some(stratum), Some("weight")) => {
-                let first: usize = plan.strata_before.iter().take(stratum).sum();
-                let seen = first..first + before.visible_experts(stratum);
+                let seen = strata.visible(stratum);
                 let [rows, d] = *view.shape else { return Err(unknown()) };
                 if rows != seen.len() {
                     return Err(unknown());
@@ -250,7 +250,7 @@ fn smaller_weights<'a>(file: &'a TensorFile, before: &ModelConfig, plan: &PruneP
                 let row = view.bytes.len() / rows.max(1);
                 let chosen: Vec<usize> = kept.iter().copied().filter(|e| seen.contains(e)).collect();
                 let bytes: Vec<u8> =
-                    chosen.iter().flat_map(|e| view.bytes[(e - first) * row..][..row].iter().copied()).collect();
+                    chosen.iter().flat_map(|e| view.bytes[(e - seen.start) * row..][..row].iter().copied()).collect();
                 weights.push(name, view.dtype, &[chosen.len(), d], bytes);
             }
             _ => weights.push(name, view.dtype, view.shape, view.bytes),
@@ -294,8 +294,8 @@ mod tests {
         assert_eq!(strata_after(&config, &both, 0.75), [4, 2]);
         assert_eq!(strata_after(&config, &both, 0.01), [1, 2]);
         assert_eq!(strata_after(&config, &both, 1.0), [4, 4]);
-        assert_eq!(best(&[4, 4], &[2, 2], &one), [0, 2, 4, 5]);
-        assert_eq!(best(&[4, 4], &[2, 2], &other), [1, 3, 6, 7]);
+        assert_eq!(best(&config.block_strata(), &[2, 2], &one), [0, 2, 4, 5]);
+        assert_eq!(best(&config.block_strata(), &[2, 2], &other), [1, 3, 6, 7]);
         let last = vec![0.0, 0.0, 0.0, 0.0, 0.4, 0.3, 0.2, 0.1];
         assert_eq!(strata_after(&config, &[last], 0.5), [1, 3]);
         let moe = ModelConfig { kind: Kind::Moe, experts: 8, ..ModelConfig::default() };

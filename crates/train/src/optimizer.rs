@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use burn::tensor::{Gradients, Tensor, TensorData};
 use strata_kernels::{AdamStep, Moments, adam, sum_of_squares};
-use strata_model::{InnerIfAutodiff, Transformer, Visitor, push_weight, read_weight};
+use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor, push_weight, read_weight};
 use strata_store::{TensorFile, TensorList};
 
 use crate::error::Error;
@@ -22,8 +22,8 @@ impl GradientSum {
             sum: &'a mut HashMap<String, Tensor<1>>,
             gradients: Gradients,
         }
-        impl Visitor for Collect<'_> {
-            fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+        impl WeightVisitor for Collect<'_> {
+            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
                 let Some(gradient) = weight.grad_remove(&mut self.gradients) else { return };
                 let gradient = gradient.reshape([-1]);
                 let sum = match self.sum.remove(name) {
@@ -59,8 +59,8 @@ impl Adam {
             gradients: HashMap<String, Tensor<1>>,
             step: &'a AdamStep,
         }
-        impl Visitor for Update<'_> {
-            fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+        impl WeightVisitor for Update<'_> {
+            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
                 let shape = weight.dims();
                 // The weight's only other handle goes, so that the step can happen in place.
                 let placeholder = Tensor::empty([0; D], &weight.device());
@@ -81,8 +81,8 @@ impl Adam {
     /// Copies of the moments as `first.NAME` and `second.NAME`.
     pub fn tensors(&self, model: &mut Transformer) -> TensorList<'static> {
         struct Collect<'a>(&'a Adam, TensorList<'static>);
-        impl Visitor for Collect<'_> {
-            fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+        impl WeightVisitor for Collect<'_> {
+            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
                 let Some(moments) = self.0.moments.get(name) else { return };
                 for (prefix, values) in [("first.", &moments.first), ("second.", &moments.second)] {
                     let values = values.to_data().iter::<f32>().collect();
@@ -105,8 +105,8 @@ impl Adam {
             adam: Adam,
             failed: Option<strata_model::Error>,
         }
-        impl Visitor for Load<'_> {
-            fn visit<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+        impl WeightVisitor for Load<'_> {
+            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
                 if self.failed.is_some() {
                     return;
                 }

@@ -119,7 +119,7 @@ impl<'a> Reference<'a> {
 
     /// Follows the one token through its strata; gives the strata visited too.
     fn stratified(&self, block: &str, x: &Row) -> (Row, usize) {
-        let strata = self.config.strata_of_block();
+        let strata = self.config.block_strata().sizes();
         let on_leaving = self.config.normalisation == Normalisation::Reference && strata.len() > 1;
         let (mut x, mut stratum, mut visits) = (x.clone(), 0, 0);
         while stratum < strata.len() {
@@ -145,8 +145,10 @@ impl<'a> Reference<'a> {
 
     /// The weighted outputs of the chosen experts and the first choice.
     fn visit(&self, block: &str, gate: usize, x: &Row) -> (Row, usize) {
-        let visible = self.config.visible_experts(gate);
-        let offset: usize = self.config.strata_of_block()[..gate].iter().sum();
+        let strata = self.config.block_strata().sizes();
+        let last = if self.config.kind == Kind::Stacked { gate } else { strata.len() - 1 };
+        let visible: usize = strata[gate..=last].iter().sum();
+        let offset: usize = strata[..gate].iter().sum();
         let p = softmax(&self.product(&format!("{block}.gate.{gate}"), visible, false, x));
         let mut order: Vec<usize> = (0..visible).collect();
         order.sort_by(|a, b| p[*b].total_cmp(&p[*a]));

@@ -86,7 +86,7 @@ fn model(name: &str, config: &ModelConfig) -> Value {
     json!({
         "name": name,
         "kind": config.kind,
-        "strata": config.strata_of_block(),
+        "strata": config.block_strata().sizes(),
         "top_k": config.top_k,
         "encoder_layers": layers(config.encoder_layers),
         "decoder_layers": layers(config.decoder_layers),

@@ -1,11 +1,11 @@
-//! The sub-layers that every Transformer has: affine maps, layer norms, attention, FFN.
+//! The parts that every Transformer is made of: affine maps, layer norms, attention, FFN.
 
 use burn::tensor::Tensor;
 use strata_kernels::{Activation, AttentionShape, MatmulPrecision, Offsets, attention, layer_norm, linear};
 use strata_recipe::ModelConfig;
 
 use crate::forward::Forward;
-use crate::parameter::{Initialiser, Visitor, join};
+use crate::parameter::{Initializer, WeightVisitor, join};
 
 /// `x W^T + b`.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    pub fn new(init: &Initialiser, path: &str, [outputs, inputs]: [usize; 2]) -> Self {
+    pub fn new(init: &Initializer, path: &str, [outputs, inputs]: [usize; 2]) -> Self {
         Self { weight: init.matrix(&join(path, "weight"), [outputs, inputs]), bias: init.constant(0.0, [outputs]) }
     }
 
@@ -26,9 +26,9 @@ impl Linear {
         linear(x, self.weight.clone(), Some(self.bias.clone()), activation, products)
     }
 
-    pub fn visit(&mut self, path: &str, visitor: &mut impl Visitor) {
-        visitor.visit(&join(path, "weight"), &mut self.weight);
-        visitor.visit(&join(path, "bias"), &mut self.bias);
+    pub fn visit_weights(&mut self, path: &str, visitor: &mut impl WeightVisitor) {
+        visitor.visit_weight(&join(path, "weight"), &mut self.weight);
+        visitor.visit_weight(&join(path, "bias"), &mut self.bias);
     }
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Norm {
 const EPSILON: f32 = 1e-5;
 
 impl Norm {
-    pub fn new(init: &Initialiser, d: usize) -> Self {
+    pub fn new(init: &Initializer, d: usize) -> Self {
         Self { weight: init.constant(1.0, [d]), bias: init.constant(0.0, [d]) }
     }
 
@@ -51,9 +51,9 @@ impl Norm {
         layer_norm(x, self.weight.clone(), self.bias.clone(), EPSILON)
     }
 
-    pub fn visit(&mut self, path: &str, visitor: &mut impl Visitor) {
-        visitor.visit(&join(path, "weight"), &mut self.weight);
-        visitor.visit(&join(path, "bias"), &mut self.bias);
+    pub fn visit_weights(&mut self, path: &str, visitor: &mut impl WeightVisitor) {
+        visitor.visit_weight(&join(path, "weight"), &mut self.weight);
+        visitor.visit_weight(&join(path, "bias"), &mut self.bias);
     }
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Ffn {
 }
 
 impl Ffn {
-    pub fn new(init: &Initialiser, path: &str, config: &ModelConfig) -> Self {
+    pub fn new(init: &Initializer, path: &str, config: &ModelConfig) -> Self {
         let (d, f) = (config.d_model, config.d_ffn);
         Self { fc1: Linear::new(init, &join(path, "fc1"), [f, d]), fc2: Linear::new(init, &join(path, "fc2"), [d, f]) }
     }
@@ -76,13 +76,13 @@ impl Ffn {
         self.fc2.apply(forward.dropout(hidden, activation_dropout), Activation::None, forward.products)
     }
 
-    pub fn visit(&mut self, path: &str, visitor: &mut impl Visitor) {
-        self.fc1.visit(&join(path, "fc1"), visitor);
-        self.fc2.visit(&join(path, "fc2"), visitor);
+    pub fn visit_weights(&mut self, path: &str, visitor: &mut impl WeightVisitor) {
+        self.fc1.visit_weights(&join(path, "fc1"), visitor);
+        self.fc2.visit_weights(&join(path, "fc2"), visitor);
     }
 }
 
-/// Multi-head attention with its pre-norm; the residual is the caller's.
+/// Multi-head attention with its pre-norm; the caller adds the residual.
 #[derive(Clone)]
 pub(crate) struct Attention {
     norm: Norm,
@@ -101,8 +101,18 @@ pub(crate) struct KeysValues {
     pub offsets: Offsets,
 }
 
+/// What the rows of one attention attend to.
+pub(crate) struct Context {
+    /// Where the query rows of each sentence start.
+    pub queries: Offsets,
+    /// The keys and values of the same sentences.
+    pub over: KeysValues,
+    /// Whether a row sees only itself and the rows in front of it.
+    pub causal: bool,
+}
+
 impl Attention {
-    pub fn new(init: &Initialiser, path: &str, config: &ModelConfig) -> Self {
+    pub fn new(init: &Initializer, path: &str, config: &ModelConfig) -> Self {
         let d = config.d_model;
         let map = |name: &str| Linear::new(init, &join(path, name), [d, d]);
         Self {
@@ -129,16 +139,9 @@ impl Attention {
         }
     }
 
-    /// Attention of normed rows `x` `[n, d]` with sentence offsets `queries` over `over`.
-    pub fn attend(
-        &self,
-        x: Tensor<2>,
-        queries: Offsets,
-        over: KeysValues,
-        causal: bool,
-        forward: &mut Forward,
-        dropout: f64,
-    ) -> Tensor<2> {
+    /// Attention of the rows `x` `[n, d]`, which have passed the pre-norm, to `context`.
+    pub fn attend(&self, x: Tensor<2>, context: Context, forward: &mut Forward, dropout: f64) -> Tensor<2> {
+        let Context { queries, over, causal } = context;
         let shape = AttentionShape {
             queries,
             keys: over.offsets,
@@ -152,11 +155,11 @@ impl Attention {
         self.output.apply(mixed, Activation::None, forward.products)
     }
 
-    pub fn visit(&mut self, path: &str, visitor: &mut impl Visitor) {
-        self.norm.visit(&join(path, "norm"), visitor);
-        self.query.visit(&join(path, "query"), visitor);
-        self.key.visit(&join(path, "key"), visitor);
-        self.value.visit(&join(path, "value"), visitor);
-        self.output.visit(&join(path, "output"), visitor);
+    pub fn visit_weights(&mut self, path: &str, visitor: &mut impl WeightVisitor) {
+        self.norm.visit_weights(&join(path, "norm"), visitor);
+        self.query.visit_weights(&join(path, "query"), visitor);
+        self.key.visit_weights(&join(path, "key"), visitor);
+        self.value.visit_weights(&join(path, "value"), visitor);
+        self.output.visit_weights(&join(path, "output"), visitor);
     }
 }

@@ -1,0 +1,56 @@
+//! What the tests share: the device, small models of every kind, numbers out of tensors.
+#![allow(dead_code)] // each test uses some of it
+
+use burn::tensor::{Device, Tensor};
+use strata_recipe::{Kind, ModelConfig, Normalisation};
+
+/// The device to test: `STRATA_TEST_DEVICE` names another than the CPU.
+pub fn device() -> Device {
+    let name = std::env::var("STRATA_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
+    strata_model::parse_device(&name).expect("STRATA_TEST_DEVICE names a device of this build")
+}
+
+/// A dense model of two layers on each side, without dropout.
+pub fn small() -> ModelConfig {
+    ModelConfig {
+        encoder_layers: 2,
+        decoder_layers: 2,
+        d_model: 16,
+        d_ffn: 24,
+        heads: 2,
+        vocab_size: 29,
+        max_length: 24,
+        dropout: 0.0,
+        attention_dropout: 0.0,
+        cmr_gate_dropout: 0.0,
+        ..ModelConfig::default()
+    }
+}
+
+/// SMoE with these strata.
+pub fn smoe(strata: &[usize]) -> ModelConfig {
+    ModelConfig { kind: Kind::Smoe, strata: strata.to_vec(), ..small() }
+}
+
+/// One small model of each kind.
+pub fn kinds() -> Vec<ModelConfig> {
+    vec![
+        small(),
+        ModelConfig { kind: Kind::Moe, experts: 4, ..small() },
+        ModelConfig { kind: Kind::Switch, experts: 4, top_k: 1, ..small() },
+        ModelConfig { kind: Kind::Cmr, experts: 4, ..small() },
+        ModelConfig { kind: Kind::Stacked, strata: vec![2, 2], ..small() },
+        smoe(&[2, 2]),
+        ModelConfig { normalisation: Normalisation::Reference, ..smoe(&[2, 2, 2]) },
+    ]
+}
+
+/// The values of a tensor, on the host.
+pub fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    x.into_data().iter::<f32>().collect()
+}
+
+/// The value of a tensor of one.
+pub fn number(x: Tensor<1>) -> f64 {
+    f64::from(x.into_scalar::<f32>())
+}

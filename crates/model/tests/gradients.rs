@@ -1,0 +1,303 @@
+//! Gradients of whole models in training, against central differences: every weight of every kind of model.
+//!
+//! Each test takes one configuration, with the first seed for which several tokens visit every gate and every expert:
+//! experts without tokens have no gradient to check. It fails if a weight of the model was not checked, or if one entry
+//! of one weight disagrees.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use burn::tensor::{Gradients, Tensor, TensorData};
+use common::{device, number, small, smoe, values};
+use strata_model::{BlockTrace, Forward, Packed, Transformer, WeightVisitor};
+use strata_recipe::{Kind, ModelConfig, Normalisation, SecondChoice};
+use strata_store::TensorSource;
+
+/// Entries of each weight that must agree: those with the largest gradients, and some others.
+const LARGEST: usize = 3;
+const OTHERS: usize = 2;
+
+/// Half the distance of the two points of a difference. Below the smallest, the rounding of the loss in f32 shows.
+const STEPS: [f32; 4] = [1e-2, 5e-3, 2.5e-3, 1.2e-3];
+
+/// A gradient `g` agrees with a difference within `RELATIVE * |g| + ABSOLUTE`.
+const RELATIVE: f64 = 0.03;
+const ABSOLUTE: f64 = 2e-4;
+
+/// A weight whose largest gradient is below this says too little beside [`ABSOLUTE`].
+const LEAST: f32 = 2e-3;
+
+#[test]
+fn dense() {
+    check(&small());
+}
+
+#[test]
+fn moe() {
+    check(&ModelConfig { kind: Kind::Moe, experts: 4, ..small() });
+}
+
+#[test]
+fn switch() {
+    check(&ModelConfig { kind: Kind::Switch, experts: 4, top_k: 1, ..small() });
+}
+
+#[test]
+fn cmr() {
+    check(&ModelConfig { kind: Kind::Cmr, experts: 4, ..small() });
+}
+
+#[test]
+fn stacked() {
+    check(&ModelConfig { kind: Kind::Stacked, strata: vec![2, 2], ..small() });
+}
+
+#[test]
+fn smoe_with_norms_on_arrival() {
+    check(&smoe(&[2, 3]));
+}
+
+#[test]
+fn smoe_with_norms_on_leaving() {
+    check(&ModelConfig { normalisation: Normalisation::Reference, ..smoe(&[2, 2, 2]) });
+}
+
+#[test]
+fn smoe_with_one_choice() {
+    check(&ModelConfig { top_k: 1, ..smoe(&[2, 2]) });
+}
+
+/// The seed of a pass fixes dropout, masks and noise, so that they have gradients like everything else.
+#[test]
+fn smoe_with_capacity_masks_noise_and_dropout() {
+    let config = ModelConfig {
+        capacity_factor: Some(1.0),
+        second_choice: SecondChoice::Gumbel,
+        eom: 0.2,
+        dropout: 0.1,
+        attention_dropout: 0.1,
+        activation_dropout: 0.1,
+        ..smoe(&[2, 2])
+    };
+    let dropped = check(&config).iter().flat_map(|block| &block.gates).map(|gate| gate.dropped).sum::<usize>();
+    assert!(dropped > 0, "no choice was dropped");
+}
+
+#[test]
+fn cmr_with_dropout() {
+    let config = ModelConfig {
+        kind: Kind::Cmr,
+        experts: 4,
+        cmr_gate_dropout: 0.3,
+        dropout: 0.1,
+        attention_dropout: 0.1,
+        activation_dropout: 0.1,
+        ..small()
+    };
+    check(&config);
+}
+
+/// One weight of a file, with its gradient.
+struct Weight {
+    name: String,
+    /// Its name in memory, where the experts of a block are stacked, and its first entry there.
+    stacked: String,
+    start: usize,
+    gradient: Vec<f32>,
+}
+
+/// Checks a model; gives the trace of its pass.
+fn check(config: &ModelConfig) -> Vec<BlockTrace> {
+    let (mut model, loss, blocks) = (1..200)
+        .map(|seed| Transformer::new(config, seed, &device().autodiff()).expect("a model"))
+        .map(|model| (model.clone(), pass(&model)))
+        .find_map(|(model, (loss, blocks))| all_visited(config, &blocks).then_some((model, loss, blocks)))
+        .expect("initial weights with which tokens visit every gate and every expert");
+    let mut visitor = CollectWeights { gradients: loss.backward(), weights: Vec::new() };
+    model.visit_weights(&mut visitor);
+    let weights = visitor.weights;
+    let checked: BTreeSet<String> = weights.iter().map(|weight| weight.name.clone()).collect();
+    let all: BTreeSet<String> = model.weights().specs().into_iter().map(|spec| spec.name).collect();
+    assert_eq!(checked, all, "{}: the weights checked are those that the model saves", config.name());
+
+    let mut plain = model.without_gradients();
+    let faults: Vec<String> = weights.iter().filter_map(|weight| fault(&mut plain, weight, &blocks)).collect();
+    assert!(faults.is_empty(), "{}, {} of {}:\n{}", config.name(), faults.len(), weights.len(), faults.join("\n"));
+    blocks
+}
+
+/// The loss of a training pass over four sentence pairs, with its auxiliary losses, and what the expert blocks did.
+fn pass(model: &Transformer) -> (Tensor<1>, Vec<BlockTrace>) {
+    let source = Packed::from_sentences(&[
+        vec![3, 7, 9, 13, 26, 1],
+        vec![4, 20, 17, 1],
+        vec![3, 8, 8, 12, 28, 11, 22, 1],
+        vec![4, 19, 24, 10, 15, 6, 1],
+    ]);
+    let target = Packed::from_sentences(&[
+        vec![3, 11, 12, 5, 21],
+        vec![4, 6, 14, 27],
+        vec![3, 9, 10, 22, 17, 25, 16, 8],
+        vec![4, 23, 18, 7, 13],
+    ]);
+    let targets = vec![11, 12, 5, 21, 1, 6, 14, 27, 1, 9, 10, 22, 17, 25, 16, 8, 1, 23, 18, 7, 13, 1];
+    let mut forward = Forward::training(5);
+    let scale = 1.0 / targets.len() as f32;
+    let mut loss = model.loss(&source, &target, targets.into(), 0.1, scale, &mut forward).loss;
+    // Heavier than in training, so that their gradients show.
+    if let Some(balance) = forward.balance_loss() {
+        loss = loss + balance * 0.3;
+    }
+    if let Some(used) = forward.cmr_loss(0.8) {
+        loss = loss + used * 0.3;
+    }
+    (loss, forward.blocks)
+}
+
+/// Whether tokens visited every gate, and several of them every expert, of every block.
+fn all_visited(config: &ModelConfig, blocks: &[BlockTrace]) -> bool {
+    let (encoder, decoder) = config.expert_blocks();
+    assert_eq!(blocks.len(), encoder + decoder);
+    let strata = config.block_strata();
+    blocks.iter().all(|block| {
+        let visits = |expert: usize| block.gates.iter().map(|gate| gate.chosen[expert]).sum::<u32>();
+        block.gates.len() == strata.count() && (0..strata.experts()).all(|expert| visits(expert) > 1)
+    })
+}
+
+/// What is wrong with the gradient of a weight, if anything is. `model` is as before afterwards.
+fn fault(model: &mut Transformer, weight: &Weight, blocks: &[BlockTrace]) -> Option<String> {
+    let Weight { name, gradient, .. } = weight;
+    let most = gradient.iter().fold(0.0f32, |most, g| most.max(g.abs()));
+    // A bias of all keys adds the same to all scores of a query, which the softmax takes away.
+    let must_be_zero = name.ends_with("attention.key.bias");
+    if must_be_zero && most > 1e-6 {
+        return Some(format!("{name}: {most}, but the loss does not depend on it"));
+    }
+    if !must_be_zero && most < LEAST {
+        return Some(format!("{name}: gradients of at most {most} are too small to check"));
+    }
+    let wanted = gradient.len().min(LARGEST + OTHERS);
+    let mut checked = 0;
+    for at in candidates(gradient) {
+        let Some(differences) = differences(model, weight, at, blocks) else { continue };
+        if !differences.iter().any(|found| agrees(gradient[at], *found)) {
+            return Some(format!("{name}[{at}]: {} by backward, {differences:?} by differences", gradient[at]));
+        }
+        checked += 1;
+        if checked == wanted {
+            return None;
+        }
+    }
+    Some(format!("{name}: routing left only {checked} of {wanted} entries to check"))
+}
+
+/// Entries to check, each once: those with the largest gradients first, then the others in a scattered order.
+fn candidates(gradient: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..gradient.len()).collect();
+    order.sort_by(|a, b| gradient[*b].abs().total_cmp(&gradient[*a].abs()));
+    let rest = order.split_off(LARGEST.min(order.len()));
+    let stride = (1..).map(|i| 7919 * i).find(|stride| gcd(*stride, rest.len().max(1)) == 1).expect("a stride");
+    order.extend((0..rest.len()).map(|i| rest[i * stride % rest.len()]));
+    order
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Differences of the loss by one entry, with ever smaller steps, until one agrees with the gradient. None where all
+/// steps change the routing, across which the loss jumps.
+///
+/// Where a ReLU has its kink within a step, central differences are off; it lies on one side of the entry, so that the
+/// difference on the other side tells the derivative.
+fn differences(model: &mut Transformer, weight: &Weight, at: usize, blocks: &[BlockTrace]) -> Option<Vec<f64>> {
+    let mut moved = |by: f32| {
+        let mut change = Change { weight, at, by, before: None };
+        model.visit_weights(&mut change);
+        let before = change.before.expect("the weight");
+        let (loss, trace) = pass(model);
+        model.visit_weights(&mut Change { weight, at, by: 0.0, before: Some(before) });
+        same_routing(blocks, &trace).then(|| number(loss))
+    };
+    let mut found = Vec::new();
+    for step in STEPS {
+        let h = f64::from(step);
+        let (above, below) = (moved(step), moved(-step));
+        found.extend(above.zip(below).map(|(above, below)| (above - below) / (2.0 * h)));
+        if found.last().is_some_and(|found| agrees(weight.gradient[at], *found)) {
+            break;
+        }
+        for (side, near) in [(1.0, above), (-1.0, below)] {
+            let here = moved(0.0).expect("the routing of the unchanged model");
+            let sides = near.zip(moved(side * 2.0 * step));
+            found.extend(sides.map(|(near, far)| f64::from(side) * (4.0 * near - 3.0 * here - far) / (2.0 * h)));
+        }
+        if found.iter().any(|found| agrees(weight.gradient[at], *found)) {
+            break;
+        }
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+fn agrees(gradient: f32, difference: f64) -> bool {
+    let gradient = f64::from(gradient);
+    (difference - gradient).abs() <= RELATIVE * gradient.abs() + ABSOLUTE
+}
+
+fn same_routing(a: &[BlockTrace], b: &[BlockTrace]) -> bool {
+    a.iter().zip(b).all(|(a, b)| {
+        a.strata_visited == b.strata_visited
+            && a.gates.len() == b.gates.len()
+            && a.gates.iter().zip(&b.gates).all(|(a, b)| a.chosen == b.chosen && a.dropped == b.dropped)
+    })
+}
+
+/// Takes every weight as files name them, with its gradient.
+struct CollectWeights {
+    gradients: Gradients,
+    weights: Vec<Weight>,
+}
+
+impl WeightVisitor for CollectWeights {
+    fn visit_weight<const D: usize>(&mut self, stacked: &str, weight: &mut Tensor<D>) {
+        let gradient = weight.grad(&self.gradients).unwrap_or_else(|| panic!("{stacked} has no gradient"));
+        let gradient = values(gradient);
+        let parts = if stacked.contains(".*.") { weight.dims()[0] } else { 1 };
+        let each = gradient.len() / parts;
+        self.weights.extend(gradient.chunks_exact(each).enumerate().map(|(part, gradient)| Weight {
+            name: stacked.replace(".*.", &format!(".{part}.")),
+            stacked: stacked.to_string(),
+            start: part * each,
+            gradient: gradient.to_vec(),
+        }));
+    }
+}
+
+/// Adds `by` to one entry and keeps the tensor from before, or puts that back.
+struct Change<'a> {
+    weight: &'a Weight,
+    at: usize,
+    by: f32,
+    before: Option<Vec<f32>>,
+}
+
+impl WeightVisitor for Change<'_> {
+    fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+        if name != self.weight.stacked {
+            return;
+        }
+        let new = match self.before.take() {
+            Some(before) => before,
+            None => {
+                let before = values(weight.clone());
+                let mut new = before.clone();
+                new[self.weight.start + self.at] += self.by;
+                self.before = Some(before);
+                new
+            }
+        };
+        *weight = Tensor::from_data(TensorData::new(new, weight.dims()), &weight.device());
+    }
+}
