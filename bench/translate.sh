@@ -59,9 +59,9 @@ of_model() { # precision
   done
 }
 if [ -n "$model" ]; then
-  "$strata" -q export "$model" "$work/packed-f32"
-  "$strata" -q export "$model" "$work/packed-int8" --int8
-  "$strata" -q export "$model" "$work/ct2" --format ctranslate2
+  "$strata" -q export "$model" --output "$work/packed-f32"
+  "$strata" -q export "$model" --int8 --output "$work/packed-int8"
+  "$strata" -q export "$model" --format ctranslate2 --output "$work/ct2"
   du -sm "$work"/*/ | awk '{ n = split($2, part, "/"); print part[n - 1] ": " $1 " MB on disk" }'
 fi
 for ((round = 1; round <= rounds; round++)); do
