@@ -162,9 +162,10 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
 ];
 
 /// Environment variables and what they do.
-pub const ENVIRONMENT: [(&str, &str); 4] = [
+pub const ENVIRONMENT: [(&str, &str); 5] = [
     ("NO_COLOR", "no colors, unless --color always asks for them"),
     ("CLICOLOR_FORCE", "colors into files and pipes too, unless it is 0"),
+    ("STRATA_ISA", "a lower instruction level than the processor's best, such as avx2 or portable"),
     ("XDG_CACHE_HOME", "where fetched packages are kept, in strata/docs [default: ~/.cache]"),
     ("SACREBLEU", "where sacreBLEU keeps the model of --bleu-tokenizer flores200 [default: ~/.sacrebleu]"),
 ];

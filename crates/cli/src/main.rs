@@ -52,6 +52,8 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    // A wrong STRATA_ISA is an error here; libraries would use the best level instead.
+    strata_simd::Level::chosen()?;
     let Global { threads, color, quiet, verbose } = cli.global;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")?;
     let terminal = Terminal::new(quiet, verbose, color);

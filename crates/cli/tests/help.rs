@@ -104,6 +104,15 @@ fn results_for_programs_are_json_and_nothing_else() {
     assert!(figure("sentences_per_step") > 1.0 && filled > 50.0 && filled < 300.0, "{measured}");
 }
 
+#[test]
+fn an_instruction_level_that_this_processor_lacks_is_an_error() {
+    let here = folder("isa");
+    let inspect = |level: &str| here.bash(&format!("STRATA_ISA={level} \"$STRATA\" inspect ../run"));
+    inspect("portable").succeeds();
+    // The message lists this processor's levels, so it is not in errors.txt.
+    inspect("quantum").fails(&["STRATA_ISA=quantum", "portable"]);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn output_that_cannot_be_written_is_an_error_and_no_panic() {
