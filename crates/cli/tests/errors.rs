@@ -56,7 +56,7 @@ fn preparing() {
             ("prepare ../bitext --output p --subword-temperature 0", "temperature"),
             ("prepare ../bitext --output p --character-coverage 2", "coverage"),
             ("prepare ../bitext --output p --subword-sentences 0", "sentences"),
-            ("prepare ../bitext --output p --max-ratio 0.5", "ratio"),
+            ("prepare ../bitext --output p --max-length-ratio 0.5", "ratio"),
             ("prepare ../bitext --output p --vocab-size 10000000", "vocab"),
             ("prepare ../bitext --output file", "file"),
         ],

@@ -56,7 +56,7 @@ struct Filter {
     max_subwords: usize,
     /// Highest ratio of the two sides' lengths in characters
     #[arg(long, default_value_t = Limits::default().max_character_ratio, value_name = "X")]
-    max_ratio: f64,
+    max_length_ratio: f64,
     /// Keep repeated pairs
     #[arg(long)]
     keep_duplicates: bool,
@@ -135,7 +135,7 @@ fn options(Arguments { bitext, output, overwrite, filter, subwords, .. }: &Argum
     options.skip_invalid = filter.skip_invalid;
     options.deduplicate = !filter.keep_duplicates;
     options.language_filter = filter.language_filter.then(LanguageFilter::default);
-    (options.limits.max_subwords, options.limits.max_character_ratio) = (filter.max_subwords, filter.max_ratio);
+    (options.limits.max_subwords, options.limits.max_character_ratio) = (filter.max_subwords, filter.max_length_ratio);
     options.limits.drop_identical = !filter.keep_identical;
     options.subwords.import.clone_from(&subwords.subword_model);
     options.subwords.kind = match subwords.subword_kind {
