@@ -3,12 +3,15 @@
 #
 #   bench/picture.sh MODEL [TEXT] [FROM] [TO]     # writes docs/page.png
 #
+# The picture in the repository shows recipes/quickstart.toml with model.d_model=128, model.d_ffn=512,
+# train.learning_rate=4e-3 and train.updates=1800, on German, French and Norwegian documentation.
+#
 # Needs Chromium (CHROMIUM names another than /usr/bin/chromium), Node.js and its package playwright-core, which is
 # installed into target/picture if it is not there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model=${1:?a model folder, such as runs/quickstart}
-text=${2:-"To insert a table in the document, click the icon. Choose the number of rows and columns, then press Enter."}
+text=${2:-"Choose the number of rows and columns. Click the icon. Open the document that contains the table."}
 from=${3:-en} to=${4:-de}
 strata=${STRATA:-target/release/strata}
 modules=target/picture/node_modules
