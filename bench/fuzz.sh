@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-600}
 corpus=fuzz/corpus/packed_folder
 mkdir -p "$corpus"
-folders=(packed-v1/{dense,smoe}-{f32,int8})
+folders=(packed-v2/{dense,smoe}-{f32,int8})
 files=(packed.safetensors packed.json config.json SHA256SUMS)
 for folder in "${!folders[@]}"; do
   for file in 0 1 2 3; do

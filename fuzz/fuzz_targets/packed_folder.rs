@@ -11,7 +11,7 @@ use strata_runtime::{Engine, Limits, Model, PackedFolder, Request, SearchOptions
 use strata_store::Check;
 
 const FOLDERS: [&str; 4] =
-    ["packed-v1/dense-f32", "packed-v1/dense-int8", "packed-v1/smoe-f32", "packed-v1/smoe-int8"];
+    ["packed-v2/dense-f32", "packed-v2/dense-int8", "packed-v2/smoe-f32", "packed-v2/smoe-int8"];
 const FILES: [&str; 4] = ["packed.safetensors", "packed.json", "config.json", "SHA256SUMS"];
 
 static WORK: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder to work in"));

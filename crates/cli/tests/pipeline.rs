@@ -196,8 +196,8 @@ fn every_kind_of_model_learns_translates_and_repeats_itself() {
         ("Switch-4", "model.kind=switch model.strata=[] model.experts=4 model.top_k=1"),
         ("CMR-4", "model.kind=cmr model.strata=[] model.experts=4"),
         ("stacked 2x2", "model.kind=stacked"),
-        ("SMoE-2-2", "model.normalisation=paper"),
-        ("SMoE-2-2", "model.normalisation=reference"),
+        ("SMoE-2-2", "model.normalization=paper"),
+        ("SMoE-2-2", "model.normalization=reference"),
         ("SMoE-1-2, top-1", "model.strata=[1,2] model.top_k=1 model.capacity_factor=1.0"),
         ("SMoE-2-2-2 + EOM", "model.strata=[2,2,2] model.eom=0.2 model.second_choice=gumbel"),
     ] {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Tensor, TensorData};
 use common::{device, values};
 use strata_model::{BlockTrace, ExpertBlock, Forward, Initializer, WeightVisitor};
-use strata_recipe::{Kind, ModelConfig, Normalisation};
+use strata_recipe::{Kind, ModelConfig, Normalization};
 use strata_store::TensorFile;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -32,7 +32,7 @@ fn config(path: &Path) -> ModelConfig {
         capacity_factor: (meta["capacity"] == "training").then_some(1.0),
         dropout: 0.0,
         cmr_gate_dropout: 0.0,
-        normalisation: if name.ends_with("paper") { Normalisation::Paper } else { Normalisation::Reference },
+        normalization: if name.ends_with("paper") { Normalization::Paper } else { Normalization::Reference },
         heads: 2,
         ..ModelConfig::default()
     };

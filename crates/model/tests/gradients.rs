@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use burn::tensor::{Gradients, Tensor, TensorData};
 use common::{device, number, small, smoe, values};
 use strata_model::{BlockTrace, Forward, Packed, Transformer, WeightVisitor};
-use strata_recipe::{Kind, ModelConfig, Normalisation, SecondChoice};
+use strata_recipe::{Kind, ModelConfig, Normalization, SecondChoice};
 use strata_store::TensorSource;
 
 /// Entries of each weight that must agree: those with the largest gradients, and some others.
@@ -60,7 +60,7 @@ fn smoe_with_norms_on_arrival() {
 
 #[test]
 fn smoe_with_norms_on_leaving() {
-    check(&ModelConfig { normalisation: Normalisation::Reference, ..smoe(&[2, 2, 2]) });
+    check(&ModelConfig { normalization: Normalization::Reference, ..smoe(&[2, 2, 2]) });
 }
 
 #[test]

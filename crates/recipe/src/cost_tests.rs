@@ -117,9 +117,9 @@ fn parts_sum_to_the_total() {
 /// One encoder and one decoder layer of d 4, d_ffn 6, 10 subwords, counted by hand.
 #[test]
 fn a_tiny_model_counted_by_hand() {
-    let tiny = |kind, normalisation, experts, strata: &[usize]| ModelConfig {
+    let tiny = |kind, normalization, experts, strata: &[usize]| ModelConfig {
         kind,
-        normalisation,
+        normalization,
         experts,
         strata: strata.to_vec(),
         moe_every: 1,
@@ -132,7 +132,7 @@ fn a_tiny_model_counted_by_hand() {
         ..m4()
     };
     let count = |config: ModelConfig| Cost::of(&config, None).unwrap().parameters;
-    let (paper, reference) = (crate::Normalisation::Paper, crate::Normalisation::Reference);
+    let (paper, reference) = (crate::Normalization::Paper, crate::Normalization::Reference);
     let ffn = 4 * 6 + 6 + 6 * 4 + 4;
     let norm = 8;
     // Three attentions of four projections of 4 x 4 + 4; norms: 2 in the encoder layer, 3 in the decoder layer, 2

@@ -21,7 +21,7 @@ mod write;
 pub use cost::{Cost, Part, Parts, Uncounted, render};
 pub use error::{ConfigError, Error};
 pub use keys::{Key, SECTIONS, Values, key, keys, render_keys};
-pub use model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalisation, SecondChoice};
+pub use model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalization, SecondChoice};
 pub use positions::sinusoidal;
 pub use recipe::{DataSection, ModelSection, Precision, Recipe, Schedule, Subwords, TrainSection, TranslateSection};
 pub use recipe_file::RecipeFile;

@@ -40,11 +40,11 @@ pub enum Kind {
     Smoe,
 }
 
-/// Where an SMoE block normalises (`smoe` with two or more strata; the others have one pre-norm either way).
+/// Where an SMoE block normalizes (`smoe` with two or more strata; the others have one pre-norm either way).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Normalisation {
-    /// As the paper writes it: a norm in front of each stratum, un-normalised residuals: L norms.
+pub enum Normalization {
+    /// As the paper writes it: a norm in front of each stratum, un-normalized residuals: L norms.
     Paper,
     /// As the authors' code computes it: a norm on leaving each stratum, which is also the next residual: L + 1 norms.
     Reference,
@@ -78,8 +78,9 @@ pub struct ModelConfig {
     pub top_k: usize,
     /// Every `moe_every`-th layer of the encoder and of the decoder has an expert block; 2 means layers 2, 4, 6, ...
     pub moe_every: usize,
-    /// Where an SMoE block normalises.
-    pub normalisation: Normalisation,
+    /// Where an SMoE block normalizes. Models trained before the spelling was settled say `normalisation`.
+    #[serde(alias = "normalisation")]
+    pub normalization: Normalization,
     /// Tokens that an expert takes in training, as a multiple of `top_k * ceil(tokens / visible experts)`; none = no
     /// limit ("dropless"). There is never a limit at inference.
     #[serde(default)]
@@ -128,7 +129,7 @@ impl Default for ModelConfig {
             strata: Vec::new(),
             top_k: 2,
             moe_every: 2,
-            normalisation: Normalisation::Paper,
+            normalization: Normalization::Paper,
             capacity_factor: None,
             second_choice: SecondChoice::Argmax,
             eom: 0.0,
@@ -166,7 +167,7 @@ impl ModelConfig {
             Kind::Dense => Strata::none(),
             Kind::Moe | Kind::Switch | Kind::Cmr => Strata::single(self.experts),
             Kind::Stacked => Strata::stacked(&self.strata),
-            Kind::Smoe => Strata::stratified(&self.strata, self.normalisation.into()),
+            Kind::Smoe => Strata::stratified(&self.strata, self.normalization.into()),
         }
     }
 
@@ -250,11 +251,11 @@ impl ModelConfig {
     }
 }
 
-impl From<Normalisation> for Norms {
-    fn from(variant: Normalisation) -> Norms {
+impl From<Normalization> for Norms {
+    fn from(variant: Normalization) -> Norms {
         match variant {
-            Normalisation::Paper => Norms::OnArrival,
-            Normalisation::Reference => Norms::OnLeaving,
+            Normalization::Paper => Norms::OnArrival,
+            Normalization::Reference => Norms::OnLeaving,
         }
     }
 }
@@ -310,7 +311,7 @@ mod tests {
     #[test]
     fn each_kind_of_block_has_its_strata() {
         assert_eq!(smoe(&[8, 4, 2]).block_strata(), Strata::stratified(&[8, 4, 2], Norms::OnArrival));
-        let reference = ModelConfig { normalisation: Normalisation::Reference, ..smoe(&[2, 2]) };
+        let reference = ModelConfig { normalization: Normalization::Reference, ..smoe(&[2, 2]) };
         assert_eq!(reference.block_strata(), Strata::stratified(&[2, 2], Norms::OnLeaving));
         let stacked = ModelConfig { kind: Kind::Stacked, ..smoe(&[4, 4]) };
         assert_eq!(stacked.block_strata(), Strata::stacked(&[4, 4]));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ConfigError, Error};
 use crate::keys::{Key, Values};
-use crate::model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalisation, SecondChoice};
+use crate::model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalization, SecondChoice};
 use crate::search_options::SearchOptions;
 
 /// Writes one section: the struct, and its rows of the table of keys.
@@ -59,7 +59,7 @@ section! {
         experts: usize = "0", Values::count(0, MANY), "experts of a block (moe, switch, cmr); smoe, stacked: 0 or the sum of strata";
         top_k: usize = "2", Values::count(0, MANY), "experts that a token uses at a gate: 1 or 2; switch: 1";
         moe_every: usize = "2", Values::count(0, MANY), "every n-th layer has an expert block; 2 = layers 2, 4, 6, ...";
-        normalisation: Normalisation = r#""paper""#, Values::Choice(&["paper", "reference"]), "smoe: \"paper\" = a norm before each stratum, \"reference\" = as the authors' code";
+        normalization: Normalization = r#""paper""#, Values::Choice(&["paper", "reference"]), "smoe: \"paper\" = a norm before each stratum, \"reference\" = as the authors' code";
         capacity_factor: f64 = "0.0", Values::NonNegative, "tokens that an expert takes in training = this x top_k x an even share; 0 = no limit";
         second_choice: SecondChoice = r#""argmax""#, Values::Choice(&["argmax", "gumbel"]), "second expert in training: the second best, or sampled";
         eom: f64 = "0.0", Values::Probability, "expert output masking: probability per token; 0 = off";
@@ -190,7 +190,7 @@ impl Recipe {
             strata: model.strata,
             top_k: model.top_k,
             moe_every: model.moe_every,
-            normalisation: model.normalisation,
+            normalization: model.normalization,
             capacity_factor: (model.capacity_factor != 0.0).then_some(model.capacity_factor),
             second_choice: model.second_choice,
             eom: model.eom,

@@ -1,7 +1,7 @@
 //! One test per fault; the message must name the key and the value and say what to do.
 
 use super::*;
-use crate::{Normalisation, SecondChoice};
+use crate::{Normalization, SecondChoice};
 
 fn smoe(strata: &[usize]) -> ModelConfig {
     ModelConfig { kind: Kind::Smoe, strata: strata.to_vec(), ..ModelConfig::default() }
@@ -26,7 +26,7 @@ fn every_kind_has_a_configuration_that_passes() {
     let stacked = ModelConfig { kind: Kind::Stacked, ..smoe(&[4, 4]) };
     let top_1 = ModelConfig { top_k: 1, ..smoe(&[4, 1]) };
     let reference = ModelConfig {
-        normalisation: Normalisation::Reference,
+        normalization: Normalization::Reference,
         second_choice: SecondChoice::Gumbel,
         experts: 16,
         eom: 0.1,

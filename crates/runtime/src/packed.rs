@@ -5,11 +5,10 @@
 //! alignment of [`ALIGNMENT`](crate::storage::ALIGNMENT) bytes: spaces pad the header, panels and their lines are
 //! multiples of 64 bytes by their shape, and a vector of another size is followed by a tensor of zeros, `NAME.padding`.
 //!
-//! `packed.json` holds the version of the format. Each version has a reader of its own (`packed/v1.rs`), and folders of
-//! each are kept in `tests/packed-v1`, so that those of a release stay loadable. `docs/packed-format.md` describes the
-//! format.
+//! `packed.json` holds the version of the format, which `packed/format.rs` reads. `tests/packed-v2` keeps folders of it, so
+//! that those of a release stay loadable. `docs/packed-format.md` describes the format.
 
-mod v1;
+mod format;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -37,7 +36,7 @@ const PARTS_FILE: &str = "packed.safetensors";
 pub struct PackedFolder {
     path: PathBuf,
     config: ModelConfig,
-    header: v1::Header,
+    header: format::Header,
     parts: TensorFile,
 }
 
@@ -113,12 +112,12 @@ impl Model {
     /// [`Error::Store`] for a part that is missing or has another shape, [`Error::Packed`] for parts that belong to no
     /// weight of the model.
     pub fn load_packed(folder: &PackedFolder) -> Result<Self, Error> {
-        v1::load(&folder.header, &folder.config, &folder.parts)
+        format::load(&folder.header, &folder.config, &folder.parts)
     }
 }
 
 /// Reads `packed.json`, its version before anything else: other versions may have other keys.
-fn read_header(path: &Path) -> Result<v1::Header, Error> {
+fn read_header(path: &Path) -> Result<format::Header, Error> {
     /// What the headers of all versions have.
     #[derive(Deserialize)]
     struct Common {
@@ -128,7 +127,7 @@ fn read_header(path: &Path) -> Result<v1::Header, Error> {
     }
     let bytes = read(path)?;
     let Common { format_version, strata_version } = json(path, &bytes)?;
-    if format_version == v1::VERSION {
+    if format_version == format::VERSION {
         return json(path, &bytes);
     }
     let by = if strata_version.is_empty() { String::new() } else { format!(", written by strata {strata_version}") };
@@ -136,7 +135,7 @@ fn read_header(path: &Path) -> Result<v1::Header, Error> {
         "packed format version {format_version}{by}; this strata ({}) reads version {}. Export the model again with this \
          strata, or use the one that wrote it",
         env!("CARGO_PKG_VERSION"),
-        v1::VERSION
+        format::VERSION
     );
     Err(Error::Packed { path: path.to_path_buf(), what })
 }

@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{engine, options, request, score, sources};
-use strata_recipe::{Kind, ModelConfig, Normalisation};
+use strata_recipe::{Kind, ModelConfig, Normalization};
 use strata_runtime::{Engine, Hypothesis, Limits, Precision, Request, SearchOptions, Session};
 use strata_simd::random::SplitMix64;
 
@@ -19,7 +19,7 @@ fn larger(kind: Kind) -> ModelConfig {
         heads: 4,
         vocab_size: 700,
         moe_every: 2,
-        normalisation: Normalisation::Reference,
+        normalization: Normalization::Reference,
         ..common::small()
     };
     match kind {

@@ -177,20 +177,20 @@ fn another_version_and_a_foreign_header_are_refused_in_words() {
         fs::write(path.join("packed.json"), header.replace(from, to)).unwrap();
         error(&path, Check::Contents, true)
     };
-    let this = "\"format_version\": 1";
-    for (other, number) in [("\"format_version\": 2", 2), ("\"format_version\": 0", 0)] {
+    let this = "\"format_version\": 2";
+    for (other, number) in [("\"format_version\": 3", 3), ("\"format_version\": 0", 0)] {
         let found = says(this, other);
         let version = env!("CARGO_PKG_VERSION");
         let what = format!("packed.json: packed format version {number}, written by strata {version}; this strata");
         assert!(found.contains(&what), "{found}");
         assert!(
-            found.contains("reads version 1. Export the model again with this strata, or use the one that wrote it"),
+            found.contains("reads version 2. Export the model again with this strata, or use the one that wrote it"),
             "{found}"
         );
     }
     // The header of another version may have keys that this one does not know.
-    let newer = says(this, "\"more\": [], \"format_version\": 2");
-    assert!(newer.contains("packed format version 2"), "{newer}");
+    let newer = says(this, "\"more\": [], \"format_version\": 3");
+    assert!(newer.contains("packed format version 3"), "{newer}");
     assert!(says("f32", "f16").contains("no header of a packed model: unknown variant `f16`"));
     assert!(says("\"panel\": 16", "\"panel\": 32").contains("panels of 32 columns"));
     assert!(says("{", "[").contains("packed.json is damaged (no header"));
@@ -232,7 +232,7 @@ fn parts_of_another_model_are_refused_by_name() {
 }
 
 /// The version of the format that is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Small models whose packed folders are kept, one for each version of the format.
 fn kept() -> Vec<(String, ModelConfig, Precision)> {
@@ -276,13 +276,13 @@ type Recorded = (&'static [u32], f32);
 
 #[test]
 fn kept_folders_give_what_they_gave_when_they_were_written() {
-    let version_1: [(&str, [Recorded; 2]); 4] = [
+    let version_2: [(&str, [Recorded; 2]); 4] = [
         ("dense-f32", [(&[2, 2, 2, 4, 4, 4, 4, 4], -1.3345248), (&[2, 2, 2, 2, 4, 4, 4, 4], -1.3447454)]),
         ("dense-int8", [(&[2, 2, 2, 4, 4, 4, 4, 4], -1.3322964), (&[2, 2, 2, 2, 4, 4, 4, 4], -1.3431822)]),
         ("smoe-f32", [(&[12, 12, 12, 12, 12, 12, 12, 12], -1.2743852), (&[12, 12, 12, 12, 9, 9, 9, 9], -1.3004752)]),
         ("smoe-int8", [(&[12, 12, 12, 12, 12, 12, 12, 12], -1.2753478), (&[12, 12, 12, 12, 9, 9, 9, 9], -1.3012387)]),
     ];
-    let all = [(1, version_1)];
+    let all = [(2, version_2)];
     for (version, (name, expected)) in all.into_iter().flat_map(|(version, of)| of.map(|recorded| (version, recorded)))
     {
         let packed = PackedFolder::open(kept_folder(version, name), Check::Contents).unwrap();

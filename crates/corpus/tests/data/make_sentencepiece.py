@@ -30,7 +30,7 @@ ODD = [
 ]
 
 
-# Normalisation rules of our own (code points in hexadecimal), so that the fixtures carry nobody else's tables.
+# Normalization rules of our own (code points in hexadecimal), so that the fixtures carry nobody else's tables.
 RULES = {
     "FB01": "66 69", "FF21": "41", "2460": "31", "BD": "31 2044 32", "65 301": "E9", "958": "915 93C", "915 93C 93C": "915",
     "9": "20", "A0": "20", "3000": "20 20", "200B": "", "FEFF": "", "7F": "", "1": "", "FDFA": "35 20 36",

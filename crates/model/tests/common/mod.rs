@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test uses some of it
 
 use burn::tensor::{Device, Tensor};
-use strata_recipe::{Kind, ModelConfig, Normalisation};
+use strata_recipe::{Kind, ModelConfig, Normalization};
 
 /// The device to test: `STRATA_TEST_DEVICE` names another than the CPU.
 pub fn device() -> Device {
@@ -41,7 +41,7 @@ pub fn kinds() -> Vec<ModelConfig> {
         ModelConfig { kind: Kind::Cmr, experts: 4, ..small() },
         ModelConfig { kind: Kind::Stacked, strata: vec![2, 2], ..small() },
         smoe(&[2, 2]),
-        ModelConfig { normalisation: Normalisation::Reference, ..smoe(&[2, 2, 2]) },
+        ModelConfig { normalization: Normalization::Reference, ..smoe(&[2, 2, 2]) },
     ]
 }
 

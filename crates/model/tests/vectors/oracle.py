@@ -16,7 +16,7 @@ from pathlib import Path
 D, D_FFN, BATCH, TOKENS, LN_EPS = 8, 12, 2, 6, 1e-5
 STEP = 1e-7  # so small that hardly ever a ReLU changes sides; double precision leaves 8 digits
 
-CASES = {  # kind, experts of each stratum or layer, top-k, capacity limit, normalisation
+CASES = {  # kind, experts of each stratum or layer, top-k, capacity limit, normalization
     "moe-4": ("moe", [4], 2, False, "paper"),
     "moe-4-capacity": ("moe", [4], 2, True, "paper"),
     "switch-4": ("switch", [4], 1, False, "paper"),
@@ -94,7 +94,7 @@ def visit(p, stratum, first_expert, top_k, limited, inputs, routing):
 
 def block(p, case, tokens):
     """All tokens through the block: outputs, balance loss, strata visited, mean CMR gate, routing."""
-    kind, strata, top_k, limited, normalisation = case
+    kind, strata, top_k, limited, normalization = case
     starts = [sum(strata[:s]) for s in range(len(strata))]
     stratum_of = [s for s, count in enumerate(strata) for _ in range(count)]
     losses, visited, routing, used = [], [0] * len(tokens), [], None
@@ -113,7 +113,7 @@ def block(p, case, tokens):
             used = math.fsum(gate) / len(gate)
         return [add(a, b) for a, b in zip(y, tokens)], math.fsum(losses) / len(losses), visited, used, routing
     state, place = [list(x) for x in tokens], [0] * len(tokens)
-    on_leaving = normalisation == "reference" and len(strata) > 1
+    on_leaving = normalization == "reference" and len(strata) > 1
     for s in range(len(strata)):
         here = [t for t in range(len(tokens)) if place[t] == s]
         if not here:
@@ -131,7 +131,7 @@ def block(p, case, tokens):
 
 
 def parameters(case, draw):
-    kind, strata, _, _, normalisation = case
+    kind, strata, _, _, normalization = case
     experts, p = sum(strata), {}
     new = lambda shape, scale, offset=0.0: (shape, [f32(offset + scale * draw()) for _ in range(math.prod(shape))])
     names = [f"experts.{e}" for e in range(experts)] + (["shared"] if kind == "cmr" else [])
@@ -140,7 +140,7 @@ def parameters(case, draw):
         p[name + ".fc2.weight"], p[name + ".fc2.bias"] = new([D, D_FFN], 0.5), new([D], 0.3)
     for s, count in enumerate(strata):
         p[f"gate.{s}.weight"] = new([count if kind == "stacked" else sum(strata[s:]), D], 0.7)
-    norms = len(strata) + (normalisation == "reference") if kind == "smoe" else 1
+    norms = len(strata) + (normalization == "reference") if kind == "smoe" else 1
     for index in range(norms):
         p[f"norm.{index}.weight"], p[f"norm.{index}.bias"] = new([D], 0.2, 1.0), new([D], 0.2)
     if kind == "cmr":
@@ -197,10 +197,10 @@ def write(path, metadata, tensors):
 
 def main():
     for number, (name, case) in enumerate(CASES.items()):
-        kind, strata, top_k, limited, normalisation = case
+        kind, strata, top_k, limited, normalization = case
         metadata = {"name": name, "kind": kind, "d_model": D, "d_ffn": D_FFN, "strata": ",".join(map(str, strata)),
                     "top_k": top_k, "batch": BATCH, "tokens": TOKENS,
-                    "capacity": "training" if limited else "unlimited", "normalisation": normalisation}
+                    "capacity": "training" if limited else "unlimited", "normalization": normalization}
         metadata = {key: str(value) for key, value in metadata.items()}
         tensors = case_tensors(case, 100 + number)
         write(Path(__file__).with_name(name + ".safetensors"), metadata, tensors)

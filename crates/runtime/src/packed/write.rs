@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use strata_store::model_folder::{CONFIG_FILE, LANGUAGES_FILE, TOKENIZER_FILE};
 use strata_store::{Dtype, Existing, FolderWriter, ModelFolder, TensorSource, TensorSpec, write_aligned_tensors};
 
-use super::{HEADER_FILE, PARTS_FILE, v1};
+use super::{HEADER_FILE, PARTS_FILE, format};
 use crate::error::Error;
 use crate::linear::Precision;
 use crate::model::Model;
@@ -31,7 +31,7 @@ pub fn write_packed(
     for name in [CONFIG_FILE, TOKENIZER_FILE, LANGUAGES_FILE] {
         out.write(name, &folder.read(name)?)?;
     }
-    let header = serde_json::to_string_pretty(&v1::Header::new(precision));
+    let header = serde_json::to_string_pretty(&format::Header::new(precision));
     let header = header.map_err(|e| Error::Packed { path: output.join(HEADER_FILE), what: e.to_string() })?;
     out.write(HEADER_FILE, format!("{header}\n").as_bytes())?;
     let model = Model::load(folder, precision)?;

@@ -5,7 +5,7 @@ pub mod reference;
 
 use std::sync::Arc;
 
-use strata_recipe::{Kind, ModelConfig, Normalisation};
+use strata_recipe::{Kind, ModelConfig, Normalization};
 use strata_runtime::{Engine, Limits, Model, Precision, RandomWeights, Request, SearchOptions};
 use strata_simd::random::SplitMix64;
 
@@ -28,7 +28,7 @@ pub fn small() -> ModelConfig {
 /// One small model of each kind, and of each rule that changes inference.
 pub fn kinds() -> Vec<ModelConfig> {
     let smoe = |strata: &[usize]| ModelConfig { kind: Kind::Smoe, strata: strata.to_vec(), ..small() };
-    let reference = |config| ModelConfig { normalisation: Normalisation::Reference, ..config };
+    let reference = |config| ModelConfig { normalization: Normalization::Reference, ..config };
     vec![
         small(),
         ModelConfig { kind: Kind::Moe, experts: 4, ..small() },

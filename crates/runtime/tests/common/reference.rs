@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use strata_recipe::{Kind, ModelConfig, Normalisation};
+use strata_recipe::{Kind, ModelConfig, Normalization};
 use strata_runtime::{RandomWeights, Weights};
 
 type Row = Vec<f64>;
@@ -120,7 +120,7 @@ impl<'a> Reference<'a> {
     /// Follows the one token through its strata; gives the strata visited too.
     fn stratified(&self, block: &str, x: &Row) -> (Row, usize) {
         let strata = self.config.block_strata().sizes();
-        let on_leaving = self.config.normalisation == Normalisation::Reference && strata.len() > 1;
+        let on_leaving = self.config.normalization == Normalization::Reference && strata.len() > 1;
         let (mut x, mut stratum, mut visits) = (x.clone(), 0, 0);
         while stratum < strata.len() {
             let fresh = on_leaving && stratum > 0;

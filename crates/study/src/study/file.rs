@@ -266,14 +266,14 @@ mod tests {
     fn runs_come_seed_by_seed_with_their_settings() {
         let text = format!(
             "{HEAD}seeds = [1, 7]\n[set]\ntrain.updates = 30\n[[runs]]\nname = \"moe-8\"\nvariant = \"moe\"\n\
-             [[runs]]\nname = \"smoe\"\nseeds = [1]\nset = {{ model.normalisation = \"reference\", train.updates = 40 }}\n"
+             [[runs]]\nname = \"smoe\"\nseeds = [1]\nset = {{ model.normalization = \"reference\", train.updates = 40 }}\n"
         );
         let (study, _folder) = open(&text).unwrap();
         let plan = study.plan(&[("train.warmup".into(), "5".into())]).unwrap();
         let ids: Vec<&str> = plan.iter().map(|p| p.id.as_str()).collect();
         assert_eq!(ids, ["moe-8.seed1", "smoe.seed1", "moe-8.seed7"]);
         assert_eq!((plan[2].recipe.train.seed, plan[2].recipe.train.output.as_str()), (7, "out/runs/moe-8.seed7"));
-        assert_eq!(plan[1].recipe.model.normalisation, strata_recipe::Normalisation::Reference);
+        assert_eq!(plan[1].recipe.model.normalization, strata_recipe::Normalization::Reference);
         let updates: Vec<u64> = plan.iter().map(|p| p.recipe.train.updates).collect();
         assert_eq!((updates, plan[0].recipe.train.warmup), (vec![30, 40, 30], 5));
         assert_eq!(differing_keys(&plan[1].recipe, &plan[0].recipe), ["train.updates = 40 (baseline: 30)"]);

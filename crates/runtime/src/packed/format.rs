@@ -1,4 +1,4 @@
-//! Version 1 of the format: products as 16-column panels and vectors, by their names.
+//! Version 2 of the format, the only one: products as 16-column panels and vectors, by their names.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use crate::product;
 use crate::storage::{LayoutError, Storage};
 
 /// The version's number in `packed.json`.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Columns of a panel.
 const PANEL: usize = 16;
 /// Inputs of a column that lie side by side in int8 panels.
