@@ -114,6 +114,7 @@ fn translating() {
             ("translate ../run --to qaa in.txt --sample --top-p 0", "top"),
             ("translate ../run --to qaa in.txt --suppress qqq", "qqq"),
             ("translate ../run --to qaa in.txt --glossary nowhere", "nowhere"),
+            ("translate ../run --to qaa in.txt --glossary words.txt --top-p 0.5", "cannot be used with"),
             ("translate ../run --to qaa in.txt --glossary words.txt", "words.txt"),
             ("translate ../run --to qaa in.txt --prefixes nowhere", "nowhere"),
             ("translate ../run --to qaa in.txt --prefixes latin1.txt", "latin1.txt, line 1"),
@@ -199,7 +200,7 @@ fn serving() {
             ("serve ../run --keys nowhere --port 0", "nowhere"),
             ("serve ../run --tls-key empty.txt", "--tls-certificate"),
             ("serve ../run --tls-certificate empty.txt --tls-key empty.txt --port 0", "empty.txt"),
-            ("serve ../run --rate 5", "--new-key"),
+            ("serve ../run --rate 5", "--rate"),
             ("serve --new-key #alice", "#alice"),
         ],
     );

@@ -110,7 +110,7 @@ fn an_instruction_level_that_this_processor_lacks_is_an_error() {
     let inspect = |level: &str| here.bash(&format!("STRATA_ISA={level} \"$STRATA\" inspect ../run"));
     inspect("portable").succeeds();
     // The message lists this processor's levels, so it is not in errors.txt.
-    inspect("quantum").fails(&["STRATA_ISA=quantum", "portable"]);
+    inspect("quantum").fails(&["STRATA_ISA=\"quantum\"", "portable"]);
 }
 
 #[cfg(target_os = "linux")]

@@ -107,16 +107,28 @@ struct Weight {
     gradient: Vec<f32>,
 }
 
+impl Weight {
+    fn largest(&self) -> f32 {
+        self.gradient.iter().fold(0.0, |most, g| most.max(g.abs()))
+    }
+
+    /// A bias of all keys adds the same to all scores of a query, which the softmax takes away.
+    fn must_be_zero(&self) -> bool {
+        self.name.ends_with("attention.key.bias")
+    }
+
+    /// Whether differences of the loss can tell this gradient from a wrong one.
+    fn shows(&self) -> bool {
+        self.must_be_zero() || self.largest() >= LEAST
+    }
+}
+
 /// Checks a model; gives the trace of its pass.
 fn check(config: &ModelConfig) -> Vec<BlockTrace> {
-    let (mut model, loss, blocks) = (1..200)
-        .map(|seed| Transformer::new(config, seed, &device().autodiff()).expect("a model"))
-        .map(|model| (model.clone(), pass(&model)))
-        .find_map(|(model, (loss, blocks))| all_visited(config, &blocks).then_some((model, loss, blocks)))
-        .expect("initial weights with which tokens visit every gate and every expert");
-    let mut visitor = CollectWeights { gradients: loss.backward(), weights: Vec::new() };
-    model.visit_weights(&mut visitor);
-    let weights = visitor.weights;
+    let (mut model, weights, blocks) = (1..200)
+        .filter_map(|seed| gradients(config, seed))
+        .find(|(_, weights, _)| weights.iter().all(Weight::shows))
+        .expect("initial weights with which every expert is visited and every gradient is large enough to check");
     let checked: BTreeSet<String> = weights.iter().map(|weight| weight.name.clone()).collect();
     let all: BTreeSet<String> = model.weights().specs().into_iter().map(|spec| spec.name).collect();
     assert_eq!(checked, all, "{}: the weights checked are those that the model saves", config.name());
@@ -125,6 +137,18 @@ fn check(config: &ModelConfig) -> Vec<BlockTrace> {
     let faults: Vec<String> = weights.iter().filter_map(|weight| fault(&mut plain, weight, &blocks)).collect();
     assert!(faults.is_empty(), "{}, {} of {}:\n{}", config.name(), faults.len(), weights.len(), faults.join("\n"));
     blocks
+}
+
+/// A model with the gradients of a pass; none if tokens do not visit every gate and every expert.
+fn gradients(config: &ModelConfig, seed: u64) -> Option<(Transformer, Vec<Weight>, Vec<BlockTrace>)> {
+    let mut model = Transformer::new(config, seed, &device().autodiff()).expect("a model");
+    let (loss, blocks) = pass(&model);
+    if !all_visited(config, &blocks) {
+        return None;
+    }
+    let mut visitor = CollectWeights { gradients: loss.backward(), weights: Vec::new() };
+    model.visit_weights(&mut visitor);
+    Some((model, visitor.weights, blocks))
 }
 
 /// The loss of a training pass over four sentence pairs, with its auxiliary losses, and what the expert blocks did.
@@ -169,14 +193,8 @@ fn all_visited(config: &ModelConfig, blocks: &[BlockTrace]) -> bool {
 /// What is wrong with the gradient of a weight, if anything is. `model` is as before afterwards.
 fn fault(model: &mut Transformer, weight: &Weight, blocks: &[BlockTrace]) -> Option<String> {
     let Weight { name, gradient, .. } = weight;
-    let most = gradient.iter().fold(0.0f32, |most, g| most.max(g.abs()));
-    // A bias of all keys adds the same to all scores of a query, which the softmax takes away.
-    let must_be_zero = name.ends_with("attention.key.bias");
-    if must_be_zero && most > 1e-6 {
-        return Some(format!("{name}: {most}, but the loss does not depend on it"));
-    }
-    if !must_be_zero && most < LEAST {
-        return Some(format!("{name}: gradients of at most {most} are too small to check"));
+    if weight.must_be_zero() && weight.largest() > 1e-6 {
+        return Some(format!("{name}: {}, but the loss does not depend on it", weight.largest()));
     }
     let wanted = gradient.len().min(LARGEST + OTHERS);
     let mut checked = 0;

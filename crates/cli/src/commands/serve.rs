@@ -90,7 +90,15 @@ struct ApiKeys {
     #[arg(long, value_name = "NAME", conflicts_with = "models")]
     new_key: Option<String>,
     /// Requests per minute of the new key [default: no limit]
-    #[arg(long, default_value_t = 0, hide_default_value = true, requires = "new_key", value_name = "N")]
+    // Clap drops a requirement that conflicts with what is given, so the conflict is said here too.
+    #[arg(
+        long,
+        default_value_t = 0,
+        hide_default_value = true,
+        requires = "new_key",
+        conflicts_with = "models",
+        value_name = "N"
+    )]
     rate: u32,
 }
 

@@ -67,7 +67,8 @@ struct Format {
 #[command(next_help_heading = "Constraints")]
 struct Forced {
     /// File of `term=translation` lines: a line with the term must have its translation
-    #[arg(long, value_name = "FILE", conflicts_with = "sample")]
+    // Clap drops a requirement (`--top-p` needs `--sample`) that conflicts with what is given, so all are named.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sample", "temperature", "top_k", "top_p", "seed"])]
     glossary: Option<PathBuf>,
     /// File with the beginning of each translation, line by line
     #[arg(long, value_name = "FILE")]

@@ -26,7 +26,8 @@ pub fn blessing() -> bool {
 
 const HEADER: &str = "\
 # All error messages that the tests of the binary meet. Each test's folder has a section with its failing commands,
-# their errors and warnings, and their exit codes. NUMBER stands for a process number, ROOT for the tests' folder.
+# their errors and warnings, and their exit codes. NUMBER stands for a process number, ROOT for the
+# tests' folder, STRATA for the program.
 # Written by: STRATA_BLESS=1 cargo test --release -p strata-cli
 ";
 
@@ -68,7 +69,7 @@ impl Refusals {
 fn settled(text: &str) -> String {
     let root = super::shared().to_str().unwrap();
     let mut words = Vec::new();
-    for word in text.replace(root, "ROOT").split(' ') {
+    for word in text.replace(root, "ROOT").replace(env!("CARGO_BIN_EXE_strata"), "STRATA").split(' ') {
         let after_process = words.last().is_some_and(|last: &String| last.ends_with("process"));
         let digits = word.chars().take_while(char::is_ascii_digit).count();
         words.push(if after_process && digits > 0 { format!("NUMBER{}", &word[digits..]) } else { word.to_string() });
