@@ -15,6 +15,13 @@ pub fn flags(error: &anyhow::Error) -> Option<String> {
         }
         let store = match cause.downcast_ref::<strata_train::Error>() {
             Some(strata_train::Error::Store(error)) => Some(error),
+            Some(strata_train::Error::State { .. }) => return Some(" (--from STEP)".to_string()),
+            Some(strata_train::Error::NotFinite { kept: Some(kept), .. }) => {
+                let run = kept.run.display();
+                return Some(format!(
+                    ". Resume with: strata train --resume {run} (--from names an earlier checkpoint)"
+                ));
+            }
             _ => cause.downcast_ref::<strata_store::Error>(),
         };
         match store? {

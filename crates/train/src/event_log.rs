@@ -23,7 +23,7 @@ pub struct EventLog {
     length: u64,
 }
 
-/// One line; `fields` must serialise to an object and should not have keys of these names.
+/// One line; `fields` must serialize to an object and should not have keys of these names.
 #[derive(Serialize)]
 struct Line<'a, T> {
     update: u64,
@@ -34,15 +34,15 @@ struct Line<'a, T> {
 }
 
 impl EventLog {
-    /// Opens the log of a run that begins; an earlier content is removed.
+    /// Opens the log of a new run; earlier content is removed.
     pub fn create(path: impl AsRef<Path>) -> Result<EventLog, Error> {
         let log = EventLog::open(path.as_ref())?;
         log.file.set_len(0).map_err(|e| Error::io("write", &log.path, e))?;
         Ok(EventLog { length: 0, ..log })
     }
 
-    /// Opens the log of a run that goes on after `update`: cuts off the first line of a later update and all after it,
-    /// and a last line that was never finished. Returns the number of bytes cut off as well. A missing log is begun.
+    /// Opens the log of a run that resumes after `update`: cuts off the first line of a later update and all after it,
+    /// and an unfinished last line. Also returns the number of bytes cut off. A missing log is created.
     pub fn resume(path: impl AsRef<Path>, update: u64) -> Result<(EventLog, u64), Error> {
         let log = EventLog::open(path.as_ref())?;
         let read = |e| Error::io("read", &log.path, e);

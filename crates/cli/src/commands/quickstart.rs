@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use strata_corpus::prepare::Options as PrepareOptions;
 use strata_recipe::{Kind, Recipe, RecipeFile};
-use strata_train::Stopped;
+use strata_records::Stopped;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
 use strata_translate::{Placement, TranslateOptions, Translator};

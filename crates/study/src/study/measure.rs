@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use strata_recipe::{Cost, Kind};
+use strata_store::checkpoint::{AVERAGED_DIR, LAST_LINK};
 use strata_translate::evaluate::{EvaluateOptions, Evaluation, Text, evaluate};
 use strata_translate::scores::Metrics;
 use strata_translate::{Placement, TranslateOptions, Translator};
@@ -34,8 +35,8 @@ impl Measure<'_> {
         let run = Path::new(&recipe.train.output);
         let model = match self.study.weights {
             Weights::Best => strata_store::resolve_model(run)?,
-            Weights::Last => run.join("last"),
-            Weights::Averaged => run.join("averaged"),
+            Weights::Last => run.join(LAST_LINK),
+            Weights::Averaged => run.join(AVERAGED_DIR),
         };
         let options = EvaluateOptions {
             split: self.study.split.clone(),

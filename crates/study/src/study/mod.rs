@@ -18,6 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use strata_corpus::Subwords;
+use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
 use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Statistics, Tokenizer};
 use strata_recipe::{Cost, Recipe};
 use strata_translate::evaluate;
@@ -89,15 +90,15 @@ impl Study {
             );
             return Err(Error::File { place: path.display().to_string(), what });
         }
-        let tokenizer = Path::new(&prepared).join("tokenizer.json");
+        let tokenizer = Path::new(&prepared).join(TOKENIZER_FILE);
         if !tokenizer.exists() {
             let what =
-                "no tokenizer.json there; data.prepared must name a folder that `strata prepare` wrote".to_string();
+                format!("no {TOKENIZER_FILE} there; data.prepared must name a folder that `strata prepare` wrote");
             return Err(Error::File { place: prepared, what });
         }
         let vocabulary = Subwords::load(&tokenizer)?.vocab_size();
         let checksum = |name: &str| strata_files::Digest::of_file(Path::new(&prepared).join(name));
-        let corpus = format!("{:x?} {:x?}", checksum("tokenizer.json")?.sha256, checksum("languages.json")?.sha256);
+        let corpus = format!("{:x?} {:x?}", checksum(TOKENIZER_FILE)?.sha256, checksum(LANGUAGES_FILE)?.sha256);
         let baseline = plan.iter().find(|planned| planned.name == file.baseline).map(|p| p.recipe.clone());
         let metrics = Metrics::new(Tokenizer::default())?;
         let study = Self { file, plan, results: Mutex::default(), metrics, corpus };
@@ -409,7 +410,7 @@ fn take_training(planned: &Planned, result: &mut RunResult) -> Result<(), Error>
     (result.curve, result.tokens_per_second, result.dropped) = (log.curve, log.tokens_per_second, log.dropped);
     if let Some(state) = training::state(planned)? {
         (result.updates, result.train_seconds) = (state.update, state.seconds);
-        (result.best_loss, result.best_update) = (state.best.map(|b| b.0), state.best.map(|b| b.1));
+        (result.best_loss, result.best_update) = (state.best.map(|best| best.loss), state.best.map(|best| best.update));
     }
     Ok(())
 }
