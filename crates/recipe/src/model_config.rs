@@ -209,11 +209,8 @@ impl ModelConfig {
     /// # Errors
     /// [`Error::Io`] if the file cannot be read, otherwise as [`ModelConfig::from_json`].
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
-            action: "read",
-            path: path.display().to_string(),
-            source,
-        })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.display().to_string(), source })?;
         Self::from_json(&text, &path.display().to_string())
     }
 

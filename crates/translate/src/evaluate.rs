@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages, Level};
+use strata_files::IoContext;
 
 use crate::error::Error;
 use crate::options::TranslateOptions;
@@ -130,7 +131,7 @@ pub fn read_texts(prepared: &Path, split: &str, directions: &[String], limit: us
             if !path.exists() {
                 return Ok((path, Vec::new()));
             }
-            let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+            let text = std::fs::read_to_string(&path).io_context("read", &path)?;
             Ok((path, text.lines().map(ToString::to_string).collect()))
         };
         let ((path, mut sources), (_, mut references)) = (read(&direction.source)?, read(&direction.target)?);
@@ -173,7 +174,7 @@ pub fn evaluate(
         translator.check_direction(Some(&text.direction.source), &text.direction.target)?;
     }
     if let Some(folder) = &options.keep {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("make the folder", folder, e))?;
+        std::fs::create_dir_all(folder).io_context("make the folder", folder)?;
     }
     let (mut directions, mut kept) = (Vec::new(), Vec::new());
     let of = texts.len();
@@ -199,7 +200,7 @@ pub fn evaluate(
             for (name, lines) in [("src", &text.sources), ("hyp", &hypotheses), ("ref", &text.references)] {
                 let path = folder.join(format!("{}.{}.{name}", options.split, direction.name()));
                 let content: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-                std::fs::write(&path, content).map_err(|e| Error::io("write", &path, e))?;
+                std::fs::write(&path, content).io_context("write", &path)?;
             }
         }
         progress(Progress { score: &directions[directions.len() - 1], done: directions.len(), of });
