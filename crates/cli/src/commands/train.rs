@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use strata_files::thousands;
 use strata_recipe::Recipe;
 use strata_records::{Stopped, Summary};
 use strata_train::{Event, Progress, Start};
@@ -13,7 +14,7 @@ use crate::output::{print, print_json};
 use crate::overrides::{Overrides, quoted, quoted_path};
 use crate::scorer::validation_bleu;
 use crate::stop::{stop_flag, stop_with_parent};
-use crate::terminal::{Terminal, duration, labelled, short, thousands};
+use crate::terminal::{Terminal, duration, labelled, short};
 
 /// Train a model from a recipe, or resume a run
 #[derive(Debug, Args)]

@@ -18,7 +18,7 @@ pub fn render(result: &StudyResult) -> String {
             row("", "", "", None);
         }
         for d in &run.directions {
-            row(&d.direction, &d.level.to_string(), &d.sentences.to_string(), Some((d.bleu, d.chrf2)));
+            row(&d.of.direction, &d.of.level.to_string(), &d.of.sentences.to_string(), Some((d.bleu, d.chrf2)));
         }
         for average in &run.averages {
             row(&average.name, "", "", Some((average.bleu, average.chrf2)));

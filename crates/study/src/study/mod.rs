@@ -316,17 +316,18 @@ impl Study {
         let done = || self.plan.iter().zip(results).filter(|(_, result)| result.status == Status::Done);
         let Some((_, first)) = done().next() else { return Ok(Vec::new()) };
         let same = |result: &RunResult| {
-            let key =
-                |r: &RunResult| r.directions.iter().map(|d| (d.direction.clone(), d.sentences)).collect::<Vec<_>>();
+            let key = |r: &RunResult| {
+                r.directions.iter().map(|d| (d.of.direction.clone(), d.of.sentences)).collect::<Vec<_>>()
+            };
             key(result) == key(first)
         };
         let all = first.directions.len();
         let of_groups =
-            evaluate::groups(first.directions.iter().map(|d| (d.source.as_str(), d.target.as_str(), d.level)));
+            evaluate::groups(first.directions.iter().map(|d| (d.of.source.as_str(), d.of.target.as_str(), d.of.level)));
         let mut groups: Vec<Of> = of_groups.into_iter().map(|(name, directions)| Of { name, directions }).collect();
         groups.push(Of { name: "all".into(), directions: (0..all).collect() });
         groups.extend(
-            first.directions.iter().enumerate().map(|(i, d)| Of { name: d.direction.clone(), directions: vec![i] }),
+            first.directions.iter().enumerate().map(|(i, d)| Of { name: d.of.direction.clone(), directions: vec![i] }),
         );
         let bleu = Bleu::new(BleuOptions::default())?;
         let chrf2 = Chrf::new(ChrfOptions::chrf2())?;
@@ -334,7 +335,7 @@ impl Study {
         for metric in [&bleu as &dyn Metric, &chrf2] {
             let mut counted = Vec::new();
             for (planned, result) in done().filter(|(_, result)| same(result)) {
-                let directions = result.directions.iter().map(|d| self.statistics(metric, planned, &d.direction));
+                let directions = result.directions.iter().map(|d| self.statistics(metric, planned, &d.of.direction));
                 let directions = directions.collect::<Result<_, Error>>()?;
                 counted.push(Counted { name: planned.name.clone(), seed: planned.seed, directions });
             }

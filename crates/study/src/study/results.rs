@@ -1,8 +1,7 @@
 //! What a study found: the figures of each run, and where they are kept.
 
 use serde::{Deserialize, Serialize};
-use strata_corpus::languages::Level;
-use strata_translate::evaluate::Evaluation;
+use strata_translate::evaluate::{Evaluation, ScoredDirection};
 
 use crate::analysis::TokenCapacity;
 
@@ -91,18 +90,9 @@ pub struct ShownTranslation {
 /// Scores of one direction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
-    /// `en-de`.
-    pub direction: String,
-    /// Language translated from.
-    pub source: String,
-    /// Language translated into.
-    pub target: String,
-    /// Resource level.
-    pub level: Level,
-    /// Its training pairs.
-    pub train_pairs: u64,
-    /// Sentences translated.
-    pub sentences: usize,
+    /// The direction.
+    #[serde(flatten)]
+    pub of: ScoredDirection,
     /// BLEU.
     pub bleu: f64,
     /// chrF2.
@@ -140,12 +130,7 @@ impl RunResult {
     pub(crate) fn take_scores(&mut self, evaluation: &Evaluation) {
         self.translate_seconds = evaluation.directions.iter().map(|d| d.seconds).sum();
         let scored = evaluation.directions.iter().map(|d| Scored {
-            direction: d.direction.clone(),
-            source: d.source.clone(),
-            target: d.target.clone(),
-            level: d.level,
-            train_pairs: d.train_pairs,
-            sentences: d.sentences,
+            of: d.of.clone(),
             bleu: d.scores.bleu,
             chrf2: d.scores.chrf2,
             copy_bleu: d.copy.bleu,
