@@ -35,9 +35,6 @@ fn of_rest(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref() {
         return of_store(error);
     }
-    if let Some(strata_study::Error::Recipe(error)) = cause.downcast_ref() {
-        return of_recipe(error);
-    }
     if let Some(strata_serve::Error::KeyLine { fault: strata_serve::KeyFault::Form, .. }) = cause.downcast_ref() {
         return Some(" (--new-key NAME)".to_string());
     }

@@ -68,7 +68,7 @@ impl EventLog {
         Ok(EventLog { path: path.to_path_buf(), file: file.map_err(|e| Error::io("write", path, e))?, length: 0 })
     }
 
-    /// Appends a line: `event` says its kind (`train`, `valid`, `checkpoint`), `fields` are the figures. Numbers that
+    /// Appends a line: `event` says its kind (`train`, `valid`), `fields` are the figures. Numbers that
     /// are not finite become `null`, as JSON has no others. Once this returns, a kill of the process loses nothing;
     /// for a power failure see [`EventLog::sync`].
     pub fn write(&mut self, update: u64, event: &str, fields: &impl Serialize) -> Result<(), Error> {
