@@ -1,4 +1,5 @@
-//! The flags that get a user out of an error. Libraries say what could be done; only this program knows what it calls that.
+//! The flags that get a user out of an error. Libraries say what could be done; only this program knows what it calls
+//! that.
 
 use std::error::Error;
 

@@ -182,8 +182,8 @@ impl ModelConfig {
         (blocks(self.encoder_layers), blocks(self.decoder_layers))
     }
 
-    /// What people call this model: `dense`, `MoE-8`, `Switch-8`, `CMR-8`, `stacked 2x4`, `SMoE-4-12`, with `, top-1` and
-    /// `+ EOM` where they apply.
+    /// What people call this model: `dense`, `MoE-8`, `Switch-8`, `CMR-8`, `stacked 2x4`, `SMoE-4-12`, with `, top-1`
+    /// and `+ EOM` where they apply.
     pub fn name(&self) -> String {
         let mut name = match self.kind {
             Kind::Dense => "dense".to_owned(),

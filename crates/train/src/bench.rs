@@ -1,5 +1,5 @@
-//! The speed of training steps at a given shape, for comparison with other programs: on random tokens of fixed lengths, or on a
-//! corpus with its own lengths.
+//! The speed of training steps at a given shape, for comparison with other programs: on random tokens of fixed lengths,
+//! or on a corpus with its own lengths.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -60,7 +60,8 @@ const MAX_LENGTH: usize = 128;
 /// Steps before the timed ones.
 const WARM_UP: usize = 2;
 
-/// Matrix products in a step for each one in the forward pass: one more for the gradient of its input and one for its weight.
+/// Matrix products in a step for each one in the forward pass: one more for the gradient of its input and one for its
+/// weight.
 const PASSES: f64 = 3.0;
 
 /// What a run of [`train_step`] found.
@@ -85,7 +86,8 @@ pub struct StepReport {
     pub vocab: usize,
     /// Weights of the model.
     pub parameters: u64,
-    /// FLOP/s of the fastest step: three times the forward FLOPs under uniform routing, as `strata inspect` counts them.
+    /// FLOP/s of the fastest step: three times the forward FLOPs under uniform routing, as `strata inspect` counts
+    /// them.
     pub flops_per_second_best: f64,
     /// Page faults of a timed step; `None` where the system does not count them.
     pub page_faults_per_step: Option<f64>,
@@ -96,8 +98,8 @@ pub struct StepReport {
 /// Trains a fresh model: forward, label-smoothed cross-entropy, balance loss, backward, Adam.
 ///
 /// # Errors
-/// [`Error::TooSmall`] or [`Error::Config`] for an impossible shape, [`Error::Model`] for an unknown device, [`Error::Corpus`] for a
-/// folder that was not prepared.
+/// [`Error::TooSmall`] or [`Error::Config`] for an impossible shape, [`Error::Model`] for an unknown device,
+/// [`Error::Corpus`] for a folder that was not prepared.
 pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
     let steps = options.steps;
     at_least("steps", steps, 1)?;

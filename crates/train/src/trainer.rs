@@ -46,11 +46,11 @@ pub enum Start<'a> {
     },
 }
 
-/// Trains until all updates are made, `stop` is set, or patience ends. `scorer` measures BLEU where the recipe asks for it;
-/// `observe` gets every event.
+/// Trains until all updates are made, `stop` is set, or patience ends. `scorer` measures BLEU where the recipe asks for
+/// it; `observe` gets every event.
 ///
-/// After a stop, a kill or a crash, [`Start::Resume`] reaches bit-identical weights on the same machine with the same number
-/// of threads and the same kind of device.
+/// After a stop, a kill or a crash, [`Start::Resume`] reaches bit-identical weights on the same machine with the same
+/// number of threads and the same kind of device.
 ///
 /// # Errors
 /// See [`Error`]. Whatever goes wrong, earlier checkpoints stay as they are.
@@ -109,8 +109,8 @@ fn create_run(recipe: &Recipe, overwrite: bool) -> Result<Run, Error> {
     Ok(Run::create(output, &text)?)
 }
 
-/// What a run needs. All of it is opened before the run's folder is made: a recipe that cannot be trained leaves nothing
-/// behind, and does not cost the earlier run that it was to replace.
+/// What a run needs. All of it is opened before the run's folder is made: a recipe that cannot be trained leaves
+/// nothing behind, and does not cost the earlier run that it was to replace.
 struct Inputs {
     model: ModelConfig,
     device: Device,
@@ -369,7 +369,8 @@ impl Session {
         Ok(())
     }
 
-    /// The first pairs of a batch, by direction and place in the training shard, for the message about a run that diverged.
+    /// The first pairs of a batch, by direction and place in the training shard, for the message about a run that
+    /// diverged.
     fn name_examples(&self, examples: &[ExampleId]) -> String {
         let directions = self.stream.directions();
         let first: Vec<String> =

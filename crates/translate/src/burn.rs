@@ -21,8 +21,8 @@ impl Translator {
         Self::new(Backend::Device(Box::new(OnDevice(model))), subwords, languages)
     }
 
-    /// A translator for a model in training, without its gradients: with the CPU engine if the model is on the CPU, else
-    /// as [`Translator::from_model`].
+    /// A translator for a model in training, without its gradients: with the CPU engine if the model is on the CPU,
+    /// else as [`Translator::from_model`].
     ///
     /// # Errors
     /// None for a model that training built.

@@ -1,5 +1,5 @@
-//! Differences from the baseline: paired bootstrap over sentences (Koehn, 2004), for directions and for averages over them, with
-//! the seeds of a system pooled.
+//! Differences from the baseline: paired bootstrap over sentences (Koehn, 2004), for directions and for averages over
+//! them, with the seeds of a system pooled.
 
 use strata_metrics::{Arithmetic, Metric, Statistics};
 use strata_simd::random::SplitMix64;
@@ -82,8 +82,8 @@ pub(crate) fn compare(
     Ok(found)
 }
 
-/// `[direction][draw]`: a run's scores on the real test set (draw 0) and on the drawn ones. Draws depend on the direction and
-/// its number alone, so that all runs are scored on the same sentences.
+/// `[direction][draw]`: a run's scores on the real test set (draw 0) and on the drawn ones. Draws depend on the
+/// direction and its number alone, so that all runs are scored on the same sentences.
 fn resample(metric: &dyn Metric, run: &Counted) -> Result<Vec<Vec<f64>>, Error> {
     let mut all = Vec::with_capacity(run.directions.len());
     for (direction, statistics) in run.directions.iter().enumerate() {

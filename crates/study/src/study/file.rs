@@ -161,8 +161,8 @@ impl StudyFile {
         self.path.parent().unwrap_or(Path::new("")).join(&self.recipe)
     }
 
-    /// All training runs in order: every entry with its first seed, then those with a second one, and so on, so that the whole
-    /// comparison is there before its spread over seeds. `overrides` come last and apply to all.
+    /// All training runs in order: every entry with its first seed, then those with a second one, and so on, so that
+    /// the whole comparison is there before its spread over seeds. `overrides` come last and apply to all.
     ///
     /// # Errors
     /// An invalid recipe, with the name of the run.
@@ -213,7 +213,8 @@ impl StudyFile {
     }
 }
 
-/// The dotted keys of a `[set]` table in the order of the file, with their values as TOML. The error is a key without a value.
+/// The dotted keys of a `[set]` table in the order of the file, with their values as TOML. The error is a key without a
+/// value.
 fn flat(table: &toml::Table) -> Result<Vec<(String, String)>, String> {
     fn walk(prefix: &str, table: &toml::Table, into: &mut Vec<(String, String)>) -> Result<(), String> {
         for (key, value) in table {

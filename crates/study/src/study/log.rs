@@ -17,8 +17,8 @@ pub(crate) struct RunLog {
     pub dropped: u64,
 }
 
-/// Reads a run's log; a missing one is empty. A line that is not a record is left out: a note, or the torn last line of a run
-/// that was killed.
+/// Reads a run's log; a missing one is empty. A line that is not a record is left out: a note, or the torn last line of
+/// a run that was killed.
 pub(crate) fn read(run: &Path) -> Result<RunLog, Error> {
     let path = run.join(LOG_FILE);
     match std::fs::read_to_string(&path) {

@@ -25,7 +25,8 @@ pub(crate) struct Measure<'a> {
 }
 
 impl Measure<'_> {
-    /// Translates, scores and analyzes, and fills in the figures of `result`. Returns the analysis, `None` for a dense model.
+    /// Translates, scores and analyzes, and fills in the figures of `result`. Returns the analysis, `None` for a dense
+    /// model.
     pub fn run(
         &self,
         result: &mut RunResult,

@@ -1,8 +1,9 @@
-//! `strata study`: a grid of training runs with everything else equal, one after another on each device, measured and compared.
+//! `strata study`: a grid of training runs with everything else equal, one after another on each device, measured and
+//! compared.
 //!
-//! Everything is on disk after every step: `OUTPUT/runs/ID` is an ordinary run of `strata train`, `OUTPUT/translations/ID` holds
-//! its translations, `OUTPUT/results/ID.json` its figures. A study that is run again resumes where it stopped and repeats
-//! nothing.
+//! Everything is on disk after every step: `OUTPUT/runs/ID` is an ordinary run of `strata train`,
+//! `OUTPUT/translations/ID` holds its translations, `OUTPUT/results/ID.json` its figures. A study that is run again
+//! resumes where it stopped and repeats nothing.
 
 mod compare;
 mod csv;
@@ -150,9 +151,9 @@ impl Study {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Trains and measures what is not done yet: the entries named in `only`, or all if it is empty. Each of the trainer's
-    /// devices takes the next run of the plan as soon as it is free. A run that fails is recorded and does not stop the others.
-    /// Results are written after every run.
+    /// Trains and measures what is not done yet: the entries named in `only`, or all if it is empty. Each of the
+    /// trainer's devices takes the next run of the plan as soon as it is free. A run that fails is recorded and does
+    /// not stop the others. Results are written after every run.
     ///
     /// # Errors
     /// Results that cannot be written; no further run is started then.

@@ -85,8 +85,8 @@ fn same_recipe(planned: &Planned) -> Result<(), String> {
 }
 
 impl Trainer {
-    /// Trains a planned run to its end, or resumes it; a finished run is left alone. Without a `device` the recipe's is used,
-    /// or the one that the run was on. `lines` gets each line of the training's output.
+    /// Trains a planned run to its end, or resumes it; a finished run is left alone. Without a `device` the recipe's is
+    /// used, or the one that the run was on. `lines` gets each line of the training's output.
     pub fn train(
         &self,
         planned: &Planned,
