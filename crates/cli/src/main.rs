@@ -9,6 +9,7 @@ mod memory;
 mod output;
 mod overrides;
 mod remedy;
+mod scorer;
 mod search_args;
 mod selection;
 mod stop;

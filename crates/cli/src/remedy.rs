@@ -1,28 +1,63 @@
-//! The flags that get a user out of an error. Libraries say what could be done; only this program knows what it calls that.
+//! The flags that get a user out of an error. Libraries say what could be done; only this program knows what it calls
+//! that.
+
+use std::error::Error;
 
 use strata_corpus::Remedy;
 use strata_store::step_name;
 
 /// What to add to the message of an error: the flags of the remedy that it offers.
 pub fn flags(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| {
-        let corpus = cause.downcast_ref::<strata_corpus::Error>();
-        if let Some(remedy) = corpus.and_then(strata_corpus::Error::remedy) {
-            return Some(match remedy {
-                Remedy::SkipInvalid => " (--skip-invalid)".to_string(),
-                Remedy::Overwrite => " (--overwrite)".to_string(),
-            });
-        }
-        let store = match cause.downcast_ref::<strata_train::Error>() {
-            Some(strata_train::Error::Store(error)) => Some(error),
-            _ => cause.downcast_ref::<strata_store::Error>(),
-        };
-        match store? {
-            strata_store::Error::RunExists { .. } => Some(" (--resume, --overwrite)".to_string()),
-            strata_store::Error::NewestDamaged { intact: Some(step), .. } => {
-                Some(format!(". Pass --from {} to do so.", step_name(*step)))
-            }
-            _ => None,
-        }
+    error.chain().find_map(|cause| of_corpus(cause).or_else(|| of_training(cause)).or_else(|| of_rest(cause)))
+}
+
+fn of_corpus(cause: &(dyn Error + 'static)) -> Option<String> {
+    let remedy = cause.downcast_ref::<strata_corpus::Error>()?.remedy()?;
+    Some(match remedy {
+        Remedy::SkipInvalid => " (--skip-invalid)".to_string(),
+        Remedy::Overwrite => " (--overwrite)".to_string(),
     })
+}
+
+fn of_training(cause: &(dyn Error + 'static)) -> Option<String> {
+    use strata_train::Error as Train;
+    match cause.downcast_ref()? {
+        Train::Store(error) => of_store(error),
+        Train::State { .. } => Some(" (--from STEP)".to_string()),
+        Train::NotFinite { kept: Some(kept), .. } => {
+            let run = kept.run.display();
+            Some(format!(". Resume with: strata train --resume {run} (--from names an earlier checkpoint)"))
+        }
+        _ => None,
+    }
+}
+
+fn of_rest(cause: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = cause.downcast_ref() {
+        return of_store(error);
+    }
+    if let Some(strata_serve::Error::KeyLine { fault: strata_serve::KeyFault::Form, .. }) = cause.downcast_ref() {
+        return Some(" (--new-key NAME)".to_string());
+    }
+    of_recipe(cause.downcast_ref()?)
+}
+
+fn of_store(error: &strata_store::Error) -> Option<String> {
+    match error {
+        strata_store::Error::RunExists { .. } => Some(" (--resume, --overwrite)".to_string()),
+        strata_store::Error::NewestDamaged { intact: Some(step), .. } => {
+            Some(format!(". Pass --from {} to do so.", step_name(*step)))
+        }
+        _ => None,
+    }
+}
+
+fn of_recipe(error: &strata_recipe::Error) -> Option<String> {
+    match error {
+        strata_recipe::Error::Override { setting, .. } => Some(format!(" (--set {setting})")),
+        strata_recipe::Error::UnknownVariant { known, .. } if known.is_empty() => {
+            Some("; leave out --variant".to_string())
+        }
+        _ => None,
+    }
 }

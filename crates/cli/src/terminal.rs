@@ -79,19 +79,6 @@ pub fn labelled(label: &str, text: &str) -> String {
     format!("{label:<13} {text}")
 }
 
-/// `1,234,567`
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// `14.9M`, `21.3 k` and the like, with a space before the unit where there is one.
 pub fn short(number: f64, unit: &str) -> String {
     let space = if unit.is_empty() { "" } else { " " };
@@ -129,7 +116,6 @@ mod tests {
 
     #[test]
     fn numbers_read_as_people_write_them() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!((short(14_900_000.0, "").as_str(), short(950.0, "B").as_str()), ("14.9M", "950 B"));
         assert_eq!(short(93_400_000.0, "B"), "93.4 MB");
         assert_eq!([12.4, 190.0, 3725.0].map(duration), ["12 s", "3:10", "1:02:05"]);

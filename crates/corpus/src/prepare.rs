@@ -22,14 +22,14 @@ use std::path::Path;
 
 use strata_files::names::LANGUAGES_FILE;
 pub use strata_files::names::TOKENIZER_FILE;
-use strata_files::{Existing, FolderWriter, IoContext, clean_leftovers_of};
+use strata_files::{Existing, FolderWriter, IoContext, clean_leftovers_of, thousands};
 
 use crate::bitext::{Bitext, Pair, Split, discover};
 use crate::error::{Error, Result};
 use crate::language::LanguageCheck;
 use crate::languages::Languages;
 use crate::leak::LeakIndex;
-use crate::report::{LanguageReport, PairReport, Report, SplitReport, TextCounts, thousands};
+use crate::report::{LanguageReport, PairReport, Report, SplitReport, TextCounts};
 use crate::sample::{Sampler, Share, shares};
 use crate::subword::{SPECIALS, Subwords};
 use crate::trainer;

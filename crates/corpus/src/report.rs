@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strata_files::thousands;
 
 use crate::bitext::Split;
 use crate::filter::Reason;
@@ -193,19 +194,6 @@ impl Report {
         let (vocab, kept) = (thousands(self.vocab_size as u64), thousands(self.train_pairs()));
         format!("{vocab} subwords, {kept} pairs kept; dropped: {}", parts.join(", "))
     }
-}
-
-/// `1234567` as `1,234,567`.
-pub(crate) fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 impl fmt::Display for Report {

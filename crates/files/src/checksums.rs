@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::digest::Digest;
-use crate::error::{Error, IoContext, grouped};
+use crate::error::{Error, IoContext};
+use crate::numbers::thousands;
 
 /// The name of the checksum file in every folder.
 pub const SUMS_FILE: &str = "SHA256SUMS";
@@ -138,7 +139,7 @@ impl Checksums {
         match entry.bytes {
             Some(expected) if found < expected => Err(Error::CutShort { path, found, expected }),
             Some(expected) if found > expected => {
-                let what = format!("{} bytes too long", grouped(found - expected));
+                let what = format!("{} bytes too long", thousands(found - expected));
                 Err(Error::Damaged { path, what })
             }
             _ => Ok(()),

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::numbers::thousands;
+
 /// Why a file or folder could not be written, read or trusted. Every message names the path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -50,7 +52,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A file is shorter than when it was written.
-    #[error("{} is cut short ({} of {} bytes)", path.display(), grouped(*found), grouped(*expected))]
+    #[error("{} is cut short ({} of {} bytes)", path.display(), thousands(*found), thousands(*expected))]
     CutShort {
         /// The file.
         path: PathBuf,
@@ -114,30 +116,9 @@ impl<T> IoContext<T> for io::Result<T> {
     }
 }
 
-/// `1234567` as `1,234,567`.
-pub(crate) fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn digits_are_grouped_by_three() {
-        assert_eq!(
-            [0, 999, 1000, 123456, 1234567].map(grouped),
-            ["0", "999", "1,000", "123,456", "1,234,567"].map(String::from)
-        );
-    }
 
     #[test]
     fn full_disk_and_missing_permission_have_their_own_names() {

@@ -35,6 +35,7 @@ pub mod guard;
 pub mod leftovers;
 pub mod mapped;
 pub mod names;
+mod numbers;
 
 pub use checksums::Checksums;
 pub use digest::{Digest, Hasher};
@@ -44,3 +45,4 @@ pub use folder::{Existing, FileWriter, FolderWriter};
 pub use guard::survive_truncation;
 pub use leftovers::{clean_leftovers, clean_leftovers_of};
 pub use mapped::MappedFile;
+pub use numbers::thousands;

@@ -93,6 +93,11 @@ impl Transformer {
         self.embedding.device()
     }
 
+    /// Whether the weights live on the CPU.
+    pub fn is_on_cpu(&self) -> bool {
+        strata_kernels::on_flex(&self.device())
+    }
+
     /// Visits every weight under its name, in a fixed order; the experts of a block are stacked under `experts.*`.
     pub fn visit_weights(&mut self, visitor: &mut impl WeightVisitor) {
         visitor.visit_weight("embedding.weight", &mut self.embedding);

@@ -15,11 +15,9 @@ pub struct ConfigError {
 /// The errors of this crate.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// A file could not be read or written.
-    #[error("cannot {action} {path}: {source}")]
+    /// A file could not be read. This crate writes and maps nothing, so it does without `strata-files` and its errors.
+    #[error("cannot read {path}: {source}")]
     Io {
-        /// `read` or `write`.
-        action: &'static str,
         /// The file.
         path: String,
         /// The operating system's error.
@@ -54,8 +52,16 @@ pub enum Error {
     /// A recipe that is not TOML, has an unknown key, or an impossible value.
     #[error("{place}: {message}")]
     Recipe {
-        /// File and line, or the command line's option.
+        /// File and line.
         place: String,
+        /// The key, the value, and what is expected.
+        message: String,
+    },
+    /// An override with an unknown key or an impossible value.
+    #[error("{setting}: {message}")]
+    Override {
+        /// `train.updates=x`, or the key alone where its value contradicts another key's.
+        setting: String,
         /// The key, the value, and what is expected.
         message: String,
     },
@@ -75,7 +81,7 @@ pub enum Error {
 
 fn unknown_variant(origin: &str, name: &str, nearest: Option<&str>, known: &[String]) -> String {
     if known.is_empty() {
-        return format!("{origin} has no variant `{name}`, nor any other; leave out --variant");
+        return format!("{origin} has no variant `{name}`, nor any other");
     }
     let suggestion = nearest.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
     format!("{origin} has no variant `{name}`{suggestion} (variants: {})", known.join(", "))

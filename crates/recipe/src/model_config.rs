@@ -182,8 +182,8 @@ impl ModelConfig {
         (blocks(self.encoder_layers), blocks(self.decoder_layers))
     }
 
-    /// What people call this model: `dense`, `MoE-8`, `Switch-8`, `CMR-8`, `stacked 2x4`, `SMoE-4-12`, with `, top-1` and
-    /// `+ EOM` where they apply.
+    /// What people call this model: `dense`, `MoE-8`, `Switch-8`, `CMR-8`, `stacked 2x4`, `SMoE-4-12`, with `, top-1`
+    /// and `+ EOM` where they apply.
     pub fn name(&self) -> String {
         let mut name = match self.kind {
             Kind::Dense => "dense".to_owned(),
@@ -209,11 +209,8 @@ impl ModelConfig {
     /// # Errors
     /// [`Error::Io`] if the file cannot be read, otherwise as [`ModelConfig::from_json`].
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
-            action: "read",
-            path: path.display().to_string(),
-            source,
-        })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.display().to_string(), source })?;
         Self::from_json(&text, &path.display().to_string())
     }
 

@@ -222,7 +222,7 @@ impl Recipe {
         self.model_config(self.data.vocabulary)
     }
 
-    /// Reads a recipe, chooses a variant and changes single keys, as `--variant` and `--set KEY=VALUE` do.
+    /// Reads a recipe, chooses a variant and overrides single keys.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be read, otherwise as [`crate::RecipeFile::resolve`].

@@ -58,7 +58,7 @@ enum Place {
     Default,
     Base(usize),
     Variant(usize),
-    CommandLine(String),
+    Override,
 }
 
 impl RecipeFile {
@@ -68,11 +68,7 @@ impl RecipeFile {
     /// [`Error::Io`] if it cannot be read, otherwise as [`RecipeFile::parse`].
     pub fn open(path: &Path) -> Result<RecipeFile, Error> {
         let origin = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
-            action: "read",
-            path: origin.clone(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: origin.clone(), source })?;
         RecipeFile::parse(&text, &origin)
     }
 
@@ -128,8 +124,8 @@ impl RecipeFile {
     /// becomes `runs/FILE-VARIANT`.
     ///
     /// # Errors
-    /// [`Error::UnknownVariant`]; [`Error::Recipe`] for an unknown key or bad value of an override and for values that
-    /// do not go together, with the line at fault.
+    /// [`Error::UnknownVariant`]; [`Error::Override`] for an unknown key or bad value of an override; [`Error::Recipe`]
+    /// for values that do not go together, with the line at fault.
     pub fn resolve(&self, variant: Option<&str>, overrides: &[(String, String)]) -> Result<Recipe, Error> {
         let mut settings = defaults();
         settings.extend(self.base.clone());
@@ -140,7 +136,7 @@ impl RecipeFile {
         }
         for (name, value) in overrides {
             let (key, value) = parse_override(name, value)?;
-            settings.insert(key.name, (value, Place::CommandLine(format!("--set {name}"))));
+            settings.insert(key.name, (value, Place::Override));
         }
         if let Some((output, _)) = settings.get_mut("train.output")
             && output.as_str() == Some("")
@@ -174,7 +170,7 @@ impl RecipeFile {
         let place = match place {
             Place::Default => format!("{} (default of {})", self.origin, fault.key),
             Place::Base(line) | Place::Variant(line) => format!("{}, line {line}", self.origin),
-            Place::CommandLine(option) => option.clone(),
+            Place::Override => return Error::Override { setting: fault.key.to_string(), message },
         };
         Error::Recipe { place, message }
     }
@@ -242,12 +238,10 @@ fn plain(value: &DeValue<'_>) -> Option<Value> {
     })
 }
 
-/// Parses `--set NAME=VALUE`.
+/// The key and the value of an override.
 fn parse_override(name: &str, text: &str) -> Result<(&'static Key, Value), Error> {
-    let place = || format!("--set {name}={text}");
-    let Some(key) = key(name) else {
-        return Err(Error::Recipe { place: place(), message: unknown_key(name) });
-    };
+    let refuse = |message| Error::Override { setting: format!("{name}={text}"), message };
+    let key = key(name).ok_or_else(|| refuse(unknown_key(name)))?;
     let listed = |item: fn(&str) -> String| {
         let items: Vec<String> =
             text.split(',').map(|part| item(part.trim())).filter(|item| !item.is_empty()).collect();
@@ -266,7 +260,7 @@ fn parse_override(name: &str, text: &str) -> Result<(&'static Key, Value), Error
     let value = DeValue::parse(&toml).ok().and_then(|value| plain(value.get_ref()));
     match value.as_ref().and_then(|value| key.values.accept(value)) {
         Some(value) => Ok((key, value)),
-        None => Err(Error::Recipe { place: place(), message: wrong_value(key.name, key.values, value.as_ref()) }),
+        None => Err(refuse(wrong_value(key.name, key.values, value.as_ref()))),
     }
 }
 

@@ -34,16 +34,13 @@ impl Weights for TensorList<'_> {
 /// those of trained weights cost, so that speed can be measured without a model at hand.
 #[derive(Clone, Debug)]
 pub struct RandomWeights {
-    /// Names the model.
-    pub seed: u64,
-    /// Largest weight of a matrix times the square root of its inputs; 1 keeps hidden states at their size.
-    pub gain: f32,
+    seed: u64,
 }
 
 impl RandomWeights {
-    /// Weights of the usual size.
+    /// The weights that follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { seed, gain: 1.0 }
+        Self { seed }
     }
 }
 
@@ -58,7 +55,7 @@ impl Weights for RandomWeights {
         let (center, bound) = match shape.len() {
             1 if name.ends_with("weight") => (1.0, 0.2),
             1 => (0.0, 0.2),
-            _ => (0.0, self.gain * (3.0 / inputs).sqrt()),
+            _ => (0.0, (3.0 / inputs).sqrt()),
         };
         let value = |i: u64| {
             let uniform = unit(mix(self.seed ^ hash, i));

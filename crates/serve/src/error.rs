@@ -1,5 +1,7 @@
 //! Why a server cannot start, and the answers to requests that fail, in LibreTranslate's form.
 
+use std::path::PathBuf;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,14 +15,36 @@ pub enum Error {
     /// Invalid settings, and what to do about them.
     #[error("{0}")]
     Settings(String),
-    /// A failed system call.
-    #[error("cannot {action}: {source}")]
-    Io {
-        /// What was tried.
-        action: String,
-        /// The reason.
-        source: std::io::Error,
+    /// A line of the key file that cannot be used.
+    #[error("{}: line {line}: {fault}", path.display())]
+    KeyLine {
+        /// The key file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        fault: KeyFault,
     },
+    /// A file that cannot be read.
+    #[error(transparent)]
+    Files(#[from] strata_files::Error),
+}
+
+/// What is wrong with a line of a key file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// It does not have three words.
+    #[error("not `NAME SHA256 REQUESTS_PER_MINUTE`; make a new line")]
+    Form,
+    /// The second word is not a hash.
+    #[error("the second word is no SHA-256 in hexadecimal")]
+    Hash,
+    /// The third word is not a number.
+    #[error("`{0}` is no number of requests per minute")]
+    Rate(String),
+    /// An earlier line has the same name.
+    #[error("a second key named `{0}`")]
+    SecondName(String),
 }
 
 /// An answer other than success.

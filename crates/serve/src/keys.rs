@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
+use strata_files::IoContext;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use crate::error::{Answer, ApiError, Error};
+use crate::error::{Answer, ApiError, Error, KeyFault};
 use crate::lock::lock;
 
 /// The keys of a key file.
@@ -79,35 +80,41 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
+impl Key {
+    fn parse(line: &str) -> Result<Self, KeyFault> {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [name, hash, rate] = fields.as_slice() else { return Err(KeyFault::Form) };
+        Ok(Self {
+            name: (*name).to_string(),
+            hash: unhex(hash).ok_or(KeyFault::Hash)?,
+            rate: rate.parse().map_err(|_| KeyFault::Rate((*rate).to_string()))?,
+            characters: AtomicU64::new(0),
+        })
+    }
+}
+
 impl Keys {
     /// Reads a file of lines `NAME SHA256 REQUESTS_PER_MINUTE`; skips empty lines and those that begin with `#`.
     ///
     /// # Errors
     /// A file that cannot be read; the first malformed line, by its number.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| Error::Io { action: format!("read {}", path.display()), source })?;
-        Self::parse(&text).map_err(|(line, what)| Error::Settings(format!("{}: line {line}: {what}", path.display())))
+        let text = std::fs::read_to_string(path).io_context("read", path)?;
+        Self::parse(&text).map_err(|(line, fault)| Error::KeyLine { path: path.to_path_buf(), line, fault })
     }
 
-    fn parse(text: &str) -> Result<Self, (usize, String)> {
+    /// The keys in the text of a key file; for a line that cannot be used, its number and its fault.
+    fn parse(text: &str) -> Result<Self, (usize, KeyFault)> {
         let mut keys: Vec<Key> = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
+        for (i, line) in text.lines().map(str::trim).enumerate() {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let [name, hash, rate] = fields.as_slice() else {
-                return Err((number + 1, "not `NAME SHA256 REQUESTS_PER_MINUTE`; make one with --new-key NAME".into()));
-            };
-            let hash = unhex(hash).ok_or((number + 1, "the second word is no SHA-256 in hexadecimal".into()))?;
-            let rate =
-                rate.parse().map_err(|_| (number + 1, format!("`{rate}` is no number of requests per minute")))?;
-            if keys.iter().any(|key| key.name == *name) {
-                return Err((number + 1, format!("a second key named `{name}`")));
+            let key = Key::parse(line).map_err(|fault| (i + 1, fault))?;
+            if keys.iter().any(|earlier| earlier.name == key.name) {
+                return Err((i + 1, KeyFault::SecondName(key.name)));
             }
-            keys.push(Key { name: (*name).to_string(), hash, rate, characters: AtomicU64::new(0) });
+            keys.push(key);
         }
         Ok(Self { keys, buckets: Mutex::default() })
     }
@@ -213,8 +220,8 @@ mod tests {
             (format!("{good}\n{good}"), 2, "second key named `a`"),
             (good.strip_suffix(" 1").unwrap().to_string() + " fast", 1, "`fast`"),
         ] {
-            let (at, what) = Keys::parse(&text).unwrap_err();
-            assert!(at == line && what.contains(word), "{at} {what}");
+            let (at, fault) = Keys::parse(&text).unwrap_err();
+            assert!(at == line && fault.to_string().contains(word), "{at} {fault}");
         }
     }
 }

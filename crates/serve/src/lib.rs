@@ -29,6 +29,6 @@ mod settings;
 mod tls;
 
 pub use api::App;
-pub use error::{ApiError, Error};
+pub use error::{ApiError, Error, KeyFault};
 pub use server::serve;
 pub use settings::{Certificate, ConnectionLimits, ModelSource, RequestLimits, Settings};

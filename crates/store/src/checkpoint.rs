@@ -3,6 +3,7 @@
 //! ```text
 //! RUN/recipe.toml                       what is trained, as given
 //! RUN/log.jsonl, RUN/tensorboard/       curves
+//! RUN/averaged/                         a model folder, where the recipe asks for one
 //! RUN/checkpoints/step-000500/          a model folder, and optimizer.safetensors, state.json
 //! RUN/best -> checkpoints/step-000500   links, replaced in one step
 //! RUN/last -> checkpoints/step-001000
@@ -31,6 +32,12 @@ pub const CHECKPOINTS_DIR: &str = "checkpoints";
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 /// The trainer's own state in a checkpoint.
 pub const STATE_FILE: &str = "state.json";
+/// The log of a run, a JSON object a line.
+pub const LOG_FILE: &str = "log.jsonl";
+/// The folder of a run's curves for TensorBoard.
+pub const TENSORBOARD_DIR: &str = "tensorboard";
+/// The model folder of a run's averaged weights.
+pub const AVERAGED_DIR: &str = "averaged";
 /// The link to the best checkpoint.
 pub const BEST_LINK: &str = "best";
 /// The link to the newest checkpoint.

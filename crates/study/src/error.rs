@@ -40,9 +40,3 @@ pub enum Error {
     #[error(transparent)]
     Metric(#[from] strata_metrics::MetricError),
 }
-
-impl Error {
-    pub(crate) fn io(action: &'static str, path: impl AsRef<std::path::Path>, source: std::io::Error) -> Self {
-        strata_files::Error::io(action, path, source).into()
-    }
-}

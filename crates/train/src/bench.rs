@@ -1,12 +1,12 @@
-//! The speed of training steps at a given shape, for comparison with other programs: on random tokens of fixed lengths, or on a
-//! corpus with its own lengths.
+//! The speed of training steps at a given shape, for comparison with other programs: on random tokens of fixed lengths,
+//! or on a corpus with its own lengths.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::Serialize;
-use strata_corpus::prepare::TOKENIZER_FILE;
 use strata_corpus::{StreamOptions, Subwords, TrainStream};
+use strata_files::names::TOKENIZER_FILE;
 use strata_kernels::AdamStep;
 pub use strata_kernels::MatmulPrecision;
 use strata_model::{Forward, Packed, Transformer, parse_device};
@@ -21,7 +21,7 @@ use crate::optimizer::{Adam, GradientSum};
 pub struct StepOptions {
     /// The model.
     pub shape: Shape,
-    /// What is learnt from.
+    /// What it trains on.
     pub text: StepText,
     /// Timed steps, after two that are not.
     pub steps: usize,
@@ -35,7 +35,7 @@ pub struct StepOptions {
     pub products: MatmulPrecision,
 }
 
-/// The sentences of the steps.
+/// The sentences of each step.
 #[derive(Clone, Debug)]
 pub enum StepText {
     /// One batch of random subwords, again and again.
@@ -54,13 +54,14 @@ pub enum StepText {
     },
 }
 
-/// Longest side of a pair of a corpus, as recipes have it by default.
+/// Longest side of a corpus's pair: the default of recipes.
 const MAX_LENGTH: usize = 128;
 
-/// Steps before those that count.
+/// Steps before the timed ones.
 const WARM_UP: usize = 2;
 
-/// Products with a weight in a step for one in the forward pass: the gradients of inputs and of weights are one each.
+/// Matrix products in a step for each one in the forward pass: one more for the gradient of its input and one for its
+/// weight.
 const PASSES: f64 = 3.0;
 
 /// What a run of [`train_step`] found.
@@ -68,7 +69,7 @@ const PASSES: f64 = 3.0;
 pub struct StepReport {
     /// Source and target tokens per second of the fastest step.
     pub tokens_per_second_best: f64,
-    /// The same of the median step.
+    /// Source and target tokens per second of the median step.
     pub tokens_per_second_median: f64,
     /// Loss of the first step, with label smoothing 0.1 and the balance loss, per target token.
     pub first_loss: f64,
@@ -76,18 +77,19 @@ pub struct StepReport {
     pub last_loss: f64,
     /// Sentence pairs of a step, on average.
     pub sentences_per_step: f64,
-    /// What the longest source and the longest target of a step have together, halved, on average: the length that a program
-    /// without packed batches fills all sides up to.
+    /// Mean of the longest source and the longest target of a step, averaged over steps: the length to which a program
+    /// without packed batches pads.
     pub padded_length: f64,
-    /// Share of such filled up batches that is text; 1 where all lengths are the same.
+    /// Share of such padded batches that is text; 1 where all lengths are the same.
     pub text_share: f64,
     /// The model's vocabulary.
     pub vocab: usize,
     /// Weights of the model.
     pub parameters: u64,
-    /// FLOP/s of the fastest step: three times the forward FLOPs under uniform routing, as `strata inspect` counts them.
+    /// FLOP/s of the fastest step: three times the forward FLOPs under uniform routing, as `strata inspect` counts
+    /// them.
     pub flops_per_second_best: f64,
-    /// Pages that the system had to give the process in a timed step; none where it does not say.
+    /// Page faults of a timed step; `None` where the system does not count them.
     pub page_faults_per_step: Option<f64>,
     /// This program and its version.
     pub strata: String,
@@ -96,8 +98,8 @@ pub struct StepReport {
 /// Trains a fresh model: forward, label-smoothed cross-entropy, balance loss, backward, Adam.
 ///
 /// # Errors
-/// [`Error::Recipe`] or [`Error::Config`] for an impossible shape, [`Error::Model`] for an unknown device, [`Error::Corpus`] for a
-/// folder that was not prepared.
+/// [`Error::TooSmall`] or [`Error::Config`] for an impossible shape, [`Error::Model`] for an unknown device,
+/// [`Error::Corpus`] for a folder that was not prepared.
 pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
     let steps = options.steps;
     at_least("steps", steps, 1)?;
@@ -153,7 +155,7 @@ pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
         last_loss: losses.last().copied().unwrap_or(f64::NAN),
         sentences_per_step: sizes.sentences / steps as f64,
         padded_length: sizes.longest / 2.0 / steps as f64,
-        text_share: sizes.text / sizes.filled,
+        text_share: sizes.text / sizes.padded,
         vocab,
         parameters: cost.parameters,
         flops_per_second_best: best_flops,
@@ -162,16 +164,16 @@ pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
     })
 }
 
-/// What the batches of the timed steps have in them, added up.
+/// Sums over the batches of the timed steps.
 #[derive(Default)]
 struct Sizes {
     sentences: f64,
-    /// Longest source and longest target.
+    /// Lengths of the longest source and the longest target.
     longest: f64,
     /// Subwords.
     text: f64,
-    /// Subwords of batches filled up to their longest sides.
-    filled: f64,
+    /// Subwords of batches padded to their longest sides.
+    padded: f64,
 }
 
 impl Sizes {
@@ -182,11 +184,11 @@ impl Sizes {
         self.sentences += sentences;
         self.longest += longest;
         self.text += batch.tokens() as f64;
-        self.filled += sentences * longest;
+        self.padded += sentences * longest;
     }
 }
 
-/// The batches, their vocabulary, and the longest side there may be.
+/// The batches, the size of their vocabulary, and the longest side allowed.
 fn batches(options: &StepOptions) -> Result<(Vec<Tensors>, usize, usize), Error> {
     match &options.text {
         StepText::Random { batch, length } => {
@@ -224,9 +226,9 @@ fn batches(options: &StepOptions) -> Result<(Vec<Tensors>, usize, usize), Error>
     }
 }
 
-fn at_least(name: &str, value: usize, least: usize) -> Result<(), Error> {
+fn at_least(name: &'static str, value: usize, least: usize) -> Result<(), Error> {
     if value < least {
-        return Err(Error::Recipe(format!("{name} = {value} is too small; choose {least} or more")));
+        return Err(Error::TooSmall { name, value, least });
     }
     Ok(())
 }

@@ -1,11 +1,41 @@
 //! What can go wrong in training.
 
+use std::path::PathBuf;
+
+use strata_store::step_name;
+
+use crate::scorer::ScoreError;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A recipe that cannot be trained as it is.
-    #[error("{0}")]
-    Recipe(String),
+    /// A thread pool of `train.threads` threads cannot be started.
+    #[error("train.threads = {threads}: {source}")]
+    Threads {
+        /// The threads asked for.
+        threads: usize,
+        /// The reason.
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// A device that cannot train in bfloat16.
+    #[error("train.precision = \"bf16\": device `{device}` does not compute with bfloat16; use \"f32\"")]
+    NoBf16 {
+        /// The device.
+        device: String,
+    },
+    /// A figure of a training benchmark that is too small.
+    #[error("{name} = {value} is too small; choose {least} or more")]
+    TooSmall {
+        /// The figure, such as `steps`.
+        name: &'static str,
+        /// Its value.
+        value: usize,
+        /// The smallest value that works.
+        least: usize,
+    },
+    /// `data.prepared` is not a prepared folder.
+    #[error("{0}; data.prepared must name a folder that `strata prepare` wrote")]
+    Prepared(#[source] strata_files::Error),
     /// A recipe or configuration file that cannot be read.
     #[error(transparent)]
     RecipeFile(#[from] strata_recipe::Error),
@@ -20,7 +50,7 @@ pub enum Error {
     Model(#[from] strata_model::Error),
     /// The validation sentences cannot be translated or scored.
     #[error(transparent)]
-    Translate(#[from] strata_translate::Error),
+    Score(ScoreError),
     /// A log or another file cannot be read or written.
     #[error(transparent)]
     Files(#[from] strata_files::Error),
@@ -28,26 +58,49 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] strata_store::Error),
     /// The state of a checkpoint does not have what training needs.
-    #[error("{path}: {what}; resume from another checkpoint with --from")]
+    #[error("{}: {source}; resume from another checkpoint", path.display())]
     State {
         /// The checkpoint's state file.
-        path: String,
-        /// What is wrong with it.
-        what: String,
+        path: PathBuf,
+        /// The key at fault and what is wrong with it.
+        source: serde_json::Error,
     },
     /// The loss or the gradient became NaN or infinite.
     #[error(
         "update {update}: the {what} is not finite{batch}. Lower train.learning_rate, lengthen train.warmup or set \
-         train.clip_norm{remedy}"
+         train.clip_norm{}",
+        remains(kept.as_ref())
     )]
     NotFinite {
         /// The update that would have been made, or after which validation was due.
         update: u64,
         /// `loss`, `gradient` or `validation loss`.
         what: &'static str,
-        /// Where the batch lies and what is in it; nothing for a validation.
+        /// Where the batch lies and what is in it; empty for a validation.
         batch: String,
-        /// Where to set those keys, what is kept, and how to go on.
-        remedy: String,
+        /// The checkpoints to resume from, if any was saved.
+        kept: Option<Kept>,
     },
+}
+
+/// The checkpoints of a run that diverged.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// The step of the newest checkpoint.
+    pub newest: u64,
+}
+
+fn remains(kept: Option<&Kept>) -> String {
+    match kept {
+        Some(Kept { run, newest }) => {
+            let run = run.display();
+            format!(
+                " in {run}/recipe.toml and resume the run. The checkpoints are kept; the newest is {}",
+                step_name(*newest)
+            )
+        }
+        None => ", and start anew: no checkpoint had been saved".to_string(),
+    }
 }

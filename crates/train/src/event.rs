@@ -1,19 +1,17 @@
-//! What training tells whoever watches it.
+//! What training reports while it runs.
 
 use std::path::PathBuf;
 
-use serde::Serialize;
-
-use crate::stats::BlockRouting;
+use strata_records::TrainRecord;
 
 /// Something that happened during training.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Training starts or goes on.
+    /// Training starts or resumes.
     Started {
         /// The run's folder.
         run: PathBuf,
-        /// What people call the model.
+        /// The model's name, such as `SMoE-4-4`.
         model: String,
         /// Weights of the model.
         parameters: u64,
@@ -34,7 +32,7 @@ pub enum Event {
         loss: f64,
         /// The same without smoothing.
         nll: f64,
-        /// BLEU over a sample of the validation sentences, where asked for.
+        /// BLEU over a sample of the validation sentences, where it was due.
         bleu: Option<f64>,
         /// Whether this is the best loss so far.
         best: bool,
@@ -48,71 +46,15 @@ pub enum Event {
     },
 }
 
-/// Means over the updates since the last progress.
-#[derive(Clone, Debug, Serialize)]
+/// `train.log_every` more updates are made.
+#[derive(Clone, Debug)]
 pub struct Progress {
     /// Updates made.
-    #[serde(skip)]
     pub update: u64,
     /// Updates in all.
-    #[serde(skip)]
     pub updates: u64,
-    /// Label-smoothed loss per target subword, nats.
-    pub loss: f64,
-    /// The same without smoothing.
-    pub nll: f64,
-    /// Source and target subwords per second.
-    pub tokens_per_second: f64,
-    /// Time to the end at this speed.
-    #[serde(skip)]
+    /// Time to the end at this speed, in seconds.
     pub seconds_left: f64,
-    /// Learning rate of the last update.
-    pub learning_rate: f64,
-    /// Mean norm of the gradient, before clipping.
-    pub gradient_norm: f64,
-    /// Balance loss, 1 for perfectly even experts; none without experts.
-    pub balance: Option<f64>,
-    /// Mean requested capacity of the encoder's blocks.
-    pub rc_encoder: Option<f64>,
-    /// Mean requested capacity of the decoder's blocks.
-    pub rc_decoder: Option<f64>,
-    /// Choices that found their expert full.
-    pub dropped: u64,
-    /// Each block's routing.
-    pub blocks: Vec<BlockRouting>,
-}
-
-/// Why training ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stopped {
-    /// All updates are made.
-    Finished,
-    /// The stop flag was set.
-    Interrupted,
-    /// `train.patience` validations brought nothing better.
-    EarlyStop,
-}
-
-/// How a run of training went.
-#[derive(Clone, Debug, Serialize)]
-pub struct Summary {
-    /// The run's folder.
-    pub run: PathBuf,
-    /// Updates made.
-    pub update: u64,
-    /// Updates in all.
-    pub updates: u64,
-    /// Why it ended.
-    pub stopped: Stopped,
-    /// Best validation loss.
-    pub best_loss: Option<f64>,
-    /// The update it belongs to.
-    pub best_update: Option<u64>,
-    /// Time spent training, all sessions together.
-    pub seconds: f64,
-    /// Source and target subwords per second of this session's updates.
-    pub tokens_per_second: f64,
-    /// The folder of averaged weights, where asked for.
-    pub averaged: Option<PathBuf>,
+    /// Means over the updates since the last progress.
+    pub means: TrainRecord,
 }

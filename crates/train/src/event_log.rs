@@ -23,7 +23,7 @@ pub struct EventLog {
     length: u64,
 }
 
-/// One line; `fields` must serialise to an object and should not have keys of these names.
+/// One line; `fields` must serialize to an object and should not have keys of these names.
 #[derive(Serialize)]
 struct Line<'a, T> {
     update: u64,
@@ -34,15 +34,15 @@ struct Line<'a, T> {
 }
 
 impl EventLog {
-    /// Opens the log of a run that begins; an earlier content is removed.
+    /// Opens the log of a new run; earlier content is removed.
     pub fn create(path: impl AsRef<Path>) -> Result<EventLog, Error> {
         let log = EventLog::open(path.as_ref())?;
         log.file.set_len(0).map_err(|e| Error::io("write", &log.path, e))?;
         Ok(EventLog { length: 0, ..log })
     }
 
-    /// Opens the log of a run that goes on after `update`: cuts off the first line of a later update and all after it,
-    /// and a last line that was never finished. Returns the number of bytes cut off as well. A missing log is begun.
+    /// Opens the log of a run that resumes after `update`: cuts off the first line of a later update and all after it,
+    /// and an unfinished last line. Also returns the number of bytes cut off. A missing log is created.
     pub fn resume(path: impl AsRef<Path>, update: u64) -> Result<(EventLog, u64), Error> {
         let log = EventLog::open(path.as_ref())?;
         let read = |e| Error::io("read", &log.path, e);
@@ -68,7 +68,7 @@ impl EventLog {
         Ok(EventLog { path: path.to_path_buf(), file: file.map_err(|e| Error::io("write", path, e))?, length: 0 })
     }
 
-    /// Appends a line: `event` says its kind (`train`, `valid`, `checkpoint`), `fields` are the figures. Numbers that
+    /// Appends a line: `event` says its kind (`train`, `valid`), `fields` are the figures. Numbers that
     /// are not finite become `null`, as JSON has no others. Once this returns, a kill of the process loses nothing;
     /// for a power failure see [`EventLog::sync`].
     pub fn write(&mut self, update: u64, event: &str, fields: &impl Serialize) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! Training: the loss, the schedule, the optimiser, the loop, exact resume.
+//! Training: the loss, the schedule, the optimizer, the loop, exact resume.
 
 mod batch;
 pub mod bench;
@@ -8,17 +8,19 @@ pub mod event_log;
 mod logs;
 mod optimizer;
 mod schedule;
-mod state;
+mod scorer;
 mod stats;
 pub mod tensorboard;
 mod trainer;
 mod validate;
 
 pub use error::Error;
-pub use event::{Event, Progress, Stopped, Summary};
+pub use event::{Event, Progress};
 pub use optimizer::{Adam, GradientSum};
 pub use schedule::learning_rate;
-pub use state::{Best, TrainState};
-pub use stats::{BlockRouting, RoutingStats};
+pub use scorer::{ScoreError, Scorer};
+pub use stats::RoutingStats;
+/// The model that a [`Scorer`] is given.
+pub use strata_model::Transformer;
 pub use trainer::{Start, train};
 pub use validate::{Validation, validate};

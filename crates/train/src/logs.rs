@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use strata_records::{TrainRecord, ValidRecord};
+use strata_store::checkpoint::{LOG_FILE, TENSORBOARD_DIR};
 
 use crate::error::Error;
-use crate::event::Progress;
 use crate::event_log::EventLog;
 use crate::tensorboard::TensorBoard;
 use crate::validate::Validation;
@@ -17,9 +17,9 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    /// The logs of a run that starts, or goes on after `update`: later lines of an earlier session are cut off.
+    /// The logs of a run that starts, or resumes after `update`: later lines of an earlier session are cut off.
     pub fn open(run: &Path, update: u64) -> Result<Self, Error> {
-        let (events, board) = (run.join("log.jsonl"), run.join("tensorboard"));
+        let (events, board) = (run.join(LOG_FILE), run.join(TENSORBOARD_DIR));
         if update == 0 {
             return Ok(Self { events: EventLog::create(events)?, board: TensorBoard::create(board)? });
         }
@@ -27,17 +27,17 @@ impl Logs {
         Ok(Self { events, board: TensorBoard::resume(board, update)? })
     }
 
-    pub fn progress(&mut self, progress: &Progress) -> Result<(), Error> {
-        self.events.write(progress.update, "train", progress)?;
+    pub fn progress(&mut self, update: u64, means: &TrainRecord) -> Result<(), Error> {
+        self.events.write(update, TrainRecord::EVENT, means)?;
         let mut points: Vec<(String, f64)> = vec![
-            ("train/loss".into(), progress.loss),
-            ("train/nll".into(), progress.nll),
-            ("train/learning_rate".into(), progress.learning_rate),
-            ("train/gradient_norm".into(), progress.gradient_norm),
-            ("train/tokens_per_second".into(), progress.tokens_per_second),
+            ("train/loss".into(), means.loss),
+            ("train/nll".into(), means.nll),
+            ("train/learning_rate".into(), means.learning_rate),
+            ("train/gradient_norm".into(), means.gradient_norm),
+            ("train/tokens_per_second".into(), means.tokens_per_second),
         ];
-        points.extend(progress.balance.map(|balance| ("train/balance_loss".into(), balance)));
-        for block in &progress.blocks {
+        points.extend(means.balance.map(|balance| ("train/balance_loss".into(), balance)));
+        for block in &means.blocks {
             let name = |what: &str| format!("{}_{}/{what}", block.side, block.layer);
             points.push((name("requested_capacity"), block.requested_capacity));
             points.push((name("gate_entropy"), block.entropy));
@@ -45,21 +45,22 @@ impl Logs {
             let shares = block.expert_share.iter().enumerate();
             points.extend(shares.map(|(e, share)| (name(&format!("expert_share/{e}")), *share)));
         }
-        self.scalars(progress.update, &points)
+        self.scalars(update, &points)
     }
 
     pub fn validation(&mut self, update: u64, validation: &Validation, bleu: Option<f64>) -> Result<(), Error> {
-        let fields = json!({
-            "loss": validation.loss,
-            "nll": validation.nll,
-            "perplexity": validation.nll.exp(),
-            "nll_by_direction": validation.nll_by_direction,
-            "bleu": bleu,
-        });
-        self.events.write(update, "valid", &fields)?;
+        let by_direction = &validation.nll_by_direction;
+        let record = ValidRecord {
+            bleu,
+            loss: validation.loss,
+            nll: validation.nll,
+            nll_by_direction: by_direction.iter().map(|(name, nll)| (name.clone(), Some(*nll))).collect(),
+            perplexity: validation.nll.exp(),
+        };
+        self.events.write(update, ValidRecord::EVENT, &record)?;
         let mut points = vec![("valid/loss".to_string(), validation.loss), ("valid/nll".to_string(), validation.nll)];
         points.extend(bleu.map(|bleu| ("valid/bleu".to_string(), bleu)));
-        points.extend(validation.nll_by_direction.iter().map(|(d, nll)| (format!("valid_nll/{d}"), *nll)));
+        points.extend(by_direction.iter().map(|(name, nll)| (format!("valid_nll/{name}"), *nll)));
         self.scalars(update, &points)
     }
 
@@ -68,7 +69,7 @@ impl Logs {
         Ok(self.board.scalars(update, &points)?)
     }
 
-    /// Makes sure that the lines are on the disk, before a checkpoint says they are.
+    /// Waits until the lines are on the disk. A checkpoint saved after that never knows more than the log.
     pub fn sync(&self) -> Result<(), Error> {
         Ok(self.events.sync()?)
     }

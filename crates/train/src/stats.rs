@@ -1,7 +1,7 @@
 //! What the expert blocks did over several passes: requested capacity, shares of the experts, entropy, dropped tokens.
 
-use serde::{Deserialize, Serialize};
 use strata_model::BlockTrace;
+use strata_records::LoggedBlock;
 
 /// Counts of one expert block, added up over passes.
 #[derive(Clone, Debug, Default)]
@@ -20,23 +20,6 @@ struct BlockCounts {
 #[derive(Clone, Debug, Default)]
 pub struct RoutingStats {
     blocks: Vec<BlockCounts>,
-}
-
-/// One block's routing, as the logs show it.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
-pub struct BlockRouting {
-    /// `encoder` or `decoder`.
-    pub side: String,
-    /// The block's layer, from 0.
-    pub layer: usize,
-    /// Mean requested capacity: strata visited by a token.
-    pub requested_capacity: f64,
-    /// Share of all choices that fell on each expert.
-    pub expert_share: Vec<f64>,
-    /// Mean entropy of the gates' probabilities, in nats.
-    pub entropy: f64,
-    /// Choices that found their expert full.
-    pub dropped: u64,
 }
 
 impl RoutingStats {
@@ -63,13 +46,13 @@ impl RoutingStats {
         self.blocks.sort_by_key(|b| (b.decoder, b.layer));
     }
 
-    /// Each block's routing, encoder blocks first.
-    pub fn blocks(&self) -> Vec<BlockRouting> {
+    /// Each block's routing for the log, encoder blocks first.
+    pub fn blocks(&self) -> Vec<LoggedBlock> {
         self.blocks
             .iter()
             .map(|b| {
                 let all = b.chosen.iter().sum::<u64>().max(1) as f64;
-                BlockRouting {
+                LoggedBlock {
                     side: if b.decoder { "decoder" } else { "encoder" }.to_string(),
                     layer: b.layer,
                     requested_capacity: b.visits as f64 / b.tokens.max(1) as f64,

@@ -25,12 +25,12 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Begins the curves of a new run in the folder `dir`, which is made if missing.
+    /// Starts the curves of a new run in the folder `dir`, which is created if missing.
     pub fn create(dir: impl AsRef<Path>) -> Result<TensorBoard, Error> {
         TensorBoard::begin(dir.as_ref(), None)
     }
 
-    /// Goes on after `update`: what earlier files of the folder hold of later updates is not shown any more.
+    /// Continues after `update`: TensorBoard no longer shows what earlier files of the folder hold of later updates.
     pub fn resume(dir: impl AsRef<Path>, update: u64) -> Result<TensorBoard, Error> {
         TensorBoard::begin(dir.as_ref(), Some(update.saturating_add(1)))
     }

@@ -1,4 +1,4 @@
-//! The loop: batches, updates, validation, checkpoints, and going on exactly where a run stopped.
+//! The training loop: batches, updates, validation, checkpoints, and exact resume.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,21 +6,25 @@ use std::time::Instant;
 
 use burn::tensor::{Device, FloatDType};
 use strata_corpus::{ExampleId, HeldOut, StreamOptions, StreamPosition, TrainStream};
+use strata_files::IoContext;
+use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
 use strata_kernels::{AdamStep, MatmulPrecision};
 use strata_model::{Forward, Transformer, parse_device};
 use strata_recipe::{Cost, ModelConfig, Precision, Recipe};
+use strata_records::{Best, Stopped, Summary, TrainRecord, TrainState};
 use strata_simd::random::mix;
-use strata_store::{CheckpointParts, Existing, ModelParts, Run, average_last, step_name};
+use strata_store::checkpoint::{AVERAGED_DIR, CHECKPOINTS_DIR, RECIPE_FILE, STATE_FILE};
+use strata_store::{CheckpointParts, Existing, ModelParts, Run, average_last};
 
 use crate::batch::Tensors;
-use crate::error::Error;
-use crate::event::{Event, Progress, Stopped, Summary};
+use crate::error::{Error, Kept};
+use crate::event::{Event, Progress};
 use crate::logs::Logs;
 use crate::optimizer::{Adam, GradientSum};
 use crate::schedule::learning_rate;
-use crate::state::{Best, TrainState};
+use crate::scorer::Scorer;
 use crate::stats::RoutingStats;
-use crate::validate::{Validation, validate, validation_bleu};
+use crate::validate::{Validation, validate};
 
 /// Where training starts from.
 pub enum Start<'a> {
@@ -35,26 +39,32 @@ pub enum Start<'a> {
     Resume {
         /// The run's folder.
         run: &'a Path,
-        /// The step to go on from; the newest by default. Newer checkpoints are set aside.
+        /// The step to resume from; the newest by default. Newer checkpoints are set aside.
         from: Option<u64>,
-        /// The device to go on with, in place of the recipe's.
+        /// The device to continue on, in place of the recipe's.
         device: Option<&'a str>,
     },
 }
 
-/// Trains until all updates are made, `stop` is set, or patience ends; tells `observe` what happens.
+/// Trains until all updates are made, `stop` is set, or patience ends. `scorer` measures BLEU where the recipe asks for
+/// it; `observe` gets every event.
 ///
-/// After a stop, a kill or a crash, [`Start::Resume`] goes on to bit-identical weights on the same machine with the same
+/// After a stop, a kill or a crash, [`Start::Resume`] reaches bit-identical weights on the same machine with the same
 /// number of threads and the same kind of device.
 ///
 /// # Errors
 /// See [`Error`]. Whatever goes wrong, earlier checkpoints stay as they are.
-pub fn train(start: Start, stop: &AtomicBool, observe: &mut (dyn FnMut(&Event) + Send)) -> Result<Summary, Error> {
+pub fn train(
+    start: Start,
+    scorer: &Scorer<'_>,
+    stop: &AtomicBool,
+    observe: &mut (dyn FnMut(&Event) + Send),
+) -> Result<Summary, Error> {
     let (recipe, begun) = match start {
         Start::New { recipe, .. } => (recipe.clone(), None),
         Start::Resume { run: path, from, device } => {
             let mut run = Run::open(path)?;
-            let mut recipe = Recipe::load(&path.join("recipe.toml"), None, &[])?;
+            let mut recipe = Recipe::load(&path.join(RECIPE_FILE), None, &[])?;
             if let Some(device) = device {
                 recipe.train.device = device.to_string();
             }
@@ -72,7 +82,7 @@ pub fn train(start: Start, stop: &AtomicBool, observe: &mut (dyn FnMut(&Event) +
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(recipe.train.threads)
         .build()
-        .map_err(|e| Error::Recipe(format!("train.threads = {}: {e}", recipe.train.threads)))?;
+        .map_err(|source| Error::Threads { threads: recipe.train.threads, source })?;
     pool.install(|| {
         let inputs = Inputs::open(&recipe)?;
         let (run, checkpoint) = match begun {
@@ -83,24 +93,23 @@ pub fn train(start: Start, stop: &AtomicBool, observe: &mut (dyn FnMut(&Event) +
         if let Some(checkpoint) = checkpoint {
             session.load(&checkpoint)?;
         }
-        session.run(stop, observe)
+        session.run(scorer, stop, observe)
     })
 }
 
 /// Makes the folder of a new run.
 fn create_run(recipe: &Recipe, overwrite: bool) -> Result<Run, Error> {
     let output = Path::new(&recipe.train.output);
-    if overwrite && output.join("recipe.toml").exists() && output.join("checkpoints").is_dir() {
+    if overwrite && output.join(RECIPE_FILE).exists() && output.join(CHECKPOINTS_DIR).is_dir() {
         // Held while it is removed, so that a run that another process trains is left alone.
         let _earlier = Run::open(output)?;
-        std::fs::remove_dir_all(output)
-            .map_err(|e| Error::Recipe(format!("cannot remove {}: {e}", output.display())))?;
+        std::fs::remove_dir_all(output).io_context("remove", output)?;
     }
     let text = recipe.to_toml("The recipe of this run, every key with its value.");
     Ok(Run::create(output, &text)?)
 }
 
-/// What a run learns from and on. All of it is opened before the run's folder is made: a recipe that cannot be trained leaves
+/// What a run needs. All of it is opened before the run's folder is made: a recipe that cannot be trained leaves
 /// nothing behind, and does not cost the earlier run that it was to replace.
 struct Inputs {
     model: ModelConfig,
@@ -122,7 +131,7 @@ struct Session {
     stream: TrainStream,
     held_out: HeldOut,
     state: TrainState,
-    /// The newest checkpoint's update, for the message of a run that broke.
+    /// The newest checkpoint's update, for the message about a run that diverged.
     last_saved: Option<u64>,
     /// Contents of the model folder's other files.
     config: Vec<u8>,
@@ -149,26 +158,16 @@ impl Inputs {
         let prepared = PathBuf::from(&recipe.data.prepared);
         let read = |name: &str| {
             let path = prepared.join(name);
-            std::fs::read(&path).map_err(|e| {
-                Error::Recipe(format!(
-                    "cannot read {}: {e}; data.prepared must name a folder that `strata prepare` wrote",
-                    path.display()
-                ))
-            })
+            std::fs::read(&path).io_context("read", &path).map_err(Error::Prepared)
         };
-        let (tokenizer, languages) = (read("tokenizer.json")?, read("languages.json")?);
-        let vocabulary = strata_corpus::Subwords::load(&prepared.join("tokenizer.json"))?.vocab_size();
+        let (tokenizer, languages) = (read(TOKENIZER_FILE)?, read(LANGUAGES_FILE)?);
+        let vocabulary = strata_corpus::Subwords::load(&prepared.join(TOKENIZER_FILE))?.vocab_size();
         let model = recipe.model_config(vocabulary)?;
         let device = parse_device(&train.device)?;
         let products = match train.precision {
             Precision::F32 => MatmulPrecision::F32,
             Precision::Bf16 if device.supports_dtype(FloatDType::BF16) => MatmulPrecision::Bf16,
-            Precision::Bf16 => {
-                return Err(Error::Recipe(format!(
-                    "train.precision = \"bf16\": device `{}` does not compute with bfloat16; use \"f32\"",
-                    train.device
-                )));
-            }
+            Precision::Bf16 => return Err(Error::NoBf16 { device: train.device.clone() }),
         };
         let device = device.autodiff();
         let options = StreamOptions {
@@ -211,7 +210,8 @@ impl Session {
     }
 
     fn load(&mut self, checkpoint: &strata_store::Checkpoint) -> Result<(), Error> {
-        self.state = TrainState::read(checkpoint)?;
+        self.state = serde_json::from_value(checkpoint.state().clone())
+            .map_err(|source| Error::State { path: checkpoint.path().join(STATE_FILE), source })?;
         self.model.load_weights(&checkpoint.model().weights()?)?;
         self.adam = Adam::load(&mut self.model, &checkpoint.optimizer()?)?;
         self.stream.seek(&self.state.position)?;
@@ -219,7 +219,12 @@ impl Session {
         Ok(())
     }
 
-    fn run(mut self, stop: &AtomicBool, observe: &mut (dyn FnMut(&Event) + Send)) -> Result<Summary, Error> {
+    fn run(
+        mut self,
+        scorer: &Scorer<'_>,
+        stop: &AtomicBool,
+        observe: &mut (dyn FnMut(&Event) + Send),
+    ) -> Result<Summary, Error> {
         let train = self.recipe.train.clone();
         let cost = Cost::of(self.model.config(), None)?;
         observe(&Event::Started {
@@ -234,9 +239,8 @@ impl Session {
         let (session_start, seconds_before) = (Instant::now(), self.state.seconds);
         let (mut window, mut window_start) = (Window::default(), Instant::now());
         let (mut session_tokens, mut session_seconds) = (0u64, 0.0);
-        let out_of_patience = |s: &TrainState| train.patience > 0 && s.validations_since_best >= train.patience;
         // A run that stopped early and is resumed has nothing left to do.
-        let over = self.state.update < train.updates && out_of_patience(&self.state);
+        let over = self.state.update < train.updates && self.state.out_of_patience(train.patience);
         let mut stopped = if over { Stopped::EarlyStop } else { Stopped::Finished };
         while self.state.update < train.updates && !over {
             let started = Instant::now();
@@ -249,7 +253,7 @@ impl Session {
             let last = update == train.updates;
             if update.is_multiple_of(train.log_every) || last {
                 let progress = window.progress(&self.recipe, update, window_start.elapsed().as_secs_f64());
-                logs.progress(&progress)?;
+                logs.progress(update, &progress.means)?;
                 observe(&Event::Progress(progress));
                 (window, window_start) = (Window::default(), Instant::now());
             }
@@ -257,10 +261,10 @@ impl Session {
             let bleu_due = train.validate_bleu_every > 0 && (update.is_multiple_of(train.validate_bleu_every) || last);
             if (update.is_multiple_of(train.validate_every) || bleu_due || last) && !self.held_out.is_empty() {
                 let pause = Instant::now();
-                best = self.validate(bleu_due, &mut logs, observe)?;
+                best = self.validate(bleu_due.then_some(scorer), &mut logs, observe)?;
                 window_start += pause.elapsed(); // speed is the speed of training
             }
-            let early = out_of_patience(&self.state);
+            let early = self.state.out_of_patience(train.patience);
             let interrupted = stop.load(Ordering::Relaxed);
             if update.is_multiple_of(train.checkpoint_every) || last || best || early || interrupted {
                 let pause = Instant::now();
@@ -279,7 +283,7 @@ impl Session {
             }
         }
         let averaged = if train.average_last > 0 && stopped != Stopped::Interrupted {
-            let folder = self.run.path().join("averaged");
+            let folder = self.run.path().join(AVERAGED_DIR);
             average_last(&self.run, train.average_last, &folder, Existing::Replace)?;
             Some(folder)
         } else {
@@ -365,7 +369,8 @@ impl Session {
         Ok(())
     }
 
-    /// The first pairs of a batch, by direction and place in the training shard, for the message of a run that broke.
+    /// The first pairs of a batch, by direction and place in the training shard, for the message about a run that
+    /// diverged.
     fn name_examples(&self, examples: &[ExampleId]) -> String {
         let directions = self.stream.directions();
         let first: Vec<String> =
@@ -374,22 +379,14 @@ impl Session {
     }
 
     fn not_finite(&self, update: u64, what: &'static str, batch: String) -> Error {
-        let run = self.run.path().display();
-        let remedy = match self.last_saved {
-            Some(step) => format!(
-                " in {run}/recipe.toml and go on with: strata train --resume {run}. The checkpoints are kept, the newest is \
-                 {}; --from names an earlier one",
-                step_name(step)
-            ),
-            None => ", and start anew: no checkpoint had been saved".to_string(),
-        };
-        Error::NotFinite { update, what, batch, remedy }
+        let kept = self.last_saved.map(|newest| Kept { run: self.run.path().to_path_buf(), newest });
+        Error::NotFinite { update, what, batch, kept }
     }
 
-    /// Measures the validation loss, and BLEU where it is due; says whether the loss is the best so far.
+    /// Measures the validation loss, and BLEU where a scorer is given; returns whether the loss is the best so far.
     fn validate(
         &mut self,
-        bleu_due: bool,
+        scorer: Option<&Scorer<'_>>,
         logs: &mut Logs,
         observe: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<bool, Error> {
@@ -401,7 +398,7 @@ impl Session {
             logs.validation(update, &validation, None)?;
             return Err(self.not_finite(update, "validation loss", String::new()));
         }
-        let bleu = if bleu_due { Some(validation_bleu(&self.recipe, model)?) } else { None };
+        let bleu = scorer.map(|scorer| scorer(&self.recipe, model)).transpose().map_err(Error::Score)?;
         let best = self.state.best.is_none_or(|best| validation.loss < best.loss);
         if best {
             self.state.best = Some(Best { loss: validation.loss, update });
@@ -416,20 +413,20 @@ impl Session {
         Ok(best)
     }
 
-    /// Writes a checkpoint and removes those that are not kept.
+    /// Writes a checkpoint and removes those that need not be kept.
     fn save(&mut self, best: bool) -> Result<PathBuf, Error> {
         let step = self.state.update;
         let recipe = self.run.recipe()?;
         let (weights, moments) = (self.model.weights(), self.adam.tensors(&mut self.model));
         let state = serde_json::to_value(&self.state)
-            .map_err(|e| Error::State { path: self.run.path().display().to_string(), what: e.to_string() })?;
+            .map_err(|source| Error::State { path: self.run.checkpoint_path(step).join(STATE_FILE), source })?;
         let parts = CheckpointParts {
             model: ModelParts {
                 config: &self.config,
                 tokenizer: &self.tokenizer,
                 languages: &self.languages,
                 weights: &weights,
-                extra: &[("recipe.toml", recipe.as_bytes())],
+                extra: &[(RECIPE_FILE, recipe.as_bytes())],
             },
             optimizer: &moments,
             state: &state,
@@ -457,17 +454,19 @@ impl Window {
         Progress {
             update,
             updates: recipe.train.updates,
-            loss: self.loss / targets,
-            nll: self.nll / targets,
-            tokens_per_second: self.tokens as f64 / seconds.max(1e-9),
             seconds_left: left as f64 * seconds / updates,
-            learning_rate: learning_rate(&recipe.train, update),
-            gradient_norm: self.gradient_norm / updates,
-            balance: (!blocks.is_empty()).then_some(self.balance / updates),
-            rc_encoder: self.routing.mean_rc(false),
-            rc_decoder: self.routing.mean_rc(true),
-            dropped: self.routing.dropped(),
-            blocks,
+            means: TrainRecord {
+                loss: self.loss / targets,
+                nll: self.nll / targets,
+                tokens_per_second: self.tokens as f64 / seconds.max(1e-9),
+                learning_rate: learning_rate(&recipe.train, update),
+                gradient_norm: self.gradient_norm / updates,
+                balance: (!blocks.is_empty()).then_some(self.balance / updates),
+                rc_encoder: self.routing.mean_rc(false),
+                rc_decoder: self.routing.mean_rc(true),
+                dropped: self.routing.dropped(),
+                blocks,
+            },
         }
     }
 }

@@ -20,6 +20,19 @@ impl Translator {
     pub fn from_model(model: Transformer, subwords: Subwords, languages: Languages) -> Self {
         Self::new(Backend::Device(Box::new(OnDevice(model))), subwords, languages)
     }
+
+    /// A translator for a model in training, without its gradients: with the CPU engine if the model is on the CPU,
+    /// else as [`Translator::from_model`].
+    ///
+    /// # Errors
+    /// None for a model that training built.
+    pub fn of_training(mut model: Transformer, subwords: Subwords, languages: Languages) -> Result<Self, Error> {
+        if model.is_on_cpu() {
+            let config = model.config().clone();
+            return Self::from_weights(&config, &model.weights(), subwords, languages);
+        }
+        Ok(Self::from_model(model, subwords, languages))
+    }
 }
 
 impl OnDevice {

@@ -1,6 +1,6 @@
 //! The errors of translation and evaluation.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What can go wrong with a model, its input or its scores.
 #[derive(Debug, thiserror::Error)]
@@ -42,16 +42,9 @@ pub enum Error {
         /// What is wrong with it and what to do.
         what: String,
     },
-    /// The operating system refused to read or write.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
-    },
+    /// A file that cannot be read or written.
+    #[error(transparent)]
+    Files(#[from] strata_files::Error),
     /// The model folder's fault.
     #[error(transparent)]
     Store(#[from] strata_store::Error),
@@ -74,10 +67,4 @@ pub enum Error {
     /// The metric's.
     #[error(transparent)]
     Metric(#[from] strata_metrics::MetricError),
-}
-
-impl Error {
-    pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
-        Error::Io { action, path: path.to_path_buf(), source }
-    }
 }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages, Level};
+use strata_files::IoContext;
 
 use crate::error::Error;
 use crate::options::TranslateOptions;
@@ -48,9 +49,9 @@ pub struct Text {
     pub references: Vec<String>,
 }
 
-/// The scores of one direction.
-#[derive(Clone, Debug, Serialize)]
-pub struct DirectionScore {
+/// A direction that was scored, and on how much text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoredDirection {
     /// `en-de`.
     pub direction: String,
     /// Language translated from.
@@ -63,6 +64,14 @@ pub struct DirectionScore {
     pub train_pairs: u64,
     /// Sentences scored.
     pub sentences: usize,
+}
+
+/// The scores of one direction.
+#[derive(Clone, Debug, Serialize)]
+pub struct DirectionScore {
+    /// The direction.
+    #[serde(flatten)]
+    pub of: ScoredDirection,
     /// The model's scores.
     #[serde(flatten)]
     pub scores: Scores,
@@ -130,7 +139,7 @@ pub fn read_texts(prepared: &Path, split: &str, directions: &[String], limit: us
             if !path.exists() {
                 return Ok((path, Vec::new()));
             }
-            let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+            let text = std::fs::read_to_string(&path).io_context("read", &path)?;
             Ok((path, text.lines().map(ToString::to_string).collect()))
         };
         let ((path, mut sources), (_, mut references)) = (read(&direction.source)?, read(&direction.target)?);
@@ -173,7 +182,7 @@ pub fn evaluate(
         translator.check_direction(Some(&text.direction.source), &text.direction.target)?;
     }
     if let Some(folder) = &options.keep {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("make the folder", folder, e))?;
+        std::fs::create_dir_all(folder).io_context("make the folder", folder)?;
     }
     let (mut directions, mut kept) = (Vec::new(), Vec::new());
     let of = texts.len();
@@ -185,12 +194,14 @@ pub fn evaluate(
             candidates.into_iter().map(|best| best.into_iter().next().map_or(String::new(), |c| c.text)).collect();
         let direction = &text.direction;
         directions.push(DirectionScore {
-            direction: direction.name(),
-            source: direction.source.clone(),
-            target: direction.target.clone(),
-            level: direction.level,
-            train_pairs: direction.train,
-            sentences: text.sources.len(),
+            of: ScoredDirection {
+                direction: direction.name(),
+                source: direction.source.clone(),
+                target: direction.target.clone(),
+                level: direction.level,
+                train_pairs: direction.train,
+                sentences: text.sources.len(),
+            },
             scores: metrics.score(&hypotheses, &text.references)?,
             copy: metrics.score(&text.sources, &text.references)?,
             seconds,
@@ -199,7 +210,7 @@ pub fn evaluate(
             for (name, lines) in [("src", &text.sources), ("hyp", &hypotheses), ("ref", &text.references)] {
                 let path = folder.join(format!("{}.{}.{name}", options.split, direction.name()));
                 let content: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-                std::fs::write(&path, content).map_err(|e| Error::io("write", &path, e))?;
+                std::fs::write(&path, content).io_context("write", &path)?;
             }
         }
         progress(Progress { score: &directions[directions.len() - 1], done: directions.len(), of });
@@ -239,7 +250,7 @@ pub fn groups<'a>(directions: impl IntoIterator<Item = (&'a str, &'a str, Level)
 
 /// Averages over the [`groups`], and over all.
 fn averages(directions: &[DirectionScore]) -> Vec<Average> {
-    let mut groups = groups(directions.iter().map(|d| (d.source.as_str(), d.target.as_str(), d.level)));
+    let mut groups = groups(directions.iter().map(|d| (d.of.source.as_str(), d.of.target.as_str(), d.of.level)));
     groups.push(("all".to_string(), (0..directions.len()).collect()));
     let average = |(name, places): (String, Vec<usize>)| {
         average(name, &places.into_iter().map(|i| &directions[i]).collect::<Vec<_>>())
@@ -268,12 +279,14 @@ mod tests {
     #[test]
     fn averages_go_by_english_and_level() {
         let score = |source: &str, target: &str, level, bleu| DirectionScore {
-            direction: format!("{source}-{target}"),
-            source: source.to_string(),
-            target: target.to_string(),
-            level,
-            train_pairs: 1,
-            sentences: 1,
+            of: ScoredDirection {
+                direction: format!("{source}-{target}"),
+                source: source.to_string(),
+                target: target.to_string(),
+                level,
+                train_pairs: 1,
+                sentences: 1,
+            },
             scores: Scores { bleu, ..Scores::default() },
             copy: Scores::default(),
             seconds: 0.0,

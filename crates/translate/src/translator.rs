@@ -70,7 +70,7 @@ impl Translator {
         Ok(Self::new(backend, subwords, languages))
     }
 
-    /// A translator with the CPU engine for weights in memory, such as those of a model in training.
+    /// A translator with the CPU engine for weights in memory.
     ///
     /// # Errors
     /// Weights that do not fit `config`.

@@ -12,6 +12,7 @@ use strata_corpus::frequency::subword_counts;
 use strata_corpus::languages::{LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
 use strata_corpus::subword::{EOS, SPECIALS};
+use strata_files::IoContext;
 
 use crate::error::Error;
 
@@ -58,7 +59,7 @@ impl VocabularyMap {
     /// A file that cannot be read, is not a vocabulary map, or has ids outside its vocabulary.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let fault = |what: String| Error::Text { path: PathBuf::from(path), what };
-        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let bytes = std::fs::read(path).io_context("read", path)?;
         let map: Self = serde_json::from_slice(&bytes)
             .map_err(|e| fault(format!("not a vocabulary map ({e}); `strata vocabulary` writes one")))?;
         if map.version != VERSION {
@@ -80,9 +81,9 @@ impl VocabularyMap {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let mut bytes = serde_json::to_vec(self).map_err(|e| Error::io("write", path, e.into()))?;
+        let mut bytes = serde_json::to_vec(self).map_err(std::io::Error::from).io_context("write", path)?;
         bytes.push(b'\n');
-        std::fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
+        Ok(std::fs::write(path, bytes).io_context("write", path)?)
     }
 
     /// Size of the whole vocabulary.

@@ -196,10 +196,10 @@ pub fn evaluate_shown(
         let score = progress.score;
         seconds += score.seconds;
         terminal.progress(&labelled("evaluating", &format!("{} of {} directions", progress.done, progress.of)));
-        let what = format!("{} {} sentences in {}", score.direction, score.sentences, duration(score.seconds));
+        let what = format!("{} {} sentences in {}", score.of.direction, score.of.sentences, duration(score.seconds));
         terminal.detail(&labelled("evaluating", &what));
     })?;
-    let sentences: usize = evaluation.directions.iter().map(|d| d.sentences).sum();
+    let sentences: usize = evaluation.directions.iter().map(|d| d.of.sentences).sum();
     let what = format!("{} directions, {sentences} sentences in {}", evaluation.directions.len(), duration(seconds));
     terminal.say(&labelled("evaluating", &what));
     Ok(evaluation)

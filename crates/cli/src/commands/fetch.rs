@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use strata_fetch::{Event, Options, Stage, Summary, fetch_docs};
+use strata_files::thousands;
 
 use crate::Outcome;
 use crate::output::{print, print_json};
-use crate::terminal::{Terminal, bar, duration, labelled, short, thousands};
+use crate::terminal::{Terminal, bar, duration, labelled, short};
 
 /// Get a parallel corpus
 #[derive(Debug, Args)]

@@ -9,10 +9,11 @@ use strata_corpus::normalize::Form;
 use strata_corpus::prepare::{Directions, Event, Options, prepare};
 use strata_corpus::report::Report;
 use strata_corpus::trainer::Kind;
+use strata_files::thousands;
 
 use crate::Outcome;
 use crate::output::{print, print_json};
-use crate::terminal::{Terminal, labelled, short, thousands};
+use crate::terminal::{Terminal, labelled, short};
 
 /// Prepare bitext for training: clean it, learn subwords, encode
 #[derive(Debug, Args)]

@@ -132,7 +132,7 @@ fn table(report: &Report) -> String {
     };
     for (old, new) in before.directions.iter().zip(&after.directions) {
         let of = |d: &strata_translate::evaluate::DirectionScore| (d.scores.bleu, d.scores.chrf2);
-        row(old.direction.clone(), of(old), of(new));
+        row(old.of.direction.clone(), of(old), of(new));
     }
     for (old, new) in before.averages.iter().zip(&after.averages) {
         let of = |a: &strata_translate::evaluate::Average| (a.scores.bleu, a.scores.chrf2);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use strata_corpus::prepare::Options as PrepareOptions;
 use strata_recipe::{Kind, Recipe, RecipeFile};
-use strata_train::Stopped;
+use strata_records::Stopped;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
 use strata_translate::{Placement, TranslateOptions, Translator};
@@ -169,7 +169,7 @@ fn examples(evaluation: &Evaluation) -> String {
 }
 
 fn next(model: &Path, output: &Path, prepared: &Path, evaluation: &Evaluation, experts: bool) -> String {
-    let to = evaluation.directions.iter().find(|d| d.source == "en").map_or("en", |d| d.target.as_str());
+    let to = evaluation.directions.iter().find(|d| d.of.source == "en").map_or("en", |d| d.of.target.as_str());
     let (model, output, prepared) = (model.display(), output.display(), prepared.display());
     let analyze = if experts {
         let page = "capacity.html     # which language requests how much";

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use strata_files::thousands;
 use strata_study::study::results::Status;
 use strata_study::study::{Event, Study, Trainer};
 
 use crate::output::{print, print_json};
 use crate::overrides::key_value;
 use crate::stop::stop_flag;
-use crate::terminal::{Terminal, duration, labelled, short, thousands};
+use crate::terminal::{Terminal, duration, labelled, short};
 use crate::{Outcome, tables};
 
 /// Train and compare the variants of a recipe

@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use strata_files::thousands;
 use strata_recipe::Recipe;
-use strata_train::{Event, Progress, Start, Stopped, Summary};
+use strata_records::{Stopped, Summary};
+use strata_train::{Event, Progress, Start};
 
 use crate::Outcome;
 use crate::output::{print, print_json};
 use crate::overrides::{Overrides, quoted, quoted_path};
+use crate::scorer::validation_bleu;
 use crate::stop::{stop_flag, stop_with_parent};
-use crate::terminal::{Terminal, duration, labelled, short, thousands};
+use crate::terminal::{Terminal, duration, labelled, short};
 
 /// Train a model from a recipe, or resume a run
 #[derive(Debug, Args)]
@@ -101,7 +104,7 @@ pub fn resume(run: &Path, from: Option<&str>, device: Option<&str>, terminal: &T
 fn watch(start: Start, terminal: &Terminal) -> anyhow::Result<Summary> {
     let stop = stop_flag()?;
     let mut shown = Shown { valid: None };
-    let summary = strata_train::train(start, &stop, &mut |event| shown.event(event, terminal))?;
+    let summary = strata_train::train(start, &validation_bleu, &stop, &mut |event| shown.event(event, terminal))?;
     let run = summary.run.display();
     let (update, of) = (thousands(summary.update), thousands(summary.updates));
     match summary.stopped {
@@ -170,19 +173,20 @@ impl Shown {
 
     fn line(&self, p: &Progress) -> String {
         let valid = self.valid.map_or(String::new(), |valid| format!("  valid {valid:.2}"));
-        let rc = match (p.rc_encoder, p.rc_decoder) {
+        let means = &p.means;
+        let rc = match (means.rc_encoder, means.rc_decoder) {
             (Some(encoder), Some(decoder)) => format!("  RC enc {encoder:.2} dec {decoder:.2}"),
             (Some(rc), None) | (None, Some(rc)) => format!("  RC {rc:.2}"),
             (None, None) => String::new(),
         };
-        let balance = p.balance.map_or(String::new(), |balance| format!("  balance {balance:.2}"));
-        let dropped = if p.dropped > 0 { format!("  dropped {}", thousands(p.dropped)) } else { String::new() };
+        let balance = means.balance.map_or(String::new(), |balance| format!("  balance {balance:.2}"));
+        let dropped = if means.dropped > 0 { format!("  dropped {}", thousands(means.dropped)) } else { String::new() };
         format!(
             "update {}/{}  loss {:.2}{valid}  {} tok/s{rc}{balance}{dropped}  ETA {}",
             thousands(p.update),
             thousands(p.updates),
-            p.loss,
-            thousands(p.tokens_per_second as u64),
+            means.loss,
+            thousands(means.tokens_per_second as u64),
             duration(p.seconds_left)
         )
     }

@@ -10,11 +10,12 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
+use strata_files::thousands;
 use strata_translate::{Candidate, Glossary, Line as Text, Token, Translator};
 
 use crate::Outcome;
 use crate::search_args::{self, SearchArgs};
-use crate::terminal::{Terminal, labelled, thousands};
+use crate::terminal::{Terminal, labelled};
 
 /// Translate lines of text
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use strata_translate::evaluate::{Average, DirectionScore, Evaluation};
 /// left, into English right.
 pub fn render(evaluation: &Evaluation) -> String {
     let directions = &evaluation.directions;
-    let table = if directions.iter().all(|d| d.source == "en" || d.target == "en") && directions.len() > 1 {
+    let table = if directions.iter().all(|d| d.of.source == "en" || d.of.target == "en") && directions.len() > 1 {
         around_english(directions)
     } else {
         by_direction(directions)
@@ -32,19 +32,22 @@ fn by_direction(directions: &[DirectionScore]) -> String {
         "direction", "level", "sentences", "BLEU", "chrF2", "chrF2++"
     );
     let row = |d: &DirectionScore| {
-        let name = format!("{}->{}", d.source, d.target);
+        let name = format!("{}->{}", d.of.source, d.of.target);
         let scores = d.scores;
         format!(
             "{name:<14} {:<9} {:>9} {:>6.1} {:>6.1} {:>7.1}\n",
-            d.level, d.sentences, scores.bleu, scores.chrf2, scores.chrf2pp
+            d.of.level, d.of.sentences, scores.bleu, scores.chrf2, scores.chrf2pp
         )
     };
     header + &directions.iter().map(row).collect::<String>()
 }
 
 fn around_english(directions: &[DirectionScore]) -> String {
-    let mut languages: Vec<&str> =
-        directions.iter().flat_map(|d| [d.source.as_str(), d.target.as_str()]).filter(|tag| *tag != "en").collect();
+    let mut languages: Vec<&str> = directions
+        .iter()
+        .flat_map(|d| [d.of.source.as_str(), d.of.target.as_str()])
+        .filter(|tag| *tag != "en")
+        .collect();
     languages.sort_unstable();
     languages.dedup();
     let mut text = format!(
@@ -65,15 +68,15 @@ fn around_english(directions: &[DirectionScore]) -> String {
         "chrF2++"
     );
     for language in languages {
-        let out = directions.iter().find(|d| d.target == language);
-        let into = directions.iter().find(|d| d.source == language);
+        let out = directions.iter().find(|d| d.of.target == language);
+        let into = directions.iter().find(|d| d.of.source == language);
         let cells = |d: Option<&DirectionScore>| match d {
             Some(d) => format!("{:>6.1} {:>6.1} {:>8.1}", d.scores.bleu, d.scores.chrf2, d.scores.chrf2pp),
             None => format!("{:>6} {:>6} {:>8}", "-", "-", "-"),
         };
         if let Some(any) = out.or(into) {
-            let pairs = crate::terminal::thousands(any.train_pairs);
-            text += &format!("{language:<8} {:<9} {pairs:>9}   {}   {}\n", any.level, cells(out), cells(into));
+            let pairs = strata_files::thousands(any.of.train_pairs);
+            text += &format!("{language:<8} {:<9} {pairs:>9}   {}   {}\n", any.of.level, cells(out), cells(into));
         }
     }
     text

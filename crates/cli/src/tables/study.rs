@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use strata_files::thousands;
 use strata_study::study::Study;
 use strata_study::study::results::{Comparison, RunResult, Status, StudyResult};
 
-use crate::terminal::{duration, short, thousands};
+use crate::terminal::{duration, short};
 
 /// The runs of a study before they are trained.
 pub fn plan(study: &Study) -> String {
@@ -112,12 +113,12 @@ fn directions(result: &StudyResult, text: &mut String) {
     let _ = writeln!(text, "{:<12} {:<9} {:>8}{header}   BLEU / chrF2", "direction", "level", "pairs");
     for d in &first.directions {
         let cell = |run: &&RunResult| {
-            let found = run.directions.iter().find(|other| other.direction == d.direction);
+            let found = run.directions.iter().find(|other| other.of.direction == d.of.direction);
             let scores = found.map_or("-".to_string(), |d| format!("{:.1} / {:.1}", d.bleu, d.chrf2));
             format!(" {scores:>w$}", w = width(run))
         };
         let cells: String = done.iter().map(cell).collect();
-        let _ = writeln!(text, "{:<12} {:<9} {:>8}{cells}", d.direction, d.level, thousands(d.train_pairs));
+        let _ = writeln!(text, "{:<12} {:<9} {:>8}{cells}", d.of.direction, d.of.level, thousands(d.of.train_pairs));
     }
     text.push('\n');
 }

@@ -48,7 +48,7 @@ impl Hosts {
         if whole.into_iter().chain(header).all(|name| hosts.takes(name)) {
             return next.run(request).await;
         }
-        let text = "this server is not called by that name; its operator can allow it by --allowed-hosts";
+        let text = "this server is not called by that name; its operator can allow the name";
         ApiError { status: StatusCode::MISDIRECTED_REQUEST, ..ApiError::forbidden(text) }.into_response()
     }
 }

@@ -18,7 +18,7 @@ fn runs_of<'a>(result: &'a StudyResult, name: &'a str) -> impl Iterator<Item = &
 /// What was compared, on what.
 pub(crate) fn introduction(result: &StudyResult) -> String {
     let count = |status| result.runs.iter().filter(|run| run.status == status).count();
-    let sentences = result.runs.iter().find_map(|run| run.directions.first()).map_or(0, |d| d.sentences);
+    let sentences = result.runs.iter().find_map(|run| run.directions.first()).map_or(0, |d| d.of.sentences);
     format!(
         "<p>{}: {} runs on {}, {} done, {} failed. All have the same data in the same order, the same number of updates and the same \
          initial weights where they share a weight, unless a row says otherwise. Scores are of up to {sentences} sentences a direction of \
@@ -165,11 +165,11 @@ pub(crate) fn directions(result: &StudyResult) -> Result<String, Error> {
     columns.push("copied".into());
     let mut table = Table::new(&columns);
     for d in &first.directions {
-        let mut cells = vec![d.direction.clone(), d.level.to_string(), d.train_pairs.to_string()];
+        let mut cells = vec![d.of.direction.clone(), d.of.level.to_string(), d.of.train_pairs.to_string()];
         for system in &systems {
             let scores: Vec<(f64, f64)> = runs_of(result, &system.name)
                 .filter(|run| run.status == Status::Done)
-                .filter_map(|run| run.directions.iter().find(|other| other.direction == d.direction))
+                .filter_map(|run| run.directions.iter().find(|other| other.of.direction == d.of.direction))
                 .map(|d| (d.bleu, d.chrf2))
                 .collect();
             let n = scores.len().max(1) as f64;

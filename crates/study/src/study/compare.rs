@@ -1,5 +1,5 @@
-//! Differences from the baseline: paired bootstrap over sentences (Koehn, 2004), for directions and for averages over them, with
-//! the seeds of a system taken together.
+//! Differences from the baseline: paired bootstrap over sentences (Koehn, 2004), for directions and for averages over
+//! them, with the seeds of a system pooled.
 
 use strata_metrics::{Arithmetic, Metric, Statistics};
 use strata_simd::random::SplitMix64;
@@ -7,7 +7,7 @@ use strata_simd::random::SplitMix64;
 use super::results::{Comparison, RunResult, Spread, Status, SystemResult};
 use crate::error::Error;
 
-/// Test sets drawn.
+/// Resampled test sets.
 const RESAMPLES: usize = 1000;
 
 /// A run's sufficient statistics for one metric: one for each direction.
@@ -23,7 +23,7 @@ pub(crate) struct Of {
     pub directions: Vec<usize>,
 }
 
-/// Compares every system with the baseline where they have seeds in common.
+/// Compares every system with the baseline over the seeds that both have.
 pub(crate) fn compare(
     metric: &dyn Metric,
     runs: &[Counted],
@@ -61,8 +61,8 @@ pub(crate) fn compare(
             // Draw 0 is the real test set.
             let real = difference(0);
             let mut drawn: Vec<f64> = (1..=RESAMPLES).map(difference).collect();
-            let centre = drawn.iter().sum::<f64>() / RESAMPLES as f64;
-            let beyond = drawn.iter().filter(|d| (*d - centre).abs() >= real.abs()).count();
+            let center = drawn.iter().sum::<f64>() / RESAMPLES as f64;
+            let beyond = drawn.iter().filter(|d| (*d - center).abs() >= real.abs()).count();
             drawn.sort_by(f64::total_cmp);
             let outside = RESAMPLES / 40; // 2.5 % on either side
             found.push(Comparison {
@@ -82,8 +82,8 @@ pub(crate) fn compare(
     Ok(found)
 }
 
-/// `[direction][draw]`: a run's scores on the real test set (draw 0) and on the drawn ones. Draws depend on the direction and
-/// its number alone, so that all runs are scored on the same sentences.
+/// `[direction][draw]`: a run's scores on the real test set (draw 0) and on the drawn ones. Draws depend on the
+/// direction and its number alone, so that all runs are scored on the same sentences.
 fn resample(metric: &dyn Metric, run: &Counted) -> Result<Vec<Vec<f64>>, Error> {
     let mut all = Vec::with_capacity(run.directions.len());
     for (direction, statistics) in run.directions.iter().enumerate() {

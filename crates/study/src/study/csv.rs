@@ -5,7 +5,7 @@ use super::results::{RunResult, StudyResult};
 const HEADER: &str = "run,name,seed,status,model,parameters,flops_per_token,flops_per_token_measured,rc_encoder,rc_decoder,\
                       updates,train_seconds,of,level,sentences,bleu,chrf2\n";
 
-/// Renders the table; numbers as they are, with a point.
+/// Renders the table; numbers in full, with a decimal point.
 pub fn render(result: &StudyResult) -> String {
     let mut text = HEADER.to_string();
     for run in &result.runs {
@@ -18,7 +18,7 @@ pub fn render(result: &StudyResult) -> String {
             row("", "", "", None);
         }
         for d in &run.directions {
-            row(&d.direction, &d.level.to_string(), &d.sentences.to_string(), Some((d.bleu, d.chrf2)));
+            row(&d.of.direction, &d.of.level.to_string(), &d.of.sentences.to_string(), Some((d.bleu, d.chrf2)));
         }
         for average in &run.averages {
             row(&average.name, "", "", Some((average.bleu, average.chrf2)));
@@ -48,7 +48,7 @@ fn front(run: &RunResult) -> String {
     .join(",")
 }
 
-/// Quoted where it must be (RFC 4180).
+/// A field, quoted where RFC 4180 requires it.
 fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_string() }
 }

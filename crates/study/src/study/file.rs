@@ -1,14 +1,15 @@
-//! The file of a study: which variants of a recipe are compared, with which seeds, and on what they are measured.
+//! The file of a study: which variants of a recipe to compare, with which seeds, and on what to measure them.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use strata_files::IoContext;
 use strata_recipe::{Recipe, RecipeFile};
 use toml::Value;
 
 use crate::error::Error;
 
-/// A study as its file says it.
+/// A study as its file describes it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StudyFile {
@@ -16,15 +17,15 @@ pub struct StudyFile {
     pub recipe: PathBuf,
     /// Folder of the study: runs, translations, results and the report.
     pub output: PathBuf,
-    /// The run that others are compared with.
+    /// The run with which the others are compared.
     pub baseline: String,
     /// Seeds of each run that does not name its own.
     #[serde(default = "first_seed")]
     pub seeds: Vec<u64>,
-    /// Devices that train, each one run at a time; a device that is named twice trains two. None: the recipe's.
+    /// Devices to train on, one run at a time each; a device named twice trains two. Empty: the recipe's device.
     #[serde(default)]
     pub devices: Vec<String>,
-    /// `test` or `valid`: the split that is translated and analysed.
+    /// `test` or `valid`: the split that is translated and analyzed.
     #[serde(default = "test_split")]
     pub split: String,
     /// Sentences of each direction that are translated, the first ones; 0 for all.
@@ -46,11 +47,11 @@ pub struct StudyFile {
     pub path: PathBuf,
 }
 
-/// One line of a comparison; with several seeds it is several runs.
+/// One system to compare; it is trained once for each seed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunEntry {
-    /// What it is called in tables, and the name of its folder with the seed behind it.
+    /// Its name in tables; followed by the seed, the name of a run's folder.
     pub name: String,
     /// The recipe's variant.
     pub variant: Option<String>,
@@ -91,11 +92,11 @@ pub struct Planned {
     pub name: String,
     /// The recipe's variant.
     pub variant: Option<String>,
-    /// The seed of everything random in it.
+    /// The seed of all its random numbers.
     pub seed: u64,
     /// The whole recipe; its `train.output` is the run's folder.
     pub recipe: Recipe,
-    /// What `--set` of `strata train` gets for it, seed and output included.
+    /// The overrides of the recipe, seed and output included.
     pub set: Vec<(String, String)>,
 }
 
@@ -103,9 +104,9 @@ impl StudyFile {
     /// Reads and checks a study.
     ///
     /// # Errors
-    /// A file that cannot be read; with its line, what is wrong in it.
+    /// A file that cannot be read; otherwise what is wrong, with the line.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+        let text = std::fs::read_to_string(path).io_context("read", path)?;
         let mut study: StudyFile = toml::from_str(&text).map_err(|e| {
             let line = e.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             Error::File {
@@ -160,11 +161,11 @@ impl StudyFile {
         self.path.parent().unwrap_or(Path::new("")).join(&self.recipe)
     }
 
-    /// All training runs in their order: every entry with its first seed, then those that have a second one, and so on. So the
-    /// whole comparison stands before its spread over seeds is known. `overrides` come last and hold for all.
+    /// All training runs in order: every entry with its first seed, then those with a second one, and so on, so that
+    /// the whole comparison is there before its spread over seeds. `overrides` come last and apply to all.
     ///
     /// # Errors
-    /// A recipe that cannot be, with the name of the run.
+    /// An invalid recipe, with the name of the run.
     pub fn plan(&self, overrides: &[(String, String)]) -> Result<Vec<Planned>, Error> {
         let file = RecipeFile::open(&self.recipe_path())?;
         let of_all = flat(&self.set).map_err(|key| self.fault(format!("[set] has no value for `{key}`")))?;
@@ -212,7 +213,8 @@ impl StudyFile {
     }
 }
 
-/// `[set]`'s keys with their dots, in the order of the file, and values as TOML. An error is a key without a value.
+/// The dotted keys of a `[set]` table in the order of the file, with their values as TOML. The error is a key without a
+/// value.
 fn flat(table: &toml::Table) -> Result<Vec<(String, String)>, String> {
     fn walk(prefix: &str, table: &toml::Table, into: &mut Vec<(String, String)>) -> Result<(), String> {
         for (key, value) in table {

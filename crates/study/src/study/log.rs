@@ -1,8 +1,9 @@
-//! What a run's `log.jsonl` tells: the validations, the speed, the choices that were dropped.
+//! What a study takes from a run's `log.jsonl`: validations, speed and dropped choices.
 
 use std::path::Path;
 
-use serde_json::Value;
+use strata_records::{LogLine, LogRecord};
+use strata_store::checkpoint::LOG_FILE;
 
 use super::results::CurvePoint;
 use crate::error::Error;
@@ -16,28 +17,30 @@ pub(crate) struct RunLog {
     pub dropped: u64,
 }
 
-/// Reads `RUN/log.jsonl`; a missing one is empty. A last line that is cut short is left out, as of a run that was killed.
+/// Reads a run's log; a missing one is empty. A line that is not a record is left out: a note, or the torn last line of
+/// a run that was killed.
 pub(crate) fn read(run: &Path) -> Result<RunLog, Error> {
-    let path = run.join("log.jsonl");
+    let path = run.join(LOG_FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(parse(&text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(RunLog::default()),
-        Err(error) => Err(Error::io("read", &path, error)),
+        Err(error) => Err(strata_files::Error::io("read", &path, error).into()),
     }
 }
 
 fn parse(text: &str) -> RunLog {
     let (mut log, mut speeds) = (RunLog::default(), Vec::new());
-    for line in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-        match (line["event"].as_str(), line["update"].as_u64(), line["loss"].as_f64()) {
-            (Some("valid"), Some(update), Some(loss)) => {
-                log.curve.push(CurvePoint { update, loss, bleu: line["bleu"].as_f64() });
+    for LogLine { update, record, .. } in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+        match record {
+            // A loss that is not finite ends the run; a curve cannot show it.
+            LogRecord::Valid(valid) if valid.loss.is_finite() => {
+                log.curve.push(CurvePoint { update, loss: valid.loss, bleu: valid.bleu });
             }
-            (Some("train"), ..) => {
-                speeds.extend(line["tokens_per_second"].as_f64());
-                log.dropped += line["dropped"].as_u64().unwrap_or(0);
+            LogRecord::Valid(_) => {}
+            LogRecord::Train(train) => {
+                speeds.push(train.tokens_per_second);
+                log.dropped += train.dropped;
             }
-            _ => {}
         }
     }
     speeds.sort_by(f64::total_cmp);
@@ -47,17 +50,54 @@ fn parse(text: &str) -> RunLog {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+    use strata_records::{TrainRecord, ValidRecord};
+
     use super::*;
+
+    fn train(update: u64, tokens_per_second: f64, dropped: u64) -> Value {
+        let (rc_encoder, rc_decoder, balance) = (None, None, None);
+        let record = TrainRecord {
+            loss: 9.0,
+            nll: 8.0,
+            tokens_per_second,
+            learning_rate: 0.001,
+            gradient_norm: 1.0,
+            balance,
+            rc_encoder,
+            rc_decoder,
+            dropped,
+            blocks: Vec::new(),
+        };
+        line(update, TrainRecord::EVENT, serde_json::to_value(record).unwrap())
+    }
+
+    fn valid(update: u64, loss: f64, bleu: Option<f64>) -> Value {
+        let record = ValidRecord { bleu, loss, nll: loss, nll_by_direction: BTreeMap::new(), perplexity: loss.exp() };
+        line(update, ValidRecord::EVENT, serde_json::to_value(record).unwrap())
+    }
+
+    fn line(update: u64, event: &str, mut record: Value) -> Value {
+        record["update"] = json!(update);
+        record["event"] = json!(event);
+        record["time"] = json!(1.5e9);
+        record
+    }
 
     #[test]
     fn curves_and_speeds_are_found_and_a_torn_line_is_not() {
-        let log = parse(
-            "{\"update\":1,\"event\":\"train\",\"loss\":9.0,\"tokens_per_second\":100.0,\"dropped\":2}\n\
-             {\"update\":2,\"event\":\"train\",\"loss\":8.0,\"tokens_per_second\":300.0,\"dropped\":1}\n\
-             {\"update\":2,\"event\":\"valid\",\"loss\":7.5,\"bleu\":null}\n\
-             {\"update\":3,\"event\":\"train\",\"loss\":7.0,\"tokens_per_second\":200.0}\n\
-             {\"update\":4,\"event\":\"valid\",\"loss\":7.0,\"bleu\":1.5}\n{\"update\":5,\"eve",
-        );
+        let lines = [
+            train(1, 100.0, 2),
+            train(2, 300.0, 1),
+            valid(2, 7.5, None),
+            train(3, 200.0, 0),
+            valid(4, 7.0, Some(1.5)),
+            valid(5, f64::NAN, None),
+        ];
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let log = parse(&(text + "a note\n{\"update\":5,\"eve"));
         let point = |update, loss, bleu| CurvePoint { update, loss, bleu };
         assert_eq!(log.curve, [point(2, 7.5, None), point(4, 7.0, Some(1.5))]);
         assert_eq!((log.tokens_per_second, log.dropped), (Some(200.0), 3));

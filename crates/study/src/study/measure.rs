@@ -1,8 +1,9 @@
-//! A trained run's figures: translations of the test set, their scores, and the routing behind them.
+//! The figures of a trained run: translations of the test set, their scores, and the routing behind them.
 
 use std::path::{Path, PathBuf};
 
 use strata_recipe::{Cost, Kind};
+use strata_store::checkpoint::{AVERAGED_DIR, LAST_LINK};
 use strata_translate::evaluate::{EvaluateOptions, Evaluation, Text, evaluate};
 use strata_translate::scores::Metrics;
 use strata_translate::{Placement, TranslateOptions, Translator};
@@ -13,7 +14,7 @@ use crate::analysis::{Analysis, AnalyzeOptions, Progress, analyze, coloured};
 use crate::error::Error;
 use crate::routed::RoutedModel;
 
-/// What measuring a run needs to know.
+/// What measuring a run needs.
 pub(crate) struct Measure<'a> {
     pub study: &'a StudyFile,
     pub planned: &'a Planned,
@@ -24,7 +25,8 @@ pub(crate) struct Measure<'a> {
 }
 
 impl Measure<'_> {
-    /// Translates, scores and analyses; fills the figures of `result` in. The analysis is none for a dense model.
+    /// Translates, scores and analyzes, and fills in the figures of `result`. Returns the analysis, `None` for a dense
+    /// model.
     pub fn run(
         &self,
         result: &mut RunResult,
@@ -34,8 +36,8 @@ impl Measure<'_> {
         let run = Path::new(&recipe.train.output);
         let model = match self.study.weights {
             Weights::Best => strata_store::resolve_model(run)?,
-            Weights::Last => run.join("last"),
-            Weights::Averaged => run.join("averaged"),
+            Weights::Last => run.join(LAST_LINK),
+            Weights::Averaged => run.join(AVERAGED_DIR),
         };
         let options = EvaluateOptions {
             split: self.study.split.clone(),
@@ -80,7 +82,7 @@ impl Measure<'_> {
     }
 }
 
-/// One sentence of each direction, the same for every run: the one nearest to a middling length.
+/// One sentence of each direction, the same for every run: the one whose length is nearest to 50 characters.
 fn shown(evaluation: &Evaluation) -> impl Iterator<Item = (&Text, usize, &String)> {
     evaluation.texts.iter().filter_map(|(text, hypotheses)| {
         let best = (0..text.sources.len()).min_by_key(|i| text.sources[*i].chars().count().abs_diff(50))?;

@@ -1,8 +1,9 @@
-//! `strata study`: a grid of training runs with everything else equal, one after another on each device, measured and compared.
+//! `strata study`: a grid of training runs with everything else equal, one after another on each device, measured and
+//! compared.
 //!
-//! All that is known is on the disk after every step: `OUTPUT/runs/ID` is an ordinary run of `strata train`,
-//! `OUTPUT/translations/ID` has what it translated, `OUTPUT/results/ID.json` its figures. A study that is called again goes on
-//! where it stopped, and makes nothing twice.
+//! Everything is on disk after every step: `OUTPUT/runs/ID` is an ordinary run of `strata train`,
+//! `OUTPUT/translations/ID` holds its translations, `OUTPUT/results/ID.json` its figures. A study that is run again
+//! resumes where it stopped and repeats nothing.
 
 mod compare;
 mod csv;
@@ -18,6 +19,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use strata_corpus::Subwords;
+use strata_files::IoContext;
+use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
 use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Statistics, Tokenizer};
 use strata_recipe::{Cost, Recipe};
 use strata_translate::evaluate;
@@ -35,7 +38,7 @@ pub use training::{Trained, Trainer};
 /// Something that happened in a study.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
-    /// A run is begun, gone on with or measured.
+    /// A run is started, resumed or measured.
     Begun {
         /// Its place in the plan, from 1.
         number: usize,
@@ -43,14 +46,14 @@ pub enum Event<'a> {
         of: usize,
         /// The run.
         planned: &'a Planned,
-        /// Where it is trained, unless that is left to the recipe.
+        /// The device it is trained on, unless that is the recipe's.
         device: Option<&'a str>,
     },
-    /// A line that the training of the run of this name says.
+    /// A line of output from the training of the run of this id.
     Line(&'a str, &'a str),
-    /// How far the measuring of the run of this name is: `translating` or `routing`.
+    /// The id of the run being measured, the step (`translating` or `routing`), and its progress.
     Measuring(&'a str, &'a str, Progress),
-    /// A run is over, well or not.
+    /// A run ended, done or not.
     Over(&'a RunResult),
 }
 
@@ -58,26 +61,26 @@ pub enum Event<'a> {
 pub struct Study {
     file: StudyFile,
     plan: Vec<Planned>,
-    /// In the order of the plan; held while the files made of all results are written.
+    /// In the order of the plan; locked while the files made from all results are written.
     results: Mutex<Vec<RunResult>>,
     metrics: Metrics,
-    /// Checksums of the corpus's subwords and languages.
+    /// Checksums of the corpus's `tokenizer.json` and `languages.json`.
     corpus: String,
 }
 
 /// What `results/ID.json` holds.
 #[derive(Serialize, Deserialize)]
 struct Kept {
-    /// The recipe, the corpus and what was measured, so that figures of another study are not taken for ours.
+    /// The recipe, the corpus and what was measured: figures of another study must not pass for ours.
     made_from: String,
     result: RunResult,
 }
 
 impl Study {
-    /// Reads a study and the results that it has so far. `overrides` change keys of all recipes.
+    /// Reads a study and its results so far. `overrides` change keys of all recipes.
     ///
     /// # Errors
-    /// A study that cannot be: its file's fault, a recipe's, a corpus that is not there.
+    /// A fault in the study's file or in a recipe, or a missing corpus.
     pub fn open(path: &Path, overrides: &[(String, String)]) -> Result<Self, Error> {
         let file = StudyFile::open(path)?;
         let plan = file.plan(overrides)?;
@@ -89,15 +92,15 @@ impl Study {
             );
             return Err(Error::File { place: path.display().to_string(), what });
         }
-        let tokenizer = Path::new(&prepared).join("tokenizer.json");
+        let tokenizer = Path::new(&prepared).join(TOKENIZER_FILE);
         if !tokenizer.exists() {
             let what =
-                "no tokenizer.json there; data.prepared must name a folder that `strata prepare` wrote".to_string();
+                format!("no {TOKENIZER_FILE} there; data.prepared must name a folder that `strata prepare` wrote");
             return Err(Error::File { place: prepared, what });
         }
         let vocabulary = Subwords::load(&tokenizer)?.vocab_size();
         let checksum = |name: &str| strata_files::Digest::of_file(Path::new(&prepared).join(name));
-        let corpus = format!("{:x?} {:x?}", checksum("tokenizer.json")?.sha256, checksum("languages.json")?.sha256);
+        let corpus = format!("{:x?} {:x?}", checksum(TOKENIZER_FILE)?.sha256, checksum(LANGUAGES_FILE)?.sha256);
         let baseline = plan.iter().find(|planned| planned.name == file.baseline).map(|p| p.recipe.clone());
         let metrics = Metrics::new(Tokenizer::default())?;
         let study = Self { file, plan, results: Mutex::default(), metrics, corpus };
@@ -107,7 +110,7 @@ impl Study {
                 None => waiting(planned, vocabulary, baseline.as_ref())?,
             };
             if result.status != Status::Done {
-                // A study that was killed has kept nothing of its last run, but the run's folder has.
+                // A study that was killed kept no result of its last run, but the run's folder tells how far it came.
                 take_training(planned, &mut result)?;
                 if result.status == Status::Waiting && result.updates > 0 {
                     result.status = Status::Interrupted;
@@ -118,7 +121,7 @@ impl Study {
         Ok(study)
     }
 
-    /// The runs, in the order in which they are trained.
+    /// The runs, in the order of training.
     pub fn plan(&self) -> &[Planned] {
         &self.plan
     }
@@ -133,7 +136,7 @@ impl Study {
         self.file.recipe_path()
     }
 
-    /// The devices that the file names.
+    /// The study's devices.
     pub fn devices(&self) -> &[String] {
         &self.file.devices
     }
@@ -143,17 +146,17 @@ impl Study {
         self.lock().clone()
     }
 
-    /// The results, also where a thread that held them has panicked: each is whole at any time.
+    /// The results, even after a thread panicked with the lock held: they are consistent at all times.
     fn lock(&self) -> MutexGuard<'_, Vec<RunResult>> {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Trains and measures what is not done yet; only the entries named in `only`, or all if it is empty. Each of the trainer's
-    /// devices takes the next run of the plan as soon as it is free. A run that fails is noted and does not stop the others.
-    /// Results are written after every run.
+    /// Trains and measures what is not done yet: the entries named in `only`, or all if it is empty. Each of the
+    /// trainer's devices takes the next run of the plan as soon as it is free. A run that fails is recorded and does
+    /// not stop the others. Results are written after every run.
     ///
     /// # Errors
-    /// Results that cannot be written: no further run is begun then.
+    /// Results that cannot be written; no further run is started then.
     pub fn run(
         &self,
         trainer: &Trainer,
@@ -185,12 +188,12 @@ impl Study {
                 trainer.devices.iter().map(|device| scope.spawn(|| work(Some(device.as_str())))).collect();
             let ended =
                 workers.into_iter().map(|worker| worker.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
-            // All are waited for, whatever the first came to.
+            // Join all of them before returning the first error.
             ended.collect::<Vec<_>>().into_iter().collect()
         })
     }
 
-    /// Trains and measures the `i`-th run of the plan and keeps what came of it.
+    /// Trains and measures the `i`-th run of the plan and saves its result.
     fn run_one(
         &self,
         i: usize,
@@ -213,7 +216,7 @@ impl Study {
                 }
             },
         }
-        // Figures of the training are worth having even where it failed.
+        // The figures of the training are useful even if it failed.
         if let Err(error) = take_training(planned, &mut result) {
             result.reason.get_or_insert_with(|| error.to_string());
         }
@@ -247,10 +250,10 @@ impl Study {
         }
     }
 
-    /// The analysis of a run that is done; none for a dense model.
+    /// The analysis of a run that is done; `None` for a dense model.
     ///
     /// # Errors
-    /// A file that is damaged.
+    /// A damaged file.
     pub fn analysis(&self, planned: &Planned) -> Result<Option<Analysis>, Error> {
         read_json(&self.analysis_path(planned))
     }
@@ -269,7 +272,7 @@ impl Study {
 
     fn made_from(&self, planned: &Planned) -> String {
         let mut recipe = planned.recipe.clone();
-        // What changes no figure; a device changes no more than the last digits.
+        // These change no figure; the device changes at most the last digits.
         recipe.train.threads = 0;
         "cpu".clone_into(&mut recipe.train.device);
         recipe.train.output = String::new();
@@ -310,22 +313,23 @@ impl Study {
         })
     }
 
-    /// Paired tests of the runs that translated the same directions as the first one that is done.
+    /// Paired tests of the runs that translated the same directions as the first run that is done.
     fn comparisons(&self, results: &[RunResult]) -> Result<Vec<results::Comparison>, Error> {
         let done = || self.plan.iter().zip(results).filter(|(_, result)| result.status == Status::Done);
         let Some((_, first)) = done().next() else { return Ok(Vec::new()) };
         let same = |result: &RunResult| {
-            let key =
-                |r: &RunResult| r.directions.iter().map(|d| (d.direction.clone(), d.sentences)).collect::<Vec<_>>();
+            let key = |r: &RunResult| {
+                r.directions.iter().map(|d| (d.of.direction.clone(), d.of.sentences)).collect::<Vec<_>>()
+            };
             key(result) == key(first)
         };
         let all = first.directions.len();
         let of_groups =
-            evaluate::groups(first.directions.iter().map(|d| (d.source.as_str(), d.target.as_str(), d.level)));
+            evaluate::groups(first.directions.iter().map(|d| (d.of.source.as_str(), d.of.target.as_str(), d.of.level)));
         let mut groups: Vec<Of> = of_groups.into_iter().map(|(name, directions)| Of { name, directions }).collect();
         groups.push(Of { name: "all".into(), directions: (0..all).collect() });
         groups.extend(
-            first.directions.iter().enumerate().map(|(i, d)| Of { name: d.direction.clone(), directions: vec![i] }),
+            first.directions.iter().enumerate().map(|(i, d)| Of { name: d.of.direction.clone(), directions: vec![i] }),
         );
         let bleu = Bleu::new(BleuOptions::default())?;
         let chrf2 = Chrf::new(ChrfOptions::chrf2())?;
@@ -333,7 +337,7 @@ impl Study {
         for metric in [&bleu as &dyn Metric, &chrf2] {
             let mut counted = Vec::new();
             for (planned, result) in done().filter(|(_, result)| same(result)) {
-                let directions = result.directions.iter().map(|d| self.statistics(metric, planned, &d.direction));
+                let directions = result.directions.iter().map(|d| self.statistics(metric, planned, &d.of.direction));
                 let directions = directions.collect::<Result<_, Error>>()?;
                 counted.push(Counted { name: planned.name.clone(), seed: planned.seed, directions });
             }
@@ -345,7 +349,7 @@ impl Study {
     fn statistics(&self, metric: &dyn Metric, planned: &Planned, direction: &str) -> Result<Statistics, Error> {
         let lines = |kind: &str| -> Result<Vec<String>, Error> {
             let path = self.translations(planned).join(format!("{}.{direction}.{kind}", self.file.split));
-            let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+            let text = std::fs::read_to_string(&path).io_context("read", &path)?;
             Ok(text.lines().map(ToString::to_string).collect())
         };
         Ok(Statistics::collect(metric, &lines("hyp")?, &[&lines("ref")?])?)
@@ -373,7 +377,7 @@ impl Study {
     }
 }
 
-/// A run that is not begun.
+/// The result of a run that has not started.
 fn waiting(planned: &Planned, vocabulary: usize, baseline: Option<&Recipe>) -> Result<RunResult, Error> {
     let cost = Cost::of(&planned.recipe.model_config(vocabulary)?, None)?;
     Ok(RunResult {
@@ -403,23 +407,23 @@ fn waiting(planned: &Planned, vocabulary: usize, baseline: Option<&Recipe>) -> R
     })
 }
 
-/// Takes over what the run's folder tells of its training.
+/// Takes the figures of the training from the run's folder.
 fn take_training(planned: &Planned, result: &mut RunResult) -> Result<(), Error> {
     let log = log::read(Path::new(&planned.recipe.train.output))?;
     (result.curve, result.tokens_per_second, result.dropped) = (log.curve, log.tokens_per_second, log.dropped);
     if let Some(state) = training::state(planned)? {
         (result.updates, result.train_seconds) = (state.update, state.seconds);
-        (result.best_loss, result.best_update) = (state.best.map(|b| b.0), state.best.map(|b| b.1));
+        (result.best_loss, result.best_update) = (state.best.map(|best| best.loss), state.best.map(|best| best.update));
     }
     Ok(())
 }
 
-/// Reads a file of ours; none where there is none.
+/// Reads one of our JSON files; `None` if it does not exist.
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", path, error)),
+        Err(error) => return Err(strata_files::Error::io("read", path, error).into()),
     };
     let what = "it is damaged, or of another version of strata; remove it to measure the run again";
     serde_json::from_slice(&bytes)

@@ -1,20 +1,19 @@
-//! What a study found: the figures of each run, and where they are kept.
+//! What a study found: the figures of each run, means over seeds, and comparisons.
 
 use serde::{Deserialize, Serialize};
-use strata_corpus::languages::Level;
-use strata_translate::evaluate::Evaluation;
+use strata_translate::evaluate::{Evaluation, ScoredDirection};
 
 use crate::analysis::TokenCapacity;
 
-/// How far a run came.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Trained and measured.
     Done,
-    /// Not begun.
+    /// Not started.
     Waiting,
-    /// Stopped by the user; it goes on the next time.
+    /// Stopped by the user; the next call resumes it.
     Interrupted,
     /// Not trained or not measured; see [`RunResult::reason`].
     Failed,
@@ -29,19 +28,19 @@ pub struct RunResult {
     pub name: String,
     /// Its seed.
     pub seed: u64,
-    /// What people call the model.
+    /// The model's name, such as `SMoE-4-4`.
     pub model: String,
-    /// How far it came.
+    /// Its state.
     pub status: Status,
     /// Why it failed.
     pub reason: Option<String>,
-    /// Settings other than the model's in which it differs from the baseline: a comparison with it is not of models alone.
+    /// Settings, other than the model's, that differ from the baseline's: then the comparison is not of models alone.
     pub differs: Vec<String>,
-    /// Trained numbers.
+    /// Weights of the model.
     pub parameters: u64,
     /// Forward FLOPs per token under uniform routing.
     pub flops_per_token: u64,
-    /// The same with the requested capacity of the analysed sentences; for a dense model, equal to it.
+    /// Forward FLOPs per token at the requested capacity of the analyzed sentences; the same number for a dense model.
     pub flops_per_token_measured: Option<u64>,
     /// Mean requested capacity of the encoder's blocks.
     pub rc_encoder: Option<f64>,
@@ -51,13 +50,13 @@ pub struct RunResult {
     pub updates: u64,
     /// Best validation loss, label-smoothed, nats per target subword.
     pub best_loss: Option<f64>,
-    /// The update that it belongs to.
+    /// The update of the best validation loss.
     pub best_update: Option<u64>,
     /// Time spent training, in seconds, all sessions together.
     pub train_seconds: f64,
     /// Source and target subwords per second in training, the median over the log.
     pub tokens_per_second: Option<f64>,
-    /// Choices that found their expert full in training, all logged updates together.
+    /// Choices that found their expert full, over all logged updates of training.
     pub dropped: u64,
     /// Time spent translating, in seconds.
     pub translate_seconds: f64,
@@ -67,11 +66,11 @@ pub struct RunResult {
     pub averages: Vec<Averaged>,
     /// The validations.
     pub curve: Vec<CurvePoint>,
-    /// A translation of each direction, of the same sentence in every run.
+    /// A translation in each direction, of the same sentence in every run.
     pub examples: Vec<ShownTranslation>,
 }
 
-/// A translation to look at.
+/// A translation shown as an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShownTranslation {
     /// `en-de`.
@@ -80,29 +79,20 @@ pub struct ShownTranslation {
     pub source: String,
     /// Its translation by people.
     pub reference: String,
-    /// Its translation by the run's model.
+    /// The translation by the run's model.
     pub translation: String,
-    /// The source's tokens with the capacity that they asked for; empty for a dense model.
+    /// The source's tokens with the capacity that each requested; empty for a dense model.
     pub source_tokens: Vec<TokenCapacity>,
-    /// The translation's tokens with the capacity that they asked for; empty for a dense model.
+    /// The translation's tokens with the capacity that each requested; empty for a dense model.
     pub tokens: Vec<TokenCapacity>,
 }
 
 /// Scores of one direction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
-    /// `en-de`.
-    pub direction: String,
-    /// Language translated from.
-    pub source: String,
-    /// Language translated into.
-    pub target: String,
-    /// Resource level.
-    pub level: Level,
-    /// Its training pairs.
-    pub train_pairs: u64,
-    /// Sentences translated.
-    pub sentences: usize,
+    /// The direction.
+    #[serde(flatten)]
+    pub of: ScoredDirection,
     /// BLEU.
     pub bleu: f64,
     /// chrF2.
@@ -131,21 +121,16 @@ pub struct CurvePoint {
     pub update: u64,
     /// Label-smoothed loss, nats per target subword.
     pub loss: f64,
-    /// BLEU of a sample of the validation sentences, where it was taken.
+    /// BLEU of a sample of the validation sentences, where it was measured.
     pub bleu: Option<f64>,
 }
 
 impl RunResult {
-    /// Takes over the scores of an evaluation.
+    /// Takes the scores of an evaluation.
     pub(crate) fn take_scores(&mut self, evaluation: &Evaluation) {
         self.translate_seconds = evaluation.directions.iter().map(|d| d.seconds).sum();
         let scored = evaluation.directions.iter().map(|d| Scored {
-            direction: d.direction.clone(),
-            source: d.source.clone(),
-            target: d.target.clone(),
-            level: d.level,
-            train_pairs: d.train_pairs,
-            sentences: d.sentences,
+            of: d.of.clone(),
             bleu: d.scores.bleu,
             chrf2: d.scores.chrf2,
             copy_bleu: d.copy.bleu,
@@ -166,7 +151,7 @@ impl RunResult {
     }
 }
 
-/// Everything that a study found, as far as it has come.
+/// Everything that a study has found so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StudyResult {
     /// The study's file.
@@ -175,7 +160,7 @@ pub struct StudyResult {
     pub prepared: String,
     /// The split that was translated.
     pub split: String,
-    /// The run that others are compared with.
+    /// The run with which the others are compared.
     pub baseline: String,
     /// How BLEU and chrF2 were computed, as sacreBLEU writes it.
     pub signatures: Vec<String>,
@@ -194,7 +179,7 @@ pub struct SystemResult {
     pub name: String,
     /// Seeds whose runs are done.
     pub seeds: Vec<u64>,
-    /// Averages over directions, each over the seeds.
+    /// Each average over directions, summarized over the seeds.
     pub averages: Vec<Spread>,
 }
 

@@ -1,4 +1,4 @@
-//! One training run as a process of its own: a crash, a kill for want of memory or a bad recipe ends that run and no other.
+//! One training run as a process of its own: a crash, an out-of-memory kill or a bad recipe ends that run and no other.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use serde_json::Value;
+use strata_files::IoContext;
 use strata_recipe::Recipe;
+use strata_records::{Stopped, Summary, TrainState};
 use strata_store::RunFolder;
+use strata_store::checkpoint::{AVERAGED_DIR, RECIPE_FILE, STATE_FILE};
 
 use super::file::Planned;
 use crate::error::Error;
@@ -27,7 +29,7 @@ pub struct Trainer {
     pub devices: Vec<String>,
 }
 
-/// The exit code of a training that was stopped by a second Ctrl-C or SIGTERM, as shells have it for the first.
+/// The exit code of a training that a second Ctrl-C or SIGTERM stopped: what shells report after Ctrl-C.
 const STOPPED_AT_ONCE: i32 = 130;
 
 /// How a run's training ended.
@@ -35,58 +37,41 @@ const STOPPED_AT_ONCE: i32 = 130;
 pub enum Trained {
     /// All updates are made, or patience ended.
     Finished,
-    /// It was stopped and goes on the next time.
+    /// It was stopped; the next call resumes it.
     Interrupted,
-    /// It broke, and why.
+    /// It failed, and why.
     Failed(String),
 }
 
-/// What a run's folder says of it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct RunState {
-    /// Updates made.
-    pub update: u64,
-    /// Time spent training, in seconds.
-    pub seconds: f64,
-    /// Best validation loss and its update.
-    pub best: Option<(f64, u64)>,
-    /// Whether nothing is left to train.
-    pub finished: bool,
-}
-
-/// The state of a run on the disk; none before its first checkpoint.
+/// The state of a run on disk; `None` before its first checkpoint.
 ///
 /// # Errors
-/// A damaged newest checkpoint.
-pub(crate) fn state(planned: &Planned) -> Result<Option<RunState>, Error> {
-    let path = Path::new(&planned.recipe.train.output);
-    let train = &planned.recipe.train;
-    let Ok(folder) = RunFolder::at(path) else { return Ok(None) };
+/// A newest checkpoint that is damaged.
+pub(crate) fn state(planned: &Planned) -> Result<Option<TrainState>, Error> {
+    let Ok(folder) = RunFolder::at(&planned.recipe.train.output) else { return Ok(None) };
     let Some(last) = folder.last()? else { return Ok(None) };
-    let file = folder.checkpoint_path(last).join(strata_store::checkpoint::STATE_FILE);
-    let bytes = std::fs::read(&file).map_err(|e| Error::io("read", &file, e))?;
-    let state: Value = serde_json::from_slice(&bytes)
-        .map_err(|e| Error::File { place: file.display().to_string(), what: format!("not a training state: {e}") })?;
-    let update = state["update"].as_u64().unwrap_or(last);
-    let patience_over =
-        train.patience > 0 && state["validations_since_best"].as_u64().is_some_and(|since| since >= train.patience);
-    let averaged = train.average_last == 0 || path.join("averaged").is_dir();
-    Ok(Some(RunState {
-        update,
-        seconds: state["seconds"].as_f64().unwrap_or(0.0),
-        best: state["best"]["loss"].as_f64().zip(state["best"]["update"].as_u64()),
-        finished: (update >= train.updates || patience_over) && averaged,
-    }))
+    let path = folder.checkpoint_path(last).join(STATE_FILE);
+    let bytes = std::fs::read(&path).io_context("read", &path)?;
+    let state = serde_json::from_slice(&bytes)
+        .map_err(|e| Error::File { place: path.display().to_string(), what: format!("not a training state: {e}") })?;
+    Ok(Some(state))
 }
 
-/// That the run in the folder, if there is one, was begun with the planned recipe.
+/// Whether nothing is left to train.
+fn is_finished(planned: &Planned, state: &TrainState) -> bool {
+    let train = &planned.recipe.train;
+    let averaged = train.average_last == 0 || Path::new(&train.output).join(AVERAGED_DIR).is_dir();
+    (state.update >= train.updates || state.out_of_patience(train.patience)) && averaged
+}
+
+/// Checks that the run in the folder, if there is one, was started from the planned recipe.
 fn same_recipe(planned: &Planned) -> Result<(), String> {
-    let path = Path::new(&planned.recipe.train.output).join("recipe.toml");
+    let path = Path::new(&planned.recipe.train.output).join(RECIPE_FILE);
     if !path.exists() {
         return Ok(());
     }
     let mut begun = Recipe::load(&path, None, &[]).map_err(|e| e.to_string())?;
-    // The number of threads, the device and the folder's spelling make no other run of it.
+    // A run is the same whatever its threads, its device and the spelling of its folder.
     begun.train.threads = planned.recipe.train.threads;
     begun.train.device.clone_from(&planned.recipe.train.device);
     begun.train.output.clone_from(&planned.recipe.train.output);
@@ -100,8 +85,8 @@ fn same_recipe(planned: &Planned) -> Result<(), String> {
 }
 
 impl Trainer {
-    /// Trains a planned run to its end on a device, or goes on with it; a finished run is left alone. Without a device it is
-    /// that of the recipe, or the one that the run was on. `lines` gets what the training says, line by line.
+    /// Trains a planned run to its end, or resumes it; a finished run is left alone. Without a `device` the recipe's is
+    /// used, or the one that the run was on. `lines` gets each line of the training's output.
     pub fn train(
         &self,
         planned: &Planned,
@@ -116,7 +101,7 @@ impl Trainer {
             Ok(found) => found,
             Err(error) => return Trained::Failed(error.to_string()),
         };
-        if found.as_ref().is_some_and(|state| state.finished) {
+        if found.as_ref().is_some_and(|state| is_finished(planned, state)) {
             return Trained::Finished;
         }
         match self.command(planned, device, found.is_some()).spawn() {
@@ -145,10 +130,10 @@ impl Trainer {
         if let Some(device) = device {
             command.args(["--device", device]);
         }
-        // A study that is killed takes its training with it, which saves a checkpoint first.
+        // When the study is killed, its training saves a checkpoint and stops too.
         command.args(["--json", "--stop-with-parent"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Ctrl-C reaches the whole group of a terminal; the study hands it on itself, once.
+        // Ctrl-C would reach the terminal's whole process group; the study passes it on itself, once.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command
@@ -198,16 +183,16 @@ fn watch(mut child: Child, stop: &AtomicBool, lines: &mut dyn FnMut(&str)) -> Tr
         Err(error) => return Trained::Failed(format!("cannot wait for the training: {error}")),
     };
     if !status.success() {
-        // Told twice to stop, a training ends without saving; what it saved before goes on the next time.
+        // Told twice to stop, a training ends without saving; the next call resumes from its last checkpoint.
         if status.code() == Some(STOPPED_AT_ONCE) && last_error.is_none() {
             return Trained::Interrupted;
         }
         return Trained::Failed(last_error.unwrap_or_else(|| format!("the training ended with {status}")));
     }
-    match serde_json::from_str::<Value>(&summary).ok().as_ref().and_then(|s| s["stopped"].as_str()) {
-        Some("finished" | "early_stop") => Trained::Finished,
-        Some("interrupted") => Trained::Interrupted,
-        _ => Trained::Failed("the training ended without a summary".to_string()),
+    match serde_json::from_str::<Summary>(&summary).map(|summary| summary.stopped) {
+        Ok(Stopped::Finished | Stopped::EarlyStop) => Trained::Finished,
+        Ok(Stopped::Interrupted) => Trained::Interrupted,
+        Err(_) => Trained::Failed("the training ended without a summary".to_string()),
     }
 }
 
@@ -218,6 +203,6 @@ fn terminate(child: &Child) {
     let _ = rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM);
 }
 
-/// There are no signals to ask with; the training goes on to its end.
+/// Without signals there is no way to ask; the training runs to its end.
 #[cfg(not(unix))]
 fn terminate(_child: &Child) {}
