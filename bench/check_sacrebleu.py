@@ -13,7 +13,7 @@ import sacrebleu
 from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.significance import PairedTest
 
-# Our own sentences: scripts, numbers, punctuation, entities and white space that tokenisers trip over.
+# Our own sentences: scripts, numbers, punctuation, entities and white space that tokenizers trip over.
 SENTENCES = """
 The old bridge was closed on 3 March, because its cables had rusted.
 Prices rose by 2.5% to $1,299.99 (about €1.200) - a record since 1998.

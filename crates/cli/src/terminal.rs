@@ -75,7 +75,7 @@ impl Terminal {
 }
 
 /// A label and what it labels, in two columns.
-pub fn labelled(label: &str, text: &str) -> String {
+pub fn labeled(label: &str, text: &str) -> String {
     format!("{label:<13} {text}")
 }
 

@@ -405,8 +405,8 @@ fn a_pruned_model_is_smaller_and_still_a_model() {
     here.strata_reading("translate half --to qaa", text).succeeds();
     here.strata("evaluate half ../prepared --max-sentences 2 --beam 1").succeeds();
     here.strata("export half --output packed").succeeds();
-    let analysed = here.strata("analyze half ../prepared --max-sentences 2 --json").succeeds().json();
-    assert_eq!(analysed["strata"], Value::from([1, 2]));
+    let analyzed = here.strata("analyze half ../prepared --max-sentences 2 --json").succeeds().json();
+    assert_eq!(analyzed["strata"], Value::from([1, 2]));
     // The experts that stay are those of before under new numbers, and so are their rows of the gates.
     let (old, new) = ("../run/best/model.safetensors", "half/model.safetensors");
     let [old, new] = [old, new].map(|file| strata_store::TensorFile::open(here.path(file)).unwrap());

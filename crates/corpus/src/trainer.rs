@@ -175,7 +175,7 @@ fn settle_rare_characters(pieces: &mut [(String, f64)], words: &[(String, u32)])
 fn bpe(words: Vec<(String, u32)>, alphabet: &HashSet<char>, budget: usize) -> Result<(Algorithm, Vec<(String, f64)>)> {
     let mut alphabet: Vec<char> = alphabet.iter().copied().collect();
     alphabet.sort_unstable();
-    // The trainer takes counted words only by deserialisation.
+    // The trainer takes counted words only by deserialization.
     let trainer: BpeTrainer = serde_json::from_value(json!({
         "min_frequency": 2, "vocab_size": budget, "show_progress": false, "progress_format": "Silent",
         "special_tokens": [], "limit_alphabet": null, "initial_alphabet": alphabet, "max_token_length": 16,

@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn one_missing_number_is_forgiven_in_a_long_sentence() {
-        let english = "This sentence is long enough that its 2 could have been spelt out by them.";
+        let english = "This sentence is long enough that its 2 could have been spelled out by them.";
         assert_eq!(reason(english, "Dieser Satz ist so lang, dass man zwei auch ausschreiben kann.", "de"), None);
     }
 

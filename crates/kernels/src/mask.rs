@@ -61,7 +61,7 @@ mod tests {
             assert!((dropped - rate).abs() < 0.006, "{dropped} dropped at rate {rate}");
             let mean = factors.iter().sum::<f32>() / 100_000.0;
             assert!((mean - 1.0).abs() < 0.01, "factors have mean {mean}");
-            // A place says nothing of its neighbour, nor of the one that shares its random bits.
+            // A place says nothing of its neighbor, nor of the one that shares its random bits.
             for apart in [1, 8, 16] {
                 let both = factors.windows(apart + 1).filter(|w| w[0] == 0.0 && w[apart] == 0.0).count() as f32;
                 let expected = rate * rate * 100_000.0;

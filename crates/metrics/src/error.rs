@@ -54,19 +54,19 @@ pub enum MetricError {
         /// What is allowed.
         allowed: &'static str,
     },
-    /// No built-in tokeniser has this name.
+    /// No built-in tokenizer has this name.
     #[error(
-        "there is no built-in tokeniser `{name}`; built in are 13a, intl, zh, char and none \
+        "there is no built-in tokenizer `{name}`; built in are 13a, intl, zh, char and none \
          (a SentencePiece one such as flores200 needs its model)"
     )]
     UnknownTokenizer {
         /// The name asked for.
         name: String,
     },
-    /// A caller-supplied tokeniser failed.
-    #[error("tokeniser `{name}` failed on {text:?}: {source}")]
+    /// A caller-supplied tokenizer failed.
+    #[error("tokenizer `{name}` failed on {text:?}: {source}")]
     Tokenizer {
-        /// The tokeniser's name.
+        /// The tokenizer's name.
         name: String,
         /// The start of the segment it failed on.
         text: String,

@@ -28,7 +28,7 @@ impl Signature {
         self
     }
 
-    /// Adds the number of trials of approximate randomisation and the seed.
+    /// Adds the number of trials of approximate randomization and the seed.
     #[must_use]
     pub fn with_randomization(mut self, trials: usize, seed: u64) -> Self {
         self.randomization = Some(trials);

@@ -1,5 +1,5 @@
 //! Is one system better than another, or was it chance? Bootstrap confidence intervals (Koehn, 2004) and the paired
-//! tests: bootstrap resampling and approximate randomisation (Riezler and Maxwell, 2005), both over corpus scores.
+//! tests: bootstrap resampling and approximate randomization (Riezler and Maxwell, 2005), both over corpus scores.
 //!
 //! With sacreBLEU's seed (12345, the default) the same resamples and trials are drawn as there, so p-values, means and
 //! intervals are the same too.
@@ -136,7 +136,7 @@ pub fn paired_bootstrap<M: Metric + ?Sized>(
     })
 }
 
-/// Paired approximate randomisation: how often do two systems made by exchanging each segment's outputs at random
+/// Paired approximate randomization: how often do two systems made by exchanging each segment's outputs at random
 /// differ by more than the real ones? (`sacrebleu --paired-ar`)
 ///
 /// # Errors

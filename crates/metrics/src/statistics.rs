@@ -8,7 +8,7 @@ use crate::{error::MetricError, signature::Signature};
 pub enum Arithmetic {
     /// Python's numbers: the score of a corpus or a segment.
     Exact,
-    /// NumPy's int64 (trials of approximate randomisation): fractions added to a count are cut off.
+    /// NumPy's int64 (trials of approximate randomization): fractions added to a count are cut off.
     Integer,
     /// NumPy 2's float32 (bootstrap resamples): every operation rounds to single precision.
     Single,

@@ -46,7 +46,7 @@ impl Initializer {
         }
     }
 
-    /// `[outputs, inputs]` with Glorot and Bengio's (2010) uniform initialisation.
+    /// `[outputs, inputs]` with Glorot and Bengio's (2010) uniform initialization.
     pub fn matrix(&self, name: &str, [outputs, inputs]: [usize; 2]) -> Tensor<2> {
         let bound = (6.0 / (outputs + inputs) as f32).sqrt();
         self.place(self.uniform(name, outputs * inputs, bound), [outputs, inputs])

@@ -57,7 +57,7 @@ pub struct Uncounted {
     pub attention_scores_per_position: u64,
 }
 
-/// What a model costs. Serialises to the JSON of `strata inspect`.
+/// What a model costs. Serializes to the JSON of `strata inspect`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cost {
     /// As [`ModelConfig::name`].
@@ -89,7 +89,7 @@ pub struct Cost {
 /// Sizes of a set of tensors. 128 bits, because a configuration is counted before it is validated.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Size {
-    /// Numbers in matrices that are quantised for serving.
+    /// Numbers in matrices that are quantized for serving.
     matrices: u128,
     /// Rows of these matrices.
     rows: u128,

@@ -38,7 +38,7 @@ macro_rules! section {
 const MANY: u64 = 1_000_000_000_000;
 
 section! {
-    /// `[data]`: what is learnt from.
+    /// `[data]`: what is learned from.
     DataSection = "data" {
         prepared: String = r#""""#, Values::Text, "folder that `strata prepare` wrote, from where strata is run";
         languages: Vec<String> = "[]", Values::Texts, "languages to prepare, e.g. [\"de\", \"fr\"]; [] = all of the bitext";
@@ -47,7 +47,7 @@ section! {
         directions: Vec<String> = "[]", Values::Texts, "directions to learn, e.g. [\"en-de\", \"de-en\"]; [] = all";
         temperature: f64 = "1.0", Values::Positive, "direction sampling: share ~ size^(1/temperature); 1 = as they are";
         tokens_per_batch: usize = "13000", Values::count(1, MANY), "subwords of a batch, the longer side of each pair";
-        max_length: usize = "256", Values::count(3, 1 << 20), "pairs with a longer side are not learnt from; subwords";
+        max_length: usize = "256", Values::count(3, 1 << 20), "pairs with a longer side are not learned from; subwords";
     }
 }
 
@@ -83,7 +83,7 @@ section! {
     /// `[train]`: how it learns.
     TrainSection = "train" {
         output: String = r#""""#, Values::Text, "the run's folder; \"\" = runs/RECIPE-VARIANT";
-        updates: u64 = "100000", Values::count(1, MANY), "optimiser steps in all";
+        updates: u64 = "100000", Values::count(1, MANY), "optimizer steps in all";
         seed: u64 = "1", Values::count(0, MANY), "seed of weights, dropout, sampling and order";
         learning_rate: f64 = "8e-4", Values::Positive, "peak learning rate, at the end of the warm-up";
         schedule: Schedule = r#""inverse-sqrt""#, Values::Choice(&["inverse-sqrt", "constant"]), "learning rate after the warm-up";
@@ -165,7 +165,7 @@ pub enum Precision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// What is learnt from.
+    /// What is learned from.
     pub data: DataSection,
     /// What learns.
     pub model: ModelSection,

@@ -16,7 +16,7 @@ impl Recipe {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{}", format!("# {line}").trim_end());
         }
-        // A struct of plain fields always serialises.
+        // A struct of plain fields always serializes.
         let recipe = Value::try_from(self).unwrap_or_else(|_| Value::Table(toml::Table::new()));
         for section in SECTIONS {
             let _ = writeln!(text, "{}[{section}]", if text.is_empty() { "" } else { "\n" });

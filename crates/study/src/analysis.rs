@@ -15,7 +15,7 @@ use crate::routed::{CHUNK, RoutedModel, RoutedPair};
 use crate::similarity::{self, Similarity};
 use crate::summary;
 
-/// What to analyse.
+/// What to analyze.
 #[derive(Clone, Debug)]
 pub struct AnalyzeOptions {
     /// `valid` or `test`.
@@ -26,7 +26,7 @@ pub struct AnalyzeOptions {
     pub max_sentences: usize,
     /// Length of the lists of subwords with the highest and the lowest requested capacity.
     pub subwords: usize,
-    /// A subword must occur this often in the analysed text of a direction to be listed.
+    /// A subword must occur this often in the analyzed text of a direction to be listed.
     pub min_count: u32,
     /// CPU threads.
     pub threads: usize,
@@ -142,7 +142,7 @@ pub struct SubwordCapacity {
     pub piece: String,
     /// Mean strata visited.
     pub requested_capacity: f64,
-    /// Occurrences in the analysed text.
+    /// Occurrences in the analyzed text.
     pub count: u32,
     /// Its rank by frequency in the training text of its language, 1 for the most frequent; none if it does not occur
     /// there.
@@ -299,7 +299,7 @@ pub(crate) fn route(
                 // A sentence of medium length fits a line and shows most.
                 let unlike = sources[i].chars().count().abs_diff(50);
                 if example.as_ref().is_none_or(|(best, _)| unlike < *best) {
-                    example = Some((unlike, coloured(model, &text.direction, &pair)));
+                    example = Some((unlike, colored(model, &text.direction, &pair)));
                 }
             }
         }
@@ -311,7 +311,7 @@ pub(crate) fn route(
 }
 
 /// A routed pair token by token.
-pub(crate) fn coloured(model: &RoutedModel, direction: &Direction, pair: &RoutedPair) -> Example {
+pub(crate) fn colored(model: &RoutedModel, direction: &Direction, pair: &RoutedPair) -> Example {
     let side = |ids: &[u32], tokens: &[strata_runtime::TokenRouting]| -> Vec<TokenCapacity> {
         let token = |(id, blocks): (&u32, &strata_runtime::TokenRouting)| {
             let visits: usize = blocks.iter().map(|block| block.visits.len()).sum();

@@ -17,7 +17,7 @@ pub struct Frequencies {
 }
 
 impl Frequencies {
-    /// Counts the training shards of a prepared folder. A pair counts once, whatever directions are learnt from it.
+    /// Counts the training shards of a prepared folder. A pair counts once, whatever directions are learned from it.
     ///
     /// # Errors
     /// Missing or damaged shards, and ids outside the vocabulary.

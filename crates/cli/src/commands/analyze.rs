@@ -7,7 +7,7 @@ use strata_study::{Analysis, AnalyzeOptions, RoutedModel};
 
 use crate::output::{print, print_json};
 use crate::selection::Selection;
-use crate::terminal::{Terminal, labelled};
+use crate::terminal::{Terminal, labeled};
 use crate::{Outcome, tables, text_files};
 
 /// Show the capacity and the experts that directions, languages and subwords request
@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         print(&tables::analysis::render(&analysis, terminal.colors()))?;
     }
     if let Some(path) = &arguments.html {
-        terminal.say(&labelled("written", &path.display().to_string()));
+        terminal.say(&labeled("written", &path.display().to_string()));
     }
     Ok(Outcome::Done)
 }
@@ -70,15 +70,15 @@ fn analyze_shown(
     options: &AnalyzeOptions,
     terminal: &Terminal,
 ) -> anyhow::Result<Analysis> {
-    terminal.progress(&labelled("routing", ""));
+    terminal.progress(&labeled("routing", ""));
     let analysis = strata_study::analyze(model, data, options, &mut |progress| {
-        terminal.progress(&labelled("routing", &format!("{} of {} directions", progress.done, progress.of)));
+        terminal.progress(&labeled("routing", &format!("{} of {} directions", progress.done, progress.of)));
     })?;
     let left_out = match analysis.skipped {
         0 => String::new(),
         n => format!("; {n} left out: empty, or longer than the model allows"),
     };
     let (directions, sentences) = (analysis.directions.len(), analysis.sentences);
-    terminal.say(&labelled("routing", &format!("{directions} directions, {sentences} sentences{left_out}")));
+    terminal.say(&labeled("routing", &format!("{directions} directions, {sentences} sentences{left_out}")));
     Ok(analysis)
 }

@@ -12,7 +12,7 @@ use strata_translate::scores::{Metrics, Scores, Signatures, tokenizer};
 use crate::output::{print, print_json};
 use crate::search_args::SearchArgs;
 use crate::selection::Selection;
-use crate::terminal::{Terminal, duration, labelled};
+use crate::terminal::{Terminal, duration, labeled};
 use crate::text_files::{self, lines, same_length};
 use crate::{Outcome, tables};
 
@@ -144,7 +144,7 @@ fn of_model(
     let mut comparisons = Vec::new();
     let baseline = match &arguments.baseline {
         Some(path) => {
-            terminal.say(&labelled("baseline", &path.display().to_string()));
+            terminal.say(&labeled("baseline", &path.display().to_string()));
             let options = EvaluateOptions { keep: None, ..options };
             let baseline = evaluate_shown(&Translator::open(path, &placement)?, data, &options, metrics, terminal)?;
             for ((text, system), (_, base)) in evaluation.texts.iter().zip(&baseline.texts) {
@@ -190,18 +190,18 @@ pub fn evaluate_shown(
     metrics: &Metrics,
     terminal: &Terminal,
 ) -> anyhow::Result<Evaluation> {
-    terminal.progress(&labelled("evaluating", ""));
+    terminal.progress(&labeled("evaluating", ""));
     let mut seconds = 0.0;
     let evaluation = evaluate(translator, data, options, metrics, &mut |progress| {
         let score = progress.score;
         seconds += score.seconds;
-        terminal.progress(&labelled("evaluating", &format!("{} of {} directions", progress.done, progress.of)));
+        terminal.progress(&labeled("evaluating", &format!("{} of {} directions", progress.done, progress.of)));
         let what = format!("{} {} sentences in {}", score.of.direction, score.of.sentences, duration(score.seconds));
-        terminal.detail(&labelled("evaluating", &what));
+        terminal.detail(&labeled("evaluating", &what));
     })?;
     let sentences: usize = evaluation.directions.iter().map(|d| d.of.sentences).sum();
     let what = format!("{} directions, {sentences} sentences in {}", evaluation.directions.len(), duration(seconds));
-    terminal.say(&labelled("evaluating", &what));
+    terminal.say(&labeled("evaluating", &what));
     Ok(evaluation)
 }
 

@@ -7,7 +7,7 @@ use strata_runtime::{Precision, write_ctranslate2, write_packed};
 use strata_store::{Existing, ModelFolder, resolve_model};
 
 use crate::Outcome;
-use crate::terminal::{Terminal, labelled};
+use crate::terminal::{Terminal, labeled};
 
 /// Convert a model: pack it for fast loading, or write it for CTranslate2
 #[derive(Debug, Args)]
@@ -55,6 +55,6 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
             write_ctranslate2(&folder, &vocabulary, &arguments.output, existing)?
         }
     };
-    terminal.say(&labelled("written", &written.display().to_string()));
+    terminal.say(&labeled("written", &written.display().to_string()));
     Ok(Outcome::Done)
 }

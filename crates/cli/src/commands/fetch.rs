@@ -9,7 +9,7 @@ use strata_files::thousands;
 
 use crate::Outcome;
 use crate::output::{print, print_json};
-use crate::terminal::{Terminal, bar, duration, labelled, short};
+use crate::terminal::{Terminal, bar, duration, labeled, short};
 
 /// Get a parallel corpus
 #[derive(Debug, Args)]
@@ -102,7 +102,7 @@ pub fn generate(languages: usize, pairs: u64, seed: u64, output: &Path, terminal
     let summary = strata_corpus::synthetic::generate(&options, output)?;
     let of = |(tag, pairs): &(String, u64)| format!("{tag} {}", thousands(*pairs));
     let languages: Vec<String> = summary.languages.iter().map(of).collect();
-    terminal.say(&labelled(
+    terminal.say(&labeled(
         "generated",
         &format!("{} pairs; valid and test {} each: {}", languages.join(", "), summary.held_out, output.display()),
     ));
@@ -113,14 +113,14 @@ pub fn generate(languages: usize, pairs: u64, seed: u64, output: &Path, terminal
 pub fn fetch(options: &Options, terminal: &Terminal) -> anyhow::Result<Summary> {
     let mut downloaded = false;
     let summary = fetch_docs(options, &mut |event| match event {
-        Event::Stage { stage: Stage::Lists } => terminal.say(&labelled("fetching", "asking apt for the packages")),
-        Event::Stage { stage: Stage::Extract } => terminal.progress(&labelled("extracting", "")),
+        Event::Stage { stage: Stage::Lists } => terminal.say(&labeled("fetching", "asking apt for the packages")),
+        Event::Stage { stage: Stage::Extract } => terminal.progress(&labeled("extracting", "")),
         Event::Download { packages_done, packages, bytes_done, bytes } => {
             let what = format!("{packages} packages, {}", short(bytes as f64, "B"));
-            terminal.progress(&labelled("fetching", &format!("{what}  {}", bar(bytes_done, bytes))));
+            terminal.progress(&labeled("fetching", &format!("{what}  {}", bar(bytes_done, bytes))));
             if packages_done == packages && !downloaded {
                 downloaded = true;
-                terminal.say(&labelled("fetching", &format!("{what} (kept in {})", options.cache.display())));
+                terminal.say(&labeled("fetching", &format!("{what} (kept in {})", options.cache.display())));
             }
         }
         Event::Retry { attempt, reason } => terminal.warn(&format!("attempt {attempt} at the download: {reason}")),
@@ -128,8 +128,8 @@ pub fn fetch(options: &Options, terminal: &Terminal) -> anyhow::Result<Summary> 
             terminal.warn(&format!("this release has no package {package}: less text for {}", languages.join(", ")));
         }
         Event::Extracted { language, pairs, languages_done, languages } => {
-            terminal.progress(&labelled("extracting", &format!("{languages_done} of {languages} languages")));
-            terminal.detail(&labelled("", &format!("{language}: {} pairs", thousands(pairs as u64))));
+            terminal.progress(&labeled("extracting", &format!("{languages_done} of {languages} languages")));
+            terminal.detail(&labeled("", &format!("{language}: {} pairs", thousands(pairs as u64))));
         }
         Event::NoText { language } => terminal.warn(&format!("there is no text in {language}")),
         Event::Stage { .. } => {}
@@ -138,7 +138,7 @@ pub fn fetch(options: &Options, terminal: &Terminal) -> anyhow::Result<Summary> 
     let pairs: usize = corpus.languages.iter().map(|l| l.train).sum();
     let done = if summary.up_to_date { "already complete".to_string() } else { duration(summary.corpus_seconds) };
     let what = format!("{} languages, {} training pairs; {done}", corpus.languages.len(), thousands(pairs as u64));
-    terminal.say(&labelled("extracting", &what));
+    terminal.say(&labeled("extracting", &what));
     Ok(summary)
 }
 

@@ -11,7 +11,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use crate::command_line::{Cli, command};
 use crate::examples::{self, ENVIRONMENT, EXIT_CODES};
 use crate::output::print;
-use crate::terminal::{Terminal, labelled};
+use crate::terminal::{Terminal, labeled};
 use crate::{Outcome, text_files};
 
 /// Generate shell completions and man pages
@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
             for (name, page) in &pages {
                 text_files::write(&output.join(name), page)?;
             }
-            terminal.say(&labelled("written", &format!("{} pages to {}", pages.len(), Path::display(output))));
+            terminal.say(&labeled("written", &format!("{} pages to {}", pages.len(), Path::display(output))));
         }
     }
     Ok(Outcome::Done)

@@ -13,7 +13,7 @@ use strata_files::thousands;
 
 use crate::Outcome;
 use crate::output::{print, print_json};
-use crate::terminal::{Terminal, labelled, short};
+use crate::terminal::{Terminal, labeled, short};
 
 /// Prepare bitext for training: clean it, learn subwords, encode
 #[derive(Debug, Args)]
@@ -155,24 +155,24 @@ pub fn prepare_shown(options: &Options, terminal: &Terminal) -> anyhow::Result<R
     let report = prepare(options, &mut |event| match event {
         Event::Found { pairs, languages, bytes } => {
             let what = format!("{pairs} language pairs, {languages} languages, {}", short(bytes as f64, "B"));
-            terminal.say(&labelled("preparing", &what));
+            terminal.say(&labeled("preparing", &what));
         }
         Event::Cleaning { pair, pairs } => {
-            terminal.progress(&labelled("cleaning", &format!("{pair}  {}", thousands(pairs))));
+            terminal.progress(&labeled("cleaning", &format!("{pair}  {}", thousands(pairs))));
         }
         Event::TrainingSubwords { sentences, words, vocab_size } => {
             let of = format!("{} sentences, {} words", thousands(sentences), thousands(words as u64));
             let what = format!("learning {} subwords from {of}", thousands(vocab_size as u64));
-            terminal.progress(&labelled("preparing", &what));
-            terminal.detail(&labelled("preparing", &what));
+            terminal.progress(&labeled("preparing", &what));
+            terminal.detail(&labeled("preparing", &what));
         }
         Event::Encoding { split, pair, pairs, of } => {
             let what = format!("{} {pair}  {} of {}", split.name(), thousands(pairs), thousands(of));
-            terminal.progress(&labelled("encoding", &what));
+            terminal.progress(&labeled("encoding", &what));
         }
-        Event::Writing => terminal.progress(&labelled("writing", "")),
+        Event::Writing => terminal.progress(&labeled("writing", "")),
         _ => {}
     })?;
-    terminal.say(&labelled("preparing", &report.summary()));
+    terminal.say(&labeled("preparing", &report.summary()));
     Ok(report)
 }

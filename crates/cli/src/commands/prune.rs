@@ -15,7 +15,7 @@ use crate::Outcome;
 use crate::commands::evaluate::evaluate_shown;
 use crate::output::{print, print_json};
 use crate::search_args::SearchArgs;
-use crate::terminal::{Terminal, labelled, short};
+use crate::terminal::{Terminal, labeled, short};
 
 /// Drop the experts that some languages use least, and measure what that costs
 #[derive(Debug, Args)]
@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     };
     let routed = RoutedModel::open(folder.path(), options.threads)?;
     let plan = plan(&routed, &arguments.data, &options, &mut |progress| {
-        terminal.progress(&labelled("routing", &format!("{} of {} directions", progress.done, progress.of)));
+        terminal.progress(&labeled("routing", &format!("{} of {} directions", progress.done, progress.of)));
     })?;
     drop(routed);
     let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
@@ -106,7 +106,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     } else {
         print(&table(&report))?;
     }
-    terminal.say(&labelled("written", &written.display().to_string()));
+    terminal.say(&labeled("written", &written.display().to_string()));
     Ok(Outcome::Done)
 }
 

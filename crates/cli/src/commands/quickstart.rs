@@ -14,7 +14,7 @@ use crate::commands::evaluate::evaluate_shown;
 use crate::commands::{fetch, prepare, train};
 use crate::output::print;
 use crate::overrides::{Overrides, quoted_path};
-use crate::terminal::{Terminal, labelled};
+use crate::terminal::{Terminal, labeled};
 use crate::{Outcome, tables, text_files};
 
 /// The recipe that is trained; the same file that ships in `recipes/`.
@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     let begun = output.join("recipe.toml").exists() && !arguments.overwrite;
     let trained = if begun && strata_store::resolve_model(output).is_ok() {
         let resuming = "resuming the run there (--overwrite starts anew)";
-        terminal.say(&labelled("quickstart", &format!("{}: {resuming}", output.display())));
+        terminal.say(&labeled("quickstart", &format!("{}: {resuming}", output.display())));
         train::resume(output, None, None, terminal)?
     } else {
         get_bitext(arguments, &mut recipe, &bitext, terminal)?;

@@ -11,7 +11,7 @@ use strata_study::study::{Event, Study, Trainer};
 use crate::output::{print, print_json};
 use crate::overrides::key_value;
 use crate::stop::stop_flag;
-use crate::terminal::{Terminal, duration, labelled, short};
+use crate::terminal::{Terminal, duration, labeled, short};
 use crate::{Outcome, tables};
 
 /// Train and compare the variants of a recipe
@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     } else {
         print(&tables::study::render(&result))?;
     }
-    terminal.say(&labelled("study", &format!("{}/study.html, study.json, study.csv", study.output().display())));
+    terminal.say(&labeled("study", &format!("{}/study.html, study.json, study.csv", study.output().display())));
     let left = result.runs.iter().filter(|run| run.status != Status::Done).count();
     if left > 0 {
         terminal.say(&format!("{left} runs are not done; go on with: strata study {}", arguments.study.display()));
@@ -110,7 +110,7 @@ fn shown(event: &Event, several: bool, terminal: &Terminal) {
     match event {
         Event::Begun { number, of, planned, device } => {
             let on = device.map_or(String::new(), |device| format!(" on {device}"));
-            terminal.say(&labelled("run", &format!("{number} of {of}: {}{on}", planned.id)));
+            terminal.say(&labeled("run", &format!("{number} of {of}: {}{on}", planned.id)));
         }
         Event::Line(id, line) => {
             let lasting = ["model ", "validation ", "trained ", "best ", "warning: ", "error: "];
@@ -118,13 +118,13 @@ fn shown(event: &Event, several: bool, terminal: &Terminal) {
             if lasting.iter().any(|start| line.starts_with(start)) {
                 terminal.say(&text);
             } else {
-                terminal.progress(&labelled("training", &text));
+                terminal.progress(&labeled("training", &text));
                 terminal.detail(&text);
             }
         }
         Event::Measuring(id, what, progress) => {
             let text = format!("{}{} of {} directions", of(id), progress.done, progress.of);
-            terminal.progress(&labelled(what, &text));
+            terminal.progress(&labeled(what, &text));
         }
         Event::Over(result) => {
             let id = &result.id;
@@ -145,7 +145,7 @@ fn shown(event: &Event, several: bool, terminal: &Terminal) {
                 }
                 _ => return,
             };
-            terminal.say(&labelled("done", &text));
+            terminal.say(&labeled("done", &text));
         }
     }
 }

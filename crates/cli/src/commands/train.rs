@@ -14,7 +14,7 @@ use crate::output::{print, print_json};
 use crate::overrides::{Overrides, quoted, quoted_path};
 use crate::scorer::validation_bleu;
 use crate::stop::{stop_flag, stop_with_parent};
-use crate::terminal::{Terminal, duration, labelled, short};
+use crate::terminal::{Terminal, duration, labeled, short};
 
 /// Train a model from a recipe, or resume a run
 #[derive(Debug, Args)]
@@ -115,16 +115,16 @@ fn watch(start: Start, terminal: &Terminal) -> anyhow::Result<Summary> {
             let early = if summary.stopped == Stopped::EarlyStop { " (validation loss stopped improving)" } else { "" };
             let speed = thousands(summary.tokens_per_second as u64);
             let took = duration(summary.seconds);
-            terminal.say(&labelled("trained", &format!("{update} of {of} updates{early} in {took}, {speed} tok/s")));
+            terminal.say(&labeled("trained", &format!("{update} of {of} updates{early} in {took}, {speed} tok/s")));
             if let (Some(loss), Some(update)) = (summary.best_loss, summary.best_update) {
                 let best = format!("update {}, validation loss {loss:.3}", thousands(update));
-                terminal.say(&labelled("best", &best));
+                terminal.say(&labeled("best", &best));
             }
             let averaged = summary
                 .averaged
                 .as_ref()
                 .map_or(String::new(), |path| format!("; averaged weights: {}", path.display()));
-            terminal.say(&labelled("run", &format!("{run}{averaged}")));
+            terminal.say(&labeled("run", &format!("{run}{averaged}")));
             terminal.say(&format!("next: strata translate {run} --to LANG < FILE"));
         }
     }
@@ -145,15 +145,15 @@ impl Shown {
                     short(*parameters as f64, ""),
                     short(*flops_per_token as f64, "FLOP")
                 );
-                terminal.say(&labelled("model", &cost));
+                terminal.say(&labeled("model", &cost));
                 let from = if *update > 0 { format!(", resuming after {}", thousands(*update)) } else { String::new() };
                 let what =
                     format!("{} updates{from}; log, curves, checkpoints in {}", thousands(*updates), run.display());
-                terminal.say(&labelled("training", &what));
+                terminal.say(&labeled("training", &what));
             }
             Event::Progress(progress) => {
                 let line = self.line(progress);
-                terminal.progress(&labelled("training", &line));
+                terminal.progress(&labeled("training", &line));
                 if !terminal.rewrites() {
                     terminal.say(&line);
                 }
@@ -165,9 +165,9 @@ impl Shown {
                 let perplexity = nll.exp();
                 let what =
                     format!("update {}  loss {loss:.3}  perplexity {perplexity:.1}{bleu}{best}", thousands(*update));
-                terminal.say(&labelled("validation", &what));
+                terminal.say(&labeled("validation", &what));
             }
-            Event::Saved { path, .. } => terminal.detail(&labelled("saved", &path.display().to_string())),
+            Event::Saved { path, .. } => terminal.detail(&labeled("saved", &path.display().to_string())),
         }
     }
 

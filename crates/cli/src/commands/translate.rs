@@ -15,7 +15,7 @@ use strata_translate::{Candidate, Glossary, Line as Text, Token, Translator};
 
 use crate::Outcome;
 use crate::search_args::{self, SearchArgs};
-use crate::terminal::{Terminal, labelled};
+use crate::terminal::{Terminal, labeled};
 
 /// Translate lines of text
 #[derive(Debug, Args)]
@@ -165,9 +165,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
             done += 1;
         }
         output.flush().context("cannot write the translations")?;
-        terminal.progress(&labelled("translating", &format!("{} lines", thousands(done))));
+        terminal.progress(&labeled("translating", &format!("{} lines", thousands(done))));
     }
-    terminal.detail(&labelled("translated", &format!("{} lines", thousands(done))));
+    terminal.detail(&labeled("translated", &format!("{} lines", thousands(done))));
     terminal.progress("");
     if failed > 0 {
         terminal.warn(&format!("{} of {} lines could not be translated", thousands(failed), thousands(done)));

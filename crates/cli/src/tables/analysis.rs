@@ -144,7 +144,7 @@ fn colored(token: &TokenCapacity, most: f64, colors: bool) -> String {
         return format!("{}/{:.1}", token.piece, token.requested_capacity);
     }
     let share = if most > 1.0 { (token.requested_capacity - 1.0) / (most - 1.0) } else { 0.0 };
-    let [r, g, b] = strata_study::report::colour(share);
+    let [r, g, b] = strata_study::report::color(share);
     let text = token.piece.replace('\u{2581}', " ");
     format!("\x1b[48;2;{r};{g};{b}m\x1b[30m{text}\x1b[0m")
 }

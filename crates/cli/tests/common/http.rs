@@ -13,7 +13,7 @@ use super::{Folder, Ran, shared};
 /// What the tests translate.
 pub const TEXT: &str = "The old dog sees the cat.";
 
-/// A test's own folder, beside `../served/run`: a model that has learnt enough to write something.
+/// A test's own folder, beside `../served/run`: a model that has learned enough to write something.
 pub fn folder(name: &str) -> Folder {
     static SERVED: OnceLock<()> = OnceLock::new();
     SERVED.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! The tokenisers of BLEU. Each maps a segment to text whose tokens stand between white space.
+//! The tokenizers of BLEU. Each maps a segment to text whose tokens stand between white space.
 
 mod mteval;
 mod zh;
@@ -7,10 +7,10 @@ use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use crate::error::MetricError;
 
-/// What a caller-supplied tokeniser reports when it fails.
+/// What a caller-supplied tokenizer reports when it fails.
 pub type TokenizeError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A tokeniser that the caller supplies, such as the SentencePiece model `flores200`.
+/// A tokenizer that the caller supplies, such as the SentencePiece model `flores200`.
 pub trait Tokenize: Send + Sync {
     /// The name in signatures (`tok:NAME`). A score is comparable with sacreBLEU's only if the name is sacreBLEU's
     /// and the tokens are too.
@@ -23,7 +23,7 @@ pub trait Tokenize: Send + Sync {
     fn tokenize(&self, segment: &str) -> Result<String, TokenizeError>;
 }
 
-/// A tokeniser of BLEU, named as in sacreBLEU.
+/// A tokenizer of BLEU, named as in sacreBLEU.
 #[derive(Clone, Default)]
 pub enum Tokenizer {
     /// `13a`: as the script mteval-v13a, for Western languages; WMT's usual one and the default.
@@ -35,7 +35,7 @@ pub enum Tokenizer {
     Zh,
     /// `char`: every character a token.
     Char,
-    /// `none`: the segment is tokenised already.
+    /// `none`: the segment is tokenized already.
     None,
     /// One that the caller supplies.
     Custom(Arc<dyn Tokenize>),
@@ -74,7 +74,7 @@ impl Tokenizer {
     /// Tokens of one segment, separated by white space.
     ///
     /// # Errors
-    /// [`MetricError::Tokenizer`] when a caller-supplied tokeniser fails.
+    /// [`MetricError::Tokenizer`] when a caller-supplied tokenizer fails.
     pub fn tokenize<'a>(&self, segment: &'a str) -> Result<Cow<'a, str>, MetricError> {
         Ok(match self {
             Tokenizer::V13a => mteval::tokenize_13a(segment).into(),
@@ -103,7 +103,7 @@ impl fmt::Debug for Tokenizer {
 impl FromStr for Tokenizer {
     type Err = MetricError;
 
-    /// Finds a built-in tokeniser by its name.
+    /// Finds a built-in tokenizer by its name.
     fn from_str(name: &str) -> Result<Self, MetricError> {
         Ok(match name {
             "13a" => Tokenizer::V13a,
@@ -145,7 +145,7 @@ mod tests {
     fn custom_tokenizers_report_the_segment_they_fail_on() {
         let tokenizer = Tokenizer::custom("picky", |_| Err("no model".into()));
         let message = tokenizer.tokenize("hello").unwrap_err().to_string();
-        assert_eq!(message, "tokeniser `picky` failed on \"hello\": no model");
+        assert_eq!(message, "tokenizer `picky` failed on \"hello\": no model");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! The tokenisers of NIST's scripts mteval-v13a and mteval-v14 (international), as sacreBLEU simplifies them.
+//! The tokenizers of NIST's scripts mteval-v13a and mteval-v14 (international), as sacreBLEU simplifies them.
 //!
-//! Both are a chain of substitutions of one or two neighbouring characters, each from left to right and without overlap
+//! Both are a chain of substitutions of one or two neighboring characters, each from left to right and without overlap
 //! (so `,,` is seen as one pair, not as two). A scan over characters does the same without regular expressions.
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
@@ -50,12 +50,12 @@ pub(super) fn tokenize_intl(segment: &str) -> String {
     collapse_spaces(&spaced)
 }
 
-/// Where `pair(a, b)` holds for neighbours, writes `a`, space, `b`, space.
+/// Where `pair(a, b)` holds for neighbors, writes `a`, space, `b`, space.
 fn after_first(chars: &[char], pair: impl Fn(char, char) -> bool) -> Vec<char> {
     substitute_pairs(chars, pair, |a, b| [a, ' ', b, ' '])
 }
 
-/// Where `pair(a, b)` holds for neighbours, writes space, `a`, space, `b`.
+/// Where `pair(a, b)` holds for neighbors, writes space, `a`, space, `b`.
 fn before_second(chars: &[char], pair: impl Fn(char, char) -> bool) -> Vec<char> {
     substitute_pairs(chars, pair, |a, b| [' ', a, ' ', b])
 }

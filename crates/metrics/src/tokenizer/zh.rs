@@ -1,4 +1,4 @@
-//! The tokeniser `zh`: Chinese characters apart, the rest as `13a`.
+//! The tokenizer `zh`: Chinese characters apart, the rest as `13a`.
 
 use super::mteval::split_western;
 use crate::text::is_space;

@@ -18,7 +18,7 @@ pub(crate) fn sections(analysis: &Analysis) -> Result<String, Error> {
     Ok(html)
 }
 
-/// A legend of the first series' colours.
+/// A legend of the first series' colors.
 pub(crate) fn key(names: &[&str]) -> String {
     let entry = |(i, name): (usize, &&str)| {
         let [r, g, b] = series(i);
@@ -209,7 +209,7 @@ fn similarity(analysis: &Analysis) -> Result<String, Error> {
     ))
 }
 
-/// A sentence of each direction with coloured tokens.
+/// A sentence of each direction with colored tokens.
 pub(crate) fn examples(analysis: &Analysis) -> String {
     let mut table = Table::new(&["", "tokens"]);
     for example in &analysis.examples {

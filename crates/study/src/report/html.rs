@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::colour;
+use super::color;
 use crate::analysis::TokenCapacity;
 
 const STYLE: &str = "
@@ -96,7 +96,7 @@ pub(crate) fn tokens(tokens: &[TokenCapacity], most: usize) -> String {
     let mut html = "<span class=\"tokens\" dir=\"auto\">".to_string();
     for token in tokens {
         let share = (token.requested_capacity - 1.0) / (most.max(2) - 1) as f64;
-        let [r, g, b] = colour(share);
+        let [r, g, b] = color(share);
         let text = escape(&token.piece.replace('\u{2581}', " "));
         // Writing to a String cannot fail.
         let _ = write!(

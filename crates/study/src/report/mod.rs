@@ -1,12 +1,12 @@
 //! Analyses and studies as one HTML file: no network, readable on a phone, printable.
 
 mod capacity;
-mod colour;
+mod color;
 mod html;
 mod plot;
 mod scores;
 
-pub use colour::colour;
+pub use color::color;
 
 use crate::analysis::Analysis;
 use crate::error::Error;

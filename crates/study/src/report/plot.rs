@@ -6,7 +6,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::colour;
+use super::color;
 use crate::error::Error;
 
 /// Width of every plot: pixels on a phone, scaled up on larger screens.
@@ -18,8 +18,8 @@ const NAMES: u32 = 96;
 const GRID: RGBColor = RGBColor(221, 221, 221);
 const INK: RGBColor = RGBColor(60, 60, 60);
 
-/// Okabe and Ito's colours (2008), told apart by people with colour-blindness, then darker and lighter ones.
-const COLOURS: [RGBColor; 12] = [
+/// Okabe and Ito's colors (2008), told apart by people with color-blindness, then darker and lighter ones.
+const COLORS: [RGBColor; 12] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -34,9 +34,9 @@ const COLOURS: [RGBColor; 12] = [
     RGBColor(125, 74, 102),
 ];
 
-/// The colour of series `i`.
+/// The color of series `i`.
 pub(crate) fn series(i: usize) -> [u8; 3] {
-    let RGBColor(r, g, b) = COLOURS[i % COLOURS.len()];
+    let RGBColor(r, g, b) = COLORS[i % COLORS.len()];
     [r, g, b]
 }
 
@@ -101,7 +101,7 @@ fn names<X: Ranged<ValueType = f64>>(area: &Area, chart: &Chart<X>, left: f64, r
     Ok(())
 }
 
-/// Horizontal bars: each row has one for each series, in the colours of [`series`]. The axis goes from `from` to `to`.
+/// Horizontal bars: each row has one for each series, in the colors of [`series`]. The axis goes from `from` to `to`.
 pub(crate) fn bars(rows: &[Row<f64>], [from, to]: [f64; 2], axis: &str) -> Result<String, Error> {
     let each = rows.iter().map(|row| row.values.len()).max().unwrap_or(1).max(1);
     let height = rows.len() as u32 * (8 + 12 * each as u32) + 56;
@@ -119,7 +119,7 @@ pub(crate) fn bars(rows: &[Row<f64>], [from, to]: [f64; 2], axis: &str) -> Resul
             for (s, value) in row.values.iter().enumerate() {
                 let Some(value) = value else { continue };
                 let (high, low) = (top - s as f64 * thick, top - (s + 1) as f64 * thick);
-                let bar = Rectangle::new([(from, high), (value.clamp(from, to), low)], COLOURS[s].filled());
+                let bar = Rectangle::new([(from, high), (value.clamp(from, to), low)], COLORS[s].filled());
                 chart.draw_series([bar]).map_err(broken)?;
                 let (x, y) = chart.backend_coord(&(value.clamp(from, to), (high + low) / 2.0));
                 // Inside the bar's end where there is no room beyond it.
@@ -151,7 +151,7 @@ fn mesh<X: Ranged<ValueType = f64> + ValueFormatter<f64>>(chart: &mut Chart<X>, 
         .map_err(broken)
 }
 
-/// Horizontal box plots on a logarithmic axis, one for each series of a row, in the colours of [`series`].
+/// Horizontal box plots on a logarithmic axis, one for each series of a row, in the colors of [`series`].
 pub(crate) fn boxes(rows: &[Row<Box5>], axis: &str) -> Result<String, Error> {
     let largest = rows.iter().flat_map(|row| row.values.iter().flatten()).map(|b| b.at[4]).fold(10.0, f64::max);
     let each = rows.iter().map(|row| row.values.len()).max().unwrap_or(1).max(1);
@@ -170,19 +170,19 @@ pub(crate) fn boxes(rows: &[Row<Box5>], axis: &str) -> Result<String, Error> {
                 let Some(Box5 { at: [least, lower, median, upper, largest] }) = *found else { continue };
                 let (high, low) = (top - (s as f64 + 0.1) * thick, top - (s as f64 + 0.9) * thick);
                 let middle = (high + low) / 2.0;
-                let colour = COLOURS[s];
+                let color = COLORS[s];
                 chart
                     .draw_series([
-                        PathElement::new([(least, middle), (lower, middle)], colour),
-                        PathElement::new([(upper, middle), (largest, middle)], colour),
-                        PathElement::new([(least, high), (least, low)], colour),
-                        PathElement::new([(largest, high), (largest, low)], colour),
+                        PathElement::new([(least, middle), (lower, middle)], color),
+                        PathElement::new([(upper, middle), (largest, middle)], color),
+                        PathElement::new([(least, high), (least, low)], color),
+                        PathElement::new([(largest, high), (largest, low)], color),
                     ])
                     .map_err(broken)?;
                 let body = [(lower, high), (upper, low)];
-                chart.draw_series([Rectangle::new(body, colour.mix(0.35).filled())]).map_err(broken)?;
-                chart.draw_series([Rectangle::new(body, colour)]).map_err(broken)?;
-                let line = PathElement::new([(median, high), (median, low)], colour.stroke_width(3));
+                chart.draw_series([Rectangle::new(body, color.mix(0.35).filled())]).map_err(broken)?;
+                chart.draw_series([Rectangle::new(body, color)]).map_err(broken)?;
+                let line = PathElement::new([(median, high), (median, low)], color.stroke_width(3));
                 chart.draw_series([line]).map_err(broken)?;
             }
         }
@@ -197,11 +197,11 @@ pub(crate) fn heat_map(rows: &[Row<f64>], columns: &[String], most: f64) -> Resu
     let left = 64.0;
     let cell = (f64::from(WIDTH) - left - 8.0) / columns.len().max(1) as f64;
     draw(height, |area| {
-        let centred = |size| label(size, Pos::new(HPos::Center, VPos::Center));
+        let centered = |size| label(size, Pos::new(HPos::Center, VPos::Center));
         let x = |column: usize| (left + cell * column as f64) as i32;
         for (c, column) in columns.iter().enumerate() {
             let at = (x(c) + (cell / 2.0) as i32, ROW as i32 / 2);
-            area.draw_text(column, &centred(15), at).map_err(broken)?;
+            area.draw_text(column, &centered(15), at).map_err(broken)?;
         }
         for (r, row) in rows.iter().enumerate() {
             let top = (r as i32 + 1) * ROW as i32;
@@ -210,12 +210,12 @@ pub(crate) fn heat_map(rows: &[Row<f64>], columns: &[String], most: f64) -> Resu
             for (c, value) in row.values.iter().enumerate() {
                 let Some(value) = value else { continue };
                 // The upper half of the scale, which goes from near white to red.
-                let [r, g, b] = colour(0.5 + 0.5 * value / most.max(1e-9));
+                let [r, g, b] = color(0.5 + 0.5 * value / most.max(1e-9));
                 let corners = [(x(c), top), (x(c + 1) - 1, top + ROW as i32 - 1)];
                 area.draw(&Rectangle::new(corners, RGBColor(r, g, b).filled())).map_err(broken)?;
                 if cell >= 22.0 {
                     let at = (x(c) + (cell / 2.0) as i32, top + ROW as i32 / 2);
-                    area.draw_text(&format!("{:.0}", 100.0 * value), &centred(13), at).map_err(broken)?;
+                    area.draw_text(&format!("{:.0}", 100.0 * value), &centered(13), at).map_err(broken)?;
                 }
             }
         }
@@ -228,7 +228,7 @@ pub(crate) struct Line {
     /// `(x, y)` from left to right.
     pub points: Vec<(f64, f64)>,
     /// The index among the colors of [`series`].
-    pub colour: usize,
+    pub color: usize,
     /// Thinner and paler, for additional seeds.
     pub faint: bool,
 }
@@ -269,8 +269,8 @@ pub(crate) fn lines(lines: &[Line], across: &str, up: &str) -> Result<String, Er
             .draw()
             .map_err(broken)?;
         for line in lines {
-            let colour = COLOURS[line.colour % COLOURS.len()];
-            let style = if line.faint { colour.mix(0.5).stroke_width(1) } else { colour.stroke_width(2) };
+            let color = COLORS[line.color % COLORS.len()];
+            let style = if line.faint { color.mix(0.5).stroke_width(1) } else { color.stroke_width(2) };
             chart.draw_series([PathElement::new(line.points.clone(), style)]).map_err(broken)?;
         }
         Ok(())
@@ -300,7 +300,7 @@ mod tests {
         assert!(boxes(&[ranks], "rank").unwrap().contains("en-de"));
         let map = heat_map(&rows, &["0".to_string(), "1".to_string()], 2.0).unwrap();
         assert!(map.contains(">125<") || map.contains("125\n"), "{map}");
-        let line = Line { points: vec![(0.0, 9.0), (500.0, 4.0)], colour: 13, faint: false };
+        let line = Line { points: vec![(0.0, 9.0), (500.0, 4.0)], color: 13, faint: false };
         assert!(lines(&[line], "updates", "loss").unwrap().contains("updates"));
         assert!(lines(&[], "updates", "loss").is_ok() && bars(&[], [1.0, 2.0], "").is_ok());
     }

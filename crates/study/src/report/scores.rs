@@ -6,7 +6,7 @@ use super::plot::{Line, Row, bars, lines};
 use crate::error::Error;
 use crate::study::results::{Comparison, RunResult, Status, StudyResult, SystemResult};
 
-/// The names of the study in its order, which is that of their colours.
+/// The names of the study in its order, which is that of their colors.
 fn names(result: &StudyResult) -> Vec<&str> {
     result.systems.iter().map(|system| system.name.as_str()).collect()
 }
@@ -135,10 +135,10 @@ fn average<'a>(system: &'a SystemResult, name: &str) -> Option<&'a crate::study:
 pub(crate) fn curves(result: &StudyResult) -> Result<String, Error> {
     let names = names(result);
     let mut all = Vec::new();
-    for (colour, name) in names.iter().enumerate() {
+    for (color, name) in names.iter().enumerate() {
         for (i, run) in runs_of(result, name).filter(|run| !run.curve.is_empty()).enumerate() {
             let points = run.curve.iter().map(|point| (point.update as f64, point.loss)).collect();
-            all.push(Line { points, colour, faint: i > 0 });
+            all.push(Line { points, color, faint: i > 0 });
         }
     }
     if all.is_empty() {
@@ -200,14 +200,14 @@ pub(crate) fn directions(result: &StudyResult) -> Result<String, Error> {
     ))
 }
 
-/// Translations of one sentence of each direction by every system, coloured by requested capacity.
+/// Translations of one sentence of each direction by every system, colored by requested capacity.
 pub(crate) fn translations(result: &StudyResult, strata: &dyn Fn(&RunResult) -> usize) -> String {
     let done: Vec<&RunResult> = names(result)
         .iter()
         .filter_map(|name| result.runs.iter().find(|run| run.name == *name && run.status == Status::Done))
         .collect();
     let Some(first) = done.first() else { return String::new() };
-    let mut html = "<h2>Translations side by side</h2>\n<p class=\"note\">Tokens are coloured by the strata that they visited, the mean over \
+    let mut html = "<h2>Translations side by side</h2>\n<p class=\"note\">Tokens are colored by the strata that they visited, the mean over \
                     the decoder's blocks: from blue (1) to red (all). Models without strata ask for 1 everywhere.</p>\n"
         .to_string();
     for example in &first.examples {

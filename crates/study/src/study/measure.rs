@@ -10,7 +10,7 @@ use strata_translate::{Placement, TranslateOptions, Translator};
 
 use super::file::{Planned, StudyFile, Weights};
 use super::results::{RunResult, ShownTranslation};
-use crate::analysis::{Analysis, AnalyzeOptions, Progress, analyze, coloured};
+use crate::analysis::{Analysis, AnalyzeOptions, Progress, analyze, colored};
 use crate::error::Error;
 use crate::routed::RoutedModel;
 
@@ -73,7 +73,7 @@ impl Measure<'_> {
             let mut example = plain(text, i, line);
             let (source, target) = (&text.sources[i..=i], std::slice::from_ref(line));
             if let Some((_, pair)) = routed.route(source, target, &text.direction.target)?.first() {
-                let tokens = coloured(&routed, &text.direction, pair);
+                let tokens = colored(&routed, &text.direction, pair);
                 (example.source_tokens, example.tokens) = (tokens.source, tokens.target);
             }
             result.examples.push(example);
