@@ -1,5 +1,5 @@
-# Sourced by .ci/run: installs what the tests use and a bare Debian machine lacks, and says what could not be had. Nothing here is
-# fatal but a missing C compiler: a test whose tool is not there says at the end of the run that it was skipped.
+# Sourced by .ci/run: installs what the tests use and a bare Debian machine lacks, and says what could not be had. Only
+# a missing C compiler is fatal: a test without its tool is listed as skipped at the end of the run.
 
 missing() { printf 'not installed, the network or the system refuses: %s\n' "$*"; }
 

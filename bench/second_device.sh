@@ -17,7 +17,7 @@ export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-$(mktemp -d)} # Mesa's software driver
 # The same packages in both, so that the dependencies are built once.
 packages=(--release -p strata-cli -p strata-model --features "strata-cli/$feature")
 cargo build "${packages[@]}"
-STRATA_TEST_DEVICE=$device cargo test "${packages[@]}" --test golden --test transformer -- --nocapture --test-threads 1
+STRATA_TEST_DEVICE=$device cargo test "${packages[@]}" --test golden --test transformer --test gradients -- --nocapture --test-threads 1
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -11,6 +11,22 @@ use strata_translate::evaluate::{EvaluateOptions, evaluate};
 use strata_translate::scores::{Metrics, tokenizer};
 use strata_translate::{TranslateOptions, Translator};
 
+/// Refuses a search that the recipe's device does not have, before training and not at the first validation.
+///
+/// # Errors
+/// Keys of `[translate]` that need the CPU engine, where BLEU is measured on another device.
+pub fn check_scorer(recipe: &Recipe) -> anyhow::Result<()> {
+    let measured_elsewhere = recipe.train.device != "cpu" && recipe.train.validate_bleu_every > 0;
+    if measured_elsewhere && !TranslateOptions::from(&recipe.translate).is_plain() {
+        anyhow::bail!(
+            "train.device = {:?} measures BLEU by plain beam search, but [translate] asks for more; keep to beam, \
+             length_penalty, max_ratio and max_extra there, or set train.validate_bleu_every = 0",
+            recipe.train.device
+        );
+    }
+    Ok(())
+}
+
 /// Mean BLEU of `model` over the directions of the recipe's validation text; a [`strata_train::Scorer`].
 pub fn validation_bleu(recipe: &Recipe, model: strata_train::Transformer) -> Result<f64, ScoreError> {
     let prepared = Path::new(&recipe.data.prepared);

@@ -97,6 +97,10 @@ fn training_that_cannot_start_leaves_no_run() {
         &["unknown direction `en-qax`", "did you mean `en-qaa`?", "en-qaa, en-qab"],
     );
     here.refuses("train ../tiny.toml --set data.max_length=3", &["../prepared: no training pairs"]);
+    here.refuses(
+        "train ../tiny.toml --device cuda:0 --set train.validate_bleu_every=10 --set translate.min_length=3",
+        &["train.device", "plain beam search", "validate_bleu_every = 0"],
+    );
     here.refuses("train --resume nowhere", &["nowhere", "no such run"]);
     here.refuses("train --resume ../bitext", &["bitext is not a run folder", "recipe.toml"]);
     here.write("mine/recipe.toml", "my own");

@@ -1,9 +1,11 @@
 //! The error of this crate, and the one way to say which path an I/O error is about.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::numbers::thousands;
+use crate::temporary::parse_temporary;
 
 /// Why a file or folder could not be written, read or trusted. Every message names the path.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +93,7 @@ impl Error {
     /// or [`Error::Io`]. `action` is a verb such as `write`. For a result, use [`IoContext`].
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Error {
         use io::ErrorKind as K;
-        let path = path.as_ref().to_path_buf();
+        let path = final_path(path.as_ref());
         match source.kind() {
             K::StorageFull | K::QuotaExceeded | K::FileTooLarge => Error::NoSpace { path, source },
             K::PermissionDenied | K::ReadOnlyFilesystem => Error::Permission { path, action, source },
@@ -99,6 +101,15 @@ impl Error {
             _ => Error::Io { path, action, source },
         }
     }
+}
+
+/// The path that the user knows: without the temporary name of a folder that is being written.
+fn final_path(path: &Path) -> PathBuf {
+    let shown = |part: &OsStr| {
+        let name = part.to_str().and_then(parse_temporary);
+        name.map_or_else(|| part.to_owned(), |(name, _)| OsString::from(name))
+    };
+    path.iter().map(shown).collect()
 }
 
 /// Adds to an I/O error what was tried and on which path.
@@ -119,6 +130,14 @@ impl<T> IoContext<T> for io::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_being_written_goes_by_its_final_name() {
+        let error = Error::io("write", "./.p.tmp-71-0/work/a", io::Error::from_raw_os_error(28));
+        assert!(error.to_string().contains("p/work/a") && !error.to_string().contains("tmp-"), "{error}");
+        let own = Error::io("write", "notes.tmp-x/a", io::Error::from_raw_os_error(28));
+        assert!(own.to_string().contains("notes.tmp-x/a"), "{own}");
+    }
 
     #[test]
     fn full_disk_and_missing_permission_have_their_own_names() {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::{Error, IoContext};
-use crate::leftovers::{claim, temporary};
+use crate::leftovers::claim;
+use crate::temporary::temporary;
 
 /// Writes `bytes` to `path`: beside it first, then synced, then renamed. Missing parent folders are made.
 ///

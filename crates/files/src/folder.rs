@@ -16,7 +16,8 @@ use crate::checksums::{Checksums, SUMS_FILE};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, IoContext};
 use crate::file::{create_dirs, exists, parent_and_name, sync_dir, to_json};
-use crate::leftovers::{claim, temporary};
+use crate::leftovers::claim;
+use crate::temporary::temporary;
 
 /// What to do when the destination of a folder is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,5 +255,4 @@ fn exchange(_: &Path, _: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "folder_tests.rs"]
 mod tests;

@@ -7,11 +7,10 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::{Error, IoContext};
 use crate::file::{exists, parent_and_name, sync_dir};
+use crate::temporary::{parse_temporary, temporary};
 
 /// Removes what writers that died left in `parent`, and puts back a folder that was moved aside and not yet replaced.
 /// The work of a living writer is left alone. Returns the paths removed or put back; a missing `parent` is no error.
@@ -86,21 +85,6 @@ pub(crate) fn claim(
             Ok(()) | Err(TryLockError::Error(_)) => return Ok((path, file)),
         }
     }
-}
-
-/// `.NAME.KIND-PID-N`, with another N at each call.
-pub(crate) fn temporary(name: &str, kind: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!(".{name}.{kind}-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// The original name and the kind (`tmp` or `old`) of a name that [`temporary`] made.
-fn parse_temporary(name: &str) -> Option<(&str, &str)> {
-    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    let (rest, n) = name.strip_prefix('.')?.rsplit_once('-')?;
-    let (rest, pid) = rest.rsplit_once('-')?;
-    let (original, kind) = rest.rsplit_once('.')?;
-    (digits(n) && digits(pid) && !original.is_empty() && matches!(kind, "tmp" | "old")).then_some((original, kind))
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub mod leftovers;
 pub mod mapped;
 pub mod names;
 mod numbers;
+mod temporary;
 
 pub use checksums::Checksums;
 pub use digest::{Digest, Hasher};

@@ -73,7 +73,9 @@ pub fn beam_search(
     let mut results = vec![Vec::new(); sentences];
     let longest = |i: usize| {
         let length = (source.offsets[i + 1] - source.offsets[i]) as f32;
-        ((length * options.max_ratio as f32) as usize + options.max_extra).clamp(1, model.config().max_length)
+        ((length * options.max_ratio as f32) as usize)
+            .saturating_add(options.max_extra)
+            .clamp(1, model.config().max_length)
     };
     let mut searches: Vec<Search> = (0..sentences)
         .map(|sentence| Search {

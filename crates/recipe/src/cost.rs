@@ -271,5 +271,4 @@ fn check_measurement(config: &ModelConfig, rc: &[f64]) -> Result<(), ConfigError
 }
 
 #[cfg(test)]
-#[path = "cost_tests.rs"]
 mod tests;

@@ -285,5 +285,4 @@ fn build(settings: &Settings) -> Result<Recipe, String> {
 }
 
 #[cfg(test)]
-#[path = "recipe_file_tests.rs"]
 mod tests;

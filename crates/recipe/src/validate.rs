@@ -184,5 +184,4 @@ fn check_top_k(config: &ModelConfig) -> Result<(), ConfigError> {
 }
 
 #[cfg(test)]
-#[path = "validate_tests.rs"]
 mod tests;

@@ -65,7 +65,7 @@ impl Request {
         }
         let SearchOptions { max_ratio, max_extra, max_length, .. } = self.options;
         let asked = match max_length {
-            0 => (self.source.len() as f32 * max_ratio as f32) as usize + max_extra,
+            0 => ((self.source.len() as f32 * max_ratio as f32) as usize).saturating_add(max_extra),
             given => given,
         };
         asked.clamp(1, model.max_length).max(self.needed()) // `check` refuses more than the model takes

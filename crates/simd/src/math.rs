@@ -69,7 +69,13 @@ mod tests {
     fn exp_agrees_with_the_standard_library() {
         for i in -8700..8800 {
             let x = i as f32 / 100.0;
-            let (ours, exact) = (f64::from(same_bits_at_every_level(|| exp(x))), f64::from(x).exp());
+            let (ours, exact) = (
+                f64::from(same_bits_at_every_level(
+                    #[inline(always)]
+                    || exp(x),
+                )),
+                f64::from(x).exp(),
+            );
             assert!((ours - exact).abs() <= 2.5e-7 * exact, "exp({x}) = {ours}, expected {exact}");
         }
         assert_eq!((exp(f32::NEG_INFINITY), exp(0.0), exp(1e9)), (0.0, 1.0, exp(88.3)));
@@ -82,15 +88,21 @@ mod tests {
             let row: Vec<f32> = values(n, 5).iter().map(|v| v * 9.0).collect();
             let exact: Vec<f64> = row.iter().map(|v| f64::from(*v).exp()).collect();
             let total: f64 = exact.iter().sum();
-            let ours = same_bits_at_every_level(|| {
-                let mut row = row.clone();
-                softmax(&mut row);
-                row
-            });
+            let ours = same_bits_at_every_level(
+                #[inline(always)]
+                || {
+                    let mut row = row.clone();
+                    softmax(&mut row);
+                    row
+                },
+            );
             for i in 0..n {
                 assert!((f64::from(ours[i]) - exact[i] / total).abs() < 1e-6, "{n} scores, {i}");
             }
-            let log_total = same_bits_at_every_level(|| log_sum_exp(&row));
+            let log_total = same_bits_at_every_level(
+                #[inline(always)]
+                || log_sum_exp(&row),
+            );
             assert!((f64::from(log_total) - total.ln()).abs() < 1e-5, "{n} scores");
         }
         let mut masked = [f32::NEG_INFINITY, 0.0, 0.0];

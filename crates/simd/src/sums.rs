@@ -104,15 +104,42 @@ mod tests {
             let (a, b, c) = (values(n, 1), values(n, 2), values(n, 3));
             let exact = |of: &dyn Fn(usize) -> f32| (0..n).map(|i| f64::from(of(i))).sum::<f64>();
             let close = |ours: f32, exact: f64| assert!((f64::from(ours) - exact).abs() < 1e-5, "{n}: {ours}, {exact}");
-            close(same_bits_at_every_level(|| sum([&a], |[a]| a)), exact(&|i| a[i]));
-            close(same_bits_at_every_level(|| dot(&a, &b)), exact(&|i| a[i] * b[i]));
             close(
-                same_bits_at_every_level(|| sum([&a, &b, &c], |[a, b, c]| a * b - c)),
+                same_bits_at_every_level(
+                    #[inline(always)]
+                    || sum([&a], |[a]| a),
+                ),
+                exact(&|i| a[i]),
+            );
+            close(
+                same_bits_at_every_level(
+                    #[inline(always)]
+                    || dot(&a, &b),
+                ),
+                exact(&|i| a[i] * b[i]),
+            );
+            close(
+                same_bits_at_every_level(
+                    #[inline(always)]
+                    || sum([&a, &b, &c], |[a, b, c]| a * b - c),
+                ),
                 exact(&|i| a[i] * b[i] - c[i]),
             );
             let largest = a.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            assert_eq!(same_bits_at_every_level(|| max(&a)), largest);
-            let (top, total) = (max_and_sum(&a).0, same_bits_at_every_level(|| max_and_sum(&a).1));
+            assert_eq!(
+                same_bits_at_every_level(
+                    #[inline(always)]
+                    || max(&a)
+                ),
+                largest
+            );
+            let (top, total) = (
+                max_and_sum(&a).0,
+                same_bits_at_every_level(
+                    #[inline(always)]
+                    || max_and_sum(&a).1,
+                ),
+            );
             assert_eq!((top, total), (largest, sum([&a], |[a]| a)));
         }
     }

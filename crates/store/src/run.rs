@@ -216,5 +216,4 @@ fn lock(run: &Path) -> Result<File, Error> {
 }
 
 #[cfg(test)]
-#[path = "run_tests.rs"]
 mod tests;

@@ -311,5 +311,4 @@ fn header_error(path: &Path, map: &[u8], error: &safetensors::SafeTensorError) -
 }
 
 #[cfg(test)]
-#[path = "tensors_tests.rs"]
 mod tests;

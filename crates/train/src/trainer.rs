@@ -323,7 +323,7 @@ impl Session {
             let seed = mix(mix(train.seed, update), i as u64);
             self.model.device().seed(seed);
             let mut forward = Forward::training(seed).with_products(self.products);
-            // The auxiliary losses weigh as much as the batch's share of the target tokens (spec "Balance loss").
+            // The auxiliary losses weigh as much as the batch's share of the target tokens (R8 of `strata_routing`).
             let share = batch.targets.len() as f32 / targets as f32;
             let (smoothing, scale) = (train.label_smoothing as f32, 1.0 / targets as f32);
             let tokens = batch.tokens() as u64;

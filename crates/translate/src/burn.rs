@@ -3,7 +3,7 @@
 use strata_corpus::Subwords;
 use strata_corpus::languages::Languages;
 use strata_model::{Packed, SearchIds, Transformer, beam_search, parse_device};
-use strata_recipe::{ModelConfig, SearchOptions};
+use strata_recipe::ModelConfig;
 use strata_runtime::{Hypothesis, Request};
 use strata_store::ModelFolder;
 
@@ -49,9 +49,7 @@ impl OnDevice {
 
     /// Refuses what plain beam search does not have.
     pub fn check(options: &TranslateOptions) -> Result<(), Error> {
-        let SearchOptions { beam, nbest, length_penalty, max_ratio, max_extra, .. } = options.search;
-        let plain = SearchOptions { beam, nbest, length_penalty, max_ratio, max_extra, ..SearchOptions::default() };
-        if options.search == plain && options.glossary.is_none() && options.vocabulary_map.is_none() {
+        if options.is_plain() {
             return Ok(());
         }
         Err(plain_only())

@@ -23,6 +23,15 @@ pub struct TranslateOptions {
     pub vocabulary_map: Option<Arc<VocabularyMap>>,
 }
 
+impl TranslateOptions {
+    /// Whether plain beam search, all that other devices than the CPU have, does what these options ask.
+    pub fn is_plain(&self) -> bool {
+        let SearchOptions { beam, nbest, length_penalty, max_ratio, max_extra, .. } = self.search;
+        let plain = SearchOptions { beam, nbest, length_penalty, max_ratio, max_extra, ..SearchOptions::default() };
+        self.search == plain && self.glossary.is_none() && self.vocabulary_map.is_none()
+    }
+}
+
 /// The defaults of a recipe's `[translate]`.
 impl Default for TranslateOptions {
     fn default() -> Self {

@@ -6,6 +6,7 @@ use clap::Args;
 use strata_corpus::prepare::Options as PrepareOptions;
 use strata_recipe::{Kind, Recipe, RecipeFile};
 use strata_records::Stopped;
+use strata_store::checkpoint::RECIPE_FILE;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
 use strata_translate::{Placement, TranslateOptions, Translator};
@@ -63,7 +64,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
         recipe.data.languages.clone_from(&arguments.languages);
     }
 
-    let begun = output.join("recipe.toml").exists() && !arguments.overwrite;
+    let begun = output.join(RECIPE_FILE).exists() && !arguments.overwrite;
     let trained = if begun && strata_store::resolve_model(output).is_ok() {
         let resuming = "resuming the run there (--overwrite starts anew)";
         terminal.say(&labeled("quickstart", &format!("{}: {resuming}", output.display())));

@@ -12,7 +12,7 @@ use strata_train::{Event, Progress, Start};
 use crate::Outcome;
 use crate::output::{print, print_json};
 use crate::overrides::{Overrides, quoted, quoted_path};
-use crate::scorer::validation_bleu;
+use crate::scorer::{check_scorer, validation_bleu};
 use crate::stop::{stop_flag, stop_with_parent};
 use crate::terminal::{Terminal, duration, labeled, short};
 
@@ -89,6 +89,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
 
 /// Trains a recipe from the start.
 pub fn start(recipe: &Recipe, overwrite: bool, terminal: &Terminal) -> anyhow::Result<Summary> {
+    check_scorer(recipe)?;
     watch(Start::New { recipe, overwrite }, terminal)
 }
 
