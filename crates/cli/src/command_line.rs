@@ -153,4 +153,24 @@ mod tests {
             }
         });
     }
+
+    #[test]
+    fn flags_that_would_have_no_effect_are_refused() {
+        for line in [
+            "evaluate --hypotheses h --references r --beam 3",
+            "evaluate --hypotheses h --references r --int8",
+            "evaluate --hypotheses h --references r --split valid",
+            "prepare b --output p --subword-model m --vocab-size 700",
+            "prepare b --output p --subword-model m --subword-kind bpe",
+            "train --list-keys --json",
+            "translate m --to de --glossary g --top-p 0.5",
+            "translate m --to de --temperature 0.5",
+            "translate m --to de --tokens-per-batch 0",
+            "serve m --rate 5",
+            "serve m --queue 0",
+        ] {
+            let words = std::iter::once("strata").chain(line.split(' '));
+            assert!(command().try_get_matches_from(words).is_err(), "`strata {line}` is accepted");
+        }
+    }
 }

@@ -47,9 +47,9 @@ pub struct SearchArgs {
     /// Compute only the target language's subwords, by a map that `strata vocabulary` wrote
     #[arg(long, value_name = "FILE")]
     vocabulary_map: Option<PathBuf>,
-    /// Source subwords translated together
-    #[arg(long, default_value_t = TranslateOptions::default().tokens_per_batch, value_name = "N")]
-    tokens_per_batch: usize,
+    /// Source subwords translated together [default: 4096]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    pub tokens_per_batch: Option<u32>,
     #[command(flatten)]
     sampling: Sampling,
     #[command(flatten)]
@@ -134,10 +134,11 @@ impl SearchArgs {
         };
         check(&search)?;
         let map = self.vocabulary_map.as_deref().map(VocabularyMap::read).transpose()?;
+        let defaults = TranslateOptions::from(search);
         Ok(TranslateOptions {
-            tokens_per_batch: self.tokens_per_batch,
+            tokens_per_batch: self.tokens_per_batch.map_or(defaults.tokens_per_batch, |tokens| tokens as usize),
             vocabulary_map: map.map(Arc::new),
-            ..TranslateOptions::from(search)
+            ..defaults
         })
     }
 }

@@ -18,6 +18,7 @@ fn a_packed_folder_translates_as_its_model_does() {
     assert_eq!(packed.out, plain.out);
     // Weights packed on loading and weights packed before are the same 8-bit integers.
     let int8 = here.strata_reading("translate ../run --to qaa --nbest 3 --int8", TEXT).succeeds();
+    here.strata("translate packed --to qaa --int8 ../bitext/test.en-qaa.en").fails(&["packed in f32", "int8"]);
     here.strata("export ../run --output packed --int8 --overwrite").succeeds();
     let packed = here.strata_reading("translate packed --to qaa --nbest 3", TEXT).succeeds();
     assert_eq!(packed.out, int8.out);
@@ -232,4 +233,27 @@ fn a_vocabulary_map_limits_what_translations_have() {
     here.write("damaged.json", map.to_string());
     here.refuses("translate ../run --to qaa source.txt --vocabulary-map damaged.json", &["damaged.json", "qaa"]);
     here.refuses("vocabulary .. --output map.json", &["languages.json"]);
+}
+
+#[test]
+fn a_line_that_is_not_text_has_an_error_and_no_score_in_json() {
+    let here = folder("json-error");
+    let ran = here.strata_reading("translate ../run --to qaa --json", b"\xff\xfe\nThe dog.\n");
+    assert_eq!(ran.code, Some(1), "{ran}");
+    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(
+        lines[0]["error"].as_str().unwrap().contains("UTF-8") && lines[0]["translations"] == Value::from(vec![0; 0])
+    );
+    assert!(lines[1].get("error").is_none() && lines[1]["translations"][0]["score"].is_number());
+}
+
+#[test]
+fn benchmarks_refuse_what_no_memory_takes_and_what_has_no_effect() {
+    let here = folder("bench-limits");
+    let tiny = "--d-model 16 --d-ffn 16 --heads 2 --layers 1 --vocab 100 --steps 1";
+    here.strata(&format!("bench train-step {tiny} --batch 99999999 --length 99999999")).fails(&["--batch", "at most"]);
+    here.strata(&format!("bench train-step {tiny} --tokens-per-batch 5")).fails(&["--tokens-per-batch", "DATA"]);
+    let text = "bench text ../run ../bitext/test.en-qaa.en --to qaa";
+    here.strata(&format!("{text} --tokens-per-batch 5")).fails(&["--tokens-per-batch", "--batch"]);
+    here.strata(&format!("{text} --runs 0")).fails(&["--runs 0"]);
 }

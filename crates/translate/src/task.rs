@@ -33,6 +33,11 @@ impl Translator {
         let tag = self.tag(to)?;
         options.search.check()?;
         self.backend.check(options)?;
+        if options.tokens_per_batch == 0 {
+            return Err(Error::Unsupported(
+                "tokens_per_batch = 0 leaves no room for a sentence; choose 1 or more".into(),
+            ));
+        }
         let map = options.vocabulary_map.as_deref();
         Ok(Task {
             tag,

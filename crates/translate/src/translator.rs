@@ -60,6 +60,10 @@ impl Translator {
             }
             // The lengths of its files only: the weights are mapped, and a checksum would read them all at every start.
             let packed = PackedFolder::open(path, Check::Sizes)?;
+            if placement.int8 && packed.precision() != Precision::Int8 {
+                let what = "this folder is packed in f32; export its model again in int8, or leave int8 out";
+                return Err(Error::Unsupported(format!("{}: {what}", path.display())));
+            }
             (Backend::engine(Model::load_packed(&packed)?, placement.workers), path.to_path_buf())
         } else {
             let folder = ModelFolder::open(resolve_model(path)?)?;

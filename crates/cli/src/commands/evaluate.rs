@@ -51,7 +51,11 @@ pub struct Arguments {
 struct OfFiles {
     /// Score the lines of this file
     #[arg(long, value_name = "FILE", requires = "references",
-        conflicts_with_all = ["model", "directions", "max_sentences", "baseline", "output"])]
+        conflicts_with_all = [
+            "model", "directions", "split", "max_sentences", "baseline", "output", "beam", "length_penalty", "max_ratio",
+            "max_extra", "max_length", "min_length", "no_repeat_ngram", "coverage_penalty", "vocabulary_map",
+            "tokens_per_batch", "sample", "temperature", "top_k", "top_p", "seed", "device", "int8", "workers",
+        ])]
     hypotheses: Option<PathBuf>,
     /// The references of --hypotheses, line by line
     #[arg(long, value_name = "FILE", requires = "hypotheses", conflicts_with = "model")]

@@ -83,7 +83,9 @@ struct Subwords {
     #[arg(long, value_enum, default_value_t = SubwordKind::Unigram, value_name = "KIND")]
     subword_kind: SubwordKind,
     /// Use this tokenizer.json or SentencePiece .model instead of training one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "vocab_size", "subword_kind", "subword_temperature", "subword_sentences", "character_coverage",
+    ])]
     subword_model: Option<PathBuf>,
     /// Train on size^(1/T) sentences of each language
     #[arg(long, default_value_t = 5.0, value_name = "T")]

@@ -49,7 +49,7 @@ pub struct Arguments {
     #[command(flatten)]
     search: SearchArgs,
     /// Print the figures as JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     json: bool,
 }
 

@@ -31,7 +31,7 @@ pub struct Arguments {
     #[command(flatten)]
     place: Place,
     /// Print a JSON object for each line, with each subword's score
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     json: bool,
 }
 

@@ -44,7 +44,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     max_loaded: usize,
     /// Sentences that may wait or be translated in a model; further requests are answered 429
-    #[arg(long, default_value_t = 2000, value_name = "N")]
+    #[arg(long, default_value_t = 2000, value_parser = queue, value_name = "N")]
     queue: usize,
     #[command(flatten)]
     network: Network,
@@ -143,6 +143,10 @@ struct Limits {
 fn between(text: &str, least: u64, most: u64) -> Result<u64, String> {
     let number = text.parse().ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| format!("choose {least} to {most}"))
+}
+
+fn queue(text: &str) -> Result<usize, String> {
+    between(text, 1, 1_000_000).map(|number| number as usize)
 }
 
 fn beam(text: &str) -> Result<usize, String> {

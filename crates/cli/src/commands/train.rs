@@ -42,7 +42,7 @@ pub struct Arguments {
     #[arg(long, value_name = "STEP", requires = "resume", conflicts_with = "recipe")]
     from: Option<String>,
     /// List every key of a recipe with its default and meaning
-    #[arg(long, conflicts_with_all = ["recipe", "variant", "set"])]
+    #[arg(long, conflicts_with_all = ["recipe", "variant", "set", "json"])]
     list_keys: bool,
     /// Print the summary as JSON
     #[arg(long)]

@@ -96,6 +96,9 @@ struct Translated<'a> {
     line: u64,
     source: &'a str,
     translations: Vec<Scored<'a>>,
+    /// Why there is no translation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -253,7 +256,8 @@ fn write_line(
         let translated = Translated {
             line: number + 1,
             source: line.text.as_deref().unwrap_or(""),
-            translations: candidates.iter().map(scored).collect(),
+            translations: if line.text.is_ok() { candidates.iter().map(scored).collect() } else { Vec::new() },
+            error: line.text.as_ref().err().map(String::as_str),
         };
         writeln!(output, "{}", serde_json::to_string(&translated)?)?;
     } else if format.nbest.is_some() {

@@ -18,7 +18,7 @@ use crate::text_files;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Prints target subwords per second, with and without the time for cutting text into subwords; with \
-                  --batch 1 also latencies. --tokens-per-batch has no effect here."
+                  --batch 1 also latencies."
 )]
 pub struct Arguments {
     /// Model folder, packed folder, checkpoint, or run (its best checkpoint)
@@ -43,6 +43,8 @@ pub struct Arguments {
 
 pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     at_least_one(&a.batch)?;
+    ensure!(a.runs > 0, "--runs 0: choose at least 1");
+    ensure!(a.search.tokens_per_batch.is_none(), "--tokens-per-batch has no effect here; --batch gives the sentences");
     let options = a.search.options()?;
     let lines = text_files::lines(&a.file)?;
     ensure!(!lines.is_empty(), "{}: no line to translate", a.file.display());

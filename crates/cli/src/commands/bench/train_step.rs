@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::Args;
 use strata_train::bench::{MatmulPrecision, StepOptions, StepText, train_step};
 
@@ -16,9 +17,9 @@ pub struct Arguments {
     /// Prepared folder whose training batches, lengths and vocabulary replace random ones
     #[arg(conflicts_with_all = ["batch", "length", "vocab"])]
     data: Option<PathBuf>,
-    /// Subwords of a batch of DATA
-    #[arg(long, default_value_t = 2048, requires = "data", value_name = "N")]
-    tokens_per_batch: usize,
+    /// Subwords of a batch of DATA [default: 2048]
+    #[arg(long, value_name = "N")]
+    tokens_per_batch: Option<usize>,
     /// Sentence pairs of a random batch
     #[arg(long, default_value_t = 32, value_name = "N")]
     batch: usize,
@@ -53,11 +54,26 @@ pub struct Arguments {
     sizes: Sizes,
 }
 
+/// The most subwords of a random batch: far more than any memory takes.
+const MOST_SUBWORDS: usize = 1 << 24;
+
 pub fn run(a: &Arguments) -> anyhow::Result<Outcome> {
+    ensure!(
+        a.data.is_some() || a.tokens_per_batch.is_none(),
+        "--tokens-per-batch: it cuts the batches of DATA; name it"
+    );
+    ensure!(
+        a.batch.saturating_mul(a.length) <= MOST_SUBWORDS,
+        "--batch {} of --length {}: choose at most {MOST_SUBWORDS} subwords in all",
+        a.batch,
+        a.length
+    );
     let report = train_step(&StepOptions {
         shape: a.sizes.shape(a.layers, a.vocab, &a.strata)?,
         text: match &a.data {
-            Some(prepared) => StepText::Corpus { prepared: prepared.clone(), tokens_per_batch: a.tokens_per_batch },
+            Some(prepared) => {
+                StepText::Corpus { prepared: prepared.clone(), tokens_per_batch: a.tokens_per_batch.unwrap_or(2048) }
+            }
             None => StepText::Random { batch: a.batch, length: a.length },
         },
         steps: a.steps,
