@@ -23,6 +23,11 @@ for program in openssl curl; do
   command -v "$program" >/dev/null || debian "$program" || missing "$program"
 done
 
+# Shells read their completions.
+for shell in zsh fish; do
+  command -v "$shell" >/dev/null || debian "$shell" || missing "$shell"
+done
+
 # A browser looks at the study's report and at the server's page.
 command -v chromium chromium-browser google-chrome >/dev/null || debian chromium fonts-dejavu-core || missing chromium
 

@@ -49,7 +49,7 @@ struct Format {
     /// File for the translations [default: standard output]
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
-    /// Print N translations of each line, as `LINE ||| TRANSLATION ||| SCORE`
+    /// Print N translations of each line, as `LINE ||| TRANSLATION ||| SCORE`, lines from 0
     #[arg(long, value_name = "N")]
     nbest: Option<usize>,
     /// Print each translation's score before it, separated by a tab
