@@ -205,7 +205,11 @@ fn lines_and_languages_of_translate() {
     assert!(ran.err.contains("bad.txt, line 2: not valid UTF-8 (byte 5 of the line)"), "{ran}");
     assert!(ran.err.contains("1 of 3 lines could not be translated"), "{ran}");
     let good = [lines[0], b"\n", lines[2]].concat();
-    assert_eq!(ran.out, here.strata_reading("translate ../run --to qaa --json", good).succeeds().out);
+    let good = here.strata_reading("translate ../run --to qaa --json", good).succeeds();
+    let (found, expected): (Vec<&str>, Vec<&str>) = (ran.out.lines().collect(), good.out.lines().collect());
+    assert_eq!((found.len(), found[0], found[2]), (3, expected[0], expected[2]));
+    let error = "not valid UTF-8 (byte 5 of the line)";
+    assert_eq!(found[1], format!(r#"{{"line":2,"source":"","translations":[],"error":"{error}"}}"#));
 }
 
 #[test]

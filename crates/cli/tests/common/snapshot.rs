@@ -26,7 +26,7 @@ pub fn blessing() -> bool {
 
 const HEADER: &str = "\
 # All error messages that the tests of the binary meet. Each test's folder has a section with its failing commands,
-# their errors and warnings, and their exit codes. NUMBER stands for a process number, ROOT for the
+# their errors and warnings, and their exit codes. NUMBER stands for a process's or a file's, ROOT for the
 # tests' folder, STRATA for the program.
 # Written by: STRATA_BLESS=1 cargo test --release -p strata-cli
 ";
@@ -67,14 +67,22 @@ impl Refusals {
 
 /// Without what differs between runs and machines.
 fn settled(text: &str) -> String {
-    let root = super::shared().to_str().unwrap();
-    let mut words = Vec::new();
-    for word in text.replace(root, "ROOT").replace(env!("CARGO_BIN_EXE_strata"), "STRATA").split(' ') {
-        let after_process = words.last().is_some_and(|last: &String| last.ends_with("process"));
+    let text = text.replace(super::shared().to_str().unwrap(), "ROOT").replace(env!("CARGO_BIN_EXE_strata"), "STRATA");
+    let words: Vec<&str> = text.split(' ').collect();
+    let settle = |(place, word): (usize, &&str)| {
+        let before = place.checked_sub(1).map_or("", |before| words[before]);
+        let after = words.get(place + 1).copied().unwrap_or("");
         let digits = word.chars().take_while(char::is_ascii_digit).count();
-        words.push(if after_process && digits > 0 { format!("NUMBER{}", &word[digits..]) } else { word.to_string() });
-    }
-    words.join(" ")
+        if before.ends_with("process") && digits > 0 {
+            format!("NUMBER{}", &word[digits..])
+        } else if before == "of" && after.starts_with("bytes") {
+            // A state's length varies with the seconds that it holds.
+            "NUMBER".to_string()
+        } else {
+            word.to_string()
+        }
+    };
+    words.iter().enumerate().map(settle).collect::<Vec<_>>().join(" ")
 }
 
 /// The sections of the file by name.
