@@ -76,8 +76,10 @@ fn settled(text: &str) -> String {
         if before.ends_with("process") && digits > 0 {
             format!("NUMBER{}", &word[digits..])
         } else if before == "of" && after.starts_with("bytes") {
-            // A state's length varies with the seconds that it holds.
+            // A state's length varies with the seconds that it holds, and so does half of it.
             "NUMBER".to_string()
+        } else if after == "of" && words.get(place + 3).is_some_and(|unit| unit.starts_with("bytes")) {
+            "(NUMBER".to_string()
         } else {
             word.to_string()
         }
