@@ -173,4 +173,21 @@ mod tests {
             assert!(command().try_get_matches_from(words).is_err(), "`strata {line}` is accepted");
         }
     }
+
+    /// The list at `--hypotheses` is written by hand, as clap has no group of a struct with flattened parts.
+    #[test]
+    fn scoring_files_refuses_every_flag_of_a_model() {
+        let mut command = command();
+        command.build();
+        let evaluate = command.find_subcommand("evaluate").unwrap();
+        let hypotheses = evaluate.get_arguments().find(|argument| argument.get_id() == "hypotheses").unwrap();
+        let refused = evaluate.get_arg_conflicts_with(hypotheses);
+        let of_a_model = |heading: &str| ["Search options", "Sampling options", "Device options"].contains(&heading);
+        let flags = evaluate.get_arguments().filter(|argument| argument.get_help_heading().is_some_and(of_a_model));
+        let flags: Vec<_> = flags.collect();
+        assert!(flags.len() >= 15, "{flags:?}");
+        for flag in flags {
+            assert!(refused.iter().any(|other| other.get_id() == flag.get_id()), "--{} is accepted", flag.get_id());
+        }
+    }
 }
