@@ -111,28 +111,41 @@ unsafe fn sums<C: Columns, const R: usize, const IN_PLACE: bool>(tile: &Tile) {
         let mut sums = [[C::Floats::zero(); 2]; R];
         let (mut a, mut b) = (tile.a, tile.b);
         let step = if IN_PLACE { 1 } else { C::ROWS };
-        for _ in 0..words / 4 {
-            for i in 0..4 {
-                let line = C::line(b.add(i * C::WIDTH));
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let word = a.add(if IN_PLACE { i + r * a_stride } else { i * C::ROWS + r });
-                    *sums = C::multiply_add(*sums, word, line);
-                }
+        // Rows in place are read one value at a time: of several, the compiler would load all before their turn, which
+        // leaves too few registers for the sums.
+        let at_once = if IN_PLACE { 1 } else { 4 };
+        for _ in 0..words / at_once {
+            for i in 0..at_once {
+                add_line::<C, R, IN_PLACE>(&mut sums, a.add(i * step), b.add(i * C::WIDTH), a_stride);
             }
-            a = a.add(4 * step);
-            b = b.add(4 * C::WIDTH);
+            a = a.add(at_once * step);
+            b = b.add(at_once * C::WIDTH);
         }
-        for _ in 0..words % 4 {
-            let line = C::line(b);
-            for (r, sums) in sums.iter_mut().enumerate() {
-                *sums = C::multiply_add(*sums, a.add(if IN_PLACE { r * a_stride } else { r }), line);
-            }
+        for _ in 0..words % at_once {
+            add_line::<C, R, IN_PLACE>(&mut sums, a, b, a_stride);
             a = a.add(step);
             b = b.add(C::WIDTH);
         }
         // Only the copy has an address, so the sums above stay in registers.
         let done = sums;
         finish_tile::<C>(tile, &done);
+    }
+}
+
+/// Adds the products of one value of the inner dimension to all sums.
+#[inline(always)]
+unsafe fn add_line<C: Columns, const R: usize, const IN_PLACE: bool>(
+    sums: &mut [[C::Floats; 2]; R],
+    a: *const f32,
+    b: *const f32,
+    a_stride: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let line = C::line(b);
+        for (r, sums) in sums.iter_mut().enumerate() {
+            *sums = C::multiply_add(*sums, a.add(if IN_PLACE { r * a_stride } else { r }), line);
+        }
     }
 }
 
