@@ -1,7 +1,7 @@
 //! A piece of a product: some rows and columns of the output, through the whole inner dimension.
 
 use super::cut::Piece;
-use super::pack::{pack, to_pairs, to_rounded};
+use super::pack::{pack, to_rounded};
 use super::product::{After, Product};
 use super::tile::{Block, Columns, Tile, multiply_tile};
 use crate::precision::MatmulPrecision;
@@ -69,14 +69,14 @@ pub(super) unsafe fn run<C: Columns, const ROUND: bool>(product: &Product, piece
                 let start = product.a.at(piece.rows.start, from);
                 let strides = (product.a.row_stride, product.a.column_stride);
                 pack::<C>(strips, strip_length, high, start, strides, rows, taken);
-                convert::<C, ROUND>(strips, strip_length, rows.div_ceil(high), high, taken);
+                round::<C, ROUND>(strips, strip_length, rows.div_ceil(high), high, taken);
             }
             for column in piece.columns.clone().step_by(PANELS * wide) {
                 let columns = (piece.columns.end - column).min(PANELS * wide);
                 let start = product.b.at(from, column);
                 let strides = (product.b.column_stride, product.b.row_stride);
                 pack::<C>(panels, panel_length, wide, start, strides, columns, taken);
-                convert::<C, ROUND>(panels, panel_length, columns.div_ceil(wide), wide, taken);
+                round::<C, ROUND>(panels, panel_length, columns.div_ceil(wide), wide, taken);
                 for first in piece.rows.clone().step_by(NEAR) {
                     let last = piece.rows.end.min(first + NEAR);
                     for panel in 0..columns.div_ceil(wide) {
@@ -106,24 +106,19 @@ pub(super) unsafe fn run<C: Columns, const ROUND: bool>(product: &Product, piece
     }
 }
 
-/// Rounds packed values to bfloat16 where asked, as pairs in words where the processor multiplies such.
+/// Rounds packed values to bfloat16 where that is asked and packing did not.
 #[inline(always)]
-unsafe fn convert<C: Columns, const ROUND: bool>(
+unsafe fn round<C: Columns, const ROUND: bool>(
     packed: *mut f32,
     length: usize,
     count: usize,
     width: usize,
     depth: usize,
 ) {
-    for i in 0..count {
-        // SAFETY: the caller packed `count` panels of `depth` lines of `width` values, `length` apart.
-        unsafe {
-            let panel = packed.add(i * length);
-            if C::PAIRS {
-                to_pairs(panel, width, depth);
-            } else if ROUND {
-                to_rounded(panel, width * depth);
-            }
+    if ROUND && !C::PAIRS {
+        for i in 0..count {
+            // SAFETY: the caller packed `count` panels of `depth` lines of `width` values, `length` apart.
+            unsafe { to_rounded(packed.add(i * length), width * depth) };
         }
     }
 }

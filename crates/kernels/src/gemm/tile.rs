@@ -58,8 +58,13 @@ pub(super) trait Columns {
     unsafe fn line(from: *const f32) -> Self::Line;
     /// `sums + word * line`.
     unsafe fn multiply_add(sums: [Self::Floats; 2], word: *const f32, line: Self::Line) -> [Self::Floats; 2];
-    /// Transposes a square of [`SQUARE`] lines `stride` apart into lines `to_stride` apart.
+    /// Packs a square: the first [`SQUARE`] words of as many lines, `stride` apart, into rows of words `to_stride` apart.
     unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize);
+    /// The same for half as many lines.
+    unsafe fn transpose_half(from: *const f32, stride: usize, to: *mut f32, to_stride: usize);
+    /// Packs a word of each of `lines` neighboring lines: the values at `from`, with [`Columns::PAIRS`] each beside that
+    /// `second` behind it, or beside zero.
+    unsafe fn copy(from: *const f32, second: Option<usize>, to: *mut f32, lines: usize);
 }
 
 /// Computes a tile of `rows` rows, 1 to [`Columns::ROWS`], which are read in place or from a packed strip.
@@ -280,11 +285,26 @@ impl Columns for Plain {
 
     #[inline(always)]
     unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
-        for i in 0..SQUARE {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Self::transpose_half(from, stride, to, to_stride);
+            Self::transpose_half(from.add(SQUARE / 2 * stride), stride, to.add(SQUARE / 2), to_stride);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose_half(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        for i in 0..SQUARE / 2 {
             for k in 0..SQUARE {
                 // SAFETY: the caller's promise.
                 unsafe { *to.add(k * to_stride + i) = *from.add(i * stride + k) };
             }
         }
+    }
+
+    #[inline(always)]
+    unsafe fn copy(from: *const f32, _: Option<usize>, to: *mut f32, lines: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::copy_nonoverlapping(from, to, lines) }
     }
 }

@@ -39,7 +39,19 @@ macro_rules! f32_columns {
             #[inline(always)]
             unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
                 // SAFETY: as above.
-                unsafe { transpose(from, stride, to, to_stride) }
+                unsafe { transpose(std::array::from_fn(|i| eight(from.add(i * stride))), to, to_stride) }
+            }
+
+            #[inline(always)]
+            unsafe fn transpose_half(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+                // SAFETY: as above.
+                unsafe { transpose_half(std::array::from_fn(|i| eight(from.add(i * stride))), to, to_stride) }
+            }
+
+            #[inline(always)]
+            unsafe fn copy(from: *const f32, _: Option<usize>, to: *mut f32, lines: usize) {
+                // SAFETY: as above.
+                unsafe { std::ptr::copy_nonoverlapping(from, to, lines) }
             }
         }
     };
@@ -84,29 +96,95 @@ impl Columns for Bf16 {
     #[inline(always)]
     unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
         // SAFETY: as above.
-        unsafe { transpose(from, stride, to, to_stride) }
+        unsafe { transpose(std::array::from_fn(|i| eight_pairs(from.add(i * stride))), to, to_stride) }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose_half(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        // SAFETY: as above.
+        unsafe { transpose_half(std::array::from_fn(|i| eight_pairs(from.add(i * stride))), to, to_stride) }
+    }
+
+    #[inline(always)]
+    unsafe fn copy(from: *const f32, second: Option<usize>, to: *mut f32, lines: usize) {
+        for i in (0..lines).step_by(16) {
+            // SAFETY: as above; the mask keeps reads and writes within the lines.
+            unsafe {
+                let mask = if lines - i >= 16 { !0 } else { (1u16 << (lines - i)) - 1 };
+                let low = _mm512_maskz_loadu_ps(mask, from.add(i));
+                let high = second.map_or(_mm512_setzero_ps(), |far| _mm512_maskz_loadu_ps(mask, from.add(far + i)));
+                _mm512_mask_storeu_epi32(to.add(i).cast(), mask, side_by_side(low, high));
+            }
+        }
     }
 }
 
-/// Transposes a square in eight registers.
+/// Words of bfloat16 pairs: `low` in the lower halves, `high` in the upper ones.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn side_by_side(low: __m512, high: __m512) -> __m512i {
+    // The conversion puts all of `low` in front of all of `high`.
+    let order: [i16; 32] = std::array::from_fn(|i| (i / 2 + i % 2 * 16) as i16);
+    // SAFETY (both): plain bits of the same size.
+    let order = unsafe { std::mem::transmute::<[i16; 32], __m512i>(order) };
+    let rounded = unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) };
+    _mm512_permutexvar_epi16(order, rounded)
+}
+
+/// Eight values.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+unsafe fn eight(from: *const f32) -> __m256 {
     // SAFETY: the caller's promise.
-    unsafe {
-        let r: [__m256; SQUARE] = std::array::from_fn(|i| _mm256_loadu_ps(from.add(i * stride)));
-        // Pairs of rows, then fours, then the two halves.
-        let pairs: [__m256; 8] = std::array::from_fn(|i| {
-            let (a, b) = (r[i / 2 * 2], r[i / 2 * 2 + 1]);
-            if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
-        });
-        let fours: [__m256; 8] = std::array::from_fn(|i| {
-            let (a, b) = (pairs[i / 4 * 4 + i % 4 / 2], pairs[i / 4 * 4 + i % 4 / 2 + 2]);
-            if i % 2 == 0 { _mm256_shuffle_ps::<0x44>(a, b) } else { _mm256_shuffle_ps::<0xee>(a, b) }
-        });
-        for i in 0..4 {
-            _mm256_storeu_ps(to.add(i * to_stride), _mm256_permute2f128_ps::<0x20>(fours[i], fours[i + 4]));
-            _mm256_storeu_ps(to.add((i + 4) * to_stride), _mm256_permute2f128_ps::<0x31>(fours[i], fours[i + 4]));
+    unsafe { _mm256_loadu_ps(from) }
+}
+
+/// Sixteen values as eight words of bfloat16 pairs.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn eight_pairs(from: *const f32) -> __m256 {
+    // SAFETY: the caller's promise; plain bits of the same size.
+    unsafe { std::mem::transmute::<__m256bh, __m256>(_mm512_cvtneps_pbh(_mm512_loadu_ps(from))) }
+}
+
+/// Stores the words of eight lines as rows of one word of each, `to_stride` apart.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn transpose(lines: [__m256; SQUARE], to: *mut f32, to_stride: usize) {
+    let [near, far] = [0, 4].map(|first| fours(std::array::from_fn(|i| lines[first + i])));
+    for i in 0..4 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            _mm256_storeu_ps(to.add(i * to_stride), _mm256_permute2f128_ps::<0x20>(near[i], far[i]));
+            _mm256_storeu_ps(to.add((i + 4) * to_stride), _mm256_permute2f128_ps::<0x31>(near[i], far[i]));
         }
     }
+}
+
+/// The same for four lines.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn transpose_half(lines: [__m256; SQUARE / 2], to: *mut f32, to_stride: usize) {
+    for (i, words) in fours(lines).into_iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe {
+            _mm_storeu_ps(to.add(i * to_stride), _mm256_castps256_ps128(words));
+            _mm_storeu_ps(to.add((i + 4) * to_stride), _mm256_extractf128_ps::<1>(words));
+        }
+    }
+}
+
+/// Transposes the halves of four lines: register `i` has their words `i` and `i + 4`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn fours(lines: [__m256; 4]) -> [__m256; 4] {
+    let [a, b, c, d] = lines;
+    let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+    let (ab_high, cd_high) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+    [
+        _mm256_shuffle_ps::<0x44>(ab, cd),
+        _mm256_shuffle_ps::<0xee>(ab, cd),
+        _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+        _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
+    ]
 }
