@@ -52,6 +52,9 @@ pub(crate) unsafe fn multiply_all(list: &[Product], precision: MatmulPrecision, 
 }
 
 /// [`multiply_all`] with the instructions of `level`.
+///
+/// # Safety
+/// As [`multiply_all`].
 unsafe fn multiply_at(level: Level, list: &[Product], precision: MatmulPrecision, threads: Threads) {
     list.iter().for_each(Product::check);
     let work: usize = list.iter().map(|p| p.shape.0 * p.shape.1 * p.shape.2).sum();

@@ -66,6 +66,9 @@ pub(super) unsafe fn pack<C: Columns>(
 const TOGETHER: usize = 8;
 
 /// The same where the values of neighboring lines lie side by side: runs of `width` values are copied.
+///
+/// # Safety
+/// As [`pack`].
 #[inline(always)]
 unsafe fn pack_side_by_side(
     packed: *mut f32,
@@ -148,6 +151,9 @@ pub(super) unsafe fn to_pairs(panel: *mut f32, width: usize, depth: usize) {
 
 /// `N` words of [`to_pairs`] from place `i` of a line on. All values are read before a word is written, which may take
 /// the place of the first of them.
+///
+/// # Safety
+/// Each line has values up to `i + N`, and `to` has room for as many words.
 #[inline(always)]
 unsafe fn pair<const N: usize>(low: *const f32, high: Option<*const f32>, to: *mut f32, i: usize) {
     // SAFETY: the caller's promise, that each line has values up to `i + N`.

@@ -107,6 +107,9 @@ pub(super) unsafe fn run<C: Columns, const ROUND: bool>(product: &Product, piece
 }
 
 /// Rounds packed values to bfloat16 where asked, as pairs in words where the processor multiplies such.
+///
+/// # Safety
+/// The processor has the instructions of `C`, and `packed` holds as many values as said.
 #[inline(always)]
 unsafe fn convert<C: Columns, const ROUND: bool>(
     packed: *mut f32,
