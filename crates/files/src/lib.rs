@@ -27,6 +27,8 @@
 //!
 //! The crate knows nothing of what is in the files: models, runs and corpora are the business of the crates above it.
 
+#![deny(unsafe_code)] // but for maps, and the handler of SIGBUS
+
 pub mod checksums;
 pub mod digest;
 mod error;
