@@ -62,6 +62,7 @@ fn each_step_of_a_beam_gives_the_numbers_of_a_computation_from_scratch() {
 
 /// The experts that each gate of a block may choose: in SMoE those of its stratum and of all later ones, in a stack
 /// those of its own layer, else all.
+#[allow(clippy::single_range_in_vec_init)] // one gate, which may choose any of them
 const VISIBLE: [&[Range<usize>]; 12] = [
     &[],
     &[0..4],
