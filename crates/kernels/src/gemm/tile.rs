@@ -154,6 +154,9 @@ unsafe fn sums<C: Columns, const R: usize, const IN_PLACE: bool>(tile: &Tile) {
 }
 
 /// Adds the products of one value of the inner dimension to all sums.
+///
+/// # Safety
+/// As [`sums`].
 #[inline(always)]
 unsafe fn add_line<C: Columns, const R: usize, const IN_PLACE: bool>(
     sums: &mut [[C::Floats; 2]; R],

@@ -89,6 +89,9 @@ impl Columns for Bf16 {
 }
 
 /// Transposes a square in eight registers.
+///
+/// # Safety
+/// As [`Columns::transpose`].
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
