@@ -4,6 +4,8 @@
 //! [`TrainStream`] and [`HeldOut`] read its batches; [`Subwords`] is the text-to-ids model that training, translation
 //! and evaluation share.
 
+#![forbid(unsafe_code)]
+
 mod batches;
 pub mod bitext;
 mod charsmap;

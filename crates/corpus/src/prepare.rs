@@ -22,7 +22,7 @@ use std::path::Path;
 
 use strata_files::names::LANGUAGES_FILE;
 pub use strata_files::names::TOKENIZER_FILE;
-use strata_files::{Existing, FolderWriter, IoContext, clean_leftovers_of, thousands};
+use strata_files::{Existing, FolderWriter, IoContext, thousands};
 
 use crate::bitext::{Bitext, Pair, Split, discover};
 use crate::error::{Error, Result};
@@ -105,8 +105,6 @@ struct Part {
 pub fn prepare(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<Report> {
     options.check()?;
     check_output(options)?;
-    // A preparation that was killed may have left files as large as the corpus.
-    clean_leftovers_of(&options.output)?;
     let bitext = select(discover(&options.input)?, options)?;
     let tags: Vec<String> =
         bitext.keys().flat_map(|p| [p.first.clone(), p.second.clone()]).collect::<BTreeSet<_>>().into_iter().collect();

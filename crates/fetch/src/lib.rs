@@ -36,6 +36,8 @@
 //! The text has several licenses ([`Source::license`]), mixed within a file: do not pass the corpus on, build it where
 //! it is used.
 
+#![forbid(unsafe_code)]
+
 mod align;
 mod apt;
 mod chars;

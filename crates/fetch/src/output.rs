@@ -7,11 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use strata_files::{Digest, Error as FilesError, IoContext, rename, write_file, write_json};
+use strata_files::{Digest, Error as FilesError, IoContext, Staging, rename, write_file, write_json};
 
 use crate::error::Error;
 use crate::languages::Language;
@@ -104,27 +104,19 @@ pub(crate) fn write(
     };
     let files = content.par_iter().map(entry).collect();
     let manifest = Manifest { strata_documentation_corpus: EXTRACTOR, requested, files, corpus };
-    let staging = staging_folder(output);
-    let written = stage(&staging, content, &manifest).and_then(|()| publish(&staging, output, earlier, &manifest));
-    if staging.exists() {
-        let _ = fs::remove_dir_all(&staging); // what is left of it only takes room
-    }
-    written.map(|()| manifest)
+    let staging = staging(output)?;
+    stage(staging.path(), content, &manifest)?;
+    publish(staging.path(), output, earlier, &manifest)?;
+    Ok(manifest)
 }
 
 /// Inside the output folder where there is one (its parent may not be ours to write), else beside.
-fn staging_folder(output: &Path) -> PathBuf {
-    match output.file_name() {
-        Some(name) if !output.exists() => output.with_file_name(format!(".{}.partial", name.to_string_lossy())),
-        _ => output.join(".partial"),
-    }
+fn staging(output: &Path) -> Result<Staging, Error> {
+    let inside = output.join("corpus");
+    Ok(Staging::new(if output.exists() { &inside } else { output })?)
 }
 
 fn stage(staging: &Path, content: &BTreeMap<String, Vec<u8>>, manifest: &Manifest) -> Result<(), Error> {
-    if staging.exists() {
-        fs::remove_dir_all(staging).io_context("remove", staging)?; // an earlier run died here
-    }
-    fs::create_dir_all(staging).io_context("create", staging)?;
     for (name, bytes) in content {
         write_file(staging.join(name), bytes)?;
     }
@@ -185,14 +177,17 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let output = parent.path().join("corpus");
         assert_eq!(read(&output).unwrap(), None);
+        fs::create_dir(parent.path().join(".corpus.tmp-99999999-1")).unwrap(); // a killed run's
         let first =
             write(&output, None, requested(), corpus(), &content(&["train.en-de.en", "held.en-de.en"])).unwrap();
         assert_eq!(read(&output).unwrap().as_ref(), Some(&first));
         assert!(verify(&output, &first, &requested()));
         assert!(!verify(&output, &first, &Requested { held: true, ..requested() }));
 
+        fs::create_dir(output.join(".corpus.tmp-99999999-2")).unwrap(); // one killed inside the folder
         let second = write(&output, Some(&first), requested(), corpus(), &content(&["train.en-de.en"])).unwrap();
         assert!(!output.join("held.en-de.en").exists(), "stale files go");
+        assert!(!output.join(".corpus.tmp-99999999-2").exists(), "what a killed run left goes");
         assert!(verify(&output, &second, &requested()));
         fs::write(output.join("train.en-de.en"), "changed\n").unwrap();
         assert!(!verify(&output, &second, &requested()));

@@ -73,12 +73,15 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     sync_dir(&parent)
 }
 
-/// Removes a folder; a kill halfway never leaves a half-removed folder under its name.
+/// Removes a folder; a kill halfway never leaves a half-removed folder under its name, and the next writer of that name
+/// removes the rest.
 ///
 /// # Errors
 /// The I/O error. The folder may be gone from its place by then.
 pub fn remove_folder(path: &Path) -> Result<(), Error> {
     let (parent, name) = parent_and_name(path)?;
+    let lock = File::open(path).io_context("remove", path)?;
+    let _ = lock.try_lock(); // so that no cleaner removes it at the same time
     let doomed = parent.join(temporary(&name, "tmp"));
     fs::rename(path, &doomed).io_context("remove", path)?;
     sync_dir(&parent)?;

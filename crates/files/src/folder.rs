@@ -15,8 +15,8 @@ use serde::Serialize;
 use crate::checksums::{Checksums, SUMS_FILE};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, IoContext};
-use crate::file::{create_dirs, exists, parent_and_name, sync_dir, to_json};
-use crate::leftovers::claim;
+use crate::file::{exists, parent_and_name, sync_dir, to_json};
+use crate::staging::Staging;
 use crate::temporary::temporary;
 
 /// What to do when the destination of a folder is there already.
@@ -33,10 +33,8 @@ pub enum Existing {
 #[derive(Debug)]
 pub struct FolderWriter {
     target: PathBuf,
-    temp: PathBuf,
-    _lock: File,
+    staging: Staging,
     sums: Checksums,
-    committed: bool,
 }
 
 impl FolderWriter {
@@ -46,17 +44,14 @@ impl FolderWriter {
     /// [`Error::BadName`] for a path without a last part, else the I/O error.
     pub fn new(target: impl AsRef<Path>) -> Result<FolderWriter, Error> {
         let target = target.as_ref().to_path_buf();
-        let (parent, name) = parent_and_name(&target)?;
-        create_dirs(&parent)?;
-        let (temp, lock) = claim(&parent, &name, |at| fs::create_dir(at).and_then(|()| File::open(at)))
-            .io_context("make the folder", &target)?;
-        Ok(FolderWriter { target, temp, _lock: lock, sums: Checksums::default(), committed: false })
+        let staging = Staging::new(&target)?;
+        Ok(FolderWriter { target, staging, sums: Checksums::default() })
     }
 
     /// The temporary folder, for writers that need a path. [`FolderWriter::commit`] reads their files again for the
     /// checksums; what went through [`FolderWriter::file`] was hashed on the way.
     pub fn path(&self) -> &Path {
-        &self.temp
+        self.staging.path()
     }
 
     /// Writes the file `name` (relative, may contain `/`) through `fill` and syncs it.
@@ -69,8 +64,8 @@ impl FolderWriter {
         fill: impl FnOnce(&mut FileWriter) -> Result<(), E>,
     ) -> Result<(), E> {
         Checksums::check_name(name)?;
-        let (temp, shown) = (self.temp.join(name), self.target.join(name));
-        if let Some(parent) = temp.parent().filter(|parent| *parent != self.temp) {
+        let (temp, shown) = (self.path().join(name), self.target.join(name));
+        if let Some(parent) = temp.parent().filter(|parent| *parent != self.path()) {
             fs::create_dir_all(parent).io_context("make the folder of", &shown)?;
         }
         let file = File::create_new(&temp).io_context("write", &shown)?;
@@ -107,7 +102,7 @@ impl FolderWriter {
         if existing == Existing::Refuse && exists(&target) {
             return Err(Error::Exists { path: target });
         }
-        let mut dirs = vec![self.temp.clone()];
+        let mut dirs = vec![self.path().to_path_buf()];
         let mut next = 0;
         while next < dirs.len() {
             let dir = dirs[next].clone();
@@ -123,21 +118,20 @@ impl FolderWriter {
         }
         let text = self.sums.to_text();
         let shown = self.target.join(SUMS_FILE);
-        let file = File::create_new(self.temp.join(SUMS_FILE)).io_context("write", &shown)?;
+        let file = File::create_new(self.path().join(SUMS_FILE)).io_context("write", &shown)?;
         let mut writer = FileWriter::new(file, shown);
         writer.write_all(text.as_bytes())?;
         writer.finish()?;
         for dir in dirs.iter().rev() {
             sync_dir(dir)?;
         }
-        install(&self.temp, &target, existing, exchange)?;
-        self.committed = true;
+        install(self.path(), &target, existing, exchange)?;
         Ok(target)
     }
 
     /// Syncs a file that was not written through [`FolderWriter::file`] and takes its checksum.
     fn adopt(&mut self, path: &Path) -> Result<(), Error> {
-        let relative = path.strip_prefix(&self.temp).unwrap_or(path);
+        let relative = path.strip_prefix(self.path()).unwrap_or(path);
         let shown = self.target.join(relative);
         let Some(name) = relative.to_str() else {
             return Err(Error::BadName(format!("{}: the file name is not UTF-8", shown.display())));
@@ -148,14 +142,6 @@ impl FolderWriter {
             self.sums.insert(name, Digest::of_file(path)?);
         }
         Ok(())
-    }
-}
-
-impl Drop for FolderWriter {
-    fn drop(&mut self) {
-        if !self.committed {
-            let _ = fs::remove_dir_all(&self.temp); // `clean_leftovers` removes the rest
-        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! What writers leave behind when they are killed, and how to clear it away.
 //!
 //! A writer works on `.NAME.tmp-PID-N` beside `NAME`, and holds a kernel lock on it as long as it lives, so that
-//! cleaning can tell a dead writer's remains from a live writer's work. Where two folders cannot be exchanged in one
-//! step, the earlier one is moved to `.NAME.old-PID-N` first; if the process dies then, cleaning puts it back.
+//! cleaning can tell a dead writer's remains from a live writer's work. The next writer of `NAME` clears them away.
+//! Where two folders cannot be exchanged in one step, the earlier one is moved to `.NAME.old-PID-N` first; if the
+//! process dies then, cleaning puts it back.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -65,12 +66,14 @@ fn clean(parent: &Path, only: Option<&str>) -> Result<Vec<PathBuf>, Error> {
     Ok(cleaned)
 }
 
-/// Makes a temporary file or folder beside `name` and locks it for the life of the returned handle.
+/// Makes a temporary file or folder beside `name` and locks it for the life of the returned handle. What earlier
+/// writers of `name` left is cleared away first.
 pub(crate) fn claim(
     parent: &Path,
     name: &str,
     make: impl Fn(&Path) -> io::Result<File>,
 ) -> io::Result<(PathBuf, File)> {
+    let _ = clean(parent, Some(name)); // what cannot be removed, such as another user's, only takes room
     loop {
         let path = parent.join(temporary(name, "tmp"));
         let file = match make(&path) {
@@ -90,7 +93,8 @@ pub(crate) fn claim(
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::folder::FolderWriter;
+    use crate::file::write_file;
+    use crate::folder::{Existing, FolderWriter};
 
     /// The names in a folder, sorted.
     pub(crate) fn names(dir: &Path) -> Vec<String> {
@@ -98,6 +102,29 @@ pub(crate) mod tests {
         let mut names: Vec<_> = entries.collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn the_next_writer_of_a_name_clears_away_what_dead_ones_left() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join(".m.tmp-99999999-3/sub")).unwrap();
+        fs::write(dir.path().join(".note.tmp-99999999-4"), b"x").unwrap();
+        fs::create_dir_all(dir.path().join(".other.tmp-99999999-5")).unwrap();
+        let first = FolderWriter::new(dir.path().join("m")).unwrap();
+        let second = FolderWriter::new(dir.path().join("m")).unwrap();
+        write_file(dir.path().join("note"), b"new").unwrap();
+        assert!(first.path().exists() && second.path().exists(), "both writers live");
+        drop((first, second));
+        assert_eq!(names(dir.path()), [".other.tmp-99999999-5", "note"]);
+    }
+
+    #[test]
+    fn a_folder_moved_aside_by_a_dead_writer_is_back_before_the_next_one_may_refuse_it() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join(".m.old-99999999-3")).unwrap();
+        let writer = FolderWriter::new(dir.path().join("m")).unwrap();
+        assert!(matches!(writer.commit(Existing::Refuse).unwrap_err(), Error::Exists { .. }));
+        assert_eq!(names(dir.path()), ["m"]);
     }
 
     #[test]

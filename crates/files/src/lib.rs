@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`mod@file`] | one file, link or folder, replaced or removed in a single step |
 //! | [`folder`] | a folder of files that appears whole, with its `SHA256SUMS`, or not at all |
+//! | [`staging`] | the temporary folder that becomes another |
 //! | [`leftovers`] | what a killed writer leaves behind, and how the next one clears it away |
 //! | [`digest`] | the SHA-256 of bytes and files |
 //! | [`checksums`] | `SHA256SUMS`, which `sha256sum -c` can check too |
@@ -26,6 +27,8 @@
 //!
 //! The crate knows nothing of what is in the files: models, runs and corpora are the business of the crates above it.
 
+#![deny(unsafe_code)] // but for maps, and the handler of SIGBUS
+
 pub mod checksums;
 pub mod digest;
 mod error;
@@ -36,6 +39,7 @@ pub mod leftovers;
 pub mod mapped;
 pub mod names;
 mod numbers;
+pub mod staging;
 mod temporary;
 
 pub use checksums::Checksums;
@@ -47,3 +51,4 @@ pub use guard::survive_truncation;
 pub use leftovers::{clean_leftovers, clean_leftovers_of};
 pub use mapped::MappedFile;
 pub use numbers::thousands;
+pub use staging::Staging;

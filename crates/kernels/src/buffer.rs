@@ -142,8 +142,8 @@ mod tests {
         let fill = |out: Shared| {
             std::thread::scope(|scope| {
                 for part in 0..4 {
-                    // SAFETY: each thread has a part of its own.
                     scope.spawn(move || {
+                        // SAFETY: each thread has a part of its own.
                         unsafe { out.room(part * 5, 5) }.iter_mut().for_each(|v| _ = v.write(part as f32))
                     });
                 }

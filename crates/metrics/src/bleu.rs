@@ -1,8 +1,6 @@
 //! BLEU (Papineni et al., 2002), the geometric mean of n-gram precisions with a penalty for brevity, as sacreBLEU
 //! (Post, 2018) computes it.
 
-use std::fmt;
-
 use crate::{
     error::MetricError,
     ngrams::{self, Words},
@@ -280,12 +278,6 @@ impl BleuScore {
             self.reference_length
         );
         score_line("BLEU", signature, self.score, confidence, decimals, &rest)
-    }
-}
-
-impl fmt::Display for BleuScore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.line(None, None, f.precision().unwrap_or(2)))
     }
 }
 

@@ -1,8 +1,6 @@
 //! chrF (Popović, 2015) and chrF++ (Popović, 2017), the F-score over character and word n-grams, as sacreBLEU computes
 //! it.
 
-use std::fmt;
-
 use crate::{
     error::MetricError,
     ngrams::{self, Words},
@@ -252,12 +250,6 @@ impl ChrfScore {
     /// sacreBLEU's line with optional signature and confidence interval, and the score to so many decimals.
     pub fn line(&self, signature: Option<&Signature>, confidence: Option<Confidence>, decimals: usize) -> String {
         score_line(&self.name(), signature, self.score, confidence, decimals, "")
-    }
-}
-
-impl fmt::Display for ChrfScore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.line(None, None, f.precision().unwrap_or(2)))
     }
 }
 

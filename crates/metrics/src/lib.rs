@@ -31,6 +31,8 @@
 //!
 //! [sacreBLEU]: https://github.com/mjpost/sacrebleu
 
+#![forbid(unsafe_code)]
+
 pub mod bleu;
 pub mod chrf;
 mod error;

@@ -1,6 +1,8 @@
 //! The line that a score is printed as.
 
-use crate::{signature::Signature, significance::Confidence};
+use std::fmt;
+
+use crate::{bleu::BleuScore, chrf::ChrfScore, signature::Signature, significance::Confidence};
 
 /// `NAME|SIGNATURE = SCORE (μ = MEAN ± CI) REST`; signature and parentheses only where known.
 pub(crate) fn score_line(
@@ -25,3 +27,16 @@ pub(crate) fn score_line(
     }
     line
 }
+
+/// A score prints as its line without signature and interval, with two decimals unless the format says how many.
+macro_rules! print_as_line {
+    ($($score:ty),+) => {$(
+        impl fmt::Display for $score {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.line(None, None, f.precision().unwrap_or(2)))
+            }
+        }
+    )+};
+}
+
+print_as_line!(BleuScore, ChrfScore);

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 use strata_recipe::SearchOptions;
+use strata_simd::log_sum_exp;
 
 use crate::error::Error;
 use crate::expert_block::host;
@@ -174,9 +175,7 @@ fn best_continuations(logits: Tensor<2>, count: usize, suppressed: &[u32]) -> Ve
     values
         .par_chunks_exact_mut(vocabulary)
         .map(|row| {
-            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let total: f32 = row.iter().map(|v| (v - top).exp()).sum();
-            let log_total = top + total.ln();
+            let log_total = log_sum_exp(row);
             suppressed.iter().for_each(|id| row[*id as usize] = f32::NEG_INFINITY);
             largest(row, count).into_iter().map(|id| (id, row[id as usize] - log_total)).collect()
         })

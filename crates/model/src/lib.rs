@@ -1,6 +1,8 @@
 //! The models: an encoder-decoder Transformer whose FFNs may be dense or expert blocks of any kind, their weights on
 //! disk, and a plain beam search. Written once for all devices that Burn supports.
 
+#![forbid(unsafe_code)]
+
 mod beam;
 mod device;
 mod error;

@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of tensors: training and the CPU runtime share it.
 
+#![forbid(unsafe_code)]
+
 mod agreement;
 mod cost;
 mod cost_table;

@@ -8,6 +8,8 @@
 //!
 //! These are plain data: the trainer writes them, a study of many runs reads them.
 
+#![forbid(unsafe_code)]
+
 mod log;
 mod state;
 mod summary;

@@ -49,6 +49,8 @@
 //! assert_eq!(strata.uniform_requested_capacity(), 1.25);
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod balance;
 mod capacity;
 mod choice;

@@ -1,6 +1,7 @@
 //! A gate's decision about one token at inference: no noise, no capacity limit. The rules are in [`strata_routing`].
 
 use strata_routing::{MOST_CHOICES, choose, combine_weights};
+use strata_simd::softmax;
 
 /// A token's choices at one gate, best first; the first `k` count.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -25,17 +26,6 @@ pub(crate) fn decide(logits: &mut [f32], k: usize, scale: f32) -> Choices {
     combine_weights(&mut choices.weights[..k]);
     choices.weights.iter_mut().for_each(|weight| *weight *= scale);
     choices
-}
-
-/// Logits of one row to probabilities, in place.
-fn softmax(row: &mut [f32]) {
-    let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut total = 0.0;
-    for value in row.iter_mut() {
-        *value = (*value - top).exp();
-        total += *value;
-    }
-    row.iter_mut().for_each(|value| *value /= total);
 }
 
 #[cfg(test)]

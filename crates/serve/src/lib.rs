@@ -16,6 +16,8 @@
 //! other nor `api`. [`serve`] runs an [`App`] made from [`Settings`] on a listener. Nothing is printed here: what
 //! happens goes to [`Settings::log`], never with the users' text.
 
+#![forbid(unsafe_code)]
+
 mod api;
 mod documents;
 mod engine;

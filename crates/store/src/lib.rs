@@ -45,6 +45,8 @@
 //!
 //! Nothing here depends on a tensor library, so the CPU runtime uses it as well as training does.
 
+#![forbid(unsafe_code)]
+
 pub mod average;
 pub mod checkpoint;
 mod error;

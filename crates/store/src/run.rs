@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use strata_files::{
-    Error as FilesError, Existing, FolderWriter, IoContext, clean_leftovers, create_dirs, remove_folder, sync_dir,
-    write_file, write_link,
+    Error as FilesError, Existing, FolderWriter, IoContext, clean_leftovers, clean_leftovers_of, create_dirs,
+    remove_folder, sync_dir, write_file, write_link,
 };
 
 use crate::checkpoint::{BEST_LINK, CHECKPOINTS_DIR, CheckpointParts, LAST_LINK, RECIPE_FILE, RunFolder, step_name};
@@ -26,7 +26,6 @@ pub struct Run {
     _lock: File,
     /// Steps that this process saved or checked, and therefore knows to be intact.
     intact: BTreeSet<u64>,
-    cleaned: Vec<PathBuf>,
 }
 
 impl Deref for Run {
@@ -83,14 +82,11 @@ impl Run {
     }
 
     fn locked(folder: RunFolder, lock: File) -> Result<Run, Error> {
-        let mut cleaned = clean_leftovers(folder.path())?;
-        cleaned.extend(clean_leftovers(folder.path().join(CHECKPOINTS_DIR))?);
-        Ok(Run { folder, _lock: lock, intact: BTreeSet::new(), cleaned })
-    }
-
-    /// What opening cleared away or put back.
-    pub fn cleaned(&self) -> &[PathBuf] {
-        &self.cleaned
+        clean_leftovers(folder.path())?;
+        clean_leftovers(folder.path().join(CHECKPOINTS_DIR))?;
+        // An earlier run of this name that was being removed. It only takes room, so a parent that we may not list is no error.
+        let _ = clean_leftovers_of(folder.path());
+        Ok(Run { folder, _lock: lock, intact: BTreeSet::new() })
     }
 
     /// Writes the checkpoint of `step`, replacing an earlier one of the same step, and points `last` to it. When this

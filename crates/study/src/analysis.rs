@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use strata_corpus::languages::{Direction, Level};
+use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages, Level};
 use strata_corpus::subword::SPECIALS;
 use strata_recipe::{Cost, ModelConfig};
 use strata_translate::evaluate::read_texts;
@@ -226,7 +226,7 @@ pub fn analyze(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Analysis, Error> {
     let routed = route(model, prepared, options, &|_| true, progress)?;
-    let languages = strata_corpus::languages::Languages::load(&prepared.join("languages.json"))?;
+    let languages = Languages::load(&prepared.join(LANGUAGES_FILE))?;
     let frequencies = Frequencies::read(prepared, &languages)?;
     let config = model.config();
     let places = places(config);

@@ -4,6 +4,8 @@
 //! [`study`] trains a grid of models with everything else equal and compares them; [`prune`] drops the experts that
 //! some languages do not need; [`report`] draws it all into one HTML file.
 
+#![forbid(unsafe_code)]
+
 pub mod analysis;
 pub mod counts;
 mod error;

@@ -1,5 +1,7 @@
 //! What the tests of all crates share. Only a dev-dependency.
 
+#![forbid(unsafe_code)]
+
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;

@@ -11,6 +11,7 @@ use strata_kernels::AdamStep;
 pub use strata_kernels::MatmulPrecision;
 use strata_model::{Forward, Packed, Transformer, parse_device};
 use strata_recipe::{Cost, ModelConfig, Shape};
+use strata_simd::random::SplitMix64;
 
 use crate::batch::Tensors;
 use crate::error::Error;
@@ -196,15 +197,10 @@ fn batches(options: &StepOptions) -> Result<(Vec<Tensors>, usize, usize), Error>
             at_least("batch", batch, 1)?;
             at_least("length", length, 1)?;
             at_least("vocab", vocab, 5)?;
-            // Any ids will do; these come from a linear congruential generator.
-            let mut state = 1u64;
-            let mut random = || -> Vec<u32> {
-                let mut next = || {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    4 + ((state >> 33) % (vocab as u64 - 4)) as u32
-                };
-                (0..batch * length).map(|_| next()).collect()
-            };
+            // Any ids will do.
+            let mut numbers = SplitMix64::new(1);
+            let mut random =
+                || -> Vec<u32> { (0..batch * length).map(|_| 4 + numbers.below(vocab as u64 - 4) as u32).collect() };
             let offsets: Vec<usize> = (0..=batch).map(|i| i * length).collect();
             let source = Packed::new(random(), offsets.clone());
             let target = Packed::new(random(), offsets);

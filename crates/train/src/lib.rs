@@ -1,5 +1,7 @@
 //! Training: the loss, the schedule, the optimizer, the loop, exact resume.
 
+#![forbid(unsafe_code)]
+
 mod batch;
 pub mod bench;
 mod error;

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use burn::tensor::{Device, FloatDType};
 use strata_corpus::{ExampleId, HeldOut, StreamOptions, StreamPosition, TrainStream};
-use strata_files::IoContext;
 use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
+use strata_files::{IoContext, remove_folder};
 use strata_kernels::{AdamStep, MatmulPrecision};
 use strata_model::{Forward, Transformer, parse_device};
 use strata_recipe::{Cost, ModelConfig, Precision, Recipe};
@@ -103,7 +103,7 @@ fn create_run(recipe: &Recipe, overwrite: bool) -> Result<Run, Error> {
     if overwrite && output.join(RECIPE_FILE).exists() && output.join(CHECKPOINTS_DIR).is_dir() {
         // Held while it is removed, so that a run that another process trains is left alone.
         let _earlier = Run::open(output)?;
-        std::fs::remove_dir_all(output).io_context("remove", output)?;
+        remove_folder(output)?;
     }
     let text = recipe.to_toml("The recipe of this run, every key with its value.");
     Ok(Run::create(output, &text)?)

@@ -10,6 +10,8 @@
 //! The feature `burn` adds the model's own beam search on every device that Burn has; without it only the CPU engine is
 //! built.
 
+#![forbid(unsafe_code)]
+
 mod alignment;
 mod backend;
 #[cfg(feature = "burn")]
@@ -37,7 +39,7 @@ pub use forced::Forced;
 pub use glossary::Glossary;
 pub use lines::Line;
 pub use options::TranslateOptions;
-pub use parts::Part;
+pub use parts::{Part, Requests};
 pub use speed::Speed;
 pub use strata_recipe::SearchOptions;
 pub use task::Task;

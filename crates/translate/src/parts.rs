@@ -2,8 +2,8 @@
 //!
 //! A *part* is a sentence, or as much of one as the model takes. [`Translator::parts`] cuts text into parts and
 //! [`Translator::translate_parts`] translates them. A server, which joins the sentences of many users in one batch,
-//! takes the steps one by one: [`Translator::request`] makes the engine's request for a part, [`Translator::session`]
-//! gives the batch that requests join, and [`Translator::read`] turns what comes out into text.
+//! takes the steps one by one: [`Translator::requests`] makes the engine's requests for parts, [`Translator::session`]
+//! gives the batch that requests join, and [`Requests::read`] turns what comes out into text.
 
 use std::ops::Range;
 
@@ -34,6 +34,29 @@ impl Part {
     }
 }
 
+/// Parts, each with the engine's request for it; none for a part without subwords, which needs no translation.
+#[derive(Clone, Debug)]
+pub struct Requests<S> {
+    parts: Vec<(S, Option<Request>)>,
+}
+
+impl<S: AsRef<str>> Requests<S> {
+    /// What the engine is to translate, in the order of the parts.
+    pub fn sent(&self) -> Vec<Request> {
+        self.parts.iter().filter_map(|(_, request)| request.clone()).collect()
+    }
+
+    /// The parts' translations, from what the engine found for [`Requests::sent`], in that order.
+    pub fn read(self, translator: &Translator, found: Vec<Vec<Hypothesis>>) -> Vec<Part> {
+        let mut found = found.into_iter();
+        let read = |(part, request): (S, Option<Request>)| match request {
+            Some(request) => translator.read(&request, found.next().unwrap_or_default()),
+            None => Part::unchanged(part.as_ref()),
+        };
+        self.parts.into_iter().map(read).collect()
+    }
+}
+
 impl Translator {
     /// The parts of a line: its sentences, with those that are too long for the model cut up. The space around parts
     /// belongs to none of them.
@@ -49,14 +72,18 @@ impl Translator {
     /// # Errors
     /// A part that is too long for the model.
     pub fn translate_parts<S: AsRef<str>>(&self, parts: &[S], task: &Task) -> Result<Vec<Part>, Error> {
-        let requests: Vec<Option<Request>> = parts.iter().map(|part| self.request(part.as_ref(), task)).collect();
-        let sent: Vec<Request> = requests.iter().flatten().cloned().collect();
-        let mut found = self.backend.translate(&sent, task.tokens_per_batch)?.into_iter();
-        let read = |(part, request): (&S, Option<Request>)| match request {
-            Some(request) => self.read(&request, found.next().unwrap_or_default()),
-            None => Part::unchanged(part.as_ref()),
+        let requests = self.requests(parts, task);
+        let found = self.backend.translate(&requests.sent(), task.tokens_per_batch)?;
+        Ok(requests.read(self, found))
+    }
+
+    /// The engine's requests for parts.
+    pub fn requests<S: AsRef<str>>(&self, parts: impl IntoIterator<Item = S>, task: &Task) -> Requests<S> {
+        let request = |part: S| {
+            let request = self.request(part.as_ref(), task);
+            (part, request)
         };
-        Ok(parts.iter().zip(requests).map(read).collect())
+        Requests { parts: parts.into_iter().map(request).collect() }
     }
 
     /// A batch that requests join and leave one by one.

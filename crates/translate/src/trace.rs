@@ -91,6 +91,8 @@ fn ends(ids: &[u32], decode: impl Fn(&[u32]) -> String) -> (String, Vec<usize>) 
 
 #[cfg(test)]
 mod tests {
+    use strata_simd::random::SplitMix64;
+
     use super::*;
 
     /// The same by decoding every prefix.
@@ -129,13 +131,10 @@ mod tests {
         assert_eq!(plain(&[1, 2, 3, 4]), ("the icons.".to_string(), vec![3, 8, 9, 10]));
         assert_eq!(plain(&[6, 7, 8, 11]), ("中 Bär".to_string(), vec![0, 0, 3, 8]));
         assert_eq!(plain(&[]), (String::new(), vec![]));
-        let mut state = 7u64;
+        let mut numbers = SplitMix64::new(7);
         for round in 0..20_000 {
-            let mut random = |end: u64| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (state >> 33) % end
-            };
-            let ids: Vec<u32> = (0..1 + random(12)).map(|_| random(PIECES.len() as u64) as u32).collect();
+            let length = 1 + numbers.below(12);
+            let ids: Vec<u32> = (0..length).map(|_| numbers.below(PIECES.len() as u64) as u32).collect();
             for trim_all in [false, true] {
                 let decode = |ids: &[u32]| decode(ids, trim_all);
                 assert_eq!(ends(&ids, decode), ends_by_prefixes(&ids, decode), "round {round}: {ids:?} {trim_all}");

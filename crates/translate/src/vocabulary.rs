@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use strata_corpus::Subwords;
 use strata_corpus::frequency::subword_counts;
 use strata_corpus::languages::{LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
 use strata_corpus::subword::{EOS, SPECIALS};
-use strata_files::IoContext;
+use strata_files::{Digest, IoContext};
 
 use crate::error::Error;
 
@@ -115,5 +114,5 @@ impl VocabularyMap {
 
 /// SHA-256 of the subword model's own file, in hexadecimal.
 fn fingerprint(subwords: &Subwords) -> String {
-    Sha256::digest(subwords.to_json()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Digest::of(subwords.to_json()).hex()
 }

@@ -35,26 +35,38 @@ pub(super) fn tile_size(level: Level) -> (usize, usize) {
 /// The product's output is as [`super::multiply_all`] asks, and nobody else touches the piece.
 pub(super) unsafe fn piece(level: Level, precision: MatmulPrecision, product: &Product, piece: &Piece) {
     let round = precision == MatmulPrecision::Bf16;
-    // SAFETY (all): the level says that the processor has the instructions; the rest is the caller's promise.
     match level.vectors() {
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Vectors::Portable => unsafe { choose::<Plain>(round, product, piece) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Vectors::Avx2 => unsafe { choose::<Avx2>(round, product, piece) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Vectors::Avx512 if round && level.isa() == Isa::Avx512Bf16 => unsafe { with::<Bf16, true>(product, piece) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Vectors::Avx512 => unsafe { choose::<Avx512>(round, product, piece) },
     }
 }
 
+/// [`piece`] with the instructions of `C`.
+///
+/// # Safety
+/// As [`piece`], and the processor has the instructions of `C`.
 unsafe fn choose<C: Columns>(round: bool, product: &Product, piece: &Piece) {
-    // SAFETY: the caller's promise.
     match round {
+        // SAFETY: the caller's promise.
         true => unsafe { with::<C, true>(product, piece) },
+        // SAFETY: the caller's promise.
         false => unsafe { with::<C, false>(product, piece) },
     }
 }
 
+/// [`piece`] with the instructions of `C`, and with or without rounding.
+///
+/// # Safety
+/// As [`piece`], and the processor has the instructions of `C`.
 unsafe fn with<C: Columns, const ROUND: bool>(product: &Product, piece: &Piece) {
     thread_local! {
         static PACKED: RefCell<Packed> = RefCell::default();

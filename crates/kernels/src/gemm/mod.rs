@@ -52,6 +52,9 @@ pub(crate) unsafe fn multiply_all(list: &[Product], precision: MatmulPrecision, 
 }
 
 /// [`multiply_all`] with the instructions of `level`.
+///
+/// # Safety
+/// As [`multiply_all`].
 unsafe fn multiply_at(level: Level, list: &[Product], precision: MatmulPrecision, threads: Threads) {
     list.iter().for_each(Product::check);
     let work: usize = list.iter().map(|p| p.shape.0 * p.shape.1 * p.shape.2).sum();
@@ -61,7 +64,7 @@ unsafe fn multiply_at(level: Level, list: &[Product], precision: MatmulPrecision
         let (m, n, k) = product.shape;
         Cut::new(tile, product, precision, threads, (m * n * k) as f64 / work.max(1) as f64)
     };
-    // SAFETY (both): the caller's promise, and a cut's pieces have outputs of their own.
+    // SAFETY: the caller's promise, and a cut's pieces have outputs of their own.
     let run = |product: &Product, piece| unsafe { dispatch::piece(level, precision, product, &piece) };
     if threads > 1 {
         let pieces: Vec<_> = list.iter().flat_map(|p| cut(p).pieces().map(move |piece| (p, piece))).collect();

@@ -77,6 +77,9 @@ pub(super) unsafe fn pack<C: Columns>(
 }
 
 /// The word `w` of a line of `depth` values, `stride` apart.
+///
+/// # Safety
+/// The line has these values.
 #[inline(always)]
 unsafe fn word<C: Columns>(line: *const f32, stride: usize, w: usize, depth: usize) -> f32 {
     // SAFETY: the caller's promise.
@@ -95,6 +98,9 @@ unsafe fn word<C: Columns>(line: *const f32, stride: usize, w: usize, depth: usi
 const TOGETHER: usize = 8;
 
 /// The same where the values of neighboring lines lie side by side: runs of `width` values are copied.
+///
+/// # Safety
+/// As [`pack`].
 #[inline(always)]
 unsafe fn pack_side_by_side<C: Columns>(
     packed: *mut f32,

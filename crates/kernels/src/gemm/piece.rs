@@ -107,6 +107,9 @@ pub(super) unsafe fn run<C: Columns, const ROUND: bool>(product: &Product, piece
 }
 
 /// Rounds packed values to bfloat16 where that is asked and packing did not.
+///
+/// # Safety
+/// The processor has the instructions of `C`, and `packed` holds as many values as said.
 #[inline(always)]
 unsafe fn round<C: Columns, const ROUND: bool>(
     packed: *mut f32,

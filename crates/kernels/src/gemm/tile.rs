@@ -53,17 +53,35 @@ pub(super) trait Columns {
     const PAIRS: bool;
 
     /// Runs `work`, an `#[inline(always)]` closure, compiled for the instructions.
+    ///
+    /// # Safety
+    /// The processor has the instructions.
     unsafe fn with<R>(work: impl FnOnce() -> R) -> R;
     /// Reads a packed line.
+    ///
+    /// # Safety
+    /// The processor has the instructions, and a line lies at `from`.
     unsafe fn line(from: *const f32) -> Self::Line;
     /// `sums + word * line`.
+    ///
+    /// # Safety
+    /// The processor has the instructions, and a word lies at `word`.
     unsafe fn multiply_add(sums: [Self::Floats; 2], word: *const f32, line: Self::Line) -> [Self::Floats; 2];
     /// Packs a square: the first [`SQUARE`] words of as many lines, `stride` apart, into rows of words `to_stride` apart.
+    ///
+    /// # Safety
+    /// The processor has the instructions, and both squares lie within memory that may be read and written.
     unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize);
     /// The same for half as many lines.
+    ///
+    /// # Safety
+    /// The processor has the instructions, and both halves of squares lie within memory that may be read and written.
     unsafe fn transpose_half(from: *const f32, stride: usize, to: *mut f32, to_stride: usize);
     /// Packs a word of each of `lines` neighboring lines: the values at `from`, with [`Columns::PAIRS`] each beside that
     /// `second` behind it, or beside zero.
+    ///
+    /// # Safety
+    /// The processor has the instructions; the values may be read, and `lines` words written.
     unsafe fn copy(from: *const f32, second: Option<usize>, to: *mut f32, lines: usize);
 }
 
@@ -77,7 +95,9 @@ pub(super) unsafe fn multiply_tile<C: Columns>(rows: usize, in_place: bool, tile
         ($($rows:literal)*) => {
             match (rows, in_place) {
                 $(
+                    // SAFETY: the caller's promise.
                     ($rows, true) => unsafe { compute::<C, $rows, true>(tile) },
+                    // SAFETY: the caller's promise.
                     ($rows, false) => unsafe { compute::<C, $rows, false>(tile) },
                 )*
                 _ => unreachable!("a tile of {rows} rows, of at most {}", C::ROWS),
@@ -89,6 +109,9 @@ pub(super) unsafe fn multiply_tile<C: Columns>(rows: usize, in_place: bool, tile
 }
 
 /// Computes a tile of `R` rows: a function of its own for each number of rows, so that all sums are in registers.
+///
+/// # Safety
+/// The processor has the instructions of `C`, and what the tile points to may be read and written.
 #[inline(never)]
 unsafe fn compute<C: Columns, const R: usize, const IN_PLACE: bool>(tile: &Tile) {
     if const { R > C::ROWS } {
@@ -104,6 +127,10 @@ unsafe fn compute<C: Columns, const R: usize, const IN_PLACE: bool>(tile: &Tile)
     }
 }
 
+/// The sums of a tile of `R` rows, stored when they are done.
+///
+/// # Safety
+/// The processor has the instructions of `C`, and what the tile points to may be read and written.
 #[inline(always)]
 unsafe fn sums<C: Columns, const R: usize, const IN_PLACE: bool>(tile: &Tile) {
     // SAFETY: the caller's promise.
@@ -138,6 +165,9 @@ unsafe fn sums<C: Columns, const R: usize, const IN_PLACE: bool>(tile: &Tile) {
 }
 
 /// Adds the products of one value of the inner dimension to all sums.
+///
+/// # Safety
+/// As [`sums`].
 #[inline(always)]
 unsafe fn add_line<C: Columns, const R: usize, const IN_PLACE: bool>(
     sums: &mut [[C::Floats; 2]; R],
@@ -155,6 +185,9 @@ unsafe fn add_line<C: Columns, const R: usize, const IN_PLACE: bool>(
 }
 
 /// Stores the sums of a tile's rows with all that comes after them.
+///
+/// # Safety
+/// The processor has the instructions of `C`, and what the tile points to may be read and written.
 #[inline(never)]
 unsafe fn finish_tile<C: Columns>(tile: &Tile, sums: &[[C::Floats; 2]]) {
     // SAFETY: the caller's promise.
@@ -186,6 +219,9 @@ unsafe fn finish_tile<C: Columns>(tile: &Tile, sums: &[[C::Floats; 2]]) {
 }
 
 /// Stores a register of sums with all that comes after them.
+///
+/// # Safety
+/// The processor has the instructions of `F`, and each pointer is valid for its lanes.
 #[inline(always)]
 unsafe fn finish<F: Floats>(
     mut sum: F,
@@ -216,6 +252,10 @@ unsafe fn finish<F: Floats>(
 }
 
 /// The same for a register of which the output has only the first `columns`.
+///
+/// # Safety
+/// The processor has the instructions of `F`, and each pointer is valid for `columns` values, fewer than
+/// [`WIDEST`].
 #[inline(always)]
 unsafe fn finish_part<F: Floats>(
     sum: F,
@@ -241,6 +281,9 @@ unsafe fn finish_part<F: Floats>(
 }
 
 /// Two registers of a packed line of f32.
+///
+/// # Safety
+/// The processor has the instructions of `F`, and two registers of values lie at `from`.
 #[inline(always)]
 pub(super) unsafe fn f32_line<F: Floats>(from: *const f32) -> [F; 2] {
     // SAFETY: the caller's promise.
@@ -248,6 +291,9 @@ pub(super) unsafe fn f32_line<F: Floats>(from: *const f32) -> [F; 2] {
 }
 
 /// `sums + word * line` for f32.
+///
+/// # Safety
+/// The processor has the instructions of `F`, and a value lies at `word`.
 #[inline(always)]
 pub(super) unsafe fn f32_multiply_add<F: Floats>(sums: [F; 2], word: *const f32, line: [F; 2]) -> [F; 2] {
     // SAFETY: the caller's promise.

@@ -132,6 +132,9 @@ fn side_by_side(low: __m512, high: __m512) -> __m512i {
 }
 
 /// Eight values.
+///
+/// # Safety
+/// They lie at `from`.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn eight(from: *const f32) -> __m256 {
@@ -140,6 +143,9 @@ unsafe fn eight(from: *const f32) -> __m256 {
 }
 
 /// Sixteen values as eight words of bfloat16 pairs.
+///
+/// # Safety
+/// They lie at `from`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16")]
 unsafe fn eight_pairs(from: *const f32) -> __m256 {
@@ -148,6 +154,9 @@ unsafe fn eight_pairs(from: *const f32) -> __m256 {
 }
 
 /// Stores the words of eight lines as rows of one word of each, `to_stride` apart.
+///
+/// # Safety
+/// There is room for eight rows of eight words.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn transpose(lines: [__m256; SQUARE], to: *mut f32, to_stride: usize) {
@@ -162,6 +171,9 @@ unsafe fn transpose(lines: [__m256; SQUARE], to: *mut f32, to_stride: usize) {
 }
 
 /// The same for four lines.
+///
+/// # Safety
+/// There is room for eight rows of four words.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn transpose_half(lines: [__m256; SQUARE / 2], to: *mut f32, to_stride: usize) {

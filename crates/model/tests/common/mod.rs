@@ -1,30 +1,17 @@
 //! What the tests share: the device, small models of every kind, numbers out of tensors.
 #![allow(dead_code)] // each test uses some of it
 
+mod small;
+
 use burn::tensor::{Device, Tensor};
 use strata_recipe::{Kind, ModelConfig, Normalization};
+
+pub use small::small;
 
 /// The device to test: `STRATA_TEST_DEVICE` names another than the CPU.
 pub fn device() -> Device {
     let name = std::env::var("STRATA_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
     strata_model::parse_device(&name).expect("STRATA_TEST_DEVICE names a device of this build")
-}
-
-/// A dense model of two layers on each side, without dropout.
-pub fn small() -> ModelConfig {
-    ModelConfig {
-        encoder_layers: 2,
-        decoder_layers: 2,
-        d_model: 16,
-        d_ffn: 24,
-        heads: 2,
-        vocab_size: 29,
-        max_length: 24,
-        dropout: 0.0,
-        attention_dropout: 0.0,
-        cmr_gate_dropout: 0.0,
-        ..ModelConfig::default()
-    }
 }
 
 /// SMoE with these strata.

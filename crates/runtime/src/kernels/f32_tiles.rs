@@ -29,8 +29,14 @@ trait Tiles: Floats {
     const ROWS: usize;
 
     /// Runs `work`, an `#[inline(always)]` closure, compiled for the instructions.
+    ///
+    /// # Safety
+    /// The processor has the instructions.
     unsafe fn with<R>(work: impl FnOnce() -> R) -> R;
     /// Computes `rows` rows, 1 to [`Tiles::ROWS`], from `row` on of all `panels`.
+    ///
+    /// # Safety
+    /// As [`piece`], for these rows and the panels of the place's tile.
     unsafe fn strip(product: &F32Product<'_>, row: usize, rows: usize, panels: Range<usize>, place: Place);
 }
 
@@ -40,16 +46,22 @@ trait Tiles: Floats {
 /// Rows and panels are within the product, whose slices have the sizes that its fields say, and no other thread writes
 /// them.
 pub(super) unsafe fn piece(level: Level, product: &F32Product<'_>, rows: Range<usize>, panels: Range<usize>) {
-    // SAFETY (all three): the level says that the processor has the instructions; the rest is the caller's promise.
     match level.vectors() {
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Vectors::Portable => unsafe { run::<[f32; PANEL]>(product, rows, panels) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Vectors::Avx2 => unsafe { run::<std::arch::x86_64::__m256>(product, rows, panels) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Vectors::Avx512 => unsafe { run::<std::arch::x86_64::__m512>(product, rows, panels) },
     }
 }
 
+/// [`piece`] with the instructions of `F`.
+///
+/// # Safety
+/// As [`piece`], and the processor has the instructions of `F`.
 unsafe fn run<F: Tiles>(product: &F32Product<'_>, rows: Range<usize>, panels: Range<usize>) {
     let panel_bytes = product.inputs * PANEL * size_of::<f32>();
     // SAFETY: the caller's promise.
@@ -71,6 +83,9 @@ unsafe fn run<F: Tiles>(product: &F32Product<'_>, rows: Range<usize>, panels: Ra
 }
 
 /// Computes `R` rows from `row` on of the `P` panels from `panel` on, each in `K` registers.
+///
+/// # Safety
+/// As [`piece`], for these rows and panels, and the processor has the instructions of `F`.
 #[inline(always)]
 unsafe fn product_tile<F: Tiles, const R: usize, const P: usize, const K: usize>(
     p: &F32Product<'_>,
@@ -114,6 +129,9 @@ unsafe fn product_tile<F: Tiles, const R: usize, const P: usize, const K: usize>
 
 /// Stores the sums of rows from `row` on and of panels from `panel` on, with the bias added. Out of line: inlined, it is
 /// too large for its loops to be unrolled, and sums that a loop indexes would live in memory.
+///
+/// # Safety
+/// As [`product_tile`].
 #[inline(never)]
 unsafe fn store_tile<F: Tiles, const P: usize, const K: usize>(
     p: &F32Product<'_>,
@@ -179,6 +197,9 @@ macro_rules! tiles {
 }
 
 /// Runs `work` without special instructions; `unsafe` like its counterparts, for the macro.
+///
+/// # Safety
+/// None is asked for.
 #[inline(always)]
 unsafe fn plainly<R>(work: impl FnOnce() -> R) -> R {
     work()

@@ -25,16 +25,20 @@ pub(super) fn takes_unsigned(level: Level) -> bool {
 /// Rows and panels are within the product, whose slices have the sizes that its fields say and rows of the type that
 /// the level takes, and no other thread writes them.
 pub(super) unsafe fn piece(level: Level, product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
-    // SAFETY (all): the level says that the processor has the instructions; the rest is the caller's promise.
     match level.isa() {
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Isa::Portable => unsafe { run::<[i32; 8]>(product, rows, panels) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Isa::Avx2 => unsafe { run::<Widened>(product, rows, panels) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Isa::AvxVnni => unsafe { run::<Vnni256>(product, rows, panels) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Isa::Avx512 => unsafe { run::<Widened512>(product, rows, panels) },
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { run::<Vnni512>(product, rows, panels) },
     }
 }

@@ -46,14 +46,39 @@ pub(super) trait Sums: Copy {
     type Floats: Floats;
 
     /// Runs `work`, an `#[inline(always)]` closure, compiled for the instructions.
+    ///
+    /// # Safety
+    /// The processor has the instructions.
     unsafe fn with<R>(work: impl FnOnce() -> R) -> R;
+    /// Sums of nothing.
+    ///
+    /// # Safety
+    /// The processor has the instructions.
     unsafe fn zero() -> Self;
+    /// The weights at `from`.
+    ///
+    /// # Safety
+    /// The processor has the instructions, and four weights of each column lie at `from`.
     unsafe fn load(from: *const i8) -> Self::Weights;
+    /// The inputs at `from`.
+    ///
+    /// # Safety
+    /// The processor has the instructions, and four inputs lie at `from`.
     unsafe fn splat(from: *const Self::X) -> Self::Splat;
+    /// Adds the products of four inputs to each sum.
+    ///
+    /// # Safety
+    /// The processor has the instructions.
     unsafe fn dot(self, x: Self::Splat, w: Self::Weights) -> Self;
     /// The sums of products. `columns` is the sum of each column's weights, for what was added to the rows' values.
+    ///
+    /// # Safety
+    /// The processor has the instructions, and the sums of the columns lie at `columns`.
     unsafe fn floats(self, columns: *const i32) -> Self::Floats;
     /// Computes `rows` rows, 1 to [`ROWS`], from `row` on of all `units`.
+    ///
+    /// # Safety
+    /// As [`super::int8::piece`], for these rows and units.
     unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>, place: Place);
 }
 
@@ -103,6 +128,9 @@ macro_rules! strips {
 pub(super) use strips;
 
 /// Computes `R` rows from `row` on of all `units`, `U` at a time.
+///
+/// # Safety
+/// As [`super::int8::piece`], for these rows and units, and the processor has the instructions of `S`.
 #[inline(always)]
 pub(super) unsafe fn strip<S: Sums, const R: usize, const U: usize>(
     p: &Int8Product<'_>,
@@ -125,6 +153,9 @@ pub(super) unsafe fn strip<S: Sums, const R: usize, const U: usize>(
 }
 
 /// Computes `R` rows from `row` on of the `U` units from `unit` on.
+///
+/// # Safety
+/// As [`strip`].
 #[inline(always)]
 unsafe fn product_tile<S: Sums, const R: usize, const U: usize>(
     p: &Int8Product<'_>,

@@ -2,6 +2,8 @@
 #![allow(dead_code)] // each test uses some of it
 
 pub mod reference;
+#[path = "../../../model/tests/common/small.rs"]
+mod small;
 
 use std::sync::Arc;
 
@@ -9,21 +11,10 @@ use strata_recipe::{Kind, ModelConfig, Normalization};
 use strata_runtime::{Engine, Limits, Model, Precision, RandomWeights, Request, SearchOptions};
 use strata_simd::random::SplitMix64;
 
+pub use small::small;
+
 /// Id of the end mark in all tests.
 pub const END: u32 = 1;
-
-pub fn small() -> ModelConfig {
-    ModelConfig {
-        encoder_layers: 2,
-        decoder_layers: 2,
-        d_model: 16,
-        d_ffn: 24,
-        heads: 2,
-        vocab_size: 29,
-        max_length: 24,
-        ..ModelConfig::default()
-    }
-}
 
 /// One small model of each kind, and of each rule that changes inference.
 pub fn kinds() -> Vec<ModelConfig> {

@@ -17,7 +17,7 @@ pub struct App {
     /// How it is set up.
     pub settings: Settings,
     /// What it serves.
-    pub(crate) models: Models,
+    pub(crate) models: Arc<Models>,
     /// What it has counted.
     pub(crate) metrics: Metrics,
     /// Translated files that wait to be fetched.
@@ -40,7 +40,7 @@ impl App {
         if settings.models.is_empty() {
             return Err(Error::Settings("name at least one model".into()));
         }
-        let models = Models::open(&settings)?;
+        let models = Arc::new(Models::open(&settings)?);
         let tls = settings.certificate.as_ref().map(crate::tls::acceptor).transpose()?;
         cors::layer(&settings.origins)?;
         let files = Arc::new(Semaphore::new(MOST_FILES));

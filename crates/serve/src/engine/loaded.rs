@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use strata_runtime::Request;
 use strata_translate::{Part, SearchOptions, Translator};
 
 use crate::engine::job::Failure;
@@ -61,16 +60,8 @@ impl Loaded {
     ) -> Answer<Vec<Part>> {
         let task = self.translator.task(target, &search.into()).map_err(|e| ApiError::invalid(e.to_string()))?;
         let translator = self.translator.clone();
-        let encode = move || -> Vec<(String, Option<Request>)> {
-            let request = |part: String| {
-                let request = translator.request(&part, &task);
-                (part, request)
-            };
-            parts.into_iter().map(request).collect()
-        };
-        let requests = blocking(encode).await?;
-        let sent: Vec<Request> = requests.iter().filter_map(|(_, request)| request.clone()).collect();
-        let found = self.engine.translate(sent, time).await.map_err(|failure| match failure {
+        let requests = blocking(move || translator.requests(parts, &task)).await?;
+        let found = self.engine.translate(requests.sent(), time).await.map_err(|failure| match failure {
             Failure::Broken => {
                 ApiError::internal("the model stopped by a fault; it is loaded again at the next request")
             }
@@ -78,15 +69,7 @@ impl Loaded {
             Failure::Refused(why) => ApiError::invalid(why),
         })?;
         let translator = self.translator.clone();
-        blocking(move || {
-            let mut found = found.into_iter();
-            let read = |(part, request): (String, Option<Request>)| match request {
-                Some(request) => translator.read(&request, found.next().unwrap_or_default()),
-                None => Part::unchanged(&part),
-            };
-            requests.into_iter().map(read).collect()
-        })
-        .await
+        blocking(move || requests.read(&translator, found)).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use strata_corpus::language::{Identifier, english_name};
 use tokio::sync::Mutex;
@@ -56,9 +56,17 @@ impl Models {
     ///
     /// # Errors
     /// As [`Served::get`].
-    pub async fn get(&self, model: &Arc<Served>) -> Answer<Loaded> {
+    pub async fn get(self: &Arc<Self>, model: &Arc<Served>) -> Answer<Loaded> {
+        let (models, model, asked) = (self.clone(), model.clone(), Instant::now());
+        // A load cannot be stopped halfway. In a task of its own it keeps its locks to the end, also where the client
+        // leaves; otherwise the next request would load the same model beside it.
+        let got = tokio::spawn(async move { models.load(&model, asked).await });
+        got.await.unwrap_or_else(|panic| Err(ApiError::internal(format!("the model cannot be loaded: {panic}"))))
+    }
+
+    async fn load(&self, model: &Arc<Served>, asked: Instant) -> Answer<Loaded> {
         if self.most_loaded == 0 || model.is_loaded() {
-            return model.get().await;
+            return model.get(asked).await;
         }
         let _loading = self.loading.lock().await;
         let mut others: Vec<&Arc<Served>> =
@@ -70,7 +78,7 @@ impl Models {
                 too_many -= 1;
             }
         }
-        model.get().await
+        model.get(asked).await
     }
 
     /// Unloads the models that nobody has asked for in a while.
@@ -150,3 +158,6 @@ impl Models {
 pub fn name_of(tag: &str) -> &str {
     english_name(tag).unwrap_or(tag)
 }
+
+#[cfg(test)]
+mod tests;

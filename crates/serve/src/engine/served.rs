@@ -24,11 +24,19 @@ pub struct Served {
     queue: usize,
     log: Logger,
     released: Released,
-    loaded: Mutex<Option<Loaded>>,
+    slot: Mutex<Slot>,
     /// When it was last asked for.
     used: std::sync::Mutex<Instant>,
     /// The load of the last thread, for metrics, which must not wait while a model is loaded.
     load: std::sync::Mutex<Option<Arc<Load>>>,
+}
+
+/// What became of the last load.
+#[derive(Default)]
+struct Slot {
+    loaded: Option<Loaded>,
+    /// When it failed last.
+    failed: Option<Instant>,
 }
 
 impl Served {
@@ -44,7 +52,7 @@ impl Served {
             queue: settings.queue,
             log: settings.log.clone(),
             released: settings.released.clone(),
-            loaded: Mutex::default(),
+            slot: Mutex::default(),
             used: std::sync::Mutex::new(Instant::now()),
             load: std::sync::Mutex::default(),
         })
@@ -87,11 +95,8 @@ impl Served {
     /// Unloads its weights unless it is in use, and says whether it did. The next request loads them again.
     pub async fn unload(&self, why: &str) -> bool {
         // Being loaded is being used.
-        let Ok(mut loaded) = self.loaded.try_lock() else { return false };
-        if !loaded.as_ref().is_some_and(Loaded::is_idle) {
-            return false;
-        }
-        let Some(old) = loaded.take() else { return false };
+        let Ok(mut slot) = self.slot.try_lock() else { return false };
+        let Some(old) = slot.loaded.take_if(|loaded| loaded.is_idle()) else { return false };
         *lock(&self.load) = None;
         let released = self.released.clone();
         let done = tokio::task::spawn_blocking(move || {
@@ -104,14 +109,19 @@ impl Served {
         true
     }
 
-    /// Its weights and thread, loaded now if they are not in memory, or if a fault has ended the thread.
+    /// Its weights and thread, loaded now if they are not in memory, or if a fault has ended the thread. All who
+    /// `asked` before a load ended wait for that one load, and share its failure. Must be polled to its end: a caller that
+    /// may leave runs it as a task.
     ///
     /// # Errors
     /// 500 where that fails; the reason is logged.
-    pub async fn get(self: &Arc<Self>) -> Answer<Loaded> {
-        let mut loaded = self.loaded.lock().await;
+    pub async fn get(self: &Arc<Self>, asked: Instant) -> Answer<Loaded> {
+        let mut slot = self.slot.lock().await;
         self.touch();
-        let changed = match loaded.as_ref() {
+        if slot.failed.is_some_and(|failed| failed > asked) {
+            return Err(self.cannot_be_loaded());
+        }
+        let changed = match slot.loaded.as_ref() {
             Some(loaded) if !loaded.load().is_broken() => match loaded.translator().change() {
                 None => return Ok(loaded.clone()),
                 changed => changed,
@@ -122,20 +132,28 @@ impl Served {
             self.tell("error", what);
         }
         // The old one goes before the new one comes, so that there are never two in memory.
-        let old = loaded.take();
+        let old = slot.loaded.take();
         *lock(&self.load) = None;
         let model = self.clone();
         let opened = tokio::task::spawn_blocking(move || {
             drop(old);
-            model.open()
+            model.open().map_err(|why| model.tell("error", why))
         });
-        let opened = opened.await.unwrap_or_else(|panic| Err(panic.to_string())).map_err(|why| {
-            self.tell("error", why);
-            ApiError::internal(format!("the model {} cannot be loaded; its operator's log says why", self.source.name))
-        })?;
+        let opened = opened.await.unwrap_or_else(|panic| {
+            self.tell("error", panic.to_string());
+            Err(())
+        });
+        let Ok(opened) = opened else {
+            slot.failed = Some(Instant::now());
+            return Err(self.cannot_be_loaded());
+        };
         *lock(&self.load) = Some(opened.load().clone());
-        *loaded = Some(opened.clone());
+        slot.loaded = Some(opened.clone());
         Ok(opened)
+    }
+
+    fn cannot_be_loaded(&self) -> ApiError {
+        ApiError::internal(format!("the model {} cannot be loaded; its operator's log says why", self.source.name))
     }
 
     /// Logs what happened to the model.

@@ -58,7 +58,6 @@ fn a_run_comes_back_after_closing() {
     assert_eq!((run.best().unwrap(), run.last().unwrap()), (Some(1000), Some(1_234_567)));
     is_step(&run.latest_good().unwrap().unwrap(), 1_234_567);
     is_step(&run.load(500).unwrap(), 500);
-    assert!(run.cleaned().is_empty());
     assert_eq!(fs::read_link(path.join("best")).unwrap(), Path::new("checkpoints/step-001000"));
     assert!(path.join("last/model.safetensors").is_file());
     let error = run.load(7).unwrap_err().to_string();
@@ -242,11 +241,21 @@ fn opening_clears_what_a_killed_process_left() {
     let dir = tempfile::tempdir().unwrap();
     let run = run_with(dir.path(), &[1]);
     let path = run.path().to_path_buf();
+    let name = path.file_name().unwrap().to_str().unwrap();
     drop(run);
     fs::create_dir(path.join("checkpoints/.step-000002.tmp-99999999-7")).unwrap();
     fs::write(path.join(".recipe.toml.tmp-99999999-8"), "torn").unwrap();
     fs::rename(path.join("checkpoints/step-000001"), path.join("checkpoints/.step-000001.old-99999999-9")).unwrap();
+    fs::create_dir_all(dir.path().join(format!(".{name}.tmp-99999999-6/checkpoints"))).unwrap();
+    fs::create_dir(dir.path().join(".other.tmp-99999999-5")).unwrap();
     let run = Run::open(&path).unwrap();
-    assert_eq!(run.cleaned().len(), 3);
+    let names = |of: &Path| {
+        let mut names: Vec<_> = fs::read_dir(of).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&path), [".lock", "checkpoints", "last", "recipe.toml"]);
+    assert_eq!(names(&path.join("checkpoints")), ["step-000001"]);
+    assert_eq!(names(dir.path()), [".other.tmp-99999999-5", name], "only what was left of this run");
     is_step(&run.latest_good().unwrap().unwrap(), 1);
 }
