@@ -16,7 +16,7 @@ pub struct ConfigError {
 #[derive(Debug, Error)]
 pub enum Error {
     /// A file could not be read. This crate writes and maps nothing, so it does without `strata-files` and its errors.
-    #[error("cannot read {path}: {source}")]
+    #[error("{}", unreadable(path, source))]
     Io {
         /// The file.
         path: String,
@@ -57,8 +57,26 @@ pub enum Error {
         /// The key, the value, and what is expected.
         message: String,
     },
+    /// Values that cannot be, in a recipe with variants that change them, of which none was chosen.
+    #[error("{place}: {message}; choose one of its variants: {}", variants.join(", "))]
+    NoVariant {
+        /// File and line.
+        place: String,
+        /// The key, the value, and what is expected.
+        message: String,
+        /// The variants that change the key.
+        variants: Vec<String>,
+    },
+    /// A recipe that is not UTF-8.
+    #[error("{path}, line {line}: not valid UTF-8; convert it with `iconv -f ENCODING -t UTF-8`")]
+    NotUtf8 {
+        /// The file.
+        path: String,
+        /// Line number, from 1.
+        line: usize,
+    },
     /// An override with an unknown key or an impossible value.
-    #[error("{setting}: {message}")]
+    #[error("{message}")]
     Override {
         /// `train.updates=x`, or the key alone where its value contradicts another key's.
         setting: String,
@@ -77,6 +95,13 @@ pub enum Error {
         /// All existing names.
         known: Vec<String>,
     },
+}
+
+fn unreadable(path: &str, source: &std::io::Error) -> String {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => format!("{path} is missing"),
+        _ => format!("cannot read {path}: {source}"),
+    }
 }
 
 fn unknown_variant(origin: &str, name: &str, nearest: Option<&str>, known: &[String]) -> String {
