@@ -283,7 +283,7 @@ fn benchmarks_of_nothing() {
         ("--length 0", "--length 0 is too small"),
         ("--steps 0", "--steps 0 is too small"),
         ("--vocab 4", "--vocab 4 is too small"),
-        ("--heads 3", "--heads 3 does not divide"),
+        ("--heads 3", "heads = 3 does not divide"),
         ("--strata 4,x", "`x` is not a number of experts"),
         ("--device tpu", "no device `tpu`"),
     ] {

@@ -16,12 +16,18 @@ pub struct ConfigError {
 #[derive(Debug, Error)]
 pub enum Error {
     /// A file could not be read. This crate writes and maps nothing, so it does without `strata-files` and its errors.
-    #[error("{}", unreadable(path, source))]
+    #[error("cannot read {path}: {source}")]
     Io {
         /// The file.
         path: String,
         /// The operating system's error.
         source: std::io::Error,
+    },
+    /// A file is not there.
+    #[error("{path} is missing")]
+    Missing {
+        /// The file.
+        path: String,
     },
     /// A `config.json` that is not a model configuration.
     #[error("{origin} is not a model configuration: {source}")]
@@ -97,10 +103,13 @@ pub enum Error {
     },
 }
 
-fn unreadable(path: &str, source: &std::io::Error) -> String {
-    match source.kind() {
-        std::io::ErrorKind::NotFound => format!("{path} is missing"),
-        _ => format!("cannot read {path}: {source}"),
+impl Error {
+    /// [`Error::Missing`] or [`Error::Io`].
+    pub(crate) fn unreadable(path: String, source: std::io::Error) -> Self {
+        match source.kind() {
+            std::io::ErrorKind::NotFound => Self::Missing { path },
+            _ => Self::Io { path, source },
+        }
     }
 }
 

@@ -65,10 +65,10 @@ impl RecipeFile {
     /// Reads and parses a file.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::NotUtf8`], otherwise as [`RecipeFile::parse`].
+    /// [`Error::Missing`] or [`Error::Io`] if it cannot be read, [`Error::NotUtf8`], otherwise as [`RecipeFile::parse`].
     pub fn open(path: &Path) -> Result<RecipeFile, Error> {
         let origin = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: origin.clone(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| Error::unreadable(origin.clone(), source))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
