@@ -1,6 +1,7 @@
 //! Whether output is colored.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 
 use clap::ValueEnum;
 
@@ -27,6 +28,24 @@ impl Color {
             Self::Auto if value("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
             Self::Auto => terminal && value("TERM").is_none_or(|name| name != "dumb"),
         }
+    }
+}
+
+impl Color {
+    /// `error:` as standard error shows it.
+    pub fn error(self) -> String {
+        self.painted("error:", "31")
+    }
+
+    /// `warning:` as standard error shows it.
+    pub fn warning(self) -> String {
+        self.painted("warning:", "33")
+    }
+
+    /// In bold, and in the color that clap gives its own messages of the kind.
+    fn painted(self, word: &str, color: &str) -> String {
+        let colored = self.decide(|name| std::env::var_os(name), std::io::stderr().is_terminal());
+        if colored { format!("\x1b[1m\x1b[{color}m{word}\x1b[0m") } else { word.to_string() }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The command line: its commands and global options. The parser, the help, the man pages and the completions all come
 //! from [`command`].
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::color::Color;
 use crate::commands::{
@@ -73,8 +75,28 @@ pub fn command() -> clap::Command {
 
 /// Parses this program's arguments; ends the program with code 2 and a message where they are wrong.
 pub fn parse() -> Cli {
-    let matches = command().get_matches();
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command()).exit())
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    // Clap's `help` takes `--help` for a command.
+    if arguments.get(1).is_some_and(|word| word == "help") {
+        arguments.retain(|word| word != "--help" && word != "-h");
+    }
+    let mut command = command().color(color_of_help(&arguments));
+    let matches = command.clone().get_matches_from(arguments);
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+/// What `--color` says, which clap must know for help and errors before it has read the arguments.
+fn color_of_help(arguments: &[OsString]) -> ColorChoice {
+    let values = arguments.iter().zip(arguments.iter().skip(1).map(Some).chain([None]));
+    let said = values.filter_map(|(word, next)| match word.to_str()? {
+        "--color" => next?.to_str(),
+        word => word.strip_prefix("--color="),
+    });
+    match said.last() {
+        Some("always") => ColorChoice::Always,
+        Some("never") => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
 }
 
 /// More threads than any recipe may ask for would only bring the system to a halt.
@@ -168,10 +190,40 @@ mod tests {
             "translate m --to de --tokens-per-batch 0",
             "serve m --rate 5",
             "serve m --queue 0",
+            "serve m --max-loaded 0",
+            "serve m --unload-after 0",
+            "serve m --max-characters 0",
+            "serve --new-key alice --port 80",
+            "translate m --to de --scores --nbest 2",
+            "translate m --to de --scores --json",
         ] {
             let words = std::iter::once("strata").chain(line.split(' '));
             assert!(command().try_get_matches_from(words).is_err(), "`strata {line}` is accepted");
         }
+    }
+
+    /// Likewise at `--new-key`.
+    #[test]
+    fn a_new_key_refuses_every_flag_of_a_server() {
+        let mut command = command();
+        let serve = command.find_subcommand_mut("serve").unwrap();
+        let new_key = serve.get_arguments().find(|argument| argument.get_id() == "new_key").unwrap();
+        let refused = serve.get_arg_conflicts_with(new_key);
+        let flags: Vec<_> =
+            serve.get_arguments().filter(|a| !["new_key", "rate"].contains(&a.get_id().as_str())).collect();
+        assert!(flags.len() >= 20, "{flags:?}");
+        for flag in flags {
+            assert!(refused.iter().any(|other| other.get_id() == flag.get_id()), "--{} is accepted", flag.get_id());
+        }
+    }
+
+    #[test]
+    fn the_color_of_help_is_what_the_last_flag_says() {
+        let said = |line: &str| color_of_help(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(said("strata --color always --help"), ColorChoice::Always);
+        assert_eq!(said("strata train --color=always --color=never"), ColorChoice::Never);
+        assert_eq!(said("strata train --color"), ColorChoice::Auto);
+        assert_eq!(said("strata train always"), ColorChoice::Auto);
     }
 
     /// The list at `--hypotheses` is written by hand, as clap has no group of a struct with flattened parts.

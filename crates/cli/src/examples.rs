@@ -54,7 +54,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata translate runs/quickstart --to de --output out.de in.en",
             "strata translate runs/quickstart --to de --nbest 5 in.en     # line ||| translation ||| score",
             "strata translate runs/quickstart --to de --glossary terms.txt in.en",
-            "strata translate runs/quickstart --to de --sample --temperature 0.8 --top-p 0.9 in.en",
+            "strata translate runs/quickstart --to de --sample --beam 1 --top-p 0.9 in.en",
         ],
     ),
     (
@@ -167,11 +167,17 @@ pub const ENVIRONMENT: [(&str, &str); 5] = [
     ("CLICOLOR_FORCE", "colors into files and pipes too, unless it is 0"),
     ("STRATA_ISA", "a lower instruction level than the processor's best, such as avx2 or portable"),
     ("XDG_CACHE_HOME", "where fetched packages are kept, in strata/docs [default: ~/.cache]"),
-    ("SACREBLEU", "where sacreBLEU keeps the model of --bleu-tokenizer flores200 [default: ~/.sacrebleu]"),
+    ("SACREBLEU", "sacreBLEU's folder, with the model of flores200 [default: ~/.sacrebleu]"),
 ];
 
 /// What the exit codes mean.
-pub const EXIT_CODES: [(&str, &str); 3] = [("0", "done"), ("1", "some input lines failed"), ("2", "could not run")];
+pub const EXIT_CODES: [(&str, &str); 5] = [
+    ("0", "done"),
+    ("1", "some input lines, or runs of a study, failed"),
+    ("2", "could not run"),
+    ("130", "stopped by Ctrl-C"),
+    ("143", "stopped by SIGTERM"),
+];
 
 /// The examples of a command by its words, such as `fetch docs`.
 pub fn of(words: &str) -> &'static [&'static str] {
@@ -197,8 +203,8 @@ pub fn attach(mut command: Command, words: &str) -> Command {
         for (name, meaning) in ENVIRONMENT {
             let _ = write!(text, "\n  {name:<15} {meaning}");
         }
-        let codes = EXIT_CODES.map(|(code, meaning)| format!("{code} {meaning}")).join(", ");
-        let _ = write!(text, "\n\nExit codes: {codes}.");
+        let codes = EXIT_CODES.map(|(code, meaning)| format!("\n  {code:<15} {meaning}")).concat();
+        let _ = write!(text, "\n\n{heading}Exit codes:{heading:#}{codes}");
     }
     command.after_help(text)
 }

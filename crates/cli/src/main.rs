@@ -5,7 +5,9 @@ mod color;
 mod command_line;
 mod commands;
 mod examples;
+mod flags;
 mod memory;
+mod model;
 mod output;
 mod overrides;
 mod remedy;
@@ -35,18 +37,23 @@ pub enum Outcome {
     Done,
     /// Some input lines failed; they were named.
     SomeFailed,
+    /// A signal of this number asked to stop, and the work was saved.
+    Stopped(i32),
 }
 
 fn main() -> ExitCode {
     allocator::keep_pages();
-    match run(command_line::parse()) {
+    let cli = command_line::parse();
+    let color = cli.global.color;
+    match run(cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::SomeFailed) => ExitCode::from(1),
+        Ok(Outcome::Stopped(signal)) => stop::exit_code(signal),
         // Whoever reads our output has had enough: nobody's fault.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // `eprintln!` would panic if standard error is closed.
-            let _ = writeln!(std::io::stderr(), "error: {}", message(&error));
+            let _ = writeln!(std::io::stderr(), "{} {}", color.error(), message(&error));
             ExitCode::from(2)
         }
     }

@@ -55,6 +55,7 @@ fn of_store(error: &strata_store::Error) -> Option<String> {
 fn of_recipe(error: &strata_recipe::Error) -> Option<String> {
     match error {
         strata_recipe::Error::Override { setting, .. } => Some(format!(" (--set {setting})")),
+        strata_recipe::Error::NoVariant { .. } => Some(" (--variant NAME)".to_string()),
         strata_recipe::Error::UnknownVariant { known, .. } if known.is_empty() => {
             Some("; leave out --variant".to_string())
         }

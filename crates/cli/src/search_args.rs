@@ -6,20 +6,22 @@ use std::sync::Arc;
 use clap::Args;
 use strata_translate::{Placement, SearchOptions, TranslateOptions, VocabularyMap};
 
+use crate::flags;
+
 /// How to search, in every command that translates. Lengths are in subwords, the end mark included.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Search options")]
 pub struct SearchArgs {
-    /// Hypotheses of beam search; 1 is greedy search
+    /// Hypotheses of beam search; 1 is greedy search. With --sample, the samples to draw
     #[arg(long, default_value_t = SearchOptions::default().beam, value_name = "N")]
     beam: usize,
     /// Divide scores by length^X
     #[arg(long, default_value_t = SearchOptions::default().length_penalty, value_name = "X")]
     length_penalty: f64,
-    /// Longest translation in subwords: X times the source and --max-extra
+    /// Longest translation in subwords: X times the source, and --max-extra more
     #[arg(long, default_value_t = SearchOptions::default().max_ratio, value_name = "X")]
     max_ratio: f64,
-    /// See --max-ratio
+    /// Subwords that a translation may have beyond --max-ratio times its source
     #[arg(long, default_value_t = SearchOptions::default().max_extra, value_name = "N")]
     max_extra: usize,
     /// Longest translation in subwords, whatever the source [default: by --max-ratio]
@@ -60,7 +62,7 @@ pub struct SearchArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Sampling options")]
 struct Sampling {
-    /// Sample translations at random instead of searching for the best
+    /// Draw --beam translations at random and take the most probable, instead of searching; --beam 1 takes what is drawn
     #[arg(long)]
     sample: bool,
     /// Divide logits by X before sampling
@@ -87,7 +89,7 @@ struct Sampling {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Device options")]
 pub struct Place {
-    /// cpu, wgpu, cuda:0, ...
+    /// Device to compute on: cpu, or wgpu, cuda:0, ... where this program is built for them
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     pub device: String,
     /// Compute with 8-bit integers: faster on the CPU, with nearly the same translations
@@ -103,20 +105,18 @@ fn workers(text: &str) -> Result<usize, String> {
     count.ok_or_else(|| "choose 0 to 1024".to_string())
 }
 
-impl Place {
-    /// As the library takes it.
-    pub fn placement(&self) -> Placement {
-        Placement { device: self.device.clone(), int8: self.int8, workers: self.workers }
+impl From<&Place> for Placement {
+    fn from(Place { device, int8, workers }: &Place) -> Self {
+        Self { device: device.clone(), int8: *int8, workers: *workers }
     }
 }
 
-impl SearchArgs {
-    /// As the library takes it.
-    pub fn options(&self) -> anyhow::Result<TranslateOptions> {
-        let Self { beam, length_penalty, max_ratio, max_extra, max_length, min_length, .. } = *self;
-        let Self { no_repeat_ngram, coverage_penalty, .. } = *self;
-        let Sampling { sample, temperature, top_k, top_p, seed } = self.sampling;
-        let search = SearchOptions {
+impl From<&SearchArgs> for SearchOptions {
+    fn from(arguments: &SearchArgs) -> Self {
+        let &SearchArgs { beam, length_penalty, max_ratio, max_extra, max_length, min_length, .. } = arguments;
+        let &SearchArgs { no_repeat_ngram, coverage_penalty, ref sampling, .. } = arguments;
+        let &Sampling { sample, temperature, top_k, top_p, seed } = sampling;
+        Self {
             beam,
             length_penalty,
             max_ratio,
@@ -130,8 +130,18 @@ impl SearchArgs {
             top_k,
             top_p,
             seed,
-            ..SearchOptions::default()
-        };
+            ..Self::default()
+        }
+    }
+}
+
+impl SearchArgs {
+    /// The checked options, with the vocabulary map.
+    ///
+    /// # Errors
+    /// A value out of range, by its flag; a map that cannot be read.
+    pub fn options(&self) -> anyhow::Result<TranslateOptions> {
+        let search = SearchOptions::from(self);
         check(&search)?;
         let map = self.vocabulary_map.as_deref().map(VocabularyMap::read).transpose()?;
         let defaults = TranslateOptions::from(search);
@@ -143,12 +153,9 @@ impl SearchArgs {
     }
 }
 
-/// Checks every option; the error names the flag of the one at fault: `beam = 0 must be ...` is `--beam 0 must be ...`.
+/// Checks every option; the error names the flag of the one at fault.
 pub fn check(search: &SearchOptions) -> anyhow::Result<()> {
-    search.check().map_err(|error| {
-        let rest = error.message.strip_prefix(&format!("{} =", error.key)).unwrap_or(&error.message);
-        anyhow::anyhow!("--{}{rest}", error.key.replace('_', "-"))
-    })
+    search.check().map_err(|error| flags::of_config(&error))
 }
 
 #[cfg(test)]

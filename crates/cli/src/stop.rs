@@ -1,52 +1,101 @@
-//! Stopping a training: Ctrl-C, SIGTERM, or the end of the parent process.
+//! Stopping: Ctrl-C, SIGTERM, SIGHUP, or the end of the parent process.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::process::ExitCode;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use anyhow::Context;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
-/// A flag that Ctrl-C or SIGTERM sets; a second one ends the program at once. Every call gives the same flag.
+use crate::Outcome;
+
+/// Whether work under way looks at [`STOP`].
+static HEEDED: AtomicBool = AtomicBool::new(false);
+static STOP: AtomicBool = AtomicBool::new(false);
+/// The signal that set [`STOP`].
+static SIGNAL: AtomicI32 = AtomicI32::new(SIGINT);
+
+/// Work that saves before it stops: as long as this lives, the first signal sets its flag and only a second one ends
+/// the program at once.
+pub struct Stop(());
+
+impl Stop {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// The system refuses the signal handler.
+    pub fn listen() -> anyhow::Result<Self> {
+        static STARTED: Once = Once::new();
+        let mut started = Ok(());
+        STARTED.call_once(|| {
+            started = on_signals(|signal| {
+                if !HEEDED.load(Ordering::SeqCst) || STOP.load(Ordering::SeqCst) {
+                    return true;
+                }
+                SIGNAL.store(signal, Ordering::SeqCst);
+                STOP.store(true, Ordering::SeqCst);
+                // `eprintln!` would panic if standard error is closed.
+                let _ = writeln!(std::io::stderr(), "\nstopping after this update; once more to stop at once");
+                false
+            });
+        });
+        started?;
+        HEEDED.store(true, Ordering::SeqCst);
+        Ok(Self(()))
+    }
+
+    /// The flag that asks the work to save and stop.
+    pub fn flag(&self) -> &'static AtomicBool {
+        &STOP
+    }
+}
+
+/// What comes after is not saved, so that a signal ends it at once.
+impl Drop for Stop {
+    fn drop(&mut self) {
+        HEEDED.store(false, Ordering::SeqCst);
+    }
+}
+
+/// How a command ended that was asked to stop and has saved its work; `None` if nobody asked.
+pub fn outcome() -> Option<Outcome> {
+    STOP.load(Ordering::SeqCst).then(|| Outcome::Stopped(SIGNAL.load(Ordering::SeqCst)))
+}
+
+/// The exit code of a program that a signal ended, as shells report it: 130 after Ctrl-C, 143 after SIGTERM.
+pub fn exit_code(signal: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
+}
+
+/// Calls `take` with each Ctrl-C, SIGTERM and SIGHUP, on a thread of its own; where it returns true, the program ends
+/// at once.
 ///
 /// # Errors
 /// The system refuses the signal handler.
-pub fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
-    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
-    if let Some(flag) = FLAG.get() {
-        return Ok(Arc::clone(flag));
-    }
-    let stop = Arc::clone(FLAG.get_or_init(Arc::default));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+pub fn on_signals(mut take: impl FnMut(i32) -> bool + Send + 'static) -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for Ctrl-C")?;
+    let listen = move || {
+        for signal in signals.forever() {
+            if take(signal) {
+                std::process::exit(128 + signal);
+            }
         }
-        // `eprintln!` would panic if standard error is closed.
-        let _ = writeln!(std::io::stderr(), "\nstopping after this update; once more to stop at once");
-    })
-    .context("cannot listen for Ctrl-C")?;
-    Ok(stop)
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(listen).context("cannot listen for Ctrl-C")?;
+    Ok(())
 }
 
 /// Sets the stop flag when the parent process ends, so that a killed study leaves no training behind that locks its
 /// run.
-///
-/// # Errors
-/// See [`stop_flag`].
-#[cfg(unix)]
-pub fn stop_with_parent() -> anyhow::Result<()> {
-    let (stop, parent) = (stop_flag()?, std::os::unix::process::parent_id());
+pub fn stop_with_parent() {
+    let parent = std::os::unix::process::parent_id();
     std::thread::spawn(move || {
         while std::os::unix::process::parent_id() == parent {
             std::thread::sleep(std::time::Duration::from_millis(500));
         }
-        stop.store(true, Ordering::Relaxed);
+        SIGNAL.store(SIGTERM, Ordering::SeqCst);
+        STOP.store(true, Ordering::SeqCst);
     });
-    Ok(())
-}
-
-/// Other systems do not tell.
-#[cfg(not(unix))]
-pub fn stop_with_parent() -> anyhow::Result<()> {
-    Ok(())
 }

@@ -53,7 +53,7 @@ impl Terminal {
 
     /// A line that even `-q` does not silence.
     pub fn warn(&self, line: &str) {
-        self.line(&format!("warning: {line}"));
+        self.line(&format!("{} {line}", self.color.warning()));
     }
 
     /// A line that the next one replaces; nothing where lines cannot be rewritten.

@@ -2,18 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::ensure;
+use strata_store::model_folder::CONFIG_FILE;
 
 /// The lines of a UTF-8 file, with line ends of any system.
 ///
 /// # Errors
 /// The file cannot be read, or a line is not UTF-8.
 pub fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
-    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let text = String::from_utf8(text).map_err(|e| {
-        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
-        anyhow!("{}, line {line}: not valid UTF-8; convert it with `iconv -f ENCODING -t UTF-8`", path.display())
-    })?;
+    let text = strata_files::read_text(path)?;
     let mut lines: Vec<String> = text.split('\n').map(|line| line.trim_end_matches('\r').to_string()).collect();
     if lines.last().is_some_and(String::is_empty) {
         lines.pop();
@@ -38,10 +35,19 @@ pub fn same_length(hypotheses: (&Path, &[String]), references: (&Path, &[String]
     Ok(())
 }
 
-/// Writes a file, replacing an earlier one.
+/// Checks that a model folder can be written to `output`, before any work is done.
 ///
 /// # Errors
-/// The file cannot be written.
-pub fn write(path: &Path, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
-    std::fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
+/// Something is there and may not be replaced, or is no model folder.
+pub fn check_model_output(output: &Path, overwrite: bool) -> anyhow::Result<()> {
+    if output.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let shown = output.display();
+    ensure!(overwrite, "{shown} exists; choose another folder, or pass --overwrite to replace it");
+    let is_empty = std::fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
+    // Every form of a model has one.
+    let is_model = output.join(CONFIG_FILE).is_file();
+    ensure!(is_empty || is_model, "--output {shown}: it is no model folder, so it is not replaced; name another");
+    Ok(())
 }

@@ -9,7 +9,7 @@ use common::{RECIPE, folder};
 #[test]
 fn bitext_that_cannot_be_prepared() {
     let here = folder("bitext-faults");
-    here.refuses("prepare nowhere --output p", &["nowhere", "No such file"]);
+    here.refuses("prepare nowhere --output p", &["nowhere: it is missing"]);
     fs::create_dir(here.path("none")).unwrap();
     here.refuses("prepare none --output p", &["none: no bitext", "train.en-de.en"]);
     let pair = |name: &str, en: &[u8], de: &[u8]| {
@@ -38,15 +38,18 @@ fn options_of_prepare() {
     let here = folder("prepare-options");
     here.refuses("prepare ../bitext --output p --languages en,qax", &["`qax`", "did you mean `qaa`?", "en, qaa, qab"]);
     here.refuses("prepare ../bitext --output p --directions en-qax", &["`qax`", "did you mean `qaa`?"]);
-    here.refuses("prepare ../bitext --output p --directions qaa-qab", &["no bitext for qaa-qab"]);
-    here.refuses("prepare ../bitext --output p --directions en", &["`en` is no direction"]);
+    here.refuses(
+        "prepare ../bitext --output p --directions qaa-qab",
+        &["--directions: there is no bitext for qaa-qab"],
+    );
+    here.refuses("prepare ../bitext --output p --directions en", &["--directions: `en` is no direction"]);
     here.refuses("prepare ../bitext --output p --vocab-size 100", &["vocab", "100"]);
     here.refuses("prepare ../bitext --output p --subword-model ../tiny.toml", &["tiny.toml"]);
     here.refuses("prepare ../bitext --output p --subword-model nowhere.model", &["nowhere.model"]);
     here.write("mine/letter.txt", "dear");
     here.refuses("prepare ../bitext --output mine", &["mine already exists", "--overwrite"]);
-    here.refuses("prepare ../bitext --output mine --overwrite", &["mine is no prepared folder"]);
-    here.refuses("fetch synthetic --languages 5 --output s", &["languages", "5 is not 1 to 4"]);
+    here.refuses("prepare ../bitext --output mine --overwrite", &["--output: mine is no prepared folder"]);
+    here.refuses("fetch synthetic --languages 5 --output s", &["--languages: 5 is not 1 to 4"]);
     here.refuses("fetch docs --languages klingon --packages . --output d --cache c", &["klingon"]);
 }
 
@@ -61,7 +64,7 @@ fn recipes_that_cannot_be() {
         here.refuses("train bad.toml", &words);
         here.refuses("inspect bad.toml", &words);
     };
-    here.refuses("train nowhere.toml", &["cannot read nowhere.toml"]);
+    here.refuses("train nowhere.toml", &["nowhere.toml is missing"]);
     recipe("updates = 6", "updats = 6", &["HERE", "`train.updats`", "did you mean `train.updates`?"]);
     recipe("updates = 6", "updates = \"six\"", &["HERE", "train.updates = \"six\" must be an integer"]);
     recipe("updates = 6", "updates = 0", &["HERE", "train.updates = 0"]);
@@ -82,7 +85,15 @@ fn recipes_that_cannot_be() {
     here.refuses("train ../tiny.toml --variant dens", &variants);
     here.refuses("inspect ../tiny.toml --variant dens", &variants);
     here.refuses("train ../tiny.toml --set train.updats=3", &["--set train.updats", "did you mean `train.updates`?"]);
-    here.refuses("train ../tiny.toml --set train.updates=x", &["--set train.updates", "an integer"]);
+    let said =
+        here.strata("train ../tiny.toml --set train.updates=x").fails(&["an integer", "(--set train.updates=x)"]);
+    assert_eq!(said.err.matches("train.updates").count(), 2, "the key once, the flag once: {said}");
+    here.refuses("train ../tiny.toml --set train.updates=x", &["train.updates must be an integer"]);
+    let variants = RECIPE.replace("kind = \"smoe\"\nstrata = [2, 2]", "kind = \"smoe\"");
+    here.write("variants.toml", variants + "[variant.small]\nmodel.strata = [2, 2]\n");
+    let choose = ["strata is empty", "choose one of its variants: dense, small", "--variant NAME"];
+    here.refuses("inspect variants.toml", &choose);
+    here.strata("inspect variants.toml --variant small").succeeds();
 }
 
 #[test]
@@ -189,15 +200,21 @@ fn lines_and_languages_of_translate() {
     let here = folder("translate-faults");
     here.refuses("translate ../run --to qax", &["into `qax`", "en, qaa, qab", "did you mean `qaa`?"]);
     here.refuses("translate ../run --to qaa --from eng", &["from `eng`", "did you mean `en`?"]);
-    here.refuses("translate ../run --to qaa nowhere.txt --output out", &["cannot read nowhere.txt"]);
+    here.refuses("translate ../run --to qaa nowhere.txt --output out", &["nowhere.txt is missing"]);
     here.refuses("translate ../run --to qaa ../bitext", &["bitext: it is a folder"]);
     here.refuses("translate ../run --to qaa --beam 0", &["--beam 0"]);
     here.refuses("translate ../run --to qaa --nbest 0", &["--nbest 0"]);
     here.refuses("translate ../run --to qaa --nbest 9999", &["--nbest 9999", "1024"]);
     here.refuses("translate ../run --to qaa --device cuda:0", &["without cuda"]);
-    here.refuses("translate ../run --to qaa --output no/folder/out", &["cannot write no/folder/out"]);
+    here.refuses(
+        "translate ../run --to qaa --output no/folder/out",
+        &["cannot write no/folder/out: there is no folder no/folder"],
+    );
     here.write("in.txt", "The dog sees the cat.\n");
     here.refuses("translate ../run --to qaa in.txt --output in.txt", &["in.txt is also an input"]);
+    here.refuses("translate ../run --from qaa --to qaa in.txt", &["--from qaa --to qaa: name two languages"]);
+    here.write("latin1.txt", b"dog = a\n\xfc = b\n");
+    here.refuses("translate ../run --to qaa --glossary latin1.txt in.txt", &["latin1.txt, line 2: not valid UTF-8"]);
     let lines: [&[u8]; 3] = [b"The dog sees the cat.\n", b"The \xff cat.\n", b"The cat sees the dog.\n"];
     here.write("bad.txt", lines.concat());
     let ran = here.records(here.strata("translate ../run --to qaa bad.txt --json"));
@@ -227,7 +244,7 @@ fn what_evaluate_cannot_score() {
     let counts = ["two has 2 lines but three has 3", "line n of one must translate line n of the other"];
     here.refuses("evaluate --hypotheses two --references three", &counts);
     here.refuses("evaluate --hypotheses three --references three --baseline-hypotheses two", &counts);
-    here.refuses("evaluate --hypotheses nowhere --references three", &["cannot read nowhere"]);
+    here.refuses("evaluate --hypotheses nowhere --references three", &["nowhere is missing"]);
     here.refuses("evaluate --hypotheses latin1 --references two", &["latin1, line 2: not valid UTF-8", "iconv"]);
     here.refuses("evaluate --hypotheses none --references none", &["no hypotheses"]);
 }
@@ -262,10 +279,10 @@ fn no_space_left_loses_no_checkpoint() {
 fn benchmarks_of_nothing() {
     let here = folder("bench-faults");
     for (option, words) in [
-        ("--batch 0", "batch = 0"),
-        ("--length 0", "length = 0"),
-        ("--steps 0", "steps = 0"),
-        ("--vocab 4", "vocab = 4"),
+        ("--batch 0", "--batch 0 is too small"),
+        ("--length 0", "--length 0 is too small"),
+        ("--steps 0", "--steps 0 is too small"),
+        ("--vocab 4", "--vocab 4 is too small"),
         ("--heads 3", "heads = 3 does not divide"),
         ("--strata 4,x", "`x` is not a number of experts"),
         ("--device tpu", "no device `tpu`"),
@@ -275,6 +292,6 @@ fn benchmarks_of_nothing() {
     here.refuses("bench training --shapes A,Z", &["--shapes Z", "A, B, C, D, E, F"]);
     here.refuses("bench training --shapes e", &["shapes E", "prepared folder"]);
     here.refuses("bench train-step nowhere", &["nowhere"]);
-    here.refuses("bench train-step ../prepared --tokens-per-batch 0", &["tokens_per_batch = 0"]);
-    here.refuses("bench training --steps 0", &["strata ended with", "steps = 0"]);
+    here.refuses("bench train-step ../prepared --tokens-per-batch 0", &["--tokens-per-batch 0"]);
+    here.refuses("bench training --steps 0", &["strata ended with", "--steps 0"]);
 }

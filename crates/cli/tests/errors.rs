@@ -28,7 +28,9 @@ fn fetching() {
         &here,
         &[
             ("fetch docs --languages germn --packages empty --output d --cache c", "germn"),
-            ("fetch synthetic --pairs 3 --output s", "pairs"),
+            ("fetch synthetic --pairs 3 --output s", "--pairs: 3 is not"),
+            ("fetch synthetic --output mine", "--overwrite"),
+            ("fetch synthetic --output mine --overwrite", "mine/train.en-de.en is none of this corpus"),
             ("fetch synthetic --languages 0 --output s", "languages"),
         ],
     );
@@ -53,11 +55,11 @@ fn preparing() {
         &[
             ("prepare both --output p", "keep one of them"),
             ("prepare file --output p", "file"),
-            ("prepare ../bitext --output p --subword-temperature 0", "temperature"),
-            ("prepare ../bitext --output p --character-coverage 2", "coverage"),
-            ("prepare ../bitext --output p --subword-sentences 0", "sentences"),
-            ("prepare ../bitext --output p --max-length-ratio 0.5", "ratio"),
-            ("prepare ../bitext --output p --vocab-size 10000000", "vocab"),
+            ("prepare ../bitext --output p --subword-temperature 0", "--subword-temperature: 0"),
+            ("prepare ../bitext --output p --character-coverage 2", "--character-coverage: 2"),
+            ("prepare ../bitext --output p --subword-sentences 0", "--subword-sentences: must"),
+            ("prepare ../bitext --output p --max-length-ratio 0.5", "--max-length-ratio: 0.5"),
+            ("prepare ../bitext --output p --vocab-size 10000000", "--vocab-size: 10000000"),
             ("prepare ../bitext --output file", "file"),
         ],
     );
@@ -71,7 +73,7 @@ fn training() {
     refuse_all(
         &here,
         &[
-            ("train latin1.toml", "latin1.toml"),
+            ("train latin1.toml", "latin1.toml, line 1: not valid UTF-8"),
             ("train ..", "cannot read .."),
             ("train ../tiny.toml --device cuda:x", "cuda:x"),
             ("train ../tiny.toml --device cpu:1", "cpu:1"),
@@ -162,11 +164,18 @@ fn converting_and_inspecting() {
     let here = folder("convert");
     here.write("file", "x");
     here.copy("../run/checkpoints/step-000006", "model");
+    here.strata("export ../run --output packed").succeeds();
+    here.strata("export ../run --output packed --overwrite").succeeds();
     refuse_all(
         &here,
         &[
             ("export ../bitext --output out", "bitext"),
             ("export ../run --output file/out", "file"),
+            ("export ../run --output model", "--overwrite"),
+            ("export ../run --output ../bitext --overwrite", "../bitext: it is no model folder"),
+            ("export packed --output out", "packed is a packed folder"),
+            ("inspect packed", "packed is a packed folder"),
+            ("prune packed ../prepared --languages qaa --keep 0.5 --output out", "packed is a packed folder"),
             ("export ../run --output out --format onnx", "onnx"),
             ("vocabulary nowhere --output map.json", "nowhere"),
             ("vocabulary ../prepared --output no/folder/map.json", "no/folder"),
@@ -175,6 +184,7 @@ fn converting_and_inspecting() {
             ("inspect file", "file"),
             ("analyze ../run ../prepared --html no/folder/page.html --max-sentences 1", "no/folder"),
             ("prune ../run ../prepared --languages qaa --keep x --output out", "x"),
+            ("prune ../run ../prepared --languages qaa --keep 0 --output out", "--keep 0 must be"),
             ("prune ../run ../prepared --languages qaa --keep 0.5 --split x --output out", "--split"),
         ],
     );
@@ -197,6 +207,8 @@ fn serving() {
             ("serve ../run --max-alternatives 64", "0 to 63"),
             ("serve ../run --max-seconds 0", "1 to 86400"),
             ("serve ../run --max-connections 0", "1 to 100000"),
+            ("serve ../run --max-loaded 0", "--max-loaded"),
+            ("serve --new-key alice --port 80", "--new-key"),
             ("serve ../run --keys nowhere --port 0", "nowhere"),
             ("serve ../run --tls-key empty.txt", "--tls-certificate"),
             ("serve ../run --tls-certificate empty.txt --tls-key empty.txt --port 0", "empty.txt"),

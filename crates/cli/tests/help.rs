@@ -38,9 +38,13 @@ fn help_and_version_go_to_standard_output() {
     let version = here.strata("--version").succeeds();
     assert_eq!(version.out, format!("strata {}\n", env!("CARGO_PKG_VERSION")));
     let help = here.strata("--help").succeeds();
-    for words in ["strata quickstart", "Exit codes: 0 done, 1 some input lines failed, 2 could not run"] {
+    for words in
+        ["strata quickstart", "Exit codes:\n  0               done\n", "\n  143             stopped by SIGTERM"]
+    {
         assert!(help.out.contains(words), "{help}");
     }
+    assert_eq!(here.strata("help --help").succeeds().out, here.strata("help").succeeds().out);
+    assert_eq!(here.strata("help train -h").succeeds().out, here.strata("help train").succeeds().out);
     let keys = here.strata("train --list-keys").succeeds().out;
     for key in ["prepared", "strata", "learning_rate", "beam"] {
         assert!(keys.contains(&format!("\n{key} = ")), "{keys}");
@@ -109,6 +113,7 @@ fn an_instruction_level_that_this_processor_lacks_is_an_error() {
     let here = folder("isa");
     let inspect = |level: &str| here.bash(&format!("STRATA_ISA={level} \"$STRATA\" inspect ../run"));
     inspect("portable").succeeds();
+    inspect("''").succeeds();
     // The message lists this processor's levels, so it is not in errors.txt.
     inspect("quantum").fails(&["STRATA_ISA=\"quantum\"", "portable"]);
 }
@@ -122,7 +127,27 @@ fn output_that_cannot_be_written_is_an_error_and_no_panic() {
             here.bash(&format!("\"$STRATA\" {command} > /dev/full")).fails(&["cannot write", "No space left"]),
         );
     }
+    // Rust puts /dev/null in the place of a closed output, where results would be lost in silence.
+    for command in ["inspect ../run", "translate ../run --to qaa ../bitext/test.en-qaa.en"] {
+        here.records(here.bash(&format!("\"$STRATA\" {command} >&-")).fails(&["standard output", "it is closed"]));
+        here.bash(&format!("\"$STRATA\" {command} > /dev/null")).succeeds();
+    }
+    here.bash("\"$STRATA\" translate ../run --to qaa -o out ../bitext/test.en-qaa.en >&-").succeeds();
     // Nothing can be said then, but the exit code is still the one for errors.
     assert_eq!(here.bash("\"$STRATA\" inspect nowhere 2> /dev/full").code, Some(2));
     here.bash("\"$STRATA\" train ../tiny.toml 2> /dev/full").succeeds();
+}
+
+#[test]
+fn color_always_colors_help_and_errors() {
+    let here = folder("color");
+    let colored = |text: &str| text.contains("\x1b[");
+    assert!(colored(&here.strata("--color always train --help").succeeds().out));
+    assert!(!colored(&here.strata("train --help").succeeds().out));
+    for command in ["inspect nowhere", "train --too"] {
+        let ran = here.strata(&format!("{command} --color always"));
+        assert!(ran.code == Some(2) && ran.err.contains("error:") && colored(&ran.err), "{ran}");
+        let plain = here.strata(command);
+        assert!(plain.code == Some(2) && !colored(&plain.err), "{plain}");
+    }
 }

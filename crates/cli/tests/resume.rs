@@ -145,7 +145,7 @@ fn sigterm_and_ctrl_c_save_and_tell_how_to_go_on() {
     // Long enough for the signal to come before the end also where other work is done.
     let recipe = "--set train.updates=400 --set train.checkpoint_every=1000 --set train.validate_every=1000";
     here.strata(&format!("train ../tiny.toml --output whole {recipe}")).succeeds();
-    for signal in ["TERM", "INT"] {
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
         let run = format!("run-{signal}");
         let mut child = spawn(&here, &format!("train ../tiny.toml --output {run} {recipe}"));
         let mut lines = wait_for(&mut child, "update 2/400");
@@ -153,7 +153,7 @@ fn sigterm_and_ctrl_c_save_and_tell_how_to_go_on() {
         assert!(sent.success());
         let mut rest = String::new();
         lines.read_to_string(&mut rest).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{rest}");
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{rest}");
         assert!(rest.contains("stopping after this update"), "{rest}");
         let (_, said) = rest.split_once("stopped at update ").expect(&rest);
         let (update, said) = said.split_once("; ").unwrap();

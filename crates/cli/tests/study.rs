@@ -246,7 +246,7 @@ fn a_stopped_or_killed_study_goes_on() {
     let signal = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(signal.success());
     let ran = common::Ran::new("stopped", child.wait_with_output().unwrap());
-    assert!(ran.code == Some(0) && ran.err.contains("stopped at update") && ran.err.contains("go on with"), "{ran}");
+    assert!(ran.code == Some(143) && ran.err.contains("stopped at update") && ran.err.contains("go on with"), "{ran}");
     // Somebody stops the training itself, and at once: no fault of the run.
     if cfg!(target_os = "linux") {
         let child = begin();
@@ -439,8 +439,8 @@ fn a_pruned_model_is_smaller_and_still_a_model() {
 fn pruning_that_cannot_be_is_refused() {
     let here = folder("prune-bad");
     let prune = "prune ../run ../prepared --output out";
-    here.refuses(&format!("{prune} --languages qaa --keep 0"), &["keep = 0", "above 0"]);
-    here.refuses(&format!("{prune} --languages qaa --keep 1.5"), &["keep = 1.5"]);
+    here.refuses(&format!("{prune} --languages qaa --keep 0"), &["--keep 0 must be above 0"]);
+    here.refuses(&format!("{prune} --languages qaa --keep 1.5"), &["--keep 1.5"]);
     here.refuses(&format!("{prune} --languages qax --keep 0.5"), &["qax", "did you mean"]);
     here.refuses("prune nowhere ../prepared --languages qaa --keep 0.5 --output out", &["nowhere"]);
     here.refuses("prune ../run nowhere --languages qaa --keep 0.5 --output out", &["nowhere"]);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use common::snapshot;
 
 const HEADER: &str = "\
-# Error messages of the libraries that no test of the binary meets, as their sources write them: errors that this
+# Error messages of the libraries and of this program that no test of the binary meets, as their sources write them: errors that this
 # command line cannot cause, and faults of the machine that a test cannot make.
 # Written by: STRATA_BLESS=1 cargo test --release -p strata-cli
 ";
@@ -45,8 +45,29 @@ fn messages() -> Vec<Message> {
             let place = format!("{} {}", file.strip_prefix(crates).unwrap().display(), variant(rest));
             found.push(Message { place, text });
         }
+        if file.starts_with(crates.join("cli")) {
+            let place = file.strip_prefix(crates).unwrap().display();
+            let program = source.split("#[cfg(test)]").next().unwrap();
+            found.extend(made_in_place(program).map(|text| Message { place: place.to_string(), text }));
+        }
     }
     found
+}
+
+/// The messages of `anyhow!`, `bail!`, `ensure!` and `context`, in which this program says what no library can.
+fn made_in_place(source: &str) -> impl Iterator<Item = String> {
+    let begins = |start: &'static str| {
+        let after = source.split(start).skip(1);
+        after.filter_map(|rest| literal(rest.trim_start().strip_prefix('"')?)).map(|(text, _)| text)
+    };
+    let made = ["anyhow!(", "bail!(", ".context(", "context(|| format!("].map(begins).into_iter().flatten();
+    // Behind a condition: the first literal that begins an argument.
+    let ensured = source.split("ensure!(").skip(1).filter_map(|rest| {
+        let arguments = rest.split(',').skip(1).zip(rest.match_indices(',').map(|(at, _)| at + 1));
+        let at = arguments.into_iter().find(|(argument, _)| argument.trim_start().starts_with('"'))?.1;
+        literal(rest[at..].trim_start().strip_prefix('"')?).map(|(text, _)| text)
+    });
+    made.chain(ensured)
 }
 
 /// A string literal without its first quote, and what follows it.
@@ -111,6 +132,9 @@ fn messages_are_taken_apart() {
     let (text, rest) = literal("a {x}\\\n   b \\\"c\\\"\")]\n    /// Doc.\n    Name {").unwrap();
     assert_eq!((text.as_str(), variant(rest)), ("a {x}b \"c\"", "Name"));
     assert_eq!(words(&text), ["a ", "b \"c\""]);
+    let source =
+        r#"ensure!(a == "x", "--a {b}: no, \"c\""); bail!("one {}", x); y.with_context(|| format!("two {z}"))"#;
+    assert_eq!(made_in_place(source).collect::<Vec<_>>(), ["one {}", "two {z}", "--a {b}: no, \"c\""]);
     assert!(fits(&words("cannot {action} {path}: {source}"), "error: cannot read x: no such file"));
     assert!(!fits(&words("{path} is missing"), "error: x is damaged"));
 }

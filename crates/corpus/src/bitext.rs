@@ -92,7 +92,7 @@ pub type Bitext = BTreeMap<Pair, BTreeMap<Split, Source>>;
 pub fn discover(folder: &Path) -> Result<Bitext> {
     let listing = match std::fs::read_dir(folder) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let reason = "No such file or directory; name the folder of the bitext".to_string();
+            let reason = "it is missing; name the folder of the bitext".to_string();
             return Err(Error::Empty { path: folder.to_path_buf(), reason });
         }
         listing => listing.io_context("read the folder", folder)?,

@@ -59,6 +59,35 @@ const MOST_PAIRS: u64 = 1_000_000;
 
 const TAGS: [&str; 4] = ["qaa", "qab", "qac", "qad"];
 
+/// Removes the files that [`generate`] wrote, so that none of an earlier, larger corpus mixes with the next.
+///
+/// # Errors
+/// The folder has other files: then nothing is removed.
+pub fn remove(folder: &Path) -> Result<()> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).io_context("list", folder)? {
+        let entry = entry.io_context("list", folder)?;
+        if !entry.file_name().to_str().is_some_and(is_ours) {
+            let reason =
+                format!("{} is none of this corpus, so nothing is replaced; name another", entry.path().display());
+            return Err(Error::Option { option: "output", reason });
+        }
+        files.push(entry.path());
+    }
+    files.iter().try_for_each(|file| std::fs::remove_file(file).io_context("remove", file)).map_err(Error::from)
+}
+
+/// Whether [`generate`] writes a file of this name.
+fn is_ours(name: &str) -> bool {
+    let mut parts = name.split('.');
+    let (split, pair, side) = (parts.next(), parts.next(), parts.next());
+    let tag = pair.and_then(|pair| pair.strip_prefix("en-"));
+    split.is_some_and(|split| ["train", "valid", "test"].contains(&split))
+        && tag.is_some_and(|tag| TAGS.contains(&tag))
+        && (side == Some("en") || side == tag)
+        && parts.next().is_none()
+}
+
 /// Writes `train|valid|test.en-TAG.en` and `.TAG` for each language into `folder`. No English sentence is in two
 /// splits; the held-out sentences are the same for all languages.
 ///
@@ -123,6 +152,20 @@ mod tests {
         assert!(all[1].starts_with("Ουκα εν ") && all[1].contains(" μαι ") && all[1].contains(" το "), "{}", all[1]);
         assert!(all[2].contains("že") && all[2].contains("nök"), "{}", all[2]);
         assert_ne!(all[0], all[3]);
+    }
+
+    #[test]
+    fn only_a_synthetic_corpus_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = || std::fs::read_dir(folder.path()).unwrap().count();
+        generate(&Options { languages: 2, pairs: 20, seed: 1 }, folder.path()).unwrap();
+        std::fs::write(folder.path().join("train.en-de.en"), "mine").unwrap();
+        let error = remove(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("train.en-de.en is none of this corpus"), "{error}");
+        assert_eq!(count(), 13);
+        std::fs::remove_file(folder.path().join("train.en-de.en")).unwrap();
+        remove(folder.path()).unwrap();
+        assert_eq!(count(), 0);
     }
 
     #[test]

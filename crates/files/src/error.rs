@@ -53,6 +53,22 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A file was to be written into a folder that is not there.
+    #[error("cannot write {}: there is no folder {}", path.display(), folder.display())]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A text file has bytes that are not UTF-8.
+    #[error("{}, line {line}: not valid UTF-8; convert it with `iconv -f ENCODING -t UTF-8`", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: usize,
+    },
     /// A file is shorter than when it was written.
     #[error("{} is cut short ({} of {} bytes)", path.display(), thousands(*found), thousands(*expected))]
     CutShort {
@@ -89,18 +105,26 @@ impl Error {
         matches!(self, Error::Missing { .. } | Error::CutShort { .. } | Error::Damaged { .. })
     }
 
-    /// Names an I/O error by what it means to the user: [`Error::NoSpace`], [`Error::Permission`], [`Error::Missing`]
-    /// or [`Error::Io`]. `action` is a verb such as `write`. For a result, use [`IoContext`].
+    /// Names an I/O error by what it means to the user: [`Error::NoSpace`], [`Error::Permission`], [`Error::NoFolder`],
+    /// [`Error::Missing`] or [`Error::Io`]. `action` is a verb such as `write`. For a result, use [`IoContext`].
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Error {
         use io::ErrorKind as K;
         let path = final_path(path.as_ref());
         match source.kind() {
             K::StorageFull | K::QuotaExceeded | K::FileTooLarge => Error::NoSpace { path, source },
             K::PermissionDenied | K::ReadOnlyFilesystem => Error::Permission { path, action, source },
+            K::NotFound if action == "write" && path.parent().is_some_and(is_missing) => {
+                let folder = path.parent().unwrap_or(&path).to_path_buf();
+                Error::NoFolder { path, folder }
+            }
             K::NotFound => Error::Missing { path },
             _ => Error::Io { path, action, source },
         }
     }
+}
+
+fn is_missing(folder: &Path) -> bool {
+    !folder.as_os_str().is_empty() && !folder.exists()
 }
 
 /// The path that the user knows: without the temporary name of a folder that is being written.

@@ -3,6 +3,8 @@
 //! | module | idea |
 //! |---|---|
 //! | [`mod@file`] | one file, link or folder, replaced or removed in a single step |
+//! | [`output`] | a file of results that a user names: whole under its name, or written straight to a pipe |
+//! | [`text`] | text files, whose faults are named by their line |
 //! | [`folder`] | a folder of files that appears whole, with its `SHA256SUMS`, or not at all |
 //! | [`staging`] | the temporary folder that becomes another |
 //! | [`leftovers`] | what a killed writer leaves behind, and how the next one clears it away |
@@ -39,8 +41,10 @@ pub mod leftovers;
 pub mod mapped;
 pub mod names;
 mod numbers;
+pub mod output;
 pub mod staging;
 mod temporary;
+pub mod text;
 
 pub use checksums::Checksums;
 pub use digest::{Digest, Hasher};
@@ -51,4 +55,6 @@ pub use guard::survive_truncation;
 pub use leftovers::{clean_leftovers, clean_leftovers_of};
 pub use mapped::MappedFile;
 pub use numbers::thousands;
+pub use output::{OutputFile, write_output};
 pub use staging::Staging;
+pub use text::read_text;

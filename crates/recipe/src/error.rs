@@ -23,6 +23,12 @@ pub enum Error {
         /// The operating system's error.
         source: std::io::Error,
     },
+    /// A file is not there.
+    #[error("{path} is missing")]
+    Missing {
+        /// The file.
+        path: String,
+    },
     /// A `config.json` that is not a model configuration.
     #[error("{origin} is not a model configuration: {source}")]
     Json {
@@ -57,8 +63,26 @@ pub enum Error {
         /// The key, the value, and what is expected.
         message: String,
     },
+    /// Values that cannot be, in a recipe with variants that change them, of which none was chosen.
+    #[error("{place}: {message}; choose one of its variants: {}", variants.join(", "))]
+    NoVariant {
+        /// File and line.
+        place: String,
+        /// The key, the value, and what is expected.
+        message: String,
+        /// The variants that change the key.
+        variants: Vec<String>,
+    },
+    /// A recipe that is not UTF-8.
+    #[error("{path}, line {line}: not valid UTF-8; convert it with `iconv -f ENCODING -t UTF-8`")]
+    NotUtf8 {
+        /// The file.
+        path: String,
+        /// Line number, from 1.
+        line: usize,
+    },
     /// An override with an unknown key or an impossible value.
-    #[error("{setting}: {message}")]
+    #[error("{message}")]
     Override {
         /// `train.updates=x`, or the key alone where its value contradicts another key's.
         setting: String,
@@ -77,6 +101,16 @@ pub enum Error {
         /// All existing names.
         known: Vec<String>,
     },
+}
+
+impl Error {
+    /// [`Error::Missing`] or [`Error::Io`].
+    pub(crate) fn unreadable(path: String, source: std::io::Error) -> Self {
+        match source.kind() {
+            std::io::ErrorKind::NotFound => Self::Missing { path },
+            _ => Self::Io { path, source },
+        }
+    }
 }
 
 fn unknown_variant(origin: &str, name: &str, nearest: Option<&str>, known: &[String]) -> String {

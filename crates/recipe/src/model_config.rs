@@ -207,10 +207,10 @@ impl ModelConfig {
     /// Reads and checks a `config.json`.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read, otherwise as [`ModelConfig::from_json`].
+    /// [`Error::Missing`] or [`Error::Io`] if the file cannot be read, otherwise as [`ModelConfig::from_json`].
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text =
-            std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.display().to_string(), source })?;
+            std::fs::read_to_string(path).map_err(|source| Error::unreadable(path.display().to_string(), source))?;
         Self::from_json(&text, &path.display().to_string())
     }
 

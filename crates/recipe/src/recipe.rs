@@ -225,7 +225,7 @@ impl Recipe {
     /// Reads a recipe, chooses a variant and overrides single keys.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read, otherwise as [`crate::RecipeFile::resolve`].
+    /// [`Error::Missing`] or [`Error::Io`] if the file cannot be read, otherwise as [`crate::RecipeFile::resolve`].
     pub fn load(
         path: &std::path::Path,
         variant: Option<&str>,

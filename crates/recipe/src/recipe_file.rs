@@ -65,10 +65,15 @@ impl RecipeFile {
     /// Reads and parses a file.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, otherwise as [`RecipeFile::parse`].
+    /// [`Error::Missing`] or [`Error::Io`] if it cannot be read, [`Error::NotUtf8`], otherwise as [`RecipeFile::parse`].
     pub fn open(path: &Path) -> Result<RecipeFile, Error> {
         let origin = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: origin.clone(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| Error::unreadable(origin.clone(), source))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+            Error::NotUtf8 { path: origin.clone(), line }
+        })?;
         RecipeFile::parse(&text, &origin)
     }
 
@@ -125,7 +130,7 @@ impl RecipeFile {
     ///
     /// # Errors
     /// [`Error::UnknownVariant`]; [`Error::Override`] for an unknown key or bad value of an override; [`Error::Recipe`]
-    /// for values that do not go together, with the line at fault.
+    /// for values that do not go together, with the line at fault; [`Error::NoVariant`] where a variant may mend that.
     pub fn resolve(&self, variant: Option<&str>, overrides: &[(String, String)]) -> Result<Recipe, Error> {
         let mut settings = defaults();
         settings.extend(self.base.clone());
@@ -159,7 +164,7 @@ impl RecipeFile {
     }
 
     /// Adds to a contradiction the line of the key at fault, and says when it is a value that the variant did not
-    /// change.
+    /// change, or names the variants that change it where none was chosen.
     fn locate(&self, fault: &Fault, settings: &Settings, variant: Option<&str>) -> Error {
         let place = settings.get(fault.key).map_or(&Place::Default, |(_, place)| place);
         let mut message = fault.message.clone();
@@ -172,6 +177,11 @@ impl RecipeFile {
             Place::Base(line) | Place::Variant(line) => format!("{}, line {line}", self.origin),
             Place::Override => return Error::Override { setting: fault.key.to_string(), message },
         };
+        let changes = |(_, settings): &&(String, Settings)| settings.contains_key(fault.key);
+        let variants: Vec<String> = self.variants.iter().filter(changes).map(|(name, _)| name.clone()).collect();
+        if variant.is_none() && !variants.is_empty() {
+            return Error::NoVariant { place, message, variants };
+        }
         Error::Recipe { place, message }
     }
 }

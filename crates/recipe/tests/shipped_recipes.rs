@@ -138,7 +138,7 @@ fn recipes_cost_what_the_paper_says() {
 #[test]
 fn a_missing_file_and_one_that_is_no_text_are_named() {
     let error = Recipe::load(&path("none.toml"), None, &[]).unwrap_err();
-    assert!(matches!(error, Error::Io { .. }) && error.to_string().contains("none.toml"), "{error}");
+    assert!(matches!(error, Error::Missing { .. }) && error.to_string().contains("none.toml"), "{error}");
     let folder = tempfile::tempdir().unwrap();
     let binary = folder.path().join("binary.toml");
     std::fs::write(&binary, [0xff, 0xfe, 0x00]).unwrap();

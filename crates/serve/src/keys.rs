@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
-use strata_files::IoContext;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::error::{Answer, ApiError, Error, KeyFault};
@@ -99,7 +98,7 @@ impl Keys {
     /// # Errors
     /// A file that cannot be read; the first malformed line, by its number.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).io_context("read", path)?;
+        let text = strata_files::read_text(path)?;
         Self::parse(&text).map_err(|(line, fault)| Error::KeyLine { path: path.to_path_buf(), line, fault })
     }
 

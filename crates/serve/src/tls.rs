@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use strata_files::IoContext;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -18,6 +19,9 @@ use crate::settings::Certificate;
 pub fn acceptor(certificate: &Certificate) -> Result<TlsAcceptor, Error> {
     let Certificate { chain: certificate, key } = certificate;
     let fault = |path: &Path, what: String| Error::Settings(format!("{}: {what}", path.display()));
+    for file in [certificate, key] {
+        std::fs::File::open(file).io_context("read", file)?;
+    }
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
     let chain = chain.map_err(|e| fault(certificate, format!("not a PEM certificate: {e}")))?;
     if chain.is_empty() {

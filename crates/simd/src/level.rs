@@ -107,14 +107,14 @@ impl Level {
         Level::available().last().copied().unwrap_or(Level(Isa::Portable))
     }
 
-    /// The level that [`ISA_VARIABLE`] names, or the best one if it is not set. The variable is read once.
+    /// The level that [`ISA_VARIABLE`] names, or the best one if it is not set or empty. The variable is read once.
     ///
     /// # Errors
     /// A value that is no level, or one that this processor does not have.
     pub fn chosen() -> Result<Level, InvalidIsa> {
         static CHOSEN: OnceLock<Result<Level, InvalidIsa>> = OnceLock::new();
         CHOSEN
-            .get_or_init(|| match std::env::var_os(ISA_VARIABLE) {
+            .get_or_init(|| match std::env::var_os(ISA_VARIABLE).filter(|value| !value.is_empty()) {
                 Some(value) => Level::parse(&value.to_string_lossy()),
                 None => Ok(Level::best()),
             })

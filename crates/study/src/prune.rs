@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use strata_corpus::languages::Direction;
-use strata_recipe::{Cost, Kind, ModelConfig};
+use strata_recipe::{ConfigError, Cost, Kind, ModelConfig};
 use strata_routing::Strata;
 use strata_store::{Existing, ModelFolder, ModelParts, TensorFile, TensorList};
 
@@ -90,7 +90,8 @@ pub fn plan(
 ) -> Result<PrunePlan, Error> {
     let config = model.config();
     if !(options.keep > 0.0 && options.keep <= 1.0) {
-        return Err(Error::Invalid(format!("keep = {} must be above 0 and at most 1", options.keep)));
+        let message = format!("keep = {} must be above 0 and at most 1", options.keep);
+        return Err(ConfigError { key: "keep", message }.into());
     }
     let known: Vec<&str> = model.languages().languages.iter().map(|language| language.tag.as_str()).collect();
     if let Some(language) = options.languages.iter().find(|language| !known.contains(&language.as_str())) {

@@ -139,7 +139,7 @@ pub fn read_texts(prepared: &Path, split: &str, directions: &[String], limit: us
             if !path.exists() {
                 return Ok((path, Vec::new()));
             }
-            let text = std::fs::read_to_string(&path).io_context("read", &path)?;
+            let text = strata_files::read_text(&path)?;
             Ok((path, text.lines().map(ToString::to_string).collect()))
         };
         let ((path, mut sources), (_, mut references)) = (read(&direction.source)?, read(&direction.target)?);
@@ -210,7 +210,7 @@ pub fn evaluate(
             for (name, lines) in [("src", &text.sources), ("hyp", &hypotheses), ("ref", &text.references)] {
                 let path = folder.join(format!("{}.{}.{name}", options.split, direction.name()));
                 let content: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-                std::fs::write(&path, content).io_context("write", &path)?;
+                strata_files::write_output(path, content.as_bytes())?;
             }
         }
         progress(Progress { score: &directions[directions.len() - 1], done: directions.len(), of });

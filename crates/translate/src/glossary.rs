@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use strata_files::IoContext;
-
 use crate::error::Error;
 
 /// Terms with their translations, in the order of the file.
@@ -18,7 +16,7 @@ impl Glossary {
     /// # Errors
     /// A file that cannot be read; the first line that is not such a pair, by its number.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).io_context("read", path)?;
+        let text = strata_files::read_text(path)?;
         let mut terms = Vec::new();
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();

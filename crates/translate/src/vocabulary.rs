@@ -82,7 +82,7 @@ impl VocabularyMap {
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         let mut bytes = serde_json::to_vec(self).map_err(std::io::Error::from).io_context("write", path)?;
         bytes.push(b'\n');
-        Ok(std::fs::write(path, bytes).io_context("write", path)?)
+        Ok(strata_files::write_output(path, &bytes)?)
     }
 
     /// Size of the whole vocabulary.

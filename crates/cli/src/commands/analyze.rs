@@ -8,7 +8,7 @@ use strata_study::{Analysis, AnalyzeOptions, RoutedModel};
 use crate::output::{print, print_json};
 use crate::selection::Selection;
 use crate::terminal::{Terminal, labeled};
-use crate::{Outcome, tables, text_files};
+use crate::{Outcome, tables};
 
 /// Show the capacity and the experts that directions, languages and subwords request
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     let analysis = analyze_shown(&model, &arguments.data, &options, terminal)?;
     if let Some(path) = &arguments.html {
         let page = strata_study::report::of_analysis(&analysis)?;
-        text_files::write(path, page)?;
+        strata_files::write_output(path, page.as_bytes())?;
     }
     if arguments.json {
         print_json(&analysis)?;

@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use strata_translate::Translator;
 use strata_translate::compare::{Comparison, compare};
 use strata_translate::evaluate::{EvaluateOptions, Evaluation, evaluate};
 use strata_translate::scores::{Metrics, Scores, Signatures, tokenizer};
+use strata_translate::{Placement, Translator};
 
 use crate::output::{print, print_json};
 use crate::search_args::SearchArgs;
 use crate::selection::Selection;
 use crate::terminal::{Terminal, duration, labeled};
-use crate::text_files::{self, lines, same_length};
+use crate::text_files::{lines, same_length};
 use crate::{Outcome, tables};
 
 /// Score a model on a prepared corpus, or a file of translations
@@ -143,7 +143,7 @@ fn of_model(
         translate: arguments.search.options()?,
         keep: arguments.output.clone(),
     };
-    let placement = arguments.search.place.placement();
+    let placement = Placement::from(&arguments.search.place);
     let evaluation = evaluate_shown(&Translator::open(model, &placement)?, data, &options, metrics, terminal)?;
     let mut comparisons = Vec::new();
     let baseline = match &arguments.baseline {
@@ -164,7 +164,7 @@ fn of_model(
     if let Some(folder) = &arguments.output {
         let path = folder.join("scores.json");
         let json = serde_json::to_string_pretty(&found)? + "\n";
-        text_files::write(&path, json)?;
+        strata_files::write_output(path, json.as_bytes())?;
     }
     if arguments.json {
         print_json(&found)?;

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use strata_runtime::{Precision, write_ctranslate2, write_packed};
-use strata_store::{Existing, ModelFolder, resolve_model};
+use strata_store::{Check, Existing};
 
-use crate::Outcome;
 use crate::terminal::{Terminal, labeled};
+use crate::text_files::check_model_output;
+use crate::{Outcome, model};
 
 /// Convert a model: pack it for fast loading, or write it for CTranslate2
 #[derive(Debug, Args)]
@@ -26,7 +27,7 @@ pub struct Arguments {
     /// Pack weights as 8-bit integers, with a scale for each output
     #[arg(long)]
     int8: bool,
-    /// Replace an existing folder
+    /// Replace an existing model folder
     #[arg(long)]
     overwrite: bool,
 }
@@ -38,7 +39,8 @@ enum Format {
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    let folder = ModelFolder::open(resolve_model(&arguments.model)?)?;
+    check_model_output(&arguments.output, arguments.overwrite)?;
+    let folder = model::open(&arguments.model, Check::Contents)?;
     let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
     let written = match arguments.format {
         Format::Packed => {

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use serde::Serialize;
+use strata_corpus::synthetic;
 use strata_fetch::{Event, Options, Stage, Summary, fetch_docs};
 use strata_files::thousands;
 
-use crate::Outcome;
 use crate::output::{print, print_json};
 use crate::terminal::{Terminal, bar, duration, labeled, short};
+use crate::{Outcome, flags};
 
 /// Get a parallel corpus
 #[derive(Debug, Args)]
@@ -28,7 +30,7 @@ enum Corpus {
 #[derive(Debug, Args)]
 #[command(after_help = "Downloads about 100 MB with `apt-get download`, without root.")]
 struct Docs {
-    /// Languages to pair with English, comma-separated [default: fifteen]
+    /// Languages to pair with English, comma-separated, such as de,pt_BR; an unknown one lists all [default: fifteen]
     #[arg(long, value_delimiter = ',', value_name = "LANGS")]
     languages: Vec<String>,
     /// Folder for the corpus
@@ -66,20 +68,53 @@ struct Synthetic {
     /// Folder for the corpus
     #[arg(short, long, default_value = "data/synthetic", value_name = "PATH")]
     output: PathBuf,
+    /// Replace an earlier synthetic corpus there
+    #[arg(long)]
+    overwrite: bool,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `fetch synthetic` wrote.
+#[derive(Serialize)]
+struct Figures<'a> {
+    languages: Vec<Training<'a>>,
+    /// Pairs of `valid` and of `test`, for each language.
+    held_out: u64,
+}
+
+#[derive(Serialize)]
+struct Training<'a> {
+    language: &'a str,
+    train: u64,
+}
+
+impl<'a> Figures<'a> {
+    fn of(summary: &'a synthetic::Summary) -> Self {
+        let of = |(language, train): &'a (String, u64)| Training { language, train: *train };
+        Self { languages: summary.languages.iter().map(of).collect(), held_out: summary.held_out }
+    }
+}
+
+impl Docs {
+    /// As the library takes it.
+    fn options(&self) -> anyhow::Result<Options> {
+        let cache = self.cache.clone().or_else(strata_fetch::default_cache);
+        let mut options = Options::new(&self.output, cache.context("there is no home folder: name one with --cache")?);
+        if !self.languages.is_empty() {
+            options.languages.clone_from(&self.languages);
+        }
+        options.packages.clone_from(&self.packages);
+        (options.refresh, options.held) = (self.refresh, self.held);
+        Ok(options)
+    }
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     match &arguments.corpus {
         Corpus::Docs(docs) => {
-            let cache = docs.cache.clone().or_else(strata_fetch::default_cache);
-            let mut options =
-                Options::new(&docs.output, cache.context("there is no home folder: name one with --cache")?);
-            if !docs.languages.is_empty() {
-                options.languages.clone_from(&docs.languages);
-            }
-            options.packages.clone_from(&docs.packages);
-            (options.refresh, options.held) = (docs.refresh, docs.held);
-            let summary = fetch(&options, terminal)?;
+            let summary = fetch(&docs.options()?, terminal)?;
             if docs.json {
                 print_json(&summary)?;
             } else {
@@ -88,25 +123,48 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
             }
         }
         Corpus::Synthetic(synthetic) => {
-            let Synthetic { languages, pairs, seed, output } = synthetic;
-            generate(*languages, *pairs, *seed, output, terminal)?;
-            terminal.say(&format!("next: strata prepare {} --output DIR", output.display()));
+            let summary = synthetic.write(terminal).map_err(flags::of_corpus)?;
+            if synthetic.json {
+                print_json(&Figures::of(&summary))?;
+            } else {
+                terminal.say(&format!("next: strata prepare {} --output DIR", synthetic.output.display()));
+            }
         }
     }
     Ok(Outcome::Done)
 }
 
-/// Writes the synthetic corpus.
-pub fn generate(languages: usize, pairs: u64, seed: u64, output: &Path, terminal: &Terminal) -> anyhow::Result<()> {
-    let options = strata_corpus::synthetic::Options { languages, pairs, seed };
-    let summary = strata_corpus::synthetic::generate(&options, output)?;
+impl Synthetic {
+    fn write(&self, terminal: &Terminal) -> strata_corpus::Result<synthetic::Summary> {
+        let output = &self.output;
+        if std::fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_some()) {
+            if !self.overwrite {
+                return Err(strata_corpus::Error::Exists { path: output.clone() });
+            }
+            synthetic::remove(output)?;
+        }
+        generate(
+            &synthetic::Options { languages: self.languages, pairs: self.pairs, seed: self.seed },
+            output,
+            terminal,
+        )
+    }
+}
+
+/// Writes the synthetic corpus, over an earlier one if there is one.
+pub fn generate(
+    options: &synthetic::Options,
+    output: &Path,
+    terminal: &Terminal,
+) -> strata_corpus::Result<synthetic::Summary> {
+    let summary = synthetic::generate(options, output)?;
     let of = |(tag, pairs): &(String, u64)| format!("{tag} {}", thousands(*pairs));
     let languages: Vec<String> = summary.languages.iter().map(of).collect();
     terminal.say(&labeled(
         "generated",
         &format!("{} pairs; valid and test {} each: {}", languages.join(", "), summary.held_out, output.display()),
     ));
-    Ok(())
+    Ok(summary)
 }
 
 /// Fetches the documentation corpus with progress on the terminal.

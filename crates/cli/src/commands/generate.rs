@@ -8,11 +8,11 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use crate::Outcome;
 use crate::command_line::{Cli, command};
 use crate::examples::{self, ENVIRONMENT, EXIT_CODES};
 use crate::output::print;
 use crate::terminal::{Terminal, labeled};
-use crate::{Outcome, text_files};
 
 /// Generate shell completions and man pages
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
             let pages = pages()?;
             std::fs::create_dir_all(output).with_context(|| format!("cannot create {}", output.display()))?;
             for (name, page) in &pages {
-                text_files::write(&output.join(name), page)?;
+                strata_files::write_output(output.join(name), page)?;
             }
             terminal.say(&labeled("written", &format!("{} pages to {}", pages.len(), Path::display(output))));
         }

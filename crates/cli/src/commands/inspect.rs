@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use strata_recipe::{Cost, ModelConfig, Recipe, render};
-use strata_store::{Check, ModelFolder, resolve_model};
+use strata_store::Check;
 
-use crate::Outcome;
 use crate::output::{print, print_json};
 use crate::overrides::Overrides;
+use crate::{Outcome, model};
 
 /// Show parameters and FLOPs of a recipe or a model
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 
 /// The configuration of a trained model, and the requested capacity of its blocks at the last validation.
 fn trained(path: &Path) -> anyhow::Result<(ModelConfig, Option<Vec<f64>>)> {
-    let folder = ModelFolder::open_with(resolve_model(path)?, Check::Sizes)?;
+    let folder = model::open(path, Check::Sizes)?;
     let state = strata_store::checkpoint::STATE_FILE;
     let measured = if folder.file(state).exists() {
         let state = folder.json(state)?;

@@ -11,9 +11,9 @@ use strata_corpus::report::Report;
 use strata_corpus::trainer::Kind;
 use strata_files::thousands;
 
-use crate::Outcome;
 use crate::output::{print, print_json};
 use crate::terminal::{Terminal, labeled, short};
+use crate::{Outcome, flags};
 
 /// Prepare bitext for training: clean it, learn subwords, encode
 #[derive(Debug, Args)]
@@ -112,7 +112,7 @@ enum Normalization {
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    let report = prepare_shown(&options(arguments), terminal)?;
+    let report = prepare_shown(&options(arguments), terminal).map_err(flags::of_corpus)?;
     if arguments.json {
         print_json(&report)?;
     } else {
@@ -153,7 +153,7 @@ fn options(Arguments { bitext, output, overwrite, filter, subwords, .. }: &Argum
 }
 
 /// Prepares a corpus with progress on the terminal.
-pub fn prepare_shown(options: &Options, terminal: &Terminal) -> anyhow::Result<Report> {
+pub fn prepare_shown(options: &Options, terminal: &Terminal) -> strata_corpus::Result<Report> {
     let report = prepare(options, &mut |event| match event {
         Event::Found { pairs, languages, bytes } => {
             let what = format!("{pairs} language pairs, {languages} languages, {}", short(bytes as f64, "B"));

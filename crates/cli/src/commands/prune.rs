@@ -4,18 +4,19 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use strata_store::{Existing, ModelFolder, resolve_model};
+use strata_store::{Check, Existing};
 use strata_study::RoutedModel;
 use strata_study::prune::{PruneOptions, PrunePlan, belongs, plan, write};
-use strata_translate::Translator;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
+use strata_translate::{Placement, Translator};
 
-use crate::Outcome;
 use crate::commands::evaluate::evaluate_shown;
 use crate::output::{print, print_json};
 use crate::search_args::SearchArgs;
 use crate::terminal::{Terminal, labeled, short};
+use crate::text_files::check_model_output;
+use crate::{Outcome, flags, model};
 
 /// Drop the experts that some languages use least, and measure what that costs
 #[derive(Debug, Args)]
@@ -37,7 +38,7 @@ pub struct Arguments {
     /// Folder to write
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
-    /// Replace an existing folder
+    /// Replace an existing model folder
     #[arg(long)]
     overwrite: bool,
     /// Route only the first N validation sentences of each direction [default: all]
@@ -64,12 +65,8 @@ struct Report<'a> {
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    anyhow::ensure!(
-        arguments.overwrite || !arguments.output.exists(),
-        "{} exists; choose another folder, or pass --overwrite to replace it",
-        arguments.output.display()
-    );
-    let folder = ModelFolder::open(resolve_model(&arguments.model)?)?;
+    check_model_output(&arguments.output, arguments.overwrite)?;
+    let folder = model::open(&arguments.model, Check::Contents)?;
     let options = PruneOptions {
         languages: arguments.languages.clone(),
         keep: arguments.keep,
@@ -80,12 +77,16 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     let routed = RoutedModel::open(folder.path(), options.threads)?;
     let plan = plan(&routed, &arguments.data, &options, &mut |progress| {
         terminal.progress(&labeled("routing", &format!("{} of {} directions", progress.done, progress.of)));
+    })
+    .map_err(|error| match error {
+        strata_study::Error::Config(error) if error.key == "keep" => flags::of_config(&error),
+        error => error.into(),
     })?;
     drop(routed);
     let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
     let written = write(&folder, &plan, &arguments.output, existing)?;
     let metrics = Metrics::new(tokenizer("13a")?)?;
-    let placement = arguments.search.place.placement();
+    let placement = Placement::from(&arguments.search.place);
     let evaluated = |model: &std::path::Path| -> anyhow::Result<Evaluation> {
         let translator = Translator::open(model, &placement)?;
         let directions = &translator.languages().directions;

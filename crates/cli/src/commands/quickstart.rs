@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use strata_corpus::prepare::Options as PrepareOptions;
 use strata_recipe::{Kind, Recipe, RecipeFile};
-use strata_records::Stopped;
 use strata_store::checkpoint::RECIPE_FILE;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
@@ -16,7 +15,7 @@ use crate::commands::{fetch, prepare, train};
 use crate::output::print;
 use crate::overrides::{Overrides, quoted_path};
 use crate::terminal::{Terminal, labeled};
-use crate::{Outcome, tables, text_files};
+use crate::{Outcome, tables};
 
 /// The recipe that is trained; the same file that ships in `recipes/`.
 const RECIPE: &str = include_str!("../../../../recipes/quickstart.toml");
@@ -74,8 +73,8 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
         prepare_bitext(&recipe, &bitext, &prepared, terminal)?;
         train::start(&recipe, arguments.overwrite, terminal)?
     };
-    if trained.stopped == Stopped::Interrupted {
-        return Ok(Outcome::Done);
+    if let Some(stopped) = train::stopped(&trained) {
+        return Ok(stopped);
     }
     let model = trained.averaged.clone().unwrap_or_else(|| output.clone());
     let placement = Placement { device: recipe.train.device.clone(), ..Placement::default() };
@@ -90,7 +89,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     let metrics = Metrics::new(tokenizer("13a")?)?;
     let evaluation = evaluate_shown(&translator, &prepared, &options, &metrics, terminal)?;
     let report = tables::scores::render(&evaluation) + &examples(&evaluation);
-    text_files::write(&output.join("report.txt"), &report)?;
+    strata_files::write_output(output.join("report.txt"), report.as_bytes())?;
     print(&format!(
         "\n{report}\n{}",
         next(&model, output, &prepared, &evaluation, translator.config().kind != Kind::Dense)
@@ -127,7 +126,7 @@ fn get_bitext(arguments: &Arguments, recipe: &mut Recipe, bitext: &Path, termina
     if !fetched {
         recipe.data.languages = Vec::new();
         recipe.data.vocabulary = recipe.data.vocabulary.min(2000);
-        fetch::generate(4, 20_000, 1, bitext, terminal)?;
+        fetch::generate(&strata_corpus::synthetic::Options::default(), bitext, terminal)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use strata_translate::{Token, Translator};
+use strata_translate::{Placement, Token, Translator};
 
 use crate::Outcome;
 use crate::output::{print, print_json_line};
@@ -47,7 +47,7 @@ struct Scored<'a> {
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let (sources, targets) = (lines(&arguments.source)?, lines(&arguments.target)?);
     same_length((&arguments.source, &sources), (&arguments.target, &targets))?;
-    let translator = Translator::open(&arguments.model, &arguments.place.placement())?;
+    let translator = Translator::open(&arguments.model, &Placement::from(&arguments.place))?;
     let mut outcome = Outcome::Done;
     for (i, scored) in translator.score(&sources, &targets, &arguments.to)?.into_iter().enumerate() {
         match scored {

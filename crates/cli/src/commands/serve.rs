@@ -38,11 +38,11 @@ pub struct Arguments {
     #[arg(long)]
     preload: bool,
     /// Unload a model after this many seconds without a request, until the next one [default: never]
-    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "SECONDS")]
-    unload_after: u32,
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    unload_after: Option<u64>,
     /// Models in memory at a time; the least recently used makes room, unless it is in use [default: all]
-    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
-    max_loaded: usize,
+    #[arg(long, value_name = "N", value_parser = queue)]
+    max_loaded: Option<usize>,
     /// Sentences that may wait or be translated in a model; further requests are answered 429
     #[arg(long, default_value_t = 2000, value_parser = queue, value_name = "N")]
     queue: usize,
@@ -87,7 +87,11 @@ struct ApiKeys {
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
     /// Print a new API key and its line for the file of keys, and exit
-    #[arg(long, value_name = "NAME", conflicts_with = "models")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = [
+        "models", "int8", "beam", "preload", "unload_after", "max_loaded", "queue", "host", "port", "allowed_hosts",
+        "origin", "tls_certificate", "tls_key", "keys", "max_characters", "max_sentences", "max_alternatives",
+        "max_file_characters", "max_body_bytes", "max_seconds", "client_seconds", "max_connections", "drain_seconds",
+    ])]
     new_key: Option<String>,
     /// Requests per minute of the new key [default: no limit]
     // Clap drops a requirement that conflicts with what is given, so the conflict is said here too.
@@ -107,20 +111,20 @@ struct ApiKeys {
 #[command(next_help_heading = "Limits")]
 struct Limits {
     /// Characters of a request
-    #[arg(long, default_value_t = RequestLimits::default().characters, value_name = "N")]
+    #[arg(long, default_value_t = RequestLimits::default().characters, value_name = "N", value_parser = positive)]
     max_characters: usize,
     /// Sentences of a request
-    #[arg(long, default_value_t = RequestLimits::default().sentences, value_name = "N")]
+    #[arg(long, default_value_t = RequestLimits::default().sentences, value_name = "N", value_parser = positive)]
     max_sentences: usize,
     /// Alternatives to a translation
     #[arg(long, default_value_t = RequestLimits::default().alternatives, value_name = "N",
         value_parser = alternatives)]
     max_alternatives: usize,
     /// Characters of a file
-    #[arg(long, default_value_t = RequestLimits::default().file_characters, value_name = "N")]
+    #[arg(long, default_value_t = RequestLimits::default().file_characters, value_name = "N", value_parser = positive)]
     max_file_characters: usize,
     /// Bytes of a body
-    #[arg(long, default_value_t = RequestLimits::default().body_bytes, value_name = "N")]
+    #[arg(long, default_value_t = RequestLimits::default().body_bytes, value_name = "N", value_parser = positive)]
     max_body_bytes: usize,
     /// Seconds for a request; ten times as many for a file
     #[arg(long, default_value_t = RequestLimits::default().time.as_secs(), value_name = "SECONDS",
@@ -143,6 +147,10 @@ struct Limits {
 fn between(text: &str, least: u64, most: u64) -> Result<u64, String> {
     let number = text.parse().ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| format!("choose {least} to {most}"))
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    between(text, 1, 1 << 40).map(|number| number as usize)
 }
 
 fn queue(text: &str) -> Result<usize, String> {
@@ -208,8 +216,8 @@ fn settings(arguments: &Arguments, log: Logger) -> anyhow::Result<Settings> {
         models: arguments.models.iter().map(|said| source(said)).collect(),
         placement: Placement { int8: arguments.int8, ..Placement::default() },
         beam: arguments.beam,
-        most_loaded: arguments.max_loaded,
-        unload_after: (arguments.unload_after > 0).then(|| Duration::from_secs(arguments.unload_after.into())),
+        most_loaded: arguments.max_loaded.unwrap_or(0),
+        unload_after: arguments.unload_after.map(Duration::from_secs),
         released: Arc::new(crate::allocator::give_back),
         hosts: arguments.network.allowed_hosts.clone(),
         queue: arguments.queue,
@@ -259,12 +267,7 @@ fn source(said: &str) -> ModelSource {
 /// Done at Ctrl-C or SIGTERM; a second one ends the program at once.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let (tell, mut told) = tokio::sync::watch::channel(false);
-    ctrlc::set_handler(move || {
-        if tell.send_replace(true) {
-            std::process::exit(130);
-        }
-    })
-    .context("cannot listen for Ctrl-C")?;
+    crate::stop::on_signals(move |_| tell.send_replace(true))?;
     Ok(async move {
         // The handler lives as long as the program.
         let _ = told.wait_for(|stop| *stop).await;

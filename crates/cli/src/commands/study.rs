@@ -10,7 +10,7 @@ use strata_study::study::{Event, Study, Trainer};
 
 use crate::output::{print, print_json};
 use crate::overrides::key_value;
-use crate::stop::stop_flag;
+use crate::stop::{self, Stop};
 use crate::terminal::{Terminal, duration, labeled, short};
 use crate::{Outcome, tables};
 
@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Change a key of all recipes; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
-    /// Show the runs with their sizes without training
+    /// Show the runs with their sizes without training; needs the prepared folder, for its vocabulary
     #[arg(long, conflicts_with_all = ["only", "table"])]
     dry_run: bool,
     /// Show the results so far without training
@@ -60,8 +60,8 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
             threads: share_of_threads(threads, devices.len()),
             devices: devices.to_vec(),
         };
-        let (stop, several) = (stop_flag()?, devices.len() > 1);
-        study.run(&trainer, &arguments.only, &stop, &mut |event| shown(event, several, terminal))?;
+        let (stop, several) = (Stop::listen()?, devices.len() > 1);
+        study.run(&trainer, &arguments.only, stop.flag(), &mut |event| shown(event, several, terminal))?;
     }
     let result = study.write()?;
     if arguments.json {
@@ -73,6 +73,9 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     let left = result.runs.iter().filter(|run| run.status != Status::Done).count();
     if left > 0 {
         terminal.say(&format!("{left} runs are not done; go on with: strata study {}", arguments.study.display()));
+    }
+    if let Some(stopped) = stop::outcome() {
+        return Ok(stopped);
     }
     let failed = result.runs.iter().any(|run| run.status == Status::Failed);
     Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })

@@ -13,12 +13,14 @@ use crate::Outcome;
 use crate::output::{print, print_json};
 use crate::overrides::{Overrides, quoted, quoted_path};
 use crate::scorer::{check_scorer, validation_bleu};
-use crate::stop::{stop_flag, stop_with_parent};
+use crate::stop::{self, Stop, stop_with_parent};
 use crate::terminal::{Terminal, duration, labeled, short};
 
 /// Train a model from a recipe, or resume a run
 #[derive(Debug, Args)]
-#[command(after_help = "Ctrl-C saves a checkpoint and stops; --resume continues to the same weights, bit for bit.")]
+#[command(
+    after_help = "Ctrl-C or SIGTERM saves a checkpoint and stops; --resume continues to the same weights, bit for bit."
+)]
 pub struct Arguments {
     /// Recipe file
     #[arg(required_unless_present_any = ["resume", "list_keys"])]
@@ -54,7 +56,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
     if arguments.stop_with_parent {
-        stop_with_parent()?;
+        stop_with_parent();
     }
     if arguments.list_keys {
         print(&strata_recipe::render_keys())?;
@@ -84,7 +86,12 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     if arguments.json {
         print_json(&summary)?;
     }
-    Ok(Outcome::Done)
+    Ok(stopped(&summary).unwrap_or(Outcome::Done))
+}
+
+/// How a training ended that a signal stopped before its end.
+pub fn stopped(summary: &Summary) -> Option<Outcome> {
+    if summary.stopped == Stopped::Interrupted { stop::outcome() } else { None }
 }
 
 /// Trains a recipe from the start.
@@ -103,9 +110,9 @@ pub fn resume(run: &Path, from: Option<&str>, device: Option<&str>, terminal: &T
 }
 
 fn watch(start: Start, terminal: &Terminal) -> anyhow::Result<Summary> {
-    let stop = stop_flag()?;
+    let stop = Stop::listen()?;
     let mut shown = Shown { valid: None };
-    let summary = strata_train::train(start, &validation_bleu, &stop, &mut |event| shown.event(event, terminal))?;
+    let summary = strata_train::train(start, &validation_bleu, stop.flag(), &mut |event| shown.event(event, terminal))?;
     let run = summary.run.display();
     let (update, of) = (thousands(summary.update), thousands(summary.updates));
     match summary.stopped {

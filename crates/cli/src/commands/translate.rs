@@ -10,12 +10,12 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use strata_files::thousands;
-use strata_translate::{Candidate, Glossary, Line as Text, Token, Translator};
+use strata_files::{IoContext, OutputFile, thousands};
+use strata_translate::{Candidate, Glossary, Line as Text, Placement, Token, Translator};
 
-use crate::Outcome;
 use crate::search_args::{self, SearchArgs};
 use crate::terminal::{Terminal, labeled};
+use crate::{Outcome, output};
 
 /// Translate lines of text
 #[derive(Debug, Args)]
@@ -46,14 +46,14 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output options")]
 struct Format {
-    /// File for the translations [default: standard output]
+    /// File for the translations, which appears when all lines are translated [default: standard output]
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Print N translations of each line, as `LINE ||| TRANSLATION ||| SCORE`, lines from 0
     #[arg(long, value_name = "N")]
     nbest: Option<usize>,
-    /// Print each translation's score before it, separated by a tab
-    #[arg(long)]
+    /// Print each translation's score before it, separated by a tab; --nbest and --json have scores anyway
+    #[arg(long, conflicts_with_all = ["nbest", "json"])]
     scores: bool,
     /// Print word alignments after each translation, as `||| 0-0 1-2`: source word - target word, from 0
     #[arg(long)]
@@ -124,21 +124,13 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         None => Vec::new(),
     };
     let inputs = open(&arguments.files)?;
-    let translator = Translator::open(&arguments.model, &arguments.search.place.placement())?;
+    let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
     translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
-    let mut output: Box<dyn Write> = match &arguments.format.output {
-        Some(path) => {
-            let is_input =
-                |file: &PathBuf| file.canonicalize().ok().is_some_and(|f| path.canonicalize().ok() == Some(f));
-            anyhow::ensure!(
-                !arguments.files.iter().any(is_input),
-                "{} is also an input; choose another",
-                path.display()
-            );
-            Box::new(BufWriter::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?))
-        }
-        None => Box::new(BufWriter::new(std::io::stdout())),
-    };
+    let same = arguments.from.as_ref() == Some(&arguments.to);
+    let learned =
+        translator.languages().directions.iter().any(|d| d.source == arguments.to && d.target == arguments.to);
+    anyhow::ensure!(!same || learned, "--from {0} --to {0}: name two languages", arguments.to);
+    let mut output = Output::open(arguments)?;
     let (sender, lines) = sync_channel(WINDOW);
     std::thread::spawn(move || {
         for (name, input) in inputs {
@@ -163,13 +155,14 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
                 failed += 1;
                 terminal.warn(&format!("{}: {fault}; its translation is an empty line", line.place));
             }
-            write_line(&mut output, done, line, candidates, &arguments.format)
+            write_line(output.writer(), done, line, candidates, &arguments.format)
                 .context("cannot write the translations")?;
             done += 1;
         }
-        output.flush().context("cannot write the translations")?;
+        output.writer().flush().context("cannot write the translations")?;
         terminal.progress(&labeled("translating", &format!("{} lines", thousands(done))));
     }
+    output.finish()?;
     terminal.detail(&labeled("translated", &format!("{} lines", thousands(done))));
     terminal.progress("");
     if failed > 0 {
@@ -177,6 +170,38 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         return Ok(Outcome::SomeFailed);
     }
     Ok(Outcome::Done)
+}
+
+/// Where translations go.
+enum Output {
+    Standard(BufWriter<std::io::Stdout>),
+    /// It appears under its name when all lines are translated.
+    File(OutputFile),
+}
+
+impl Output {
+    fn open(arguments: &Arguments) -> anyhow::Result<Self> {
+        let Some(path) = &arguments.format.output else {
+            return Ok(Self::Standard(BufWriter::new(output::stdout()?)));
+        };
+        let is_input = |file: &PathBuf| file.canonicalize().ok().is_some_and(|f| path.canonicalize().ok() == Some(f));
+        anyhow::ensure!(!arguments.files.iter().any(is_input), "{} is also an input; choose another", path.display());
+        Ok(Self::File(OutputFile::create(path)?))
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Standard(out) => out,
+            Self::File(out) => out,
+        }
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        match self {
+            Self::Standard(mut out) => out.flush().context("cannot write the translations"),
+            Self::File(out) => Ok(out.commit()?),
+        }
+    }
 }
 
 type Input = (String, Box<dyn Read + Send>);
@@ -191,7 +216,7 @@ fn open(files: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
             return Ok(("standard input".to_string(), Box::new(std::io::stdin())));
         }
         let name = path.display().to_string();
-        let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
+        let file = File::open(path).io_context("read", path)?;
         anyhow::ensure!(!file.metadata().is_ok_and(|m| m.is_dir()), "cannot read {name}: it is a folder");
         Ok((name, Box::new(file)))
     };

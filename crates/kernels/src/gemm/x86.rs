@@ -125,8 +125,9 @@ impl Columns for Bf16 {
 fn side_by_side(low: __m512, high: __m512) -> __m512i {
     // The conversion puts all of `low` in front of all of `high`.
     let order: [i16; 32] = std::array::from_fn(|i| (i / 2 + i % 2 * 16) as i16);
-    // SAFETY (both): plain bits of the same size.
+    // SAFETY: plain bits of the same size.
     let order = unsafe { std::mem::transmute::<[i16; 32], __m512i>(order) };
+    // SAFETY: as above.
     let rounded = unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) };
     _mm512_permutexvar_epi16(order, rounded)
 }

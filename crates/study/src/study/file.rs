@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use strata_files::IoContext;
 use strata_recipe::{Recipe, RecipeFile};
 use toml::Value;
 
@@ -106,7 +105,7 @@ impl StudyFile {
     /// # Errors
     /// A file that cannot be read; otherwise what is wrong, with the line.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).io_context("read", path)?;
+        let text = strata_files::read_text(path)?;
         let mut study: StudyFile = toml::from_str(&text).map_err(|e| {
             let line = e.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             Error::File {

@@ -94,8 +94,10 @@ impl Study {
         }
         let tokenizer = Path::new(&prepared).join(TOKENIZER_FILE);
         if !tokenizer.exists() {
-            let what =
-                format!("no {TOKENIZER_FILE} there; data.prepared must name a folder that `strata prepare` wrote");
+            let what = format!(
+                "no {TOKENIZER_FILE} there; data.prepared must name a folder that `strata prepare` wrote: \
+                 strata prepare BITEXT --output {prepared}"
+            );
             return Err(Error::File { place: prepared, what });
         }
         let vocabulary = Subwords::load(&tokenizer)?.vocab_size();

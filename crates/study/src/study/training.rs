@@ -29,8 +29,8 @@ pub struct Trainer {
     pub devices: Vec<String>,
 }
 
-/// The exit code of a training that a second Ctrl-C or SIGTERM stopped: what shells report after Ctrl-C.
-const STOPPED_AT_ONCE: i32 = 130;
+/// The exit codes of a training that SIGHUP, Ctrl-C or SIGTERM stopped, as shells report these signals.
+const STOPPED: [i32; 3] = [129, 130, 143];
 
 /// How a run's training ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Trainer {
             command.args(["--device", device]);
         }
         // When the study is killed, its training saves a checkpoint and stops too.
-        command.args(["--json", "--stop-with-parent"]);
+        command.args(["--json", "--stop-with-parent", "--color", "never"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Ctrl-C would reach the terminal's whole process group; the study passes it on itself, once.
         #[cfg(unix)]
@@ -183,8 +183,8 @@ fn watch(mut child: Child, stop: &AtomicBool, lines: &mut dyn FnMut(&str)) -> Tr
         Err(error) => return Trained::Failed(format!("cannot wait for the training: {error}")),
     };
     if !status.success() {
-        // Told twice to stop, a training ends without saving; the next call resumes from its last checkpoint.
-        if status.code() == Some(STOPPED_AT_ONCE) && last_error.is_none() {
+        // Whether it saved first or was told twice and did not: the next call resumes from its last checkpoint.
+        if status.code().is_some_and(|code| STOPPED.contains(&code)) && last_error.is_none() {
             return Trained::Interrupted;
         }
         return Trained::Failed(last_error.unwrap_or_else(|| format!("the training ended with {status}")));

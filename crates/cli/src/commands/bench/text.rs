@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::Args;
-use strata_translate::Translator;
+use strata_translate::{Placement, Translator};
 
 use crate::Outcome;
 use crate::commands::bench::shape::at_least_one;
@@ -48,7 +48,7 @@ pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let options = a.search.options()?;
     let lines = text_files::lines(&a.file)?;
     ensure!(!lines.is_empty(), "{}: no line to translate", a.file.display());
-    let translator = Translator::open(&a.model, &a.search.place.placement())?;
+    let translator = Translator::open(&a.model, &Placement::from(&a.search.place))?;
     for batch in &a.batch {
         terminal.progress(&format!("{} lines, {batch} at a time", lines.len()));
         let (speed, texts) = translator.speed(&lines, &a.to, &options, *batch, a.runs)?;
@@ -56,7 +56,7 @@ pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
         print_json_line(&WithMemory::of(speed))?;
         if let Some(path) = &a.output {
             let text: String = texts.into_iter().map(|text| text + "\n").collect();
-            text_files::write(path, text)?;
+            strata_files::write_output(path, text.as_bytes())?;
         }
     }
     Ok(Outcome::Done)

@@ -6,9 +6,9 @@ use anyhow::ensure;
 use clap::Args;
 use strata_train::bench::{MatmulPrecision, StepOptions, StepText, train_step};
 
-use crate::Outcome;
 use crate::commands::bench::shape::Sizes;
 use crate::output::print_json_line;
+use crate::{Outcome, flags};
 
 /// Time training steps on random tokens, or on a corpus; print tokens per second as JSON
 #[derive(Debug, Args)]
@@ -81,7 +81,8 @@ pub fn run(a: &Arguments) -> anyhow::Result<Outcome> {
         attention_dropout: a.attention_dropout,
         device: a.device.clone(),
         products: if a.bf16 { MatmulPrecision::Bf16 } else { MatmulPrecision::F32 },
-    })?;
+    })
+    .map_err(flags::of_bench)?;
     print_json_line(&report)?;
     Ok(Outcome::Done)
 }

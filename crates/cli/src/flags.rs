@@ -1,0 +1,42 @@
+//! Errors in the words of the command line: libraries name an option as their settings do, users know its flag.
+
+use strata_recipe::ConfigError;
+
+/// `beam = 0 must be ...` as `--beam 0 must be ...`.
+pub fn of_config(error: &ConfigError) -> anyhow::Error {
+    let rest = error.message.strip_prefix(&format!("{} =", error.key)).unwrap_or(&error.message);
+    anyhow::anyhow!("--{}{rest}", error.key.replace('_', "-"))
+}
+
+/// `option subwords.vocab_size: ...` as `--vocab-size: ...`.
+pub fn of_corpus(error: strata_corpus::Error) -> anyhow::Error {
+    match error {
+        strata_corpus::Error::Option { option, reason } => match flag(option) {
+            Some(flag) => anyhow::anyhow!("--{flag}: {reason}"),
+            None => strata_corpus::Error::Option { option, reason }.into(),
+        },
+        error => error.into(),
+    }
+}
+
+/// `steps = 0 is too small` as `--steps 0 is too small`: what `strata bench` makes up models and batches from.
+pub fn of_bench(error: strata_train::Error) -> anyhow::Error {
+    match error {
+        strata_train::Error::TooSmall { name, .. } => of_config(&ConfigError { key: name, message: error.to_string() }),
+        strata_train::Error::Config(error) => of_config(&error),
+        error => error.into(),
+    }
+}
+
+/// The flag of an option of `strata prepare` and `strata fetch synthetic`.
+fn flag(option: &str) -> Option<&str> {
+    Some(match option {
+        "languages" | "pairs" | "directions" | "output" => option,
+        "limits.max_character_ratio" => "max-length-ratio",
+        "subwords.vocab_size" => "vocab-size",
+        "subwords.temperature" => "subword-temperature",
+        "subwords.sample_sentences" => "subword-sentences",
+        "subwords.character_coverage" => "character-coverage",
+        _ => return None,
+    })
+}
