@@ -124,11 +124,13 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "bench",
         &[
+            "strata bench machine",
             "strata bench train-step --strata 4,4",
             "strata bench translate --int8",
             "strata bench text runs/quickstart in.en --to de",
         ],
     ),
+    ("bench machine", &["strata bench machine --threads 2", "STRATA_ISA=avx2 strata bench machine --json"]),
     (
         "bench train-step",
         &[

@@ -158,21 +158,70 @@ pub fn decode(options: &DecodeOptions) -> Result<DecodeReport, Error> {
     })
 }
 
-/// FLOP/s of the best of many f32 products of 960 rows with a packed 1,024 x 1,024 map, on all threads: about the peak
-/// of the machine, as a yardstick for other figures.
-pub fn product_peak() -> f64 {
-    const ROWS: usize = 960;
-    const WIDTH: usize = 1024;
+/// The speed of a product with packed weights.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProductSpeed {
+    /// Rows that are multiplied at once: hypotheses of a step, or subwords of sources.
+    pub rows: usize,
+    /// Inner dimension.
+    pub inputs: usize,
+    /// Columns of the output.
+    pub outputs: usize,
+    /// `f32` or `int8`.
+    pub precision: &'static str,
+    /// Operations a second, 2 for each multiply-add.
+    pub operations_per_second: f64,
+    /// The same as a share of what the processor's arithmetic and its memory allow.
+    pub share: f64,
+}
+
+/// Inputs and outputs of the products of a base model: attention, the two of an FFN, and the output layer.
+const MAPS: [(usize, usize); 4] = [(512, 512), (512, 2048), (2048, 512), (512, 32000)];
+
+/// Rows of a step: one sentence's beam, a small batch, a large one.
+const ROWS: [usize; 4] = [1, 4, 32, 128];
+
+/// Bytes of weights beyond any cache.
+const COLD: usize = 96 << 20;
+
+/// Seconds for each product.
+const SECONDS: f64 = 0.25;
+
+/// Times the products of a base model on all threads, with weights that come from memory as in a model: as many maps
+/// in turn as no cache holds. `peak` gives the operations a second that the processor has for a precision, `memory` the
+/// bytes a second that it reads.
+pub fn products(peak: impl Fn(Precision) -> f64, memory: f64) -> Vec<ProductSpeed> {
     let value = |i: usize| mix(3, i as u64) as f32 / u64::MAX as f32 - 0.5;
-    let weight: Vec<f32> = (0..WIDTH * WIDTH).map(value).collect();
-    let map = Linear::pack(&weight, None, WIDTH, WIDTH, Precision::F32);
-    let x: Vec<f32> = (0..ROWS * WIDTH).map(value).collect();
-    let (mut out, mut scratch) = (vec![0.0; ROWS * WIDTH], Scratch::default());
-    let mut best = f64::INFINITY;
-    for _ in 0..60 {
-        let started = Instant::now();
-        map.apply(&x, ROWS, &mut out, ProductOptions::default(), &mut scratch);
-        best = best.min(started.elapsed().as_secs_f64());
+    let mut speeds = Vec::new();
+    for (inputs, outputs) in MAPS {
+        let weight: Vec<f32> = (0..inputs * outputs).map(value).collect();
+        for precision in [Precision::F32, Precision::Int8] {
+            let bytes = inputs * outputs * if precision == Precision::F32 { 4 } else { 1 };
+            let pack = || Linear::pack(&weight, None, outputs, inputs, precision);
+            let maps: Vec<Linear> = (0..COLD.div_ceil(bytes)).map(|_| pack()).collect();
+            for rows in ROWS {
+                let x: Vec<f32> = (0..rows * inputs).map(value).collect();
+                let (mut out, mut scratch) = (vec![0.0; rows * outputs], Scratch::default());
+                let (begun, mut seconds) = (Instant::now(), f64::INFINITY);
+                while begun.elapsed().as_secs_f64() < SECONDS {
+                    let started = Instant::now();
+                    for map in &maps {
+                        map.apply(&x, rows, &mut out, ProductOptions::default(), &mut scratch);
+                    }
+                    seconds = seconds.min(started.elapsed().as_secs_f64() / maps.len() as f64);
+                }
+                let operations = 2.0 * (rows * inputs * outputs) as f64;
+                let least = (operations / peak(precision)).max(bytes as f64 / memory);
+                speeds.push(ProductSpeed {
+                    rows,
+                    inputs,
+                    outputs,
+                    precision: precision.name(),
+                    operations_per_second: operations / seconds,
+                    share: least / seconds,
+                });
+            }
+        }
     }
-    2.0 * (ROWS * WIDTH * WIDTH) as f64 / best
+    speeds
 }

@@ -10,6 +10,7 @@ mod dispatch;
 mod floats;
 mod level;
 mod math;
+pub mod peak;
 mod prefetch;
 pub mod random;
 mod sums;

@@ -2,13 +2,14 @@
 //! or on a corpus with its own lengths.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use burn::tensor::{Device, Distribution, Tensor};
 use serde::Serialize;
 use strata_corpus::{StreamOptions, Subwords, TrainStream};
 use strata_files::names::TOKENIZER_FILE;
-use strata_kernels::AdamStep;
 pub use strata_kernels::MatmulPrecision;
+use strata_kernels::{Activation, AdamStep, linear};
 use strata_model::{Forward, Packed, Transformer, parse_device};
 use strata_recipe::{Cost, ModelConfig, Shape};
 use strata_simd::random::SplitMix64;
@@ -163,6 +164,76 @@ pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
         page_faults_per_step: faults,
         strata: env!("CARGO_PKG_VERSION").to_string(),
     })
+}
+
+/// The speed of the three products of an affine map in training, in FLOP/s, 2 for each multiply-add.
+#[derive(Clone, Debug, Serialize)]
+pub struct MapSpeed {
+    /// Rows: tokens of a batch, or of an expert.
+    pub rows: usize,
+    /// Inner dimension of the map.
+    pub inputs: usize,
+    /// Its outputs.
+    pub outputs: usize,
+    /// `f32` or `bf16`.
+    pub precision: &'static str,
+    /// The map itself.
+    pub map: f64,
+    /// The gradient of its input.
+    pub input_gradient: f64,
+    /// The gradient of its weight.
+    pub weight_gradient: f64,
+}
+
+/// Rows, inputs and outputs: a base model's attention and FFN, its output layer, an expert's share of a batch, and a
+/// wide FFN.
+const MAPS: [[usize; 3]; 7] = [
+    [1024, 512, 512],
+    [1024, 512, 2048],
+    [1024, 2048, 512],
+    [262, 512, 16000],
+    [64, 256, 1024],
+    [64, 1024, 256],
+    [1024, 1024, 4096],
+];
+
+/// How long each product is run; the best time counts.
+const TIME: Duration = Duration::from_millis(300);
+
+/// Times the products of affine maps in training on the CPU, on all threads, in the given precisions.
+pub fn products(precisions: &[MatmulPrecision]) -> Vec<MapSpeed> {
+    let speed = |[rows, inputs, outputs]: [usize; 3], precision| {
+        let device = Device::flex().autodiff();
+        let random = |shape| Tensor::<2>::random(shape, Distribution::Default, &device).detach();
+        let (x, w) = (random([rows, inputs]), random([outputs, inputs]));
+        let run = |x: &Tensor<2>, w: &Tensor<2>| linear(x.clone(), w.clone(), None, Activation::None, precision);
+        let rate = |times: fn(Tensor<2>) -> Duration, x: Tensor<2>, w: Tensor<2>| {
+            let (begun, mut best) = (Instant::now(), Duration::MAX);
+            while begun.elapsed() < TIME {
+                let started = Instant::now();
+                let y = run(&x, &w);
+                let forward = started.elapsed();
+                best = best.min(if x.is_require_grad() || w.is_require_grad() { times(y) } else { forward });
+            }
+            2.0 * (rows * inputs * outputs) as f64 / best.as_secs_f64()
+        };
+        let backward = |y: Tensor<2>| {
+            let y = y.sum();
+            let started = Instant::now();
+            let _gradients = y.backward();
+            started.elapsed()
+        };
+        MapSpeed {
+            rows,
+            inputs,
+            outputs,
+            precision: if precision == MatmulPrecision::Bf16 { "bf16" } else { "f32" },
+            map: rate(backward, x.clone(), w.clone()),
+            input_gradient: rate(backward, x.clone().require_grad(), w.clone()),
+            weight_gradient: rate(backward, x, w.require_grad()),
+        }
+    };
+    MAPS.into_iter().flat_map(|shape| precisions.iter().map(move |precision| speed(shape, *precision))).collect()
 }
 
 /// Sums over the batches of the timed steps.

@@ -1,5 +1,6 @@
 //! `strata bench`: the speed of this machine at Strata's work.
 
+mod machine;
 mod shape;
 mod text;
 mod train_step;
@@ -11,7 +12,7 @@ use clap::{Args, Subcommand};
 use crate::Outcome;
 use crate::terminal::Terminal;
 
-/// Benchmark training and translation
+/// Benchmark this machine, training and translation
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -20,6 +21,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    Machine(machine::Arguments),
     TrainStep(train_step::Arguments),
     Training(training::Arguments),
     Translate(translate::Arguments),
@@ -28,6 +30,7 @@ enum What {
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     match &arguments.what {
+        What::Machine(arguments) => machine::run(arguments, terminal),
         What::TrainStep(arguments) => train_step::run(arguments),
         What::Training(arguments) => training::run(arguments, terminal),
         What::Translate(arguments) => translate::run(arguments),

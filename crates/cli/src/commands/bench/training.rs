@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
+use strata_simd::Level;
 
 use crate::Outcome;
 use crate::memory::peak_memory;
@@ -34,8 +35,8 @@ const REAL: &str = "E";
 /// Time training steps at several shapes and print a table, beside another program if one is named
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Prints best and median tokens per second, FLOP/s and their share of the engine's f32 product on this \
-                  machine, peak memory and page faults."
+    after_help = "Prints best and median tokens per second, FLOP/s and their share of this processor's f32 peak, peak \
+                  memory and page faults."
 )]
 pub struct Arguments {
     /// Prepared folder for shape E. The other program gets random batches with as many sentences, as long as the mean
@@ -90,8 +91,8 @@ struct Row {
 #[derive(Debug, Serialize)]
 struct Report {
     threads: usize,
-    /// Of the engine's f32 product, the most that was seen.
-    product_peak: f64,
+    /// FLOP/s of this processor's f32 multiply-adds, the most that was seen.
+    f32_peak: f64,
     shapes: Vec<Row>,
 }
 
@@ -108,9 +109,9 @@ pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
         rows.push(Row { shape, what, flags, strata: Times::default(), peer: peer.as_ref().map(|_| Times::default()) });
     }
     let program = std::env::current_exe().context("cannot find this program")?;
-    let mut product_peak = 0f64;
+    let mut f32_peak = 0f64;
     for round in 1..=a.rounds {
-        product_peak = product_peak.max(strata_runtime::bench::product_peak());
+        f32_peak = f32_peak.max(strata_simd::peak::f32_peak(Level::current(), threads));
         for row in &mut rows {
             terminal.progress(&format!("round {round} of {}: shape {}", a.rounds, row.shape));
             let flags: Vec<String> = [format!("--threads={threads}"), format!("--steps={}", a.steps)]
@@ -138,7 +139,7 @@ pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
             }
         }
     }
-    let report = Report { threads, product_peak, shapes: rows };
+    let report = Report { threads, f32_peak, shapes: rows };
     if a.json {
         print_json(&report)?;
     } else {
@@ -223,9 +224,9 @@ fn table(report: &Report) -> String {
     let gflops = |flops: f64| flops / 1e9;
     // Writing to a String cannot fail, here and below.
     let mut text = format!(
-        "{} threads; this machine's f32 product: {:.0} GFLOP/s\n{:<5} {:<30} {:>14} {:>8} {:>7} {:>8} {:>8}",
+        "{} threads; this processor's f32 peak: {:.0} GFLOP/s\n{:<5} {:<30} {:>14} {:>8} {:>7} {:>8} {:>8}",
         report.threads,
-        gflops(report.product_peak),
+        gflops(report.f32_peak),
         "shape",
         "",
         "tokens/s, best",
@@ -247,7 +248,7 @@ fn table(report: &Report) -> String {
             strata.best,
             strata.median(),
             gflops(flops),
-            100.0 * flops / report.product_peak,
+            100.0 * flops / report.f32_peak,
             mib(strata.peak_bytes)
         );
         if let Some(peer) = peer {
