@@ -116,7 +116,8 @@ class Program:
         for line in run(tool("nm"), "-SC", "--defined-only", path).splitlines():
             if found := re.match(r"(\w+) (\w+) [tTwW] (.*)", line):
                 start = int(found[1], 16)
-                self.names[start], self.ends[start] = found[3], start + int(found[2], 16)
+                self.names[start] = re.sub(r"::h[0-9a-f]{16}\b.*", "", found[3])
+                self.ends[start] = start + int(found[2], 16)
         self.starts = sorted(self.names)
         # Calls across libraries and crates go through slots that the loader fills.
         self.slots = {}
@@ -271,7 +272,10 @@ class Sources:
 
     def read(self, crate, module):
         if (crate, module) not in self.files:
-            lines = (self.root / f"crates/{crate}/src/{module}.rs").read_text().splitlines()
+            path = self.root / f"crates/{crate}/src/{module}.rs"
+            if not path.is_file():
+                sys.exit(f"error: the program was built from other sources: {path} is missing")
+            lines = path.read_text().splitlines()
             functions, opened = [], []
             for number, line in enumerate(lines, 1):
                 indent = len(line) - len(line.lstrip())
