@@ -71,7 +71,7 @@ VECTOR_KERNELS = {
 }
 
 # Fewest innermost loops that compute, a level: about two thirds of what there are.
-FEWEST = {"avx2": 70, "avx_vnni": 4, "avx512": 110, "avx512_vnni": 12, "avx512_bf16": 20}
+FEWEST = {"avx2": 70, "avx_vnni": 4, "avx512": 110, "avx512_vnni": 12, "avx512_bf16": 12}
 
 # Functions on whole numbers whose work counts as arithmetic: without vectors it looks like any other bookkeeping.
 WHOLE_NUMBERS = {"simd::bf16::to_bf16", "simd::random::lowbias32"}
@@ -319,17 +319,20 @@ class Sources:
 
 
 def frames_of(program, sources, addresses):
-    """For each address the kernel functions that it was inlined through, the outermost first."""
+    """For each address the kernel functions that it was inlined through, the outermost first; none if one is unknown."""
     addresses = sorted(addresses)
     answer = run(tool("addr2line"), "-afi", "-e", program.path, input="\n".join(map(hex, addresses)) + "\n")
     frames, lines = {}, iter(answer.splitlines())
     for line in lines:
         if line.startswith("0x"):
             now = frames[int(line, 16)] = []
-        elif place := re.match(r"(.*):(\d+)", next(lines)):
-            if frame := sources.frame(place[1], int(place[2])):
-                now.insert(0, frame)
-    return frames
+            continue
+        file, number = re.match(r"(.*):(\d+|\?)", next(lines)).groups()
+        if SOURCE.match(file) and number in "0?":
+            now.append(None)
+        elif frame := sources.frame(file, int(number.replace("?", "0"))):
+            now.insert(0, frame)
+    return {address: [] if None in now else now for address, now in frames.items()}
 
 
 def kind(operation, operands, frames):
