@@ -288,10 +288,8 @@ class Sources:
         return self.files[crate, module]
 
     def frame(self, file, line):
-        """The function of a line, as `(crate::module::name, line, first line, file)`, if it is in a kernel."""
+        """The function of a line, as `(crate::module::name, line, first line, file)`."""
         place = SOURCE.match(file)
-        if not place or line == 0:
-            return None
         lines, functions = self.read(place[1], place[2])
         around = [(first, name) for first, last, name in functions if first <= line <= last]
         first, name = max(around, default=(1, "?"))
@@ -319,20 +317,21 @@ class Sources:
 
 
 def frames_of(program, sources, addresses):
-    """For each address the kernel functions that it was inlined through, the outermost first; none if one is unknown."""
+    """For each address the kernel functions that it was inlined through, the outermost first; and which lack some."""
     addresses = sorted(addresses)
     answer = run(tool("addr2line"), "-afi", "-e", program.path, input="\n".join(map(hex, addresses)) + "\n")
-    frames, lines = {}, iter(answer.splitlines())
+    frames, partial, lines = {}, set(), iter(answer.splitlines())
     for line in lines:
         if line.startswith("0x"):
-            now = frames[int(line, 16)] = []
+            address = int(line, 16)
+            now = frames[address] = []
             continue
         file, number = re.match(r"(.*):(\d+|\?)", next(lines)).groups()
         if SOURCE.match(file) and number in "0?":
-            now.append(None)
-        elif frame := sources.frame(file, int(number.replace("?", "0"))):
-            now.insert(0, frame)
-    return {address: [] if None in now else now for address, now in frames.items()}
+            partial.add(address)
+        elif SOURCE.match(file):
+            now.insert(0, sources.frame(file, int(number)))
+    return frames, partial
 
 
 def kind(operation, operands, frames):
@@ -361,32 +360,33 @@ class Loop:
         around = {begin: blocks[begin][1] for begin in loop}
         self.always_calls = bool(calling) and not cycles(loop - calling, around)
 
-    def trace(self, sources, frames):
+    def trace(self, sources, frames, partial):
         """Finds out what the loop computes with, and which function and statement it is in the source."""
         self.functions = {frame[0] for address, _, _ in self.code for frame in frames[address]}
-        self.widths, shared, lines = set(), None, []
         self.shuffles = any(SHUFFLE.match(op) and re.search("%[yz]mm", operands) for _, op, operands in self.code)
+        computing = []
         for address, operation, operands in self.code:
-            width, chain = kind(operation, operands, frames[address]), frames[address]
-            if width is None:
-                continue
-            self.widths.add(width)
-            if chain:
-                same = 0
-                shared = chain if shared is None else shared
-                while same < min(len(chain), len(shared)) and chain[same][:2] == shared[same][:2]:
-                    same += 1
-                if same < min(len(chain), len(shared)) and chain[same][0] == shared[same][0]:
-                    same += 1
-                shared = shared[:same]
-                lines.append(chain)
+            width = kind(operation, operands, frames[address])
+            if width is not None:
+                computing.append((address, width))
+        self.widths = {width for _, width in computing}
+        chains = [frames[address] for address, _ in computing if address not in partial and frames[address]]
+        chains = chains or [frames[address] for address, _ in computing if frames[address]]
+        shared = chains[0] if chains else []
+        for chain in chains:
+            same = 0
+            while same < min(len(chain), len(shared)) and chain[same][:2] == shared[same][:2]:
+                same += 1
+            if same < min(len(chain), len(shared)) and chain[same][0] == shared[same][0]:
+                same += 1
+            shared = shared[:same]
         # The loop is in the innermost function that has a loop around all that it computes.
         self.where, self.statement, self.outermost = None, None, None
         if shared:
             self.outermost = shared[0][0], f"{shared[0][3]}:{shared[0][2]}"
-        for depth in range(len(shared or []) - 1, -1, -1):
+        for depth in range(len(shared) - 1, -1, -1):
             path, _, first, file = shared[depth]
-            line = collections.Counter(chain[depth][1] for chain in lines if len(chain) > depth).most_common(1)[0][0]
+            line = collections.Counter(chain[depth][1] for chain in chains).most_common(1)[0][0]
             self.where = self.where or (path, line, first, file)
             self.statement = sources.loop((path, line, first, file))
             if self.statement:
@@ -403,11 +403,11 @@ def check(program, sources):
     for start in levels:
         blocks = blocks_of(program, program.code[start]) if program.code[start] else {}
         loops += [Loop(program, start, blocks, loop) for loop in innermost(blocks)]
-    frames = frames_of(program, sources, {address for loop in loops for address, _, _ in loop.code})
+    frames, partial = frames_of(program, sources, {address for loop in loops for address, _, _ in loop.code})
     statements, counts = collections.defaultdict(list), collections.Counter()
     vectors, outside = set(), set()
     for loop in loops:
-        loop.trace(sources, frames)
+        loop.trace(sources, frames, partial)
         if not loop.widths and not loop.shuffles:
             continue
         names = " ".join(sorted(levels[loop.start]))
