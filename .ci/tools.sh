@@ -18,6 +18,9 @@ debian() { # installs packages, where this may be done without asking: as root, 
 # The zstd and xz libraries are compiled from C.
 command -v cc >/dev/null || debian gcc libc6-dev
 
+# The kernels are disassembled.
+command -v objdump llvm-objdump >/dev/null || debian binutils || missing binutils
+
 # Clients of the server's TLS.
 for program in openssl curl; do
   command -v "$program" >/dev/null || debian "$program" || missing "$program"
