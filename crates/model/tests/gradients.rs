@@ -128,7 +128,7 @@ fn smoe_with_capacity_masks_noise_and_dropout() {
     let config = ModelConfig {
         capacity_factor: Some(1.0),
         second_choice: SecondChoice::Gumbel,
-        eom: 0.2,
+        eom: 0.25,
         dropout: 0.1,
         attention_dropout: 0.1,
         activation_dropout: 0.1,
@@ -349,7 +349,10 @@ fn same_routing(a: &[BlockTrace], b: &[BlockTrace]) -> bool {
         && a.iter().zip(b).all(|(a, b)| {
             a.strata_visited == b.strata_visited
                 && a.gates.len() == b.gates.len()
-                && a.gates.iter().zip(&b.gates).all(|(a, b)| a.chosen == b.chosen && a.dropped == b.dropped)
+                && a.gates
+                    .iter()
+                    .zip(&b.gates)
+                    .all(|(a, b)| a.first == b.first && a.chosen == b.chosen && a.dropped == b.dropped)
         })
 }
 
