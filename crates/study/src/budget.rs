@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use strata_recipe::{ExitRule, Kind, ModelConfig};
+use strata_recipe::{ConfigError, ExitRule, Kind, ModelConfig};
 use strata_runtime::{Model, Precision, Weights};
 use strata_store::{Existing, ModelFolder, ModelParts, TensorFile, TensorList};
 
@@ -89,6 +89,11 @@ pub fn find(
         let what = "its tokens do not leave by choice; a budget of capacity needs a model of kind \"smoe\" that exits by \
                     choice";
         return Err(Error::Invalid(format!("{}: {what}", folder.path().display())));
+    }
+    let strata = config.strata.len();
+    if !(1.0..=strata as f64).contains(&wanted) {
+        let message = format!("capacity = {wanted} must be between 1 and {strata}, the number of strata");
+        return Err(ConfigError { key: "capacity", message }.into());
     }
     config.capacity_budget = wanted;
     config.validate()?;

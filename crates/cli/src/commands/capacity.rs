@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use strata_recipe::Cost;
-use strata_store::{Existing, ModelFolder, resolve_model};
+use strata_store::{Check, Existing};
 use strata_study::AnalyzeOptions;
 use strata_study::budget::{Budget, find, write};
 
-use crate::Outcome;
 use crate::output::{print, print_json};
 use crate::terminal::{Terminal, labeled, short};
+use crate::text_files::check_model_output;
+use crate::{Outcome, flags, model};
 
 /// Set how many strata a stratified model visits per token: speed for quality, without training
 #[derive(Debug, Args)]
@@ -30,7 +31,7 @@ pub struct Arguments {
     /// Folder to write
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
-    /// Replace an existing folder
+    /// Replace an existing model folder
     #[arg(long)]
     overwrite: bool,
     /// Only the first N validation sentences of each direction [default: all]
@@ -50,12 +51,8 @@ struct Report<'a> {
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    anyhow::ensure!(
-        arguments.overwrite || !arguments.output.exists(),
-        "{} exists; choose another folder, or pass --overwrite to replace it",
-        arguments.output.display()
-    );
-    let folder = ModelFolder::open(resolve_model(&arguments.model)?)?;
+    check_model_output(&arguments.output, arguments.overwrite)?;
+    let folder = model::open(&arguments.model, Check::Contents)?;
     let options = AnalyzeOptions {
         split: "valid".to_string(),
         max_sentences: arguments.max_sentences,
@@ -64,6 +61,10 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     };
     let budget = find(&folder, &arguments.data, arguments.capacity, &options, &mut |progress| {
         terminal.progress(&labeled("routing", &format!("round {} of {}", progress.done, progress.of)));
+    })
+    .map_err(|error| match error {
+        strata_study::Error::Config(error) if error.key == "capacity" => flags::of_config(&error),
+        error => error.into(),
     })?;
     let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
     let written = write(&folder, &budget, &arguments.output, existing)?;
