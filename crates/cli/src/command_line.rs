@@ -7,8 +7,8 @@ use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand
 
 use crate::color::Color;
 use crate::commands::{
-    analyze, bench, evaluate, export, fetch, generate, inspect, prepare, prune, quickstart, score, serve, study, train,
-    translate, vocabulary,
+    analyze, bench, capacity, evaluate, export, fetch, generate, inspect, prepare, prune, quickstart, score, serve,
+    study, train, translate, vocabulary,
 };
 use crate::examples;
 
@@ -62,6 +62,7 @@ pub enum Command {
     Study(study::Arguments),
     Analyze(analyze::Arguments),
     Prune(prune::Arguments),
+    Capacity(capacity::Arguments),
     Inspect(inspect::Arguments),
     Bench(bench::Arguments),
     #[command(hide = true)]

@@ -2,6 +2,7 @@
 
 pub mod analyze;
 pub mod bench;
+pub mod capacity;
 pub mod evaluate;
 pub mod export;
 pub mod fetch;

@@ -70,6 +70,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "strata score runs/quickstart --to de source.en translation.de",
             "strata score runs/quickstart --to de source.en translation.de --json | jq .tokens",
+            "strata score runs/docs-smoe-4-4 --prepared data/docs-prepared     # losses of its test references",
         ],
     ),
     (
@@ -118,6 +119,13 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "strata prune runs/smoe data/docs-prepared --languages de,fr --keep 0.5 --output models/de-fr",
             "strata translate models/de-fr --to de < text.en",
+        ],
+    ),
+    (
+        "capacity",
+        &[
+            "strata capacity runs/smoe data/docs-prepared --capacity 1.2 --output models/fast",
+            "strata evaluate models/fast data/docs-prepared --baseline runs/smoe",
         ],
     ),
     ("inspect", &["strata inspect recipes/m15.toml --variant smoe-4-12", "strata inspect runs/quickstart --json"]),

@@ -26,8 +26,8 @@ use anyhow::Context;
 
 use crate::command_line::{Cli, Command, Global};
 use crate::commands::{
-    analyze, bench, evaluate, export, fetch, generate, inspect, prepare, prune, quickstart, score, serve, study, train,
-    translate, vocabulary,
+    analyze, bench, capacity, evaluate, export, fetch, generate, inspect, prepare, prune, quickstart, score, serve,
+    study, train, translate, vocabulary,
 };
 use crate::terminal::Terminal;
 
@@ -79,6 +79,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Study(arguments) => study::run(&arguments, threads, &terminal),
         Command::Analyze(arguments) => analyze::run(&arguments, &terminal),
         Command::Prune(arguments) => prune::run(&arguments, &terminal),
+        Command::Capacity(arguments) => capacity::run(&arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments, &terminal),
         Command::Generate(arguments) => generate::run(&arguments, &terminal),

@@ -95,6 +95,24 @@ fn forced_scores_are_those_of_the_search() {
         }
     }
     assert!(compared > 0);
+    // The references of a held-out set: the same losses, summed by direction.
+    let lost = json("score ../run --prepared ../prepared --directions en-qaa --max-sentences 5 --json");
+    assert_eq!(lost.len(), 5);
+    let [source, reference] =
+        ["en", "qaa"].map(|language| here.read(&format!("../prepared/text/test.en-qaa.{language}")));
+    here.write("s.txt", source.lines().take(5).map(|line| line.to_string() + "\n").collect::<String>());
+    here.write("r.txt", reference.lines().take(5).map(|line| line.to_string() + "\n").collect::<String>());
+    let of_files = json("score ../run --to qaa s.txt r.txt --json");
+    let (mut sum, mut subwords) = (0.0, 0);
+    for (lost, file) in lost.iter().zip(&of_files) {
+        assert!((number(&lost["nll"]) + number(&file["sum"])).abs() < 1e-4, "{lost} {file}");
+        assert_eq!(lost["subwords"].as_u64().unwrap() as usize, file["tokens"].as_array().unwrap().len());
+        (sum, subwords) = (sum + number(&lost["nll"]), subwords + lost["subwords"].as_u64().unwrap());
+    }
+    let table = here.strata("score ../run --prepared ../prepared --directions en-qaa --max-sentences 5").succeeds();
+    assert!(table.out.contains(&format!("{:.4}", sum / subwords as f64)), "{table}");
+    assert_eq!(here.strata("score ../run --prepared ../prepared --to qaa").code, Some(2));
+    assert_eq!(here.strata("score ../run s.txt r.txt --to qaa --split valid").code, Some(2));
     here.write("short.txt", "x\n");
     here.refuses("score ../run --to qaa source.txt short.txt", &["source.txt", "3 lines", "1"]);
     here.write("long.txt", "dog ".repeat(200) + "\n");

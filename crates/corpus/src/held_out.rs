@@ -18,7 +18,8 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// Opens a split of a prepared folder: the first `limit` pairs (0: all) of each of `directions` (all if empty).
+    /// Opens a split of a prepared folder: `limit` pairs (0: all) of each of `directions` (all if empty), spread evenly
+    /// over those that fit. Held-out files are in no random order, so the first pairs would be a poor sample.
     ///
     /// # Errors
     /// An unknown direction, missing or damaged files. A corpus without this split is empty, not an error.
@@ -32,8 +33,7 @@ impl HeldOut {
     ) -> Result<Self> {
         let lanes = Lanes::open(prepared, split, directions)?;
         let (kept, skipped) = lanes.fitting(max_length);
-        let limit = if limit == 0 { usize::MAX } else { limit };
-        let of = |lane: &Lane| kept[lane.shard].iter().copied().take(limit).collect();
+        let of = |lane: &Lane| spread(&kept[lane.shard], limit);
         let examples = lanes.lanes.iter().map(of).collect();
         Ok(Self { lanes, examples, skipped, tokens_per_batch })
     }
@@ -75,4 +75,12 @@ impl HeldOut {
             })
         })
     }
+}
+
+/// `count` of `all` (0: all of them), at equal distances.
+fn spread(all: &[u32], count: usize) -> Vec<u32> {
+    if count == 0 || count >= all.len() {
+        return all.to_vec();
+    }
+    (0..count).map(|i| all[i * all.len() / count]).collect()
 }

@@ -132,13 +132,21 @@ fn long_pairs_are_left_out_and_small_budgets_still_hold_one() {
 }
 
 #[test]
-fn held_out_pairs_come_in_order() {
+fn held_out_pairs_are_all_or_a_sample_spread_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let prepared = prepared(folder.path());
+    let order = |limit| {
+        let held_out = HeldOut::open(&prepared, "valid", &["qab-en".to_string()], 60, 100, limit).unwrap();
+        let batches: Vec<(usize, Batch)> = held_out.batches().map(|b| b.unwrap()).collect();
+        batches.iter().flat_map(|(_, b)| b.examples.iter().map(|e| e.index)).collect::<Vec<u64>>()
+    };
+    let all = order(0);
+    assert_eq!(all, (0..all.len() as u64).collect::<Vec<_>>());
+    assert!(all.len() > 3, "{} pairs", all.len());
+    let half = all.len() as u64 / 2;
+    assert_eq!((order(2), order(1)), (vec![0, half], vec![0]));
+    assert_eq!(order(all.len() + 5), all);
     let held_out = HeldOut::open(&prepared, "valid", &["qab-en".to_string()], 60, 100, 3).unwrap();
-    let batches: Vec<(usize, Batch)> = held_out.batches().map(|b| b.unwrap()).collect();
-    let order: Vec<u64> = batches.iter().flat_map(|(_, b)| b.examples.iter().map(|e| e.index)).collect();
-    assert_eq!(order, [0, 1, 2]);
     assert!(!held_out.is_empty() && held_out.directions() == ["qab-en"]);
     assert!(HeldOut::open(&prepared, "test", &[], 60, 100, 0).unwrap().is_empty());
 }

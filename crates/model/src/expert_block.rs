@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Tensor, TensorData, activation};
 use strata_kernels::{Activation, Dispatch, ExpertWeights, MatmulPrecision, Rows, gather_rows, linear, replace_rows};
-use strata_recipe::{Kind, ModelConfig, SecondChoice};
-use strata_routing::{Strata, Waiting};
+use strata_recipe::{ExitRule, ExpertDropout, Kind, ModelConfig, SecondChoice};
+use strata_routing::{SMALLEST_SUM, Strata, Waiting, adjust_offsets, chance};
+use strata_simd::random::{mix, unit};
 
 use crate::forward::Forward;
-use crate::gate::{Decision, Rules, keep_rows};
+use crate::gate::{Decision, Masks, Rules, keep_rows};
 use crate::parameter::{Initializer, WeightVisitor, join};
 use crate::sublayers::{Ffn, Norm};
 use crate::trace::BlockTrace;
@@ -23,6 +24,11 @@ pub struct ExpertBlock {
     norms: Vec<Norm>,
     /// One for each stratum: `[visible experts, d]`.
     gates: Vec<Tensor<2>>,
+    /// Of each gate where there is a capacity budget, `[visible experts]`: what is added to its logits when it chooses.
+    /// Without gradient; [`ExpertBlock::adjust_offsets`] moves them.
+    offsets: Vec<Tensor<1>>,
+    /// `[strata]`, where strata learn the factor of their output.
+    scales: Option<Tensor<1>>,
     experts: Experts,
     cmr: Option<Cmr>,
 }
@@ -65,6 +71,8 @@ struct Visit {
     output: Tensor<2>,
     /// Each token's first choice, by its index in the block.
     first: Vec<usize>,
+    /// `[tokens, 1]`: the probability that the token goes on to a further stratum, where exits are learned.
+    go_on: Option<Tensor<2>>,
 }
 
 impl ExpertBlock {
@@ -73,21 +81,21 @@ impl ExpertBlock {
         let strata = config.block_strata();
         let (d, f, experts) = (config.d_model, config.d_ffn, strata.experts());
         let gate = |i: usize| init.gate(&format!("{path}.gate.{i}.weight"), [strata.visible(i).len(), d]);
+        let offsets = if config.capacity_budget > 0.0 { strata.count() } else { 0 };
+        let stack = join(path, "experts");
+        let (fc1, bias1) = init.stacked(&stack, "fc1", [experts, f, d]);
+        let (fc2, bias2) = init.stacked(&stack, "fc2", [experts, d, f]);
         let cmr = (config.kind == Kind::Cmr).then(|| Cmr {
             weight: init.gate(&join(path, "cmr_gate.weight"), [1, d]),
             bias: init.constant(0.0, [1]),
             shared: Ffn::new(init, &join(path, "shared"), config),
         });
-        let stack = join(path, "experts");
         Self {
             norms: (0..strata.norms()).map(|_| Norm::new(init, d)).collect(),
             gates: (0..strata.count()).map(gate).collect(),
-            experts: Experts {
-                fc1: init.stacked(&stack, "fc1.weight", [experts, f, d]),
-                bias1: init.constant(0.0, [experts, f]),
-                fc2: init.stacked(&stack, "fc2.weight", [experts, d, f]),
-                bias2: init.constant(0.0, [experts, d]),
-            },
+            offsets: (0..offsets).map(|i| init.constant(0.0, [strata.visible(i).len()])).collect(),
+            scales: config.learned_scale.then(|| init.constant(config.visit_scale as f32, [strata.count()])),
+            experts: Experts { fc1, bias1, fc2, bias2 },
             cmr,
             strata,
             config: config.clone(),
@@ -122,6 +130,7 @@ impl ExpertBlock {
         let [tokens, _] = x.dims();
         let mut waiting = Waiting::default();
         waiting.start(self.strata.count(), tokens);
+        let mut credit: Option<Tensor<2>> = None; // [tokens, 1]: the probability with which each was sent on
         for stratum in 0..self.strata.count() {
             let rows: Rows = waiting.take(stratum).into();
             if rows.is_empty() {
@@ -130,14 +139,55 @@ impl ExpertBlock {
             rows.iter().for_each(|row| pass.trace.strata_visited[*row as usize] += 1);
             let all = rows.len() == tokens;
             let residual = if all { x.clone() } else { gather_rows(x.clone(), rows.clone()) };
-            let visit = self.visit_stratum(stratum, self.on_arrival(stratum, residual.clone()), pass);
-            let y = pass.forward.add_dropout(residual, visit.output, self.config.dropout);
-            let next: Vec<usize> = visit.first.iter().map(|expert| self.strata.next(*expert)).collect();
+            let input = self.on_arrival(stratum, residual.clone());
+            let Visit { output, first, go_on } = self.visit_stratum(stratum, input.clone(), pass);
+            let mut output = self.scaled(stratum, output);
+            if let Some(credit) = &credit {
+                let credit = if all { credit.clone() } else { gather_rows(credit.clone(), rows.clone()) };
+                output = straight_through(output, credit);
+            }
+            let y = pass.forward.add_dropout(residual, output, self.dropout_of_sum());
+            let next = self.next(stratum, &first, input, pass.forward);
             rows.iter().zip(&next).for_each(|(row, next)| waiting.move_to(*next, *row));
+            credit = match (credit, go_on) {
+                (Some(credit), Some(go_on)) => Some(replace_rows(credit, rows.clone(), go_on)),
+                (None, go_on) => go_on, // the first stratum, which all tokens visit
+                (credit, None) => credit,
+            };
             let y = self.on_leaving(y, &next);
             x = if all { y } else { replace_rows(x, rows, y) };
         }
         x
+    }
+
+    /// Where each token of a visit goes, given the first choices and the `input` `[tokens, d]` of the gate. By chance:
+    /// in training as the pass's seed says, at inference as the token's hidden state does.
+    fn next(&self, stratum: usize, first: &[usize], input: Tensor<2>, forward: &mut Forward) -> Vec<usize> {
+        let random = self.config.exits == ExitRule::Random;
+        let seed = (random && forward.is_training()).then(|| forward.next_seed());
+        let (d, states) = (self.config.d_model, if random && seed.is_none() { host(input) } else { Vec::new() });
+        let chance = |token: usize| match seed {
+            Some(seed) => unit(mix(seed, token as u64)),
+            None => chance(stratum, &states[token * d..(token + 1) * d]),
+        };
+        first.iter().enumerate().map(|(i, expert)| self.strata.next(stratum, *expert, || chance(i))).collect()
+    }
+
+    /// A visit's output with the factor of its stratum.
+    fn scaled(&self, stratum: usize, output: Tensor<2>) -> Tensor<2> {
+        match &self.scales {
+            Some(scales) => output * scales.clone().narrow(0, stratum, 1).reshape([1, 1]),
+            None if self.config.visit_scale != 1.0 => output * self.config.visit_scale as f32,
+            None => output,
+        }
+    }
+
+    /// The dropout rate of the experts' sum: none where each expert's output has its own.
+    fn dropout_of_sum(&self) -> f64 {
+        match self.config.expert_dropout {
+            ExpertDropout::Sum => self.config.dropout,
+            ExpertDropout::Each => 0.0,
+        }
     }
 
     /// Tokens as a stratum takes them: normalized, unless they came normalized.
@@ -171,7 +221,7 @@ impl ExpertBlock {
             pass.trace.strata_visited.iter_mut().for_each(|visits| *visits += 1);
             y = self.visit_stratum(layer, self.on_arrival(layer, y), pass).output;
         }
-        pass.forward.add_dropout(x, y, self.config.dropout)
+        pass.forward.add_dropout(x, y, self.dropout_of_sum())
     }
 
     /// Conditional MoE routing (Kudugunta et al., 2021): `(1 - g) FFN(x) + g MoE(x)` with a sigmoid gate g of each
@@ -184,51 +234,97 @@ impl ExpertBlock {
         let logit =
             linear(input.clone(), cmr.weight.clone(), Some(cmr.bias.clone()), Activation::None, MatmulPrecision::F32);
         let mut gate = activation::sigmoid(logit); // [tokens, 1]
-        if pass.forward.is_training() && self.config.cmr_gate_dropout > 0.0 {
-            gate = gate * keep_rows(tokens, self.config.cmr_gate_dropout, pass.forward.next_seed(), &x);
+        let rate = self.config.cmr_gate_dropout;
+        if pass.forward.is_training() && rate > 0.0 {
+            let keep = keep_rows(tokens, rate, pass.forward.next_seed(), &x);
+            gate = gate * keep / (1.0 - rate);
         }
         if tokens > 0 {
-            pass.forward.cmr_used.push(gate.clone().mean());
+            pass.forward.cmr_used.push((gate.clone().sum(), tokens));
         }
-        let shared = cmr.shared.apply(input, pass.forward, self.config.activation_dropout);
+        let mut shared = cmr.shared.apply(input, pass.forward, self.config.activation_dropout);
+        if self.config.expert_dropout == ExpertDropout::Each {
+            shared = pass.forward.dropout(shared, self.config.dropout);
+        }
         let mixed = shared.clone() + gate * (moe - shared);
-        pass.forward.add_dropout(x, mixed, self.config.dropout)
+        pass.forward.add_dropout(x, mixed, self.dropout_of_sum())
     }
 
     /// One visit: tokens `x` `[tokens, d]`, normalized, at the gate of `stratum` and through the experts that it
     /// chooses.
     fn visit_stratum(&self, stratum: usize, x: Tensor<2>, pass: &mut Pass) -> Visit {
         if x.dims()[0] == 0 {
-            return Visit { output: x, first: Vec::new() };
+            return Visit { output: x, first: Vec::new(), go_on: None };
         }
         let visible = self.strata.visible(stratum);
         // Gates decide by small differences: always f32.
         let logits = linear(x.clone(), self.gates[stratum].clone(), None, Activation::None, MatmulPrecision::F32);
         let probabilities = activation::softmax(logits, 1); // [tokens, visible]
         let values = host(probabilities.clone());
-        let decision = Decision::new(&values, &self.rules(visible.len(), pass.forward));
+        let decision = Decision::new(&values, &self.rules(stratum, pass.forward));
         if pass.forward.is_training() {
             pass.balance.push(decision.balance_loss(probabilities.clone()));
         }
-        let weights = decision.combine_weights(probabilities, self.config.eom, pass.forward);
+        let learned = self.config.exits == ExitRule::Learned && pass.forward.is_training();
+        let go_on = (learned && stratum + 1 < self.strata.count()).then(|| {
+            let leads_on = |expert| self.strata.next(stratum, expert, || 0.0) < self.strata.count();
+            decision.go_on(probabilities.clone(), visible.clone().map(leads_on))
+        });
+        let masks =
+            Masks { eom: self.config.eom, fom: self.config.fom, inference_scale: self.config.inference_scale() };
+        let weights = decision.combine_weights(probabilities, masks, pass.forward);
         let chosen = decision.experts(visible.start);
-        let dispatch = Arc::new(Dispatch::new(self.strata.experts(), self.config.top_k, &chosen));
-        pass.trace.gates.push(decision.trace(self.strata.experts(), visible.start, &values));
+        pass.trace.gates.push(decision.trace(stratum, self.strata.experts(), visible.clone(), &values));
         Visit {
-            output: pass.experts.apply(x, weights, dispatch),
+            output: self.mixed(x, weights, &chosen, pass),
             first: decision.first().map(|expert| visible.start + expert as usize).collect(),
+            go_on,
+        }
+    }
+
+    /// The weighted sum of the outputs of each token's `chosen` `[tokens * k]` experts, by its `weights` `[tokens, k]`.
+    fn mixed(&self, x: Tensor<2>, weights: Tensor<2>, chosen: &[Option<u32>], pass: &mut Pass) -> Tensor<2> {
+        let ([tokens, d], [_, k]) = (x.dims(), weights.dims());
+        let dispatch = |k| Arc::new(Dispatch::new(self.strata.experts(), k, chosen));
+        if self.config.expert_dropout == ExpertDropout::Sum || pass.forward.rate(self.config.dropout) == 0.0 {
+            return pass.experts.apply(x, weights, dispatch(k));
+        }
+        // Each choice as a token of its own, so that dropout sees each output.
+        let rows: Rows = (0..tokens as u32).flat_map(|token| std::iter::repeat_n(token, k)).collect();
+        let outputs = pass.experts.apply(gather_rows(x, rows), weights.reshape([tokens * k, 1]), dispatch(1));
+        let outputs = pass.forward.dropout(outputs, self.config.dropout);
+        outputs.reshape([tokens, k, d]).sum_dim(1).reshape([tokens, d])
+    }
+
+    /// Moves the offsets of each gate one step of `rate` towards the capacity budget, given what they decided in
+    /// `passes`.
+    pub(crate) fn adjust_offsets(&mut self, passes: &[&BlockTrace], rate: f64) {
+        if self.offsets.is_empty() {
+            return;
+        }
+        let targets = self.strata.budget_targets(self.config.capacity_budget);
+        for (stratum, (offsets, targets)) in self.offsets.iter_mut().zip(&targets).enumerate() {
+            let mut first = vec![0u64; targets.len()];
+            for gate in passes.iter().flat_map(|pass| &pass.gates).filter(|gate| gate.stratum == stratum) {
+                first.iter_mut().zip(&gate.first).for_each(|(sum, count)| *sum += u64::from(*count));
+            }
+            let mut values = host(offsets.clone());
+            adjust_offsets(&mut values, &first, targets, rate);
+            let moved = Tensor::<1>::from_data(TensorData::new(values, [targets.len()]), &offsets.device());
+            *offsets = if offsets.device().is_autodiff() { moved.require_grad() } else { moved };
         }
     }
 
     /// How a gate decides in this pass. At inference experts take every token, and choices are not sampled.
-    fn rules(&self, visible: usize, forward: &mut Forward) -> Rules {
+    fn rules(&self, stratum: usize, forward: &mut Forward) -> Rules {
         let seed = forward.next_seed();
         let training = forward.is_training();
         Rules {
             choices: self.config.top_k,
-            visible,
+            visible: self.strata.visible(stratum).len(),
             capacity_factor: self.config.capacity_factor.filter(|_| training),
             noise: (training && self.config.second_choice == SecondChoice::Gumbel).then_some(seed),
+            offsets: self.offsets.get(stratum).map_or_else(Vec::new, |offsets| host(offsets.clone())),
         }
     }
 
@@ -240,6 +336,12 @@ impl ExpertBlock {
         for (i, gate) in self.gates.iter_mut().enumerate() {
             visitor.visit_weight(&format!("{path}.gate.{i}.weight"), gate);
         }
+        for (i, offsets) in self.offsets.iter_mut().enumerate() {
+            visitor.visit_weight(&format!("{path}.gate.{i}.offset"), offsets);
+        }
+        if let Some(scales) = &mut self.scales {
+            visitor.visit_weight(&join(path, "visit_scale.weight"), scales);
+        }
         visitor.visit_weight(&join(path, "experts.*.fc1.weight"), &mut self.experts.fc1);
         visitor.visit_weight(&join(path, "experts.*.fc1.bias"), &mut self.experts.bias1);
         visitor.visit_weight(&join(path, "experts.*.fc2.weight"), &mut self.experts.fc2);
@@ -250,6 +352,13 @@ impl ExpertBlock {
             cmr.shared.visit_weights(&join(path, "shared"), visitor);
         }
     }
+}
+
+/// `output` `[tokens, d]` unchanged, with a gradient for `q` `[tokens, 1]` as if it had been multiplied by `q` and
+/// divided by its value: the gate that sent a token on learns whether what followed was worth more of it.
+fn straight_through(output: Tensor<2>, q: Tensor<2>) -> Tensor<2> {
+    let q = q.clamp_min(SMALLEST_SUM);
+    output * (q.clone() / q.detach())
 }
 
 /// A tensor's values on the host.

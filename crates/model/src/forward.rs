@@ -16,8 +16,8 @@ pub struct Forward {
     pub blocks: Vec<BlockTrace>,
     /// Balance loss of each expert block, unweighted; `[1]` each.
     pub(crate) balance: Vec<Tensor<1>>,
-    /// Mean CMR gate of each block; `[1]` each.
-    pub(crate) cmr_used: Vec<Tensor<1>>,
+    /// Sum of the CMR gates of each block, `[1]`, and how many tokens it is over.
+    pub(crate) cmr_used: Vec<(Tensor<1>, usize)>,
 }
 
 impl Forward {
@@ -75,10 +75,11 @@ impl Forward {
         mean(&self.balance)
     }
 
-    /// Mean over the blocks of `|mean gate - budget|`; `None` without CMR.
+    /// `|G - budget|`, where G is the mean CMR gate over the tokens of all blocks together; `None` without CMR.
     pub fn cmr_loss(&self, budget: f64) -> Option<Tensor<1>> {
-        let distances: Vec<Tensor<1>> = self.cmr_used.iter().map(|used| (used.clone() - budget).abs()).collect();
-        mean(&distances)
+        let tokens: usize = self.cmr_used.iter().map(|(_, tokens)| tokens).sum();
+        let sum = self.cmr_used.iter().map(|(sum, _)| sum.clone()).reduce(|a, b| a + b)?;
+        Some((sum / tokens as f32 - budget).abs())
     }
 }
 

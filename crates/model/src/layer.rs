@@ -93,6 +93,14 @@ impl Layer {
         }
     }
 
+    /// The expert block, if the layer has one.
+    pub fn expert_block(&mut self) -> Option<&mut ExpertBlock> {
+        match &mut self.ffn {
+            FfnSublayer::Experts(block) => Some(block),
+            FfnSublayer::Dense(_) => None,
+        }
+    }
+
     /// Visits every weight of the layer under its name.
     pub fn visit_weights(&mut self, path: &str, visitor: &mut impl WeightVisitor) {
         self.self_attention.visit_weights(&join(path, "self_attention"), visitor);

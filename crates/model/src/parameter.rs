@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_distr::{Distribution, StandardNormal, Uniform};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
+use strata_recipe::Initialization;
 
 /// Gets every weight of a model under its name, in a fixed order.
 pub trait WeightVisitor {
@@ -16,9 +17,22 @@ pub(crate) fn join(path: &str, name: &str) -> String {
     format!("{path}.{name}")
 }
 
+/// What an affine map is for, where initial values depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// In an FFN or an expert.
+    Ffn,
+    /// Query, key or value of attention.
+    Projection,
+    /// Anything else.
+    Other,
+}
+
 /// Makes initial weights. A weight's values depend on the seed and its name only, so that two models share the initial
 /// values of every weight they have in common.
 pub struct Initializer {
+    /// How weights start.
+    pub initialization: Initialization,
     /// The seed of the model.
     pub seed: u64,
     /// Where the weights live; an autodiff device for training.
@@ -39,6 +53,9 @@ impl Initializer {
     }
 
     fn uniform(&self, name: &str, count: usize, bound: f32) -> Vec<f32> {
+        if bound == 0.0 {
+            return vec![0.0; count];
+        }
         let mut generator = self.generator(name);
         match Uniform::new_inclusive(-bound, bound) {
             Ok(uniform) => uniform.sample_iter(&mut generator).take(count).collect(),
@@ -46,17 +63,39 @@ impl Initializer {
         }
     }
 
-    /// `[outputs, inputs]` with Glorot and Bengio's (2010) uniform initialization.
-    pub fn matrix(&self, name: &str, [outputs, inputs]: [usize; 2]) -> Tensor<2> {
-        let bound = (6.0 / (outputs + inputs) as f32).sqrt();
-        self.place(self.uniform(name, outputs * inputs, bound), [outputs, inputs])
+    /// The bounds of uniform values of a map's weight and of its bias: Glorot and Bengio's (2010) and zero, or fairseq's.
+    fn bounds(&self, used: Use, [outputs, inputs]: [usize; 2]) -> (f32, f32) {
+        let (glorot, by_inputs) = ((6.0 / (outputs + inputs) as f32).sqrt(), 1.0 / (inputs as f32).sqrt());
+        match (self.initialization, used) {
+            (Initialization::Fairseq, Use::Ffn) => (by_inputs, by_inputs),
+            (Initialization::Fairseq, Use::Projection) => (glorot * std::f32::consts::FRAC_1_SQRT_2, by_inputs),
+            (Initialization::Fairseq, Use::Other) | (Initialization::Glorot, _) => (glorot, 0.0),
+        }
     }
 
-    /// `[count, outputs, inputs]`: matrices stacked, each with values of its own name `{path}.{index}.{name}`.
-    pub fn stacked(&self, path: &str, name: &str, [count, outputs, inputs]: [usize; 3]) -> Tensor<3> {
-        let bound = (6.0 / (outputs + inputs) as f32).sqrt();
-        let each = |i: usize| self.uniform(&format!("{path}.{i}.{name}"), outputs * inputs, bound);
-        self.place((0..count).flat_map(each).collect(), [count, outputs, inputs])
+    /// Weight `[outputs, inputs]` and bias `[outputs]` of the map at `path`.
+    pub(crate) fn map(&self, path: &str, used: Use, shape: [usize; 2]) -> (Tensor<2>, Tensor<1>) {
+        let [outputs, inputs] = shape;
+        let (weight, bias) = self.bounds(used, shape);
+        let weight = self.uniform(&join(path, "weight"), outputs * inputs, weight);
+        let bias = self.uniform(&join(path, "bias"), outputs, bias);
+        (self.place(weight, shape), self.place(bias, [outputs]))
+    }
+
+    /// Weights `[count, outputs, inputs]` and biases `[count, outputs]` of the maps `{path}.{index}.{name}` of experts,
+    /// stacked; each has values of its own name.
+    pub(crate) fn stacked(
+        &self,
+        path: &str,
+        name: &str,
+        [count, outputs, inputs]: [usize; 3],
+    ) -> (Tensor<3>, Tensor<2>) {
+        let (weight, bias) = self.bounds(Use::Ffn, [outputs, inputs]);
+        let all = |kind: &str, size: usize, bound: f32| -> Vec<f32> {
+            (0..count).flat_map(|i| self.uniform(&format!("{path}.{i}.{name}.{kind}"), size, bound)).collect()
+        };
+        let (weights, biases) = (all("weight", outputs * inputs, weight), all("bias", outputs, bias));
+        (self.place(weights, [count, outputs, inputs]), self.place(biases, [count, outputs]))
     }
 
     /// A gate `[experts, d]`, uniform in `1 / sqrt(d)`.

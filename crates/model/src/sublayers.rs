@@ -5,7 +5,7 @@ use strata_kernels::{Activation, AttentionShape, MatmulPrecision, Offsets, atten
 use strata_recipe::ModelConfig;
 
 use crate::forward::Forward;
-use crate::parameter::{Initializer, WeightVisitor, join};
+use crate::parameter::{Initializer, Use, WeightVisitor, join};
 
 /// `x W^T + b`.
 #[derive(Clone)]
@@ -17,8 +17,10 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    pub fn new(init: &Initializer, path: &str, [outputs, inputs]: [usize; 2]) -> Self {
-        Self { weight: init.matrix(&join(path, "weight"), [outputs, inputs]), bias: init.constant(0.0, [outputs]) }
+    /// A map of shape `[outputs, inputs]`.
+    pub fn new(init: &Initializer, path: &str, used: Use, shape: [usize; 2]) -> Self {
+        let (weight, bias) = init.map(path, used, shape);
+        Self { weight, bias }
     }
 
     /// `x` `[n, inputs]` -> `[n, outputs]`
@@ -67,7 +69,8 @@ pub(crate) struct Ffn {
 impl Ffn {
     pub fn new(init: &Initializer, path: &str, config: &ModelConfig) -> Self {
         let (d, f) = (config.d_model, config.d_ffn);
-        Self { fc1: Linear::new(init, &join(path, "fc1"), [f, d]), fc2: Linear::new(init, &join(path, "fc2"), [d, f]) }
+        let map = |name: &str, shape| Linear::new(init, &join(path, name), Use::Ffn, shape);
+        Self { fc1: map("fc1", [f, d]), fc2: map("fc2", [d, f]) }
     }
 
     /// `[n, d]` -> `[n, d]`
@@ -114,13 +117,13 @@ pub(crate) struct Context {
 impl Attention {
     pub fn new(init: &Initializer, path: &str, config: &ModelConfig) -> Self {
         let d = config.d_model;
-        let map = |name: &str| Linear::new(init, &join(path, name), [d, d]);
+        let map = |name: &str, used| Linear::new(init, &join(path, name), used, [d, d]);
         Self {
             norm: Norm::new(init, d),
-            query: map("query"),
-            key: map("key"),
-            value: map("value"),
-            output: map("output"),
+            query: map("query", Use::Projection),
+            key: map("key", Use::Projection),
+            value: map("value", Use::Projection),
+            output: map("output", Use::Other),
             heads: config.heads,
         }
     }

@@ -3,8 +3,12 @@
 /// What one gate decided for the tokens that visited it.
 #[derive(Clone, Debug, Default)]
 pub struct GateTrace {
+    /// The stratum of the gate, from 0.
+    pub stratum: usize,
     /// Tokens at this gate.
     pub tokens: usize,
+    /// First choices of each expert that the gate sees, dropped ones included.
+    pub first: Vec<u32>,
     /// Choices of each expert of the block (by its index in the block), dropped ones included.
     pub chosen: Vec<u32>,
     /// Choices that found their expert full.

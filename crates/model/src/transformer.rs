@@ -49,7 +49,7 @@ impl Transformer {
     /// [`Error::Config`] for an invalid configuration.
     pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, Error> {
         config.validate()?;
-        let init = Initializer { seed, device: device.clone() };
+        let init = Initializer { initialization: config.initialization, seed, device: device.clone() };
         let d = config.d_model;
         let layers = |side: &str, count: usize| -> Vec<Layer> {
             (0..count).map(|i| Layer::new(&init, &format!("{side}.layers.{i}"), config, i, side == "decoder")).collect()
@@ -108,6 +108,19 @@ impl Transformer {
         }
         self.encoder_norm.visit_weights("encoder.norm", visitor);
         self.decoder_norm.visit_weights("decoder.norm", visitor);
+    }
+
+    /// Moves the offsets of all gates one step of `rate` towards the capacity budget, given what the gates decided in the
+    /// passes of an update ([`strata_routing::adjust_offsets`]). Does nothing without a budget.
+    pub fn adjust_offsets(&mut self, blocks: &[BlockTrace], rate: f64) {
+        for (decoder, layers) in [(false, &mut self.encoder), (true, &mut self.decoder)] {
+            for (i, layer) in layers.iter_mut().enumerate() {
+                let own: Vec<&BlockTrace> = blocks.iter().filter(|b| b.decoder == decoder && b.layer == i).collect();
+                if let Some(block) = layer.expert_block() {
+                    block.adjust_offsets(&own, rate);
+                }
+            }
+        }
     }
 
     /// Checks that sentences fit the model.

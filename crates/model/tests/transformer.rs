@@ -5,7 +5,7 @@ mod common;
 use burn::tensor::Tensor;
 use common::{device, kinds, number, small, smoe, values};
 use strata_model::{Forward, Hypothesis, Packed, SearchIds, Transformer, WeightVisitor, beam_search};
-use strata_recipe::{Cost, ModelConfig, SearchOptions};
+use strata_recipe::{Cost, Initialization, Kind, ModelConfig, SearchOptions};
 use strata_store::{Existing, ModelFolder, ModelParts};
 
 /// The loss of three pairs of different lengths.
@@ -160,4 +160,101 @@ fn weights_survive_a_file_and_misfits_are_named() {
     let error = Transformer::new(&small(), 1, &device()).expect("a model").load_weights(&file).expect_err("a misfit");
     assert!(error.to_string().contains("ffn"), "{error}");
     std::fs::remove_dir_all(&folder).expect("cleaning up");
+}
+
+/// CMR's gate dropout keeps the mean gate: what is aimed at in training is what inference does.
+#[test]
+fn cmr_uses_its_experts_as_much_in_training_as_at_inference() {
+    let config = ModelConfig { kind: Kind::Cmr, experts: 4, cmr_gate_dropout: 0.4, ..small() };
+    let model = Transformer::new(&config, 3, &device()).expect("a model");
+    let source = Packed::from_sentences(&[vec![3, 7, 9, 13, 26, 1], vec![4, 20, 17, 1]]);
+    // |G + 1| - 1 is the mean gate G, which is never negative.
+    let used = |mut forward: Forward| {
+        model.encode(&source, &mut forward);
+        number(forward.cmr_loss(-1.0).expect("a loss")) - 1.0
+    };
+    let inference = used(Forward::inference());
+    let training = (0..400).map(|seed| used(Forward::training(seed))).sum::<f64>() / 400.0;
+    assert!((training / inference - 1.0).abs() < 0.04, "{training} {inference}");
+}
+
+/// The budget is for the mean over the tokens of all layers: one may use its experts more where another uses them less.
+#[test]
+fn cmr_has_one_budget_for_all_layers() {
+    let model =
+        Transformer::new(&ModelConfig { kind: Kind::Cmr, experts: 4, ..small() }, 5, &device()).expect("a model");
+    let source = Packed::from_sentences(&[vec![3, 7, 9, 13, 26, 1], vec![4, 20, 17, 1]]);
+    let target = Packed::from_sentences(&[vec![3, 11, 12], vec![4, 6, 14]]);
+    let used = |forward: &Forward| number(forward.cmr_loss(-1.0).expect("a loss")) - 1.0;
+    let (mut encoder, mut decoder) = (Forward::inference(), Forward::inference());
+    let memory = model.encode(&source, &mut encoder);
+    model.decode(memory, &source, &target, &mut decoder);
+    let mean = (10.0 * used(&encoder) + 6.0 * used(&decoder)) / 16.0;
+    let mut both = Forward::inference();
+    let memory = model.encode(&source, &mut both);
+    model.decode(memory, &source, &target, &mut both);
+    assert!((used(&both) - mean).abs() < 1e-6, "{} {mean}", used(&both));
+    let budget = (used(&encoder) + mean) / 2.0; // between one layer's mean and that of all
+    let loss = number(both.cmr_loss(budget).expect("a loss"));
+    assert!((loss - (mean - budget).abs()).abs() < 1e-6, "{loss}");
+}
+
+/// The bounds of initial values, which are uniform: those of fairseq where they are asked for.
+#[test]
+fn initial_weights_have_the_bounds_of_their_recipe() {
+    let bound = |initialization, wanted: &str| {
+        let config = ModelConfig { kind: Kind::Moe, experts: 4, initialization, ..small() };
+        let mut model = Transformer::new(&config, 1, &device()).expect("a model");
+        struct Largest<'a>(&'a str, f32);
+        impl WeightVisitor for Largest<'_> {
+            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+                if name == self.0 {
+                    self.1 = values(weight.clone()).iter().fold(0.0, |most, v| most.max(v.abs()));
+                }
+            }
+        }
+        let mut largest = Largest(wanted, f32::NAN);
+        model.visit_weights(&mut largest);
+        f64::from(largest.1)
+    };
+    let (d, f) = (16.0f64, 24.0f64);
+    let block = "encoder.layers.1.block.experts.*";
+    for (name, glorot, fairseq) in [
+        (format!("{block}.fc1.weight"), (6.0 / (d + f)).sqrt(), (1.0 / d).sqrt()),
+        (format!("{block}.fc2.weight"), (6.0 / (d + f)).sqrt(), (1.0 / f).sqrt()),
+        (format!("{block}.fc2.bias"), 0.0, (1.0 / f).sqrt()),
+        ("decoder.layers.0.ffn.fc2.weight".into(), (6.0 / (d + f)).sqrt(), (1.0 / f).sqrt()),
+        ("encoder.layers.0.self_attention.key.weight".into(), (3.0 / d).sqrt(), (1.5 / d).sqrt()),
+        ("encoder.layers.0.self_attention.output.weight".into(), (3.0 / d).sqrt(), (3.0 / d).sqrt()),
+    ] {
+        for (initialization, expected) in [(Initialization::Glorot, glorot), (Initialization::Fairseq, fairseq)] {
+            let found = bound(initialization, &name);
+            // A few hundred values come close to their bound.
+            assert!(
+                found <= expected + 1e-6 && found >= 0.9 * expected,
+                "{name} {initialization:?}: {found} {expected}"
+            );
+        }
+    }
+}
+
+/// Offsets hold the requested capacity of a budget: after enough updates tokens visit as many strata as were asked for.
+#[test]
+fn offsets_hold_the_budget() {
+    for capacity in [1.2, 1.7] {
+        let config = ModelConfig { capacity_budget: capacity, ..smoe(&[2, 2]) };
+        let mut model = Transformer::new(&config, 1, &device()).expect("a model");
+        let sentences: Vec<Vec<u32>> =
+            (0..30u32).map(|i| (0..9).map(|j| 3 + (7 * i + 5 * j * j) % 25).collect()).collect();
+        let source = Packed::from_sentences(&sentences);
+        let mut requested = 0.0;
+        for _ in 0..300 {
+            let mut forward = Forward::inference();
+            model.encode(&source, &mut forward);
+            let visits = &forward.blocks[0].strata_visited;
+            requested = visits.iter().map(|v| f64::from(*v)).sum::<f64>() / visits.len() as f64;
+            model.adjust_offsets(&forward.blocks, 0.01);
+        }
+        assert!((requested - capacity).abs() < 0.08, "{requested} where {capacity} was asked for");
+    }
 }

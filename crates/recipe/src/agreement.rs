@@ -53,6 +53,13 @@ pub(crate) fn check(recipe: &Recipe) -> Result<(), Fault> {
         );
         return fault("train.average_last", message);
     }
+    if train.average_decay > 0.0 && train.average_last > 0 {
+        let message = format!(
+            "train.average_decay = {} and train.average_last = {} both make the run's averaged model; set one to 0",
+            train.average_decay, train.average_last
+        );
+        return fault("train.average_decay", message);
+    }
     Ok(())
 }
 

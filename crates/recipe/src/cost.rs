@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::error::ConfigError;
 use crate::model_config::{Kind, ModelConfig};
+use crate::rules::{ExitRule, Visible};
 
 pub use crate::cost_table::render;
 
@@ -146,6 +147,9 @@ impl Sizes {
         let norm = Size::small(2 * d_model);
         let strata = config.block_strata();
         let gates: usize = (0..strata.count()).map(|gate| strata.visible(gate).len()).sum();
+        // Factors of the strata that are learned, and the offsets of the gates.
+        let scales = if config.learned_scale { strata.count() } else { 0 };
+        let routing = scales + if config.capacity_budget > 0.0 { gates } else { 0 };
         // A norm in front of each attention, and one at the end of the encoder and of the decoder. Each layer's second
         // sub-layer has the norms of its block, or one.
         let norms = attentions(config) + 2 + (layers - blocks) + blocks * strata.norms();
@@ -158,7 +162,7 @@ impl Sizes {
                 Kind::Cmr => (ffn + Size::small(d_model + 1)) * blocks,
                 _ => Size::default(),
             },
-            gates_and_norms: Size::small(d_model) * gates * blocks + norm * norms,
+            gates_and_norms: Size::small(d_model) * gates * blocks + norm * norms + Size::small(routing) * blocks,
         }
     }
 
@@ -248,7 +252,20 @@ impl Parts {
 
 /// The dense model of the same sizes.
 fn dense(config: &ModelConfig) -> ModelConfig {
-    ModelConfig { kind: Kind::Dense, experts: 0, strata: Vec::new(), eom: 0.0, ..config.clone() }
+    ModelConfig {
+        kind: Kind::Dense,
+        experts: 0,
+        strata: Vec::new(),
+        eom: 0.0,
+        fom: 0.0,
+        visible: Visible::Later,
+        exits: ExitRule::Choice,
+        random_capacity: 0.0,
+        capacity_budget: 0.0,
+        visit_scale: 1.0,
+        learned_scale: false,
+        ..config.clone()
+    }
 }
 
 fn check_measurement(config: &ModelConfig, rc: &[f64]) -> Result<(), ConfigError> {

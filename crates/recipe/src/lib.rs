@@ -13,6 +13,7 @@ mod model_config;
 mod positions;
 mod recipe;
 mod recipe_file;
+mod rules;
 mod search_options;
 mod shape;
 mod suggest;
@@ -27,6 +28,7 @@ pub use model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalization, SecondC
 pub use positions::sinusoidal;
 pub use recipe::{DataSection, ModelSection, Precision, Recipe, Schedule, Subwords, TrainSection, TranslateSection};
 pub use recipe_file::RecipeFile;
+pub use rules::{ExitRule, ExpertDropout, Initialization, Visible};
 pub use search_options::SearchOptions;
 pub use shape::Shape;
 pub use suggest::nearest;

@@ -15,9 +15,10 @@ use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use strata_routing::{Norms, Strata};
+use strata_routing::{Exits, Norms, Strata, View, go_on_for_capacity, output_scale};
 
 use crate::error::{ConfigError, Error};
+use crate::rules::{ExitRule, ExpertDropout, Initialization, Visible, is_default, is_one, one};
 
 /// The version of `config.json` that this crate writes; it reads every version up to this one.
 pub const FORMAT_VERSION: u32 = 1;
@@ -40,7 +41,9 @@ pub enum Kind {
     Smoe,
 }
 
-/// Where an SMoE block normalizes (`smoe` with two or more strata; the others have one pre-norm either way).
+/// Where an SMoE block normalizes (`smoe`; the other kinds have one pre-norm either way). With one stratum the paper's
+/// order is a plain pre-norm MoE, and the authors' is an MoE with a norm on leaving, the control that tells what this
+/// norm alone gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Normalization {
@@ -74,7 +77,7 @@ pub struct ModelConfig {
     /// Experts of each stratum (`smoe`) or of each MoE layer of the stack (`stacked`); empty otherwise.
     #[serde(default)]
     pub strata: Vec<usize>,
-    /// Experts that a token uses at each gate: 1 or 2.
+    /// Experts that a token uses at each gate: 1 to 8; 1 or 2 in the paper.
     pub top_k: usize,
     /// Every `moe_every`-th layer of the encoder and of the decoder has an expert block; 2 means layers 2, 4, 6, ...
     pub moe_every: usize,
@@ -87,11 +90,42 @@ pub struct ModelConfig {
     pub capacity_factor: Option<f64>,
     /// How the second expert is chosen in training.
     pub second_choice: SecondChoice,
-    /// Expert output masking: the probability that a token's expert output is zeroed in training; 0 = off.
+    /// Expert output masking: the probability that the output of one of a token's experts is zeroed in training, each
+    /// by itself; 0 = off.
     pub eom: f64,
-    /// The probability that the CMR gate of a token is set to 0 (shared FFN only) in training.
+    /// Final output masking: the probability that all of a token's expert output is zeroed in training; 0 = off.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub fom: f64,
+    /// The experts that a gate sees (`smoe`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub visible: Visible,
+    /// When a token leaves a block (`smoe`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub exits: ExitRule,
+    /// The mean requested capacity of [`ExitRule::Random`]; 0 with other rules.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub random_capacity: f64,
+    /// The mean requested capacity that offsets of the gates hold (loss-free; see [`strata_routing::adjust_offsets`]);
+    /// 0 = no offsets.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub capacity_budget: f64,
+    /// What the experts' output of every visit is multiplied by (`smoe`).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub visit_scale: f64,
+    /// Whether each stratum learns that factor, starting from `visit_scale` (`smoe`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub learned_scale: bool,
+    /// How weights start.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub initialization: Initialization,
+    /// Where dropout acts on the output of experts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub expert_dropout: ExpertDropout,
+    /// The probability that the CMR gate of a token is set to 0 (shared FFN only) in training; gates that are kept are
+    /// divided by the rest, so that their mean is the same as at inference.
     pub cmr_gate_dropout: f64,
-    /// The share of experts that CMR aims at: its loss is `cmr_weight * |mean gate - cmr_budget|`.
+    /// The share of experts that CMR aims at: its loss is `cmr_weight * |G - cmr_budget|`, where G is the mean gate over
+    /// the tokens of all blocks together.
     pub cmr_budget: f64,
     /// The weight of CMR's budget loss.
     pub cmr_weight: f64,
@@ -133,6 +167,15 @@ impl Default for ModelConfig {
             capacity_factor: None,
             second_choice: SecondChoice::Argmax,
             eom: 0.0,
+            fom: 0.0,
+            visible: Visible::Later,
+            exits: ExitRule::Choice,
+            random_capacity: 0.0,
+            capacity_budget: 0.0,
+            visit_scale: 1.0,
+            learned_scale: false,
+            initialization: Initialization::Glorot,
+            expert_dropout: ExpertDropout::Sum,
             cmr_gate_dropout: 0.1,
             cmr_budget: 0.8,
             cmr_weight: 0.01,
@@ -167,8 +210,26 @@ impl ModelConfig {
             Kind::Dense => Strata::none(),
             Kind::Moe | Kind::Switch | Kind::Cmr => Strata::single(self.experts),
             Kind::Stacked => Strata::stacked(&self.strata),
-            Kind::Smoe => Strata::stratified(&self.strata, self.normalization.into()),
+            Kind::Smoe => {
+                let exits = match self.exits {
+                    ExitRule::Choice | ExitRule::Learned => Exits::FirstChoice,
+                    ExitRule::Never => Exits::Never,
+                    ExitRule::Random => {
+                        Exits::Random { go_on: go_on_for_capacity(self.strata.len(), self.random_capacity) }
+                    }
+                };
+                let view = match self.visible {
+                    Visible::Later => View::Later,
+                    Visible::All => View::All,
+                };
+                Strata::stratified(&self.strata, self.normalization.into()).with_view(view).with_exits(exits)
+            }
         }
+    }
+
+    /// What the experts' combined output is multiplied by at inference, for the share of it that training masks.
+    pub fn inference_scale(&self) -> f32 {
+        output_scale(self.eom) * output_scale(self.fom)
     }
 
     /// Whether layer `layer` (from 0) has an expert block instead of an FFN; the same for encoder and decoder.
@@ -182,8 +243,8 @@ impl ModelConfig {
         (blocks(self.encoder_layers), blocks(self.decoder_layers))
     }
 
-    /// What people call this model: `dense`, `MoE-8`, `Switch-8`, `CMR-8`, `stacked 2x4`, `SMoE-4-12`, with `, top-1`
-    /// and `+ EOM` where they apply.
+    /// What people call this model: `dense`, `MoE-8`, `Switch-8`, `CMR-8`, `stacked 2x4`, `SMoE-4-12`, with what else
+    /// tells its routing from others': `, top-1`, `, one pool`, `+ EOM`, ...
     pub fn name(&self) -> String {
         let mut name = match self.kind {
             Kind::Dense => "dense".to_owned(),
@@ -195,11 +256,23 @@ impl ModelConfig {
             }
             Kind::Smoe => self.strata.iter().fold("SMoE".to_owned(), |name, experts| format!("{name}-{experts}")),
         };
-        if self.top_k == 1 && !matches!(self.kind, Kind::Dense | Kind::Switch) {
-            name.push_str(", top-1");
+        let k = self.top_k;
+        if k != 2 && !matches!(self.kind, Kind::Dense | Kind::Switch) {
+            name.push_str(&format!(", top-{k}"));
         }
-        if self.eom > 0.0 {
-            name.push_str(" + EOM");
+        for (applies, words) in [
+            (self.visible == Visible::All, ", one pool"),
+            (self.exits == ExitRule::Learned, ", learned exits"),
+            (self.exits == ExitRule::Never, ", fixed visits"),
+            (self.exits == ExitRule::Random, ", random exits"),
+            (self.learned_scale, ", learned scales"),
+            (self.capacity_budget > 0.0, ", budget"),
+            (self.eom > 0.0, " + EOM"),
+            (self.fom > 0.0, " + FOM"),
+        ] {
+            if applies {
+                name.push_str(words);
+            }
         }
         name
     }
@@ -293,6 +366,8 @@ mod tests {
         assert_eq!(ModelConfig { kind: Kind::Stacked, ..smoe(&[2, 2, 2, 2]) }.name(), "stacked 4x2");
         assert_eq!(smoe(&[4, 12]).name(), "SMoE-4-12");
         assert_eq!(ModelConfig { top_k: 1, eom: 0.1, ..smoe(&[4, 4]) }.name(), "SMoE-4-4, top-1 + EOM");
+        let pool = ModelConfig { visible: Visible::All, exits: ExitRule::Learned, top_k: 4, ..smoe(&[8, 8]) };
+        assert_eq!(pool.name(), "SMoE-8-8, top-4, one pool, learned exits");
     }
 
     #[test]
@@ -316,6 +391,31 @@ mod tests {
             assert_eq!(moe(kind, 8).block_strata(), Strata::single(8));
         }
         assert_eq!(ModelConfig::default().block_strata(), Strata::none());
+        let random = ModelConfig { exits: ExitRule::Random, random_capacity: 1.25, ..smoe(&[4, 4]) };
+        assert!((random.block_strata().uniform_requested_capacity() - 1.25).abs() < 1e-9);
+        let fixed = ModelConfig { exits: ExitRule::Never, ..smoe(&[4, 4]) };
+        assert_eq!(fixed.block_strata().uniform_requested_capacity(), 2.0);
+    }
+
+    /// Files of models that the paper's rules make are as they were before there were others.
+    #[test]
+    fn rules_beyond_the_paper_are_written_only_where_they_hold() {
+        let plain = smoe(&[4, 4]).to_json();
+        for field in ["fom", "visible", "exits", "random", "budget\"", "scale", "initialization", "expert_dropout"] {
+            assert!(!plain.contains(field) || field == "budget\"" && plain.matches(field).count() == 1, "{field}");
+        }
+        let other = ModelConfig {
+            visible: Visible::All,
+            exits: ExitRule::Learned,
+            capacity_budget: 1.25,
+            visit_scale: 0.5,
+            learned_scale: true,
+            initialization: Initialization::Fairseq,
+            expert_dropout: ExpertDropout::Each,
+            fom: 0.1,
+            ..smoe(&[4, 4])
+        };
+        assert_eq!(ModelConfig::from_json(&other.to_json(), "config.json").unwrap(), other);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ConfigError, Error};
 use crate::keys::{Key, Values};
 use crate::model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalization, SecondChoice};
+use crate::rules::{ExitRule, ExpertDropout, Initialization, Visible};
 use crate::search_options::SearchOptions;
 
 /// Writes one section: the struct, and its rows of the table of keys.
@@ -57,12 +58,21 @@ section! {
         kind: Kind = r#""smoe""#, Values::Choice(&["dense", "moe", "switch", "cmr", "stacked", "smoe"]), "what the expert blocks are";
         strata: Vec<usize> = "[]", Values::Counts, "experts of each stratum (smoe) or stacked layer; [] for other kinds";
         experts: usize = "0", Values::count(0, MANY), "experts of a block (moe, switch, cmr); smoe, stacked: 0 or the sum of strata";
-        top_k: usize = "2", Values::count(0, MANY), "experts that a token uses at a gate: 1 or 2; switch: 1";
+        top_k: usize = "2", Values::count(0, MANY), "experts that a token uses at a gate, 1 to 8; switch: 1";
         moe_every: usize = "2", Values::count(0, MANY), "every n-th layer has an expert block; 2 = layers 2, 4, 6, ...";
         normalization: Normalization = r#""paper""#, Values::Choice(&["paper", "reference"]), "smoe: \"paper\" = a norm before each stratum, \"reference\" = as the authors' code";
         capacity_factor: f64 = "0.0", Values::NonNegative, "tokens that an expert takes in training = this x top_k x an even share; 0 = no limit";
         second_choice: SecondChoice = r#""argmax""#, Values::Choice(&["argmax", "gumbel"]), "second expert in training: the second best, or sampled";
-        eom: f64 = "0.0", Values::Probability, "expert output masking: probability per token; 0 = off";
+        visible: Visible = r#""later""#, Values::Choice(&["later", "all"]), "smoe: experts that a gate sees: its own and later strata's, or all (one pool)";
+        exits: ExitRule = r#""choice""#, Values::Choice(&["choice", "learned", "never", "random"]), "smoe: leave by the first choice; the same, taught what follows; never early; by chance";
+        random_capacity: f64 = "0.0", Values::NonNegative, "exits = \"random\": strata that a token visits on average";
+        capacity_budget: f64 = "0.0", Values::NonNegative, "smoe: strata visited on average, held by offsets of the gates; 0 = off";
+        visit_scale: f64 = "1.0", Values::Positive, "smoe: factor on the experts' output of every visit";
+        learned_scale: bool = "false", Values::Flag, "smoe: each stratum learns its factor, from visit_scale on";
+        initialization: Initialization = r#""glorot""#, Values::Choice(&["glorot", "fairseq"]), "how weights start; \"fairseq\" = as the authors' code";
+        expert_dropout: ExpertDropout = r#""sum""#, Values::Choice(&["sum", "each"]), "dropout on the experts' weighted sum, or on each expert's output (authors)";
+        eom: f64 = "0.0", Values::Probability, "expert output masking: probability per token and expert; 0 = off";
+        fom: f64 = "0.0", Values::Probability, "final output masking: probability per token; 0 = off";
         cmr_gate_dropout: f64 = "0.1", Values::Probability, "cmr: probability that a token gets the shared FFN only";
         cmr_budget: f64 = "0.8", Values::Share, "cmr: share of experts aimed at";
         cmr_weight: f64 = "0.01", Values::NonNegative, "cmr: weight of the loss |share - budget|";
@@ -86,7 +96,7 @@ section! {
         updates: u64 = "100000", Values::count(1, MANY), "optimizer steps in all";
         seed: u64 = "1", Values::count(0, MANY), "seed of weights, dropout, sampling and order";
         learning_rate: f64 = "8e-4", Values::Positive, "peak learning rate, at the end of the warm-up";
-        schedule: Schedule = r#""inverse-sqrt""#, Values::Choice(&["inverse-sqrt", "constant"]), "learning rate after the warm-up";
+        schedule: Schedule = r#""inverse-sqrt""#, Values::Choice(&["inverse-sqrt", "linear", "cosine", "constant"]), "learning rate after the warm-up; linear, cosine: to 0";
         warmup: u64 = "8000", Values::count(0, MANY), "updates of linear warm-up; 0 = none";
         warmup_init_lr: f64 = "1e-7", Values::NonNegative, "learning rate at the start of the warm-up";
         adam_beta1: f64 = "0.9", Values::Probability, "Adam: decay of the mean gradient";
@@ -101,13 +111,22 @@ section! {
         threads: usize = "0", Values::count(0, 4096), "CPU threads; 0 = all. Bit-identical resuming needs the same number";
         log_every: u64 = "50", Values::count(1, MANY), "updates from one line of the log to the next";
         validate_every: u64 = "500", Values::count(1, MANY), "updates from one validation loss to the next";
-        validate_sentences: usize = "0", Values::count(0, MANY), "validation pairs per direction; 0 = all";
+        validate_sentences: usize = "0", Values::count(0, MANY), "validation pairs per direction, spread over all; 0 = all";
         validate_bleu_every: u64 = "0", Values::count(0, MANY), "updates from one validation BLEU to the next; 0 = never";
         validate_bleu_sentences: usize = "100", Values::count(1, MANY), "sentences per direction that are translated for it";
         checkpoint_every: u64 = "500", Values::count(1, MANY), "updates from one checkpoint to the next";
         keep_last: usize = "3", Values::count(1, 10_000), "checkpoints kept; that of the best validation loss is kept besides";
         average_last: usize = "0", Values::count(0, 10_000), "checkpoints averaged into one more model at the end; 0 = none";
+        budget_rate: f64 = "1e-3", Values::Positive, "step of the offsets that hold model.capacity_budget, per update";
+        average_decay: f64 = "0.0", Values::Probability, "decay of a running mean of the weights, one more model at the end; 0 = none";
         patience: u64 = "0", Values::count(0, MANY), "validations without a better loss before training stops; 0 = never stop early";
+    }
+}
+
+impl TrainSection {
+    /// Whether a run ends with one more model, of averaged weights.
+    pub fn averages(&self) -> bool {
+        self.average_last > 0 || self.average_decay > 0.0
     }
 }
 
@@ -147,6 +166,10 @@ pub enum Subwords {
 pub enum Schedule {
     /// `learning_rate * sqrt(warmup / update)`.
     InverseSqrt,
+    /// Down to 0 at the last update, in equal steps.
+    Linear,
+    /// Down to 0 at the last update, along half a cosine.
+    Cosine,
     /// `learning_rate`.
     Constant,
 }
@@ -193,7 +216,16 @@ impl Recipe {
             normalization: model.normalization,
             capacity_factor: (model.capacity_factor != 0.0).then_some(model.capacity_factor),
             second_choice: model.second_choice,
+            visible: model.visible,
+            exits: model.exits,
+            random_capacity: model.random_capacity,
+            capacity_budget: model.capacity_budget,
+            visit_scale: model.visit_scale,
+            learned_scale: model.learned_scale,
+            initialization: model.initialization,
+            expert_dropout: model.expert_dropout,
             eom: model.eom,
+            fom: model.fom,
             cmr_gate_dropout: model.cmr_gate_dropout,
             cmr_budget: model.cmr_budget,
             cmr_weight: model.cmr_weight,

@@ -1,8 +1,11 @@
 //! The checks behind [`ModelConfig::validate`]: each value alone, then the values that must agree.
 
+use strata_routing::MOST_CHOICES;
+
 use crate::cost::Cost;
 use crate::error::ConfigError;
 use crate::model_config::{Kind, ModelConfig};
+use crate::rules::{ExitRule, Visible};
 
 /// Far beyond today's models, and low enough that no count of parameters overflows.
 const MOST_LAYERS: usize = 1_024;
@@ -63,6 +66,7 @@ fn probabilities(config: &ModelConfig) -> Result<(), ConfigError> {
         ("attention_dropout", config.attention_dropout),
         ("activation_dropout", config.activation_dropout),
         ("eom", config.eom),
+        ("fom", config.fom),
         ("cmr_gate_dropout", config.cmr_gate_dropout),
     ] {
         if !(0.0..1.0).contains(&value) {
@@ -98,9 +102,12 @@ fn experts(config: &ModelConfig) -> Result<(), ConfigError> {
         if experts > 0 {
             return Err(fault("experts", format!("experts = {experts}, but kind \"dense\" has no experts")));
         }
-        if eom > 0.0 {
-            let message = format!("eom = {eom} masks the output of experts, but kind \"dense\" has none; set it to 0");
-            return Err(fault("eom", message));
+        for (key, rate) in [("eom", eom), ("fom", config.fom)] {
+            if rate > 0.0 {
+                let message =
+                    format!("{key} = {rate} masks the output of experts, but kind \"dense\" has none; set it to 0");
+                return Err(fault(key, message));
+            }
         }
     }
     match kind {
@@ -116,6 +123,7 @@ fn experts(config: &ModelConfig) -> Result<(), ConfigError> {
         _ => {}
     }
     check_top_k(config)?;
+    check_strata_rules(config)?;
     if kind == Kind::Switch && top_k != 1 {
         let message =
             format!("top_k = {top_k}, but kind \"switch\" uses one expert a token; set top_k = 1, or kind = \"moe\"");
@@ -165,9 +173,9 @@ fn check_strata(config: &ModelConfig) -> Result<(), ConfigError> {
 /// The last gate sees the fewest experts, those of the last stratum.
 fn check_top_k(config: &ModelConfig) -> Result<(), ConfigError> {
     let ModelConfig { kind, top_k, .. } = *config;
-    if let Some(&last) = config.block_strata().sizes().last()
-        && top_k > last
-    {
+    let strata = config.block_strata();
+    let last = strata.visible(strata.count().saturating_sub(1)).len();
+    if strata.count() > 0 && top_k > last {
         let message = match kind {
             Kind::Smoe | Kind::Stacked => format!(
                 "top_k = {top_k} is more than the last stratum of strata = {:?} has ({last}); lower top_k or enlarge it",
@@ -177,8 +185,61 @@ fn check_top_k(config: &ModelConfig) -> Result<(), ConfigError> {
         };
         return Err(fault("top_k", message));
     }
-    if !(1..=2).contains(&top_k) {
-        return Err(fault("top_k", format!("top_k = {top_k} must be 1 or 2")));
+    if !(1..=MOST_CHOICES).contains(&top_k) {
+        return Err(fault("top_k", format!("top_k = {top_k} must be between 1 and {MOST_CHOICES}")));
+    }
+    Ok(())
+}
+
+/// The rules for strata beyond the paper's.
+fn check_strata_rules(config: &ModelConfig) -> Result<(), ConfigError> {
+    let ModelConfig { kind, exits, random_capacity, capacity_budget, visit_scale, .. } = *config;
+    if !(visit_scale > 0.0 && visit_scale.is_finite()) {
+        return Err(fault("visit_scale", format!("visit_scale = {visit_scale} is a factor and must be above 0")));
+    }
+    if kind != Kind::Smoe {
+        for (key, set) in [
+            ("visible", config.visible != Visible::Later),
+            ("exits", exits != ExitRule::Choice),
+            ("random_capacity", random_capacity != 0.0),
+            ("capacity_budget", capacity_budget != 0.0),
+            ("visit_scale", visit_scale != 1.0),
+            ("learned_scale", config.learned_scale),
+        ] {
+            if set {
+                let message = format!("{key} is for strata, and kind \"{kind}\" has none; leave it out");
+                return Err(fault(key, message));
+            }
+        }
+        return Ok(());
+    }
+    let strata = config.strata.len();
+    let between = 1.0..=strata as f64;
+    match exits {
+        ExitRule::Random if !between.contains(&random_capacity) => {
+            let message = format!(
+                "random_capacity = {random_capacity} must be between 1 and {strata}, the number of strata, where exits \
+                 are \"random\""
+            );
+            return Err(fault("random_capacity", message));
+        }
+        ExitRule::Choice | ExitRule::Learned | ExitRule::Never if random_capacity != 0.0 => {
+            let message =
+                format!("random_capacity = {random_capacity} needs exits = \"random\"; set exits, or leave it out");
+            return Err(fault("random_capacity", message));
+        }
+        ExitRule::Never | ExitRule::Random if capacity_budget != 0.0 => {
+            let message = format!(
+                "capacity_budget = {capacity_budget} needs exits by choice; set exits = \"choice\" or \"learned\""
+            );
+            return Err(fault("capacity_budget", message));
+        }
+        _ => {}
+    }
+    if capacity_budget != 0.0 && !between.contains(&capacity_budget) {
+        let message =
+            format!("capacity_budget = {capacity_budget} must be between 1 and {strata}, the number of strata");
+        return Err(fault("capacity_budget", message));
     }
     Ok(())
 }

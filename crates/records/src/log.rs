@@ -91,6 +91,12 @@ pub struct ValidRecord {
     /// `exp(nll)`.
     #[serde(deserialize_with = "number")]
     pub perplexity: f64,
+    /// Source and target subwords trained on so far; 0 in logs of earlier programs.
+    #[serde(default)]
+    pub tokens: u64,
+    /// Time spent training so far, in seconds, all sessions together; 0 in logs of earlier programs.
+    #[serde(default)]
+    pub seconds: f64,
 }
 
 impl TrainRecord {
@@ -140,6 +146,8 @@ mod tests {
             nll: f64::INFINITY,
             nll_by_direction: BTreeMap::from([("en-de".to_string(), Some(4.0))]),
             perplexity: 1.0,
+            tokens: 4000,
+            seconds: 2.5,
         };
         let line = |event: &str, mut fields: serde_json::Value| -> LogLine {
             fields["update"] = 7.into();

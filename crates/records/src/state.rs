@@ -18,6 +18,9 @@ pub struct TrainState {
     pub validations_since_best: u64,
     /// Target subwords trained on.
     pub target_tokens: u64,
+    /// Source and target subwords trained on; 0 in checkpoints of earlier programs.
+    #[serde(default)]
+    pub tokens: u64,
     /// Time spent training, in seconds, all sessions together.
     pub seconds: f64,
     /// Mean requested capacity of each expert block at the last validation, encoder blocks first.

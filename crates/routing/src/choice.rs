@@ -1,29 +1,34 @@
 //! R3 and R5: which experts process a token at one gate, and how much each counts.
 
-/// The most experts that a token uses at one gate: `k` is 1 or 2.
-pub const MOST_CHOICES: usize = 2;
+/// The most experts that a token uses at one gate. The paper uses 1 or 2; more serve finer experts (Dai et al., 2024).
+pub const MOST_CHOICES: usize = 8;
 
 /// Below this the sum of the kept probabilities counts as zero, so that a token whose choices were all dropped has
 /// weights of zero instead of 0 / 0.
 pub const SMALLEST_SUM: f32 = f32::EPSILON;
 
-/// R3: the places of the `k` largest `probabilities` of one token, best first; ties go to the first. With `k = 1` the
-/// second place of the result is 0 and means nothing.
+/// R3: the places of the `k` largest `scores` of one token, best first; ties go to the first. Scores are probabilities,
+/// or anything that grows with them. Places behind the `k`-th are 0 and mean nothing.
 #[inline]
-pub fn choose(probabilities: &[f32], k: usize) -> [u32; MOST_CHOICES] {
-    let first = best(probabilities.iter().copied(), None);
-    let second = if k > 1 { best(probabilities.iter().copied(), Some(first)) } else { 0 };
-    [first, second]
+pub fn choose(scores: &[f32], k: usize) -> [u32; MOST_CHOICES] {
+    let mut chosen = [0; MOST_CHOICES];
+    for choice in 0..k.min(MOST_CHOICES) {
+        chosen[choice] = best(scores.iter().copied(), &chosen[..choice]);
+    }
+    chosen
 }
 
-/// R3 with two choices, the second one sampled as the authors' released code does in training: the arg-max, without the
-/// first choice, of `ln p_e + noise(e)`, where the noise is [`gumbel`]. So the second choice follows the probabilities
-/// of the remaining experts (the Gumbel-max trick).
+/// R3 with all choices but the first sampled, as the authors' released code samples the second one in training: the
+/// arg-max, without those chosen before, of the logarithm `ln p_e` plus `noise(e)`, where the noise is [`gumbel`]. So
+/// they follow the probabilities of the remaining experts (the Gumbel-max trick).
 #[inline]
-pub fn choose_with_noise(probabilities: &[f32], noise: impl Fn(usize) -> f32) -> [u32; MOST_CHOICES] {
-    let first = best(probabilities.iter().copied(), None);
-    let noisy = probabilities.iter().enumerate().map(|(expert, p)| p.ln() + noise(expert));
-    [first, best(noisy, Some(first))]
+pub fn choose_with_noise(logarithms: &[f32], k: usize, noise: impl Fn(usize) -> f32) -> [u32; MOST_CHOICES] {
+    let mut chosen = choose(logarithms, 1);
+    for choice in 1..k.min(MOST_CHOICES) {
+        let noisy = logarithms.iter().enumerate().map(|(expert, value)| value + noise(expert));
+        chosen[choice] = best(noisy, &chosen[..choice]);
+    }
+    chosen
 }
 
 /// Standard Gumbel noise made of a uniform random number in `0..1`.
@@ -31,11 +36,12 @@ pub fn gumbel(uniform: f32) -> f32 {
     -(-(uniform.max(1e-9)).ln()).ln()
 }
 
-/// The place of the first of the largest values, leaving out one place.
-fn best(values: impl Iterator<Item = f32>, without: Option<u32>) -> u32 {
+/// The place of the first of the largest values, leaving out some places.
+#[inline]
+fn best(values: impl Iterator<Item = f32>, without: &[u32]) -> u32 {
     let mut best: Option<(u32, f32)> = None;
     for (place, value) in (0..).zip(values) {
-        if Some(place) != without && best.is_none_or(|(_, most)| value > most) {
+        if best.is_none_or(|(_, most)| value > most) && !without.contains(&place) {
             best = Some((place, value));
         }
     }
@@ -43,7 +49,7 @@ fn best(values: impl Iterator<Item = f32>, without: Option<u32>) -> u32 {
 }
 
 /// R5: turns the probabilities of a token's `k` choices, zero where the choice was dropped, into combine weights. Two
-/// are weighted relative to each other; a single one keeps its probability, so that the gate gets a gradient (Switch
+/// or more are weighted relative to each other; a single one keeps its probability, so that the gate gets a gradient (Switch
 /// Transformer, Fedus et al., 2022).
 #[inline]
 pub fn combine_weights(probabilities: &mut [f32]) {
@@ -65,11 +71,14 @@ mod tests {
 
     #[test]
     fn the_best_two_are_chosen_and_ties_go_to_the_first() {
-        assert_eq!(choose(&[0.2, 0.5, 0.3], 2), [1, 2]);
-        assert_eq!(choose(&[0.4, 0.4, 0.2], 2), [0, 1]);
-        assert_eq!(choose(&[0.1, 0.3, 0.3, 0.3], 2), [1, 2]);
-        assert_eq!(choose(&[0.2, 0.8], 1), [1, 0]);
-        assert_eq!(choose(&[1.0], 1), [0, 0]);
+        let chosen = |probabilities: &[f32], k: usize| choose(probabilities, k)[..k].to_vec();
+        assert_eq!(chosen(&[0.2, 0.5, 0.3], 2), [1, 2]);
+        assert_eq!(chosen(&[0.4, 0.4, 0.2], 2), [0, 1]);
+        assert_eq!(chosen(&[0.1, 0.3, 0.3, 0.3], 2), [1, 2]);
+        assert_eq!(chosen(&[0.2, 0.8], 1), [1]);
+        assert_eq!(chosen(&[1.0], 1), [0]);
+        assert_eq!(chosen(&[0.1, 0.25, 0.05, 0.2, 0.2, 0.05, 0.05, 0.1], 5), [1, 3, 4, 0, 7]);
+        assert_eq!(choose(&[0.2, 0.8], 1)[1..], [0; MOST_CHOICES - 1]);
     }
 
     #[test]
@@ -80,7 +89,8 @@ mod tests {
             ((bits ^ (bits >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as f32 / (1u64 << 24) as f32
         };
         let seconds = (0..4000u64).map(|token| {
-            let [first, second] = choose_with_noise(&[0.5, 0.4, 0.1], |e| gumbel(uniform(3 * token + e as u64 + 1)));
+            let logarithms = [0.5f32, 0.4, 0.1].map(f32::ln);
+            let [first, second, ..] = choose_with_noise(&logarithms, 2, |e| gumbel(uniform(3 * token + e as u64 + 1)));
             assert_eq!(first, 0, "noise never touches the first choice");
             second
         });
@@ -108,6 +118,7 @@ mod tests {
         assert_eq!(weights(vec![0.0, 0.2]), [0.0, 1.0]); // the first choice was dropped
         assert_eq!(weights(vec![0.0, 0.0]), [0.0, 0.0]); // both were
         assert_eq!(weights(vec![0.8]), [0.8]);
+        assert_eq!(weights(vec![0.5, 0.25, 0.0, 0.25]), [0.5, 0.25, 0.0, 0.25]);
     }
 
     #[test]

@@ -27,6 +27,9 @@
 //! In the authors' released code R1 stands elsewhere: the norm of the *next* stratum (or of the exit) is applied to `y`
 //! after R7, and its result is the next residual as well ([`Norms::OnLeaving`], [`Strata::norm_on_leaving`]).
 //!
+//! Beyond the paper: gates that see all experts ([`View::All`]), tokens that never leave early or leave by chance
+//! ([`Exits`]), and offsets that hold a budget of capacity ([`Strata::budget_targets`], [`adjust_offsets`]).
+//!
 //! A vanilla MoE is one stratum of all experts. A stack of MoE layers has gates that see their own layer only, and
 //! every token visits them all.
 //!
@@ -40,25 +43,29 @@
 //!
 //! let mut p = [0.0; 16]; // what the first gate says of a token
 //! (p[2], p[9]) = (0.6, 0.2);
-//! let chosen = choose(&p, 2);
-//! let mut weights = chosen.map(|expert| p[expert as usize]);
+//! let [first, second, ..] = choose(&p, 2);
+//! let mut weights = [first, second].map(|expert| p[expert as usize]);
 //! combine_weights(&mut weights);
-//! assert_eq!((chosen, weights[0]), ([2, 9], 0.75));
-//! assert_eq!(strata.next(2), 1); // expert 2 is in the first stratum, so the token goes on to the second
-//! assert_eq!(strata.next(9), strata.count()); // expert 9 is in the last: the token would leave the block
+//! assert_eq!((first, second, weights[0]), (2, 9, 0.75));
+//! assert_eq!(strata.next(0, 2, || 0.0), 1); // expert 2 is in the first stratum, so the token goes on to the second
+//! assert_eq!(strata.next(0, 9, || 0.0), strata.count()); // expert 9 is in the last: the token would leave the block
 //! assert_eq!(strata.uniform_requested_capacity(), 1.25);
 //! ```
 
 #![forbid(unsafe_code)]
 
 mod balance;
+mod budget;
 mod capacity;
 mod choice;
+mod exits;
 mod strata;
 mod waiting;
 
 pub use balance::balance_loss;
+pub use budget::adjust_offsets;
 pub use capacity::{capacity, kept};
 pub use choice::{MOST_CHOICES, SMALLEST_SUM, choose, choose_with_noise, combine_weights, gumbel, output_scale};
-pub use strata::{Norms, Strata};
+pub use exits::{Exits, chance, go_on_for_capacity};
+pub use strata::{Norms, Strata, View};
 pub use waiting::Waiting;

@@ -3,22 +3,32 @@
 
 use std::ops::Range;
 
+use crate::exits::Exits;
+
 /// Where a block of several strata normalizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norms {
     /// As the paper writes it: a norm in front of each stratum, residuals not normalized; `L` norms.
     OnArrival,
     /// As the authors' released code computes it: a norm in front of the first stratum and one on the way to each later
-    /// stratum and to the exit, whose result is also the next residual; `L + 1` norms. With one stratum there is only
-    /// the norm in front of it.
+    /// stratum and to the exit, whose result is also the next residual; `L + 1` norms.
     OnLeaving,
 }
 
-/// How tokens pass the gates of a block.
+/// The experts that the gate of a stratum chooses among.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Those of its own stratum and of all later ones (R2).
+    Later,
+    /// All: one pool. A token whose first choice lies in an earlier stratum goes on to the next one.
+    All,
+}
+
+/// How tokens pass the gates of a block.
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Path {
-    /// From stratum to a later stratum, as the first choice says.
-    Stratified(Norms),
+    /// From stratum to a later stratum.
+    Stratified { norms: Norms, view: View, exits: Exits },
     /// Through every layer of a stack, with one norm in front of the first.
     Stacked,
 }
@@ -26,7 +36,7 @@ enum Path {
 /// The layout of one expert block: experts by stratum, in order.
 ///
 /// Built without checks: it holds for any sizes, and a huge number of experts takes no memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Strata {
     /// Stratum `i` owns the experts `starts[i]..starts[i + 1]`; one entry more than there are strata.
     starts: Vec<usize>,
@@ -36,7 +46,23 @@ pub struct Strata {
 impl Strata {
     /// An SMoE block with strata of `sizes` experts.
     pub fn stratified(sizes: &[usize], norms: Norms) -> Self {
-        Self::new(sizes, Path::Stratified(norms))
+        Self::new(sizes, Path::Stratified { norms, view: View::Later, exits: Exits::FirstChoice })
+    }
+
+    /// The same block with gates that see these experts; no change to a stack.
+    pub fn with_view(mut self, wanted: View) -> Self {
+        if let Path::Stratified { view, .. } = &mut self.path {
+            *view = wanted;
+        }
+        self
+    }
+
+    /// The same block with another rule for where tokens go; no change to a stack.
+    pub fn with_exits(mut self, wanted: Exits) -> Self {
+        if let Path::Stratified { exits, .. } = &mut self.path {
+            *exits = wanted;
+        }
+        self
     }
 
     /// MoE layers of `sizes` experts one after another, without a norm or a residual between them.
@@ -46,12 +72,12 @@ impl Strata {
 
     /// A vanilla MoE block: one gate over all experts.
     pub fn single(experts: usize) -> Self {
-        Self::new(&[experts], Path::Stratified(Norms::OnArrival))
+        Self::stratified(&[experts], Norms::OnArrival)
     }
 
     /// No experts: a dense model.
     pub fn none() -> Self {
-        Self::new(&[], Path::Stratified(Norms::OnArrival))
+        Self::stratified(&[], Norms::OnArrival)
     }
 
     fn new(sizes: &[usize], path: Path) -> Self {
@@ -87,13 +113,14 @@ impl Strata {
         self.starts.windows(2).map(|bounds| bounds[1] - bounds[0]).collect()
     }
 
-    /// R2: the experts that a gate chooses among, those of its stratum and of all later ones; in a stack those of its
-    /// own layer. None for a gate that does not exist.
+    /// R2: the experts that a gate chooses among, those of its stratum and of all later ones, or all ([`View`]); in a
+    /// stack those of its own layer. None for a gate that does not exist.
     #[inline]
     pub fn visible(&self, gate: usize) -> Range<usize> {
         let owned = self.owned(gate);
         match self.path {
-            Path::Stratified(_) if !owned.is_empty() => owned.start..self.experts(),
+            Path::Stratified { view: View::Later, .. } if !owned.is_empty() => owned.start..self.experts(),
+            Path::Stratified { view: View::All, .. } if !owned.is_empty() => 0..self.experts(),
             _ => owned,
         }
     }
@@ -104,18 +131,23 @@ impl Strata {
         self.starts[1..].partition_point(|end| *end <= expert)
     }
 
-    /// R7: where a token goes whose first choice is `expert`: to the stratum behind the expert's; [`Strata::count`] is
-    /// the exit. It counts whether or not the expert had room for the token.
+    /// R7: where a token goes from stratum `from` when its first choice is `expert`: to the stratum behind the
+    /// expert's, never back; [`Strata::count`] is the exit. It counts whether or not the expert had room for the token.
+    /// Other rules are in [`Exits`]; `chance` is a number in `0..1`, asked for where exits are random.
     #[inline]
-    pub fn next(&self, expert: usize) -> usize {
-        self.stratum_of(expert) + 1
+    pub fn next(&self, from: usize, expert: usize, chance: impl FnOnce() -> f32) -> usize {
+        match self.path {
+            Path::Stratified { exits: Exits::FirstChoice, .. } => self.stratum_of(expert).max(from) + 1,
+            Path::Stratified { exits: Exits::Random { go_on }, .. } if f64::from(chance()) >= go_on => self.count(),
+            _ => from + 1,
+        }
     }
 
     /// Layer norms of the block, the pre-norm of its Transformer layer included.
     pub fn norms(&self) -> usize {
         match (self.path, self.count()) {
-            (Path::Stratified(Norms::OnLeaving), strata) if strata > 1 => strata + 1,
-            (Path::Stratified(_), strata) => strata.max(1),
+            (Path::Stratified { norms: Norms::OnLeaving, .. }, strata) => strata + 1,
+            (Path::Stratified { .. }, strata) => strata.max(1),
             (Path::Stacked, _) => 1,
         }
     }
@@ -125,8 +157,8 @@ impl Strata {
     pub fn norm_on_arrival(&self, stratum: usize) -> Option<usize> {
         match self.path {
             _ if stratum == 0 => Some(0),
-            Path::Stratified(Norms::OnArrival) => Some(stratum),
-            Path::Stratified(Norms::OnLeaving) | Path::Stacked => None,
+            Path::Stratified { norms: Norms::OnArrival, .. } => Some(stratum),
+            Path::Stratified { norms: Norms::OnLeaving, .. } | Path::Stacked => None,
         }
     }
 
@@ -135,28 +167,34 @@ impl Strata {
     #[inline]
     pub fn norm_on_leaving(&self, next: usize) -> Option<usize> {
         match self.path {
-            Path::Stratified(Norms::OnLeaving) if self.count() > 1 => Some(next),
+            Path::Stratified { norms: Norms::OnLeaving, .. } => Some(next),
             _ => None,
         }
     }
 
     /// The probability that a token visits each stratum when every gate chooses each expert that it sees equally often:
-    /// `P_1 = 1`, `P_{j+1} = sum over i <= j of P_i * E_j / V_i`. In a stack every layer is visited.
+    /// `P_1 = 1`, `P_{j+1} = sum over i <= j of P_i * E_j / V_i` where first choices decide. In a stack every layer is
+    /// visited.
     pub fn uniform_visits(&self) -> Vec<f64> {
         let strata = self.count();
-        if self.path == Path::Stacked {
-            return vec![1.0; strata];
-        }
-        let mut visited = vec![0.0; strata];
-        if let Some(first) = visited.first_mut() {
-            *first = 1.0;
-        }
+        let mut visited = vec![0.0; strata + 1];
+        visited[0] = 1.0;
         for from in 0..strata {
-            let visible = self.visible(from).len() as f64;
+            let of = |to: usize| match self.path {
+                Path::Stratified { exits: Exits::FirstChoice, view, .. } => {
+                    // Where every gate sees all, choices of earlier strata lead on to the next one too.
+                    let first = if view == View::All && to == from + 1 { 0 } else { self.starts[to - 1] };
+                    (self.starts[to] - first) as f64 / self.visible(from).len() as f64
+                }
+                Path::Stratified { exits: Exits::Random { go_on }, .. } if to == from + 1 => go_on,
+                _ if to == from + 1 => 1.0,
+                _ => 0.0,
+            };
             for to in from + 1..strata {
-                visited[to] += visited[from] * self.owned(to - 1).len() as f64 / visible;
+                visited[to] += visited[from] * of(to);
             }
         }
+        visited.truncate(strata);
         visited
     }
 
@@ -190,9 +228,18 @@ mod tests {
     #[test]
     fn the_first_choice_says_where_a_token_goes() {
         let strata = smoe(&[2, 1, 3]);
-        let next: Vec<usize> = (0..6).map(|expert| strata.next(expert)).collect();
-        assert_eq!(next, [1, 1, 2, 3, 3, 3]);
-        assert_eq!(Strata::single(4).next(3), 1);
+        let next = |strata: &Strata, from| (0..6).map(|e| strata.next(from, e, || 0.5)).collect::<Vec<usize>>();
+        assert_eq!(next(&strata, 0), [1, 1, 2, 3, 3, 3]);
+        assert_eq!(Strata::single(4).next(0, 3, || 0.0), 1);
+        // One pool: choices of earlier strata lead on, never back.
+        let pool = strata.clone().with_view(View::All);
+        assert_eq!([0, 1, 2].map(|gate| pool.visible(gate)), [0..6, 0..6, 0..6]);
+        assert_eq!((next(&pool, 0), next(&pool, 1)), (vec![1, 1, 2, 3, 3, 3], vec![2, 2, 2, 3, 3, 3]));
+        assert_eq!(next(&strata.clone().with_exits(Exits::Never), 1), [2; 6]);
+        let random = strata.with_exits(Exits::Random { go_on: 0.6 });
+        assert_eq!((next(&random, 1), random.next(1, 0, || 0.6)), (vec![2; 6], 3));
+        let stack = Strata::stacked(&[2, 2]).with_view(View::All).with_exits(Exits::Random { go_on: 0.0 });
+        assert_eq!(stack, Strata::stacked(&[2, 2]));
     }
 
     /// Every norm has its place: walks a token through all strata and notes the norms that it meets.
@@ -205,7 +252,7 @@ mod tests {
         for (strata, norms) in [
             (smoe(&[2, 2, 2]), 3),
             (Strata::stratified(&[2, 2, 2], Norms::OnLeaving), 4),
-            (Strata::stratified(&[8], Norms::OnLeaving), 1),
+            (Strata::stratified(&[8], Norms::OnLeaving), 2),
             (Strata::single(8), 1),
             (Strata::stacked(&[4, 4]), 1),
         ] {
@@ -226,6 +273,13 @@ mod tests {
         assert_eq!(Strata::single(16).uniform_requested_capacity(), 1.0);
         assert_eq!(Strata::stacked(&[4, 4]).uniform_requested_capacity(), 2.0);
         assert_eq!(Strata::none().uniform_requested_capacity(), 0.0);
+        let pool = smoe(&[4, 4]).with_view(View::All);
+        assert_eq!(pool.uniform_visits(), [1.0, 0.5]);
+        // From the second of three strata two thirds of the choices lead on: 1 + 1/3 + 1/3 + 1/3 * 2/3.
+        let visits = smoe(&[2, 2, 2]).with_view(View::All).uniform_visits();
+        assert!((visits[2] - (1.0 / 3.0 + 2.0 / 9.0)).abs() < 1e-12, "{visits:?}");
+        assert_eq!(smoe(&[2, 2, 2]).with_exits(Exits::Never).uniform_visits(), [1.0; 3]);
+        assert_eq!(smoe(&[2, 2, 2]).with_exits(Exits::Random { go_on: 0.5 }).uniform_visits(), [1.0, 0.5, 0.25]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! [`strata_routing`] states the rules (R1 to R7 in its header); this file applies them to rows of numbers.
 
 use strata_recipe::{Kind, ModelConfig};
-use strata_routing::{Strata, Waiting, output_scale};
+use strata_routing::{Strata, Waiting, chance};
 
 use crate::dispatch::{Dispatch, Group};
 use crate::error::Error;
@@ -15,18 +15,24 @@ use crate::parallel::{over_rows, room};
 use crate::parts::{LinearSpec, Part, Parts};
 use crate::product::{Scratch, plain, relu};
 use crate::routing::{StratumVisit, Tracer};
+use crate::storage::Storage;
 
 /// An expert block with its norms and residual; it takes the place of a layer's whole FFN sub-layer.
 pub(crate) struct ExpertBlock {
     kind: Kind,
     /// `k`: experts of each token at a gate.
     top_k: usize,
-    /// What combine weights are multiplied by: 1 - rate with expert output masking.
-    scale: f32,
+    /// What combine weights are multiplied by at each gate: 1 - rate where training masks outputs, and the factor of
+    /// the stratum.
+    scales: Vec<f32>,
     strata: Strata,
     norms: Vec<Norm>,
     /// One for each stratum: `d -> visible experts`, f32.
     gates: Vec<Linear>,
+    /// Of each gate where there is a capacity budget, `[visible experts]`: what is added to its logits when it chooses.
+    offsets: Vec<Storage<f32>>,
+    /// The factor of each stratum where they are learned, `[strata]`; already in `scales`.
+    learned: Option<Storage<f32>>,
     experts: Vec<Ffn>,
     cmr: Option<Cmr>,
     d: usize,
@@ -74,6 +80,16 @@ impl ExpertBlock {
             .map(|stratum| exact(format!("{path}.gate.{stratum}"), strata.visible(stratum).len(), false))
             .collect::<Result<_, _>>()?;
         let gate = if config.kind == Kind::Cmr { Some(exact(format!("{path}.cmr_gate"), 1, true)?) } else { None };
+        let offset = |stratum: usize| format!("{path}.gate.{stratum}.offset");
+        let budgeted = if config.capacity_budget > 0.0 { strata.count() } else { 0 };
+        let offsets =
+            (0..budgeted).map(|i| parts.vector(&offset(i), strata.visible(i).len())).collect::<Result<_, _>>()?;
+        let learned = match config.learned_scale {
+            true => Some(parts.vector(&format!("{path}.visit_scale.weight"), strata.count())?),
+            false => None,
+        };
+        let factor = |stratum: usize| learned.as_ref().map_or(config.visit_scale as f32, |learned| learned[stratum]);
+        let scales = (0..strata.count()).map(|stratum| config.inference_scale() * factor(stratum)).collect();
         let experts = (0..strata.experts())
             .map(|e| Ffn::build(&format!("{path}.experts.{e}"), config, parts))
             .collect::<Result<_, _>>()?;
@@ -84,10 +100,12 @@ impl ExpertBlock {
         Ok(Self {
             kind: config.kind,
             top_k: config.top_k,
-            scale: output_scale(config.eom),
+            scales,
             strata,
             norms,
             gates,
+            offsets,
+            learned,
             experts,
             cmr,
             d,
@@ -101,6 +119,12 @@ impl ExpertBlock {
         }
         for (i, gate) in self.gates.iter().enumerate() {
             visitor(&format!("{path}.gate.{i}"), Part::Linear(gate));
+        }
+        for (i, offsets) in self.offsets.iter().enumerate() {
+            visitor(&format!("{path}.gate.{i}.offset"), Part::Vector(offsets));
+        }
+        if let Some(learned) = &self.learned {
+            visitor(&format!("{path}.visit_scale.weight"), Part::Vector(learned));
         }
         if let Some(cmr) = &self.cmr {
             visitor(&format!("{path}.cmr_gate"), Part::Linear(&cmr.gate));
@@ -138,7 +162,9 @@ impl ExpertBlock {
             for (i, row) in rows.iter().enumerate() {
                 let y = &mut x[*row as usize * d..][..d];
                 y.iter_mut().zip(row_of(&buffers.output, i as u32, d)).for_each(|(y, o)| *y += o);
-                let next = self.strata.next(first_visible + buffers.choices[i].experts[0] as usize);
+                let first = first_visible + buffers.choices[i].experts[0] as usize;
+                // Of a norm below only row 0 is overwritten, and that after it was asked for.
+                let next = self.strata.next(stratum, first, || chance(stratum, row_of(&buffers.input, i as u32, d)));
                 if let Some(norm) = self.strata.norm_on_leaving(next) {
                     let normed = room(&mut buffers.input, d);
                     self.norms[norm].apply(y, normed);
@@ -215,7 +241,8 @@ impl ExpertBlock {
         let input = &buffers.input[..n * d];
         let logits = room(&mut buffers.logits, n * visible.len());
         self.gates[stratum].apply(input, n, logits, plain(threads), &mut scratch[0]);
-        buffers.choices.extend(logits.chunks_exact_mut(visible.len()).map(|row| decide(row, top_k, self.scale)));
+        let (scale, offsets) = (self.scales[stratum], self.offsets.get(stratum).map_or(&[][..], |offsets| offsets));
+        buffers.choices.extend(logits.chunks_exact_mut(visible.len()).map(|row| decide(row, top_k, scale, offsets)));
         let choices = &buffers.choices;
         // Deciding has turned the logits into probabilities.
         let probabilities = &*logits;

@@ -14,11 +14,20 @@ pub(crate) struct Choices {
     pub weights: [f32; MOST_CHOICES],
 }
 
-/// Chooses `k` experts for one token, whose `logits` `[visible]` become probabilities. `scale` multiplies the weights
-/// ([`strata_routing::output_scale`]).
-pub(crate) fn decide(logits: &mut [f32], k: usize, scale: f32) -> Choices {
-    softmax(logits);
-    let mut choices = Choices { experts: choose(logits, k), ..Choices::default() };
+/// Chooses `k` experts for one token, whose `logits` `[visible]` become probabilities. `scale` multiplies the weights;
+/// `offsets` `[visible]`, if there are any, are added to the logits for the choice alone.
+pub(crate) fn decide(logits: &mut [f32], k: usize, scale: f32, offsets: &[f32]) -> Choices {
+    let experts = if offsets.is_empty() {
+        softmax(logits);
+        choose(logits, k)
+    } else {
+        logits.iter_mut().zip(offsets).for_each(|(logit, offset)| *logit += offset);
+        let experts = choose(logits, k);
+        logits.iter_mut().zip(offsets).for_each(|(logit, offset)| *logit -= offset);
+        softmax(logits);
+        experts
+    };
+    let mut choices = Choices { experts, ..Choices::default() };
     for (expert, probability) in choices.experts.iter().zip(&mut choices.probabilities).take(k) {
         *probability = logits[*expert as usize];
     }
@@ -38,24 +47,31 @@ mod tests {
 
     #[test]
     fn two_choices_are_weighted_relative_to_each_other() {
-        let choices = decide(&mut logits([0.1, 0.3, 0.3, 0.3]), 2, 1.0);
-        assert_eq!(choices.experts, [1, 2]);
+        let choices = decide(&mut logits([0.1, 0.3, 0.3, 0.3]), 2, 1.0, &[]);
+        assert_eq!(choices.experts[..2], [1, 2]);
         assert!((choices.weights[0] - 0.5).abs() < 1e-6 && (choices.weights[1] - 0.5).abs() < 1e-6);
         assert!((choices.probabilities[1] - 0.3).abs() < 1e-6);
     }
 
     #[test]
     fn one_choice_keeps_its_probability_and_masking_scales() {
-        let choices = decide(&mut logits([0.2, 0.8]), 1, 0.9);
+        let choices = decide(&mut logits([0.2, 0.8]), 1, 0.9, &[]);
         assert_eq!(choices.experts[0], 1);
         assert!((choices.weights[0] - 0.72).abs() < 1e-6);
         assert_eq!(choices.weights[1], 0.0);
     }
 
     #[test]
+    fn offsets_choose_and_do_not_weigh() {
+        let choices = decide(&mut logits([0.6, 0.3, 0.1]), 2, 1.0, &[0.0, 0.0, 3.0]);
+        assert_eq!(choices.experts[..2], [2, 0]);
+        assert!((choices.weights[0] - 0.1 / 0.7).abs() < 1e-6, "{choices:?}");
+    }
+
+    #[test]
     fn a_gate_with_one_expert_and_two_choices_takes_it_once() {
         // Validation forbids more choices than visible experts; the weights stay finite even so.
-        let choices = decide(&mut [1.0], 2, 1.0);
+        let choices = decide(&mut [1.0], 2, 1.0, &[]);
         assert!(choices.weights.iter().all(|w| w.is_finite()));
     }
 }

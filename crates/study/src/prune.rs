@@ -242,9 +242,9 @@ fn smaller_weights<'a>(file: &'a TensorFile, before: &ModelConfig, plan: &PruneP
                     weights.push(format!("{path}experts.{now}.{kind}"), view.dtype, view.shape, view.bytes);
                 }
             }
-            (Some("gate"), Some(stratum), Some("weight")) => {
+            (Some("gate"), Some(stratum), Some("weight" | "offset")) => {
                 let seen = strata.visible(stratum);
-                let [rows, d] = *view.shape else { return Err(unknown()) };
+                let rows = view.shape.first().copied().unwrap_or(0);
                 if rows != seen.len() {
                     return Err(unknown());
                 }
@@ -252,7 +252,8 @@ fn smaller_weights<'a>(file: &'a TensorFile, before: &ModelConfig, plan: &PruneP
                 let chosen: Vec<usize> = kept.iter().copied().filter(|e| seen.contains(e)).collect();
                 let bytes: Vec<u8> =
                     chosen.iter().flat_map(|e| view.bytes[(e - seen.start) * row..][..row].iter().copied()).collect();
-                weights.push(name, view.dtype, &[chosen.len(), d], bytes);
+                let shape: Vec<usize> = [chosen.len()].into_iter().chain(view.shape[1..].iter().copied()).collect();
+                weights.push(name, view.dtype, &shape, bytes);
             }
             _ => weights.push(name, view.dtype, view.shape, view.bytes),
         }

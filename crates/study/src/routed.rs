@@ -50,6 +50,14 @@ impl RoutedModel {
             let what = "a dense model has no experts, so there is no routing to look at";
             return Err(Error::Invalid(format!("{}: {what}", path.display())));
         }
+        Self::with(model, &folder, threads)
+    }
+
+    /// A model with the subwords and languages of a model folder or packed folder.
+    ///
+    /// # Errors
+    /// A missing or damaged file.
+    pub(crate) fn with(model: Model, folder: &Path, threads: usize) -> Result<Self, Error> {
         Ok(Self {
             engine: Engine::new(Arc::new(model)),
             subwords: Subwords::load(&folder.join(TOKENIZER_FILE))?,

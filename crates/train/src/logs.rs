@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use strata_records::{TrainRecord, ValidRecord};
+use strata_records::{TrainRecord, TrainState, ValidRecord};
 use strata_store::checkpoint::{LOG_FILE, TENSORBOARD_DIR};
 
 use crate::error::Error;
@@ -48,7 +48,8 @@ impl Logs {
         self.scalars(update, &points)
     }
 
-    pub fn validation(&mut self, update: u64, validation: &Validation, bleu: Option<f64>) -> Result<(), Error> {
+    pub fn validation(&mut self, state: &TrainState, validation: &Validation, bleu: Option<f64>) -> Result<(), Error> {
+        let update = state.update;
         let by_direction = &validation.nll_by_direction;
         let record = ValidRecord {
             bleu,
@@ -56,6 +57,8 @@ impl Logs {
             nll: validation.nll,
             nll_by_direction: by_direction.iter().map(|(name, nll)| (name.clone(), Some(*nll))).collect(),
             perplexity: validation.nll.exp(),
+            tokens: state.tokens,
+            seconds: state.seconds,
         };
         self.events.write(update, ValidRecord::EVENT, &record)?;
         let mut points = vec![("valid/loss".to_string(), validation.loss), ("valid/nll".to_string(), validation.nll)];

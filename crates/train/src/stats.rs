@@ -85,7 +85,13 @@ mod tests {
 
     #[test]
     fn passes_add_up_by_block() {
-        let gate = |chosen: &[u32]| GateTrace { tokens: 2, chosen: chosen.to_vec(), dropped: 1, entropy: 1.0 };
+        let gate = |chosen: &[u32]| GateTrace {
+            tokens: 2,
+            chosen: chosen.to_vec(),
+            dropped: 1,
+            entropy: 1.0,
+            ..GateTrace::default()
+        };
         let trace =
             |decoder, visited: &[u8], gates| BlockTrace { decoder, layer: 1, strata_visited: visited.to_vec(), gates };
         let mut stats = RoutingStats::default();

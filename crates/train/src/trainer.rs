@@ -14,13 +14,14 @@ use strata_recipe::{Cost, ModelConfig, Precision, Recipe};
 use strata_records::{Best, Stopped, Summary, TrainRecord, TrainState};
 use strata_simd::random::mix;
 use strata_store::checkpoint::{AVERAGED_DIR, CHECKPOINTS_DIR, RECIPE_FILE, STATE_FILE};
-use strata_store::{CheckpointParts, Existing, ModelParts, Run, average_last};
+use strata_store::{CheckpointParts, Existing, ModelFolder, ModelParts, Run, TensorList, average_last};
 
 use crate::batch::Tensors;
 use crate::error::{Error, Kept};
 use crate::event::{Event, Progress};
 use crate::logs::Logs;
 use crate::optimizer::{Adam, GradientSum};
+use crate::running_mean::RunningMean;
 use crate::schedule::learning_rate;
 use crate::scorer::Scorer;
 use crate::stats::RoutingStats;
@@ -128,15 +129,29 @@ struct Session {
     products: MatmulPrecision,
     model: Transformer,
     adam: Adam,
+    /// The running mean of the weights, where `train.average_decay` asks for one.
+    mean: Option<RunningMean>,
     stream: TrainStream,
     held_out: HeldOut,
     state: TrainState,
     /// The newest checkpoint's update, for the message about a run that diverged.
     last_saved: Option<u64>,
-    /// Contents of the model folder's other files.
+    files: Files,
+}
+
+/// Contents of a model folder's files besides the weights.
+struct Files {
     config: Vec<u8>,
     tokenizer: Vec<u8>,
     languages: Vec<u8>,
+}
+
+impl Files {
+    /// A model folder with these weights.
+    fn parts<'a>(&'a self, weights: &'a TensorList<'a>, extra: &'a [(&'a str, &'a [u8])]) -> ModelParts<'a> {
+        let Self { config, tokenizer, languages } = self;
+        ModelParts { config, tokenizer, languages, weights, extra }
+    }
 }
 
 /// Sums over the updates since the last progress.
@@ -196,13 +211,12 @@ impl Session {
         Ok(Self {
             model: Transformer::new(&config, recipe.train.seed, &device)?,
             adam: Adam::default(),
+            mean: (recipe.train.average_decay > 0.0).then(RunningMean::default),
             stream,
             held_out,
             state: TrainState::default(),
             last_saved: None,
-            config: config.to_json().into_bytes(),
-            tokenizer,
-            languages,
+            files: Files { config: config.to_json().into_bytes(), tokenizer, languages },
             run,
             recipe,
             products,
@@ -213,7 +227,11 @@ impl Session {
         self.state = serde_json::from_value(checkpoint.state().clone())
             .map_err(|source| Error::State { path: checkpoint.path().join(STATE_FILE), source })?;
         self.model.load_weights(&checkpoint.model().weights()?)?;
-        self.adam = Adam::load(&mut self.model, &checkpoint.optimizer()?)?;
+        let optimizer = checkpoint.optimizer()?;
+        self.adam = Adam::load(&mut self.model, &optimizer)?;
+        if self.mean.is_some() {
+            self.mean = Some(RunningMean::load(&mut self.model, &optimizer)?);
+        }
         self.stream.seek(&self.state.position)?;
         self.last_saved = Some(checkpoint.step());
         Ok(())
@@ -282,13 +300,7 @@ impl Session {
                 break;
             }
         }
-        let averaged = if train.average_last > 0 && stopped != Stopped::Interrupted {
-            let folder = self.run.path().join(AVERAGED_DIR);
-            average_last(&self.run, train.average_last, &folder, Existing::Replace)?;
-            Some(folder)
-        } else {
-            None
-        };
+        let averaged = if stopped == Stopped::Interrupted { None } else { self.average()? };
         Ok(Summary {
             run: self.run.path().to_path_buf(),
             update: self.state.update,
@@ -317,6 +329,7 @@ impl Session {
         let targets: usize = batches.iter().map(|batch| batch.targets.len()).sum();
         let config = self.model.config();
         let (balance_weight, cmr) = (config.balance_weight as f32, (config.cmr_budget, config.cmr_weight as f32));
+        let (budget, mut decided) = (config.capacity_budget > 0.0, Vec::new());
         let mut gradients = GradientSum::default();
         for (i, batch) in batches.into_iter().enumerate() {
             // All randomness of an update follows from the seed and its number: there is no state to save.
@@ -344,7 +357,11 @@ impl Session {
             window.loss += task * targets as f64;
             window.nll += result.nll;
             window.tokens += tokens;
+            self.state.tokens += tokens;
             window.routing.add(&forward.blocks);
+            if budget {
+                decided.append(&mut forward.blocks);
+            }
         }
         let norm = gradients.norm();
         if !norm.is_finite() {
@@ -360,6 +377,10 @@ impl Session {
             gradient_scale: clip,
         };
         self.adam.step(&mut self.model, gradients, &step);
+        self.model.adjust_offsets(&decided, train.budget_rate);
+        if let Some(mean) = &mut self.mean {
+            mean.add(&mut self.model, train.average_decay, update);
+        }
         window.gradient_norm += norm;
         window.targets += targets as u64;
         window.updates += 1;
@@ -395,7 +416,7 @@ impl Session {
         let model = self.model.without_gradients();
         let validation: Validation = validate(&model, &self.held_out, train.label_smoothing as f32)?;
         if !validation.loss.is_finite() {
-            logs.validation(update, &validation, None)?;
+            logs.validation(&self.state, &validation, None)?;
             return Err(self.not_finite(update, "validation loss", String::new()));
         }
         let bleu = scorer.map(|scorer| scorer(&self.recipe, model)).transpose().map_err(Error::Score)?;
@@ -408,29 +429,40 @@ impl Session {
         }
         let capacities: Vec<f64> = validation.routing.blocks().iter().map(|b| b.requested_capacity).collect();
         self.state.requested_capacity = (!capacities.is_empty()).then_some(capacities);
-        logs.validation(update, &validation, bleu)?;
+        logs.validation(&self.state, &validation, bleu)?;
         observe(&Event::Validated { update, loss: validation.loss, nll: validation.nll, bleu, best });
         Ok(best)
+    }
+
+    /// Writes the averaged model that the recipe asks for, if any, and gives its folder.
+    fn average(&mut self) -> Result<Option<PathBuf>, Error> {
+        let folder = self.run.path().join(AVERAGED_DIR);
+        if self.recipe.train.average_last > 0 {
+            average_last(&self.run, self.recipe.train.average_last, &folder, Existing::Replace)?;
+        } else if let Some(mean) = &self.mean {
+            let mut weights = TensorList::new();
+            mean.append_to(&mut weights, &mut self.model, "");
+            let recipe = self.run.recipe()?;
+            let extra = [(RECIPE_FILE, recipe.as_bytes())];
+            ModelFolder::write(&folder, &self.files.parts(&weights, &extra), Existing::Replace)?;
+        } else {
+            return Ok(None);
+        }
+        Ok(Some(folder))
     }
 
     /// Writes a checkpoint and removes those that need not be kept.
     fn save(&mut self, best: bool) -> Result<PathBuf, Error> {
         let step = self.state.update;
         let recipe = self.run.recipe()?;
-        let (weights, moments) = (self.model.weights(), self.adam.tensors(&mut self.model));
+        let (weights, mut moments) = (self.model.weights(), self.adam.tensors(&mut self.model));
+        if let Some(mean) = &self.mean {
+            mean.append_to(&mut moments, &mut self.model, RunningMean::PREFIX);
+        }
         let state = serde_json::to_value(&self.state)
             .map_err(|source| Error::State { path: self.run.checkpoint_path(step).join(STATE_FILE), source })?;
-        let parts = CheckpointParts {
-            model: ModelParts {
-                config: &self.config,
-                tokenizer: &self.tokenizer,
-                languages: &self.languages,
-                weights: &weights,
-                extra: &[(RECIPE_FILE, recipe.as_bytes())],
-            },
-            optimizer: &moments,
-            state: &state,
-        };
+        let extra = [(RECIPE_FILE, recipe.as_bytes())];
+        let parts = CheckpointParts { model: self.files.parts(&weights, &extra), optimizer: &moments, state: &state };
         let path = self.run.save_checkpoint(step, &parts)?;
         if best {
             self.run.set_best(step)?;

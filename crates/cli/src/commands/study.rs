@@ -71,7 +71,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     }
     terminal.say(&labeled("study", &format!("{}/study.html, study.json, study.csv", study.output().display())));
     let left = result.runs.iter().filter(|run| run.status != Status::Done).count();
-    if left > 0 {
+    if left > 0 && result.ended.is_none() {
         terminal.say(&format!("{left} runs are not done; go on with: strata study {}", arguments.study.display()));
     }
     if let Some(stopped) = stop::outcome() {
@@ -125,6 +125,7 @@ fn shown(event: &Event, several: bool, terminal: &Terminal) {
                 terminal.detail(&text);
             }
         }
+        Event::Ended(why) => terminal.say(&labeled("ended", why)),
         Event::Measuring(id, what, progress) => {
             let text = format!("{}{} of {} directions", of(id), progress.done, progress.of);
             terminal.progress(&labeled(what, &text));

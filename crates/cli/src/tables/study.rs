@@ -3,30 +3,51 @@
 use std::fmt::Write;
 
 use strata_files::thousands;
-use strata_study::study::Study;
 use strata_study::study::results::{Comparison, RunResult, Status, StudyResult};
+use strata_study::study::{Step, Study};
 
 use crate::terminal::{duration, short};
 
 /// The runs of a study before they are trained.
 pub fn plan(study: &Study) -> String {
-    let mut text =
-        format!("{:<28} {:<18} {:>10} {:>12} {:>9}  {}\n", "run", "model", "parameters", "FLOPs/token", "updates", "");
+    let mut text = format!(
+        "{:<28} {:<18} {:>10} {:>12} {:>9} {:>6}  {}\n",
+        "run", "model", "parameters", "FLOPs/token", "updates", "hours", ""
+    );
+    let (mut step, mut whole) = (None, 0.0);
     for (planned, result) in study.plan().iter().zip(study.results()) {
+        let hours = study.hours(planned, &result);
+        whole += hours.unwrap_or(0.0);
+        if step != Some(planned.step)
+            && let Some(begun) = study.steps().get(planned.step)
+        {
+            let _ = writeln!(text, "step: {}{}", begun.name, conditions(begun));
+        }
+        step = Some(planned.step);
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(
             text,
-            "{:<28} {:<18} {:>10} {:>12} {:>9}  {}{}",
+            "{:<28} {:<18} {:>10} {:>12} {:>9} {:>6}  {}{}",
             planned.id,
             result.model,
             short(result.parameters as f64, ""),
             short(result.flops_per_token as f64, ""),
             thousands(planned.recipe.train.updates),
+            hours.map_or(String::new(), |hours| format!("{hours:.1}")),
             status(&result),
             if result.differs.is_empty() { String::new() } else { format!("; {}", result.differs.join(", ")) }
         );
     }
+    if whole > 0.0 {
+        let _ = writeln!(text, "{whole:.1} hours of one device in all, without translating");
+    }
     text
+}
+
+/// What must hold after a step, as the end of a line.
+fn conditions(step: &Step) -> String {
+    let all: Vec<String> = step.go_on_if.iter().map(|c| format!("{} - {} >= {}", c.higher, c.lower, c.by)).collect();
+    if all.is_empty() { String::new() } else { format!("; goes on if {}", all.join(" and ")) }
 }
 
 fn status(result: &RunResult) -> &'static str {
@@ -41,6 +62,17 @@ fn status(result: &RunResult) -> &'static str {
 /// The results of a study, as far as it has come.
 pub fn render(result: &StudyResult) -> String {
     let mut text = String::new();
+    let primary = &result.primary;
+    let _ = writeln!(
+        text,
+        "primary measure, fixed beforehand: {}; the smallest difference that matters: {}",
+        primary.measure.name(),
+        primary.difference
+    );
+    if let Some(why) = &result.ended {
+        let _ = writeln!(text, "{why}");
+    }
+    text.push('\n');
     runs(result, &mut text);
     averages(result, &mut text);
     directions(result, &mut text);
@@ -54,15 +86,25 @@ pub fn render(result: &StudyResult) -> String {
 fn runs(result: &StudyResult, text: &mut String) {
     let _ = writeln!(
         text,
-        "{:<24} {:>10} {:>9} {:>9} {:>6} {:>6} {:>8} {:>9} {:>9} {:>7}",
-        "run", "parameters", "FLOPs", "measured", "RC enc", "RC dec", "updates", "time", "val. loss", "BLEU"
+        "{:<24} {:>10} {:>9} {:>9} {:>6} {:>6} {:>8} {:>9} {:>9} {:>9} {:>7}",
+        "run",
+        "parameters",
+        "FLOPs",
+        "measured",
+        "RC enc",
+        "RC dec",
+        "updates",
+        "time",
+        "val. loss",
+        "test NLL",
+        "BLEU"
     );
     for run in &result.runs {
         let rc = |rc: Option<f64>| rc.map_or("-".to_string(), |rc| format!("{rc:.3}"));
         let measured = run.flops_per_token_measured.map_or("-".to_string(), |flops| short(flops as f64, ""));
         let _ = writeln!(
             text,
-            "{:<24} {:>10} {:>9} {:>9} {:>6} {:>6} {:>8} {:>9} {:>9} {:>7}",
+            "{:<24} {:>10} {:>9} {:>9} {:>6} {:>6} {:>8} {:>9} {:>9} {:>9} {:>7}",
             run.id,
             short(run.parameters as f64, ""),
             short(run.flops_per_token as f64, ""),
@@ -72,6 +114,7 @@ fn runs(result: &StudyResult, text: &mut String) {
             thousands(run.updates),
             duration(run.train_seconds),
             run.best_loss.map_or("-".to_string(), |loss| format!("{loss:.3}")),
+            run.nll.map_or("-".to_string(), |nll| format!("{nll:.4}")),
             run.average("all").map_or(status(run).to_string(), |all| format!("{:.2}", all.bleu))
         );
         if let Some(reason) = &run.reason {
@@ -132,20 +175,33 @@ fn comparisons(result: &StudyResult, text: &mut String) {
     }
     let _ = writeln!(
         text,
-        "against {}: difference [95 % interval] p, by paired bootstrap over sentences (1,000 resamples)\n\
-         (it says whether other sentences would show the difference; whether another seed would, only more seeds say)",
+        "against {}: difference [95 % interval] p, by paired bootstrap over sentences (1,000 resamples); for NLL over \
+         seeds and, crossed with them, English sentences\n\
+         t: [95 % interval] p of a paired t-test over the seeds alone",
         result.baseline
     );
     for c in shown {
-        let seeds: Vec<String> = c.by_seed.iter().map(|d| format!("{d:+.2}")).collect();
-        let by_seed = match seeds.as_slice() {
-            [_] => "  one seed".to_string(),
-            _ => format!("  by seed {}", seeds.join(" ")),
+        let digits = if c.metric == "NLL" { 4 } else { 2 };
+        let number = |value: f64| format!("{value:+.digits$}");
+        let seeds: Vec<String> = c.by_seed.iter().map(|d| number(*d)).collect();
+        let by_seed = match &c.seeds_test {
+            None => "  one seed".to_string(),
+            Some(t) => {
+                let needed = c.seeds_needed.map_or(String::new(), |n| format!(", {n} seeds needed"));
+                let (low, high) = (number(t.low), number(t.high));
+                format!("  t: [{low}, {high}] p = {:.3}{needed}  by seed {}", t.p, seeds.join(" "))
+            }
         };
         let _ = writeln!(
             text,
-            "{:<18} {:<20} {:<6} {:>+6.2} [{:>+6.2}, {:>+6.2}]  p = {:.3}{by_seed}",
-            c.name, c.of, c.metric, c.difference, c.low, c.high, c.p_bootstrap
+            "{:<18} {:<20} {:<6} {:>7} [{:>7}, {:>7}]  p = {:.3}{by_seed}",
+            c.name,
+            c.of,
+            c.metric,
+            number(c.difference),
+            number(c.low),
+            number(c.high),
+            c.p_bootstrap
         );
     }
     text.push('\n');

@@ -4,7 +4,7 @@
 mod small;
 
 use burn::tensor::{Device, Tensor};
-use strata_recipe::{Kind, ModelConfig, Normalization};
+use strata_recipe::{ExitRule, Kind, ModelConfig, Normalization, Visible};
 
 pub use small::small;
 
@@ -29,6 +29,11 @@ pub fn kinds() -> Vec<ModelConfig> {
         ModelConfig { kind: Kind::Stacked, strata: vec![2, 2], ..small() },
         smoe(&[2, 2]),
         ModelConfig { normalization: Normalization::Reference, ..smoe(&[2, 2, 2]) },
+        ModelConfig { normalization: Normalization::Reference, ..smoe(&[4]) },
+        ModelConfig { visible: Visible::All, exits: ExitRule::Learned, ..smoe(&[2, 2]) },
+        ModelConfig { exits: ExitRule::Never, ..smoe(&[2, 2]) },
+        ModelConfig { capacity_budget: 1.3, learned_scale: true, ..smoe(&[2, 2]) },
+        ModelConfig { top_k: 3, ..smoe(&[3, 3]) },
     ]
 }
 

@@ -27,6 +27,8 @@ CASES = {  # kind, experts of each stratum or layer, top-k, capacity limit, norm
     "smoe-2-2-2-capacity-paper": ("smoe", [2, 2, 2], 2, True, "paper"),
     "smoe-2-2-2-capacity": ("smoe", [2, 2, 2], 2, True, "reference"),
     "smoe-2-3-top1-paper": ("smoe", [2, 3], 1, False, "paper"),
+    "smoe-4": ("smoe", [4], 2, False, "reference"),  # the authors' one stratum: an MoE with a norm on leaving
+    "smoe-3-3-top3-paper": ("smoe", [3, 3], 3, False, "paper"),
 }
 
 
@@ -82,7 +84,7 @@ def visit(p, stratum, first_expert, top_k, limited, inputs, routing):
     outputs = {}
     for t, x in inputs.items():
         weights = [probabilities[t][e] for e in kept[t]]
-        if top_k == 2:
+        if top_k > 1:
             weights = [w / math.fsum(weights) for w in weights]
         parts = [ffn(p, f"experts.{first_expert + e}", x) for e in kept[t]]
         outputs[t] = [math.fsum(w * part[i] for w, part in zip(weights, parts)) for i in range(D)]
@@ -113,7 +115,7 @@ def block(p, case, tokens):
             used = math.fsum(gate) / len(gate)
         return [add(a, b) for a, b in zip(y, tokens)], math.fsum(losses) / len(losses), visited, used, routing
     state, place = [list(x) for x in tokens], [0] * len(tokens)
-    on_leaving = normalization == "reference" and len(strata) > 1
+    on_leaving = normalization == "reference"
     for s in range(len(strata)):
         here = [t for t in range(len(tokens)) if place[t] == s]
         if not here:

@@ -248,6 +248,10 @@ fn values_that_contradict_each_other() {
         ("[data]\ndirections = [\"de-de\"]", "line 2: data.directions: \"de-de\" is not a direction"),
         ("[train]\nwarmup_init_lr = 1.0", "line 2: train.warmup_init_lr = 1 is more than train.learning_rate"),
         ("[train]\naverage_last = 5", "line 2: train.average_last = 5 is more than train.keep_last = 3"),
+        (
+            "[train]\naverage_last = 2\naverage_decay = 0.99",
+            "line 3: train.average_decay = 0.99 and train.average_last",
+        ),
     ];
     for (text, message) in cases {
         let refusal = refusal(&format!("{text}\n[model]\nstrata = [4, 4]"));

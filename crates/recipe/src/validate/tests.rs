@@ -55,8 +55,8 @@ fn top_k_larger_than_the_last_stratum() {
     refused(smoe(&[4, 1]), "top_k", &["top_k = 2", "last stratum", "[4, 1]"]);
     refused(ModelConfig { top_k: 5, ..smoe(&[4, 4]) }, "top_k", &["top_k = 5", "last stratum", "(4)"]);
     refused(moe(Kind::Moe, 1), "top_k", &["top_k = 2", "experts = 1"]);
-    refused(ModelConfig { top_k: 0, ..smoe(&[4, 4]) }, "top_k", &["top_k = 0", "1 or 2"]);
-    refused(ModelConfig { top_k: 3, ..smoe(&[4, 4]) }, "top_k", &["top_k = 3", "1 or 2"]);
+    refused(ModelConfig { top_k: 0, ..smoe(&[4, 4]) }, "top_k", &["top_k = 0", "between 1 and 8"]);
+    refused(ModelConfig { top_k: 9, ..smoe(&[16, 16]) }, "top_k", &["top_k = 9", "between 1 and 8"]);
 }
 
 #[test]
@@ -98,4 +98,29 @@ fn probabilities_and_weights() {
     refused(ModelConfig { balance_weight: -1.0, ..base() }, "balance_weight", &["-1"]);
     refused(ModelConfig { cmr_weight: f64::INFINITY, ..base() }, "cmr_weight", &["inf"]);
     refused(ModelConfig { capacity_factor: Some(0.0), ..base() }, "capacity_factor", &["no limit"]);
+}
+
+#[test]
+fn rules_for_strata_need_strata_and_go_together() {
+    let strata = || smoe(&[4, 4]);
+    let accepted = [
+        ModelConfig { visible: Visible::All, exits: ExitRule::Learned, capacity_budget: 1.2, ..strata() },
+        ModelConfig { exits: ExitRule::Random, random_capacity: 2.0, ..strata() },
+        ModelConfig { exits: ExitRule::Never, visit_scale: 0.5, learned_scale: true, ..strata() },
+        // One pool: the last gate sees all experts.
+        ModelConfig { visible: Visible::All, top_k: 2, ..smoe(&[4, 1]) },
+        ModelConfig { top_k: 4, ..smoe(&[8, 8]) },
+    ];
+    accepted.iter().for_each(|config| config.validate().unwrap());
+    let random = |random_capacity| ModelConfig { exits: ExitRule::Random, random_capacity, ..strata() };
+    refused(random(0.0), "random_capacity", &["between 1 and 2"]);
+    refused(random(2.1), "random_capacity", &["2.1", "between 1 and 2"]);
+    refused(ModelConfig { random_capacity: 1.5, ..strata() }, "random_capacity", &["exits = \"random\""]);
+    refused(ModelConfig { capacity_budget: 3.0, ..strata() }, "capacity_budget", &["between 1 and 2"]);
+    let fixed = ModelConfig { exits: ExitRule::Never, capacity_budget: 1.5, ..strata() };
+    refused(fixed, "capacity_budget", &["exits by choice"]);
+    refused(ModelConfig { visit_scale: 0.0, ..strata() }, "visit_scale", &["above 0"]);
+    refused(ModelConfig { exits: ExitRule::Never, ..moe(Kind::Moe, 8) }, "exits", &["strata", "\"moe\""]);
+    refused(ModelConfig { learned_scale: true, ..ModelConfig::default() }, "learned_scale", &["\"dense\""]);
+    refused(ModelConfig { fom: 0.1, ..ModelConfig::default() }, "fom", &["masks the output of experts"]);
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use strata_recipe::{Kind, ModelConfig, Normalization};
+use strata_recipe::{ExitRule, Kind, ModelConfig, Normalization, Visible};
 use strata_runtime::{RandomWeights, Weights};
 
 type Row = Vec<f64>;
@@ -120,13 +120,17 @@ impl<'a> Reference<'a> {
     /// Follows the one token through its strata; gives the strata visited too.
     fn stratified(&self, block: &str, x: &Row) -> (Row, usize) {
         let strata = self.config.block_strata().sizes();
-        let on_leaving = self.config.normalization == Normalization::Reference && strata.len() > 1;
+        let on_leaving = self.config.kind == Kind::Smoe && self.config.normalization == Normalization::Reference;
         let (mut x, mut stratum, mut visits) = (x.clone(), 0, 0);
         while stratum < strata.len() {
             let fresh = on_leaving && stratum > 0;
             let input = if fresh { x.clone() } else { self.norm(&format!("{block}.norm.{stratum}"), &x) };
             let (output, first) = self.visit(block, stratum, &input);
-            x = add(&x, &output);
+            let factor = match self.config.learned_scale {
+                true => self.weight(&format!("{block}.visit_scale.weight"), &[strata.len()])[stratum],
+                false => self.config.visit_scale,
+            };
+            x = add(&x, &output.iter().map(|o| factor * o).collect());
             visits += 1;
             let ends: Vec<usize> = strata
                 .iter()
@@ -135,7 +139,12 @@ impl<'a> Reference<'a> {
                     Some(*sum)
                 })
                 .collect();
-            stratum = ends.iter().position(|end| first < *end).expect("a stratum") + 1;
+            let own = ends.iter().position(|end| first < *end).expect("a stratum");
+            stratum = match self.config.exits {
+                ExitRule::Choice | ExitRule::Learned => own.max(stratum) + 1,
+                ExitRule::Never => stratum + 1,
+                ExitRule::Random => unreachable!("chance hangs on the bits of the engine's numbers"),
+            };
             if on_leaving {
                 x = self.norm(&format!("{block}.norm.{stratum}"), &x);
             }
@@ -147,17 +156,23 @@ impl<'a> Reference<'a> {
     fn visit(&self, block: &str, gate: usize, x: &Row) -> (Row, usize) {
         let strata = self.config.block_strata().sizes();
         let last = if self.config.kind == Kind::Stacked { gate } else { strata.len() - 1 };
-        let visible: usize = strata[gate..=last].iter().sum();
-        let offset: usize = strata[..gate].iter().sum();
-        let p = softmax(&self.product(&format!("{block}.gate.{gate}"), visible, false, x));
+        let from = if self.config.visible == Visible::All { 0 } else { gate };
+        let visible: usize = strata[from..=last].iter().sum();
+        let offset: usize = strata[..from].iter().sum();
+        let logits = self.product(&format!("{block}.gate.{gate}"), visible, false, x);
+        let offsets = match self.config.capacity_budget > 0.0 {
+            true => self.weight(&format!("{block}.gate.{gate}.offset"), &[visible]).to_vec(),
+            false => vec![0.0; visible],
+        };
+        let p = softmax(&logits);
         let mut order: Vec<usize> = (0..visible).collect();
-        order.sort_by(|a, b| p[*b].total_cmp(&p[*a]));
+        order.sort_by(|a, b| (logits[*b] + offsets[*b]).total_cmp(&(logits[*a] + offsets[*a])));
         order.truncate(self.config.top_k);
         let sum: f64 = if self.config.top_k > 1 { order.iter().map(|e| p[*e]).sum() } else { 1.0 };
         let mut y = vec![0.0; x.len()];
         for expert in &order {
             let output = self.ffn(&format!("{block}.experts.{}", offset + expert), x);
-            let weight = p[*expert] / sum * (1.0 - self.config.eom);
+            let weight = p[*expert] / sum * (1.0 - self.config.eom) * (1.0 - self.config.fom);
             y.iter_mut().zip(output).for_each(|(y, o)| *y += weight * o);
         }
         (y, offset + order[0])

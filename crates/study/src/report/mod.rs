@@ -27,6 +27,7 @@ pub fn of_analysis(analysis: &Analysis) -> Result<String, Error> {
 /// A plot that cannot be drawn.
 pub fn of_study(result: &StudyResult, analyses: &[(String, Analysis)]) -> Result<String, Error> {
     let mut body = scores::introduction(result);
+    body += &scores::likelihoods(result);
     body += &scores::scores(result);
     body += &scores::curves(result)?;
     body += &scores::directions(result)?;

@@ -233,10 +233,11 @@ pub(crate) struct Line {
     pub faint: bool,
 }
 
-/// Lines over updates.
+/// Lines over updates, tokens, FLOPs or hours.
 pub(crate) fn lines(lines: &[Line], across: &str, up: &str) -> Result<String, Error> {
     let all = || lines.iter().flat_map(|line| line.points.iter());
-    let last = all().map(|p| p.0).fold(1.0, f64::max);
+    let last = all().map(|p| p.0).fold(0.0, f64::max);
+    let last = if last > 0.0 { last } else { 1.0 };
     let (low, high) = all().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), p| (low.min(p.1), high.max(p.1)));
     let (low, high) = match low < high {
         true => (low, high),
@@ -257,8 +258,8 @@ pub(crate) fn lines(lines: &[Line], across: &str, up: &str) -> Result<String, Er
             .configure_mesh()
             .x_labels(6)
             .y_labels(6)
-            .x_label_formatter(&|x| format!("{x:.0}"))
-            .y_label_formatter(&|y| format!("{y:.1}"))
+            .x_label_formatter(&|x| format!("{x:.0$}", digits(last)))
+            .y_label_formatter(&|y| format!("{y:.0$}", digits(2.0 * (high - low))))
             .axis_style(GRID)
             .light_line_style(TRANSPARENT)
             .bold_line_style(GRID)
@@ -275,6 +276,11 @@ pub(crate) fn lines(lines: &[Line], across: &str, up: &str) -> Result<String, Er
         }
         Ok(())
     })
+}
+
+/// Decimal places that tell about six labels over an `extent` apart.
+fn digits(extent: f64) -> usize {
+    (1.0 - extent.log10().floor()).clamp(0.0, 4.0) as usize
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use super::capacity::key;
 use super::html::{Table, escape, figure, plots, tokens};
 use super::plot::{Line, Row, bars, lines};
 use crate::error::Error;
-use crate::study::results::{Comparison, RunResult, Status, StudyResult, SystemResult};
+use crate::study::Primary;
+use crate::study::results::{Comparison, CurvePoint, PairedT, RunResult, Status, StudyResult, SystemResult};
 
 /// The names of the study in its order, which is that of their colors.
 fn names(result: &StudyResult) -> Vec<&str> {
@@ -22,16 +23,77 @@ pub(crate) fn introduction(result: &StudyResult) -> String {
     format!(
         "<p>{}: {} runs on {}, {} done, {} failed. All have the same data in the same order, the same number of updates and the same \
          initial weights where they share a weight, unless a row says otherwise. Scores are of up to {sentences} sentences a direction of \
-         the {} split.</p>\n<p class=\"note\">BLEU: {}<br>chrF2: {}</p>\n",
+         the {} split, negative log-likelihoods of all of it.</p>\n{}<p class=\"note\">BLEU: {}<br>chrF2: {}</p>\n",
         escape(&result.study),
         result.runs.len(),
         escape(&result.prepared),
         count(Status::Done),
         count(Status::Failed),
         escape(&result.split),
+        decided(result),
         escape(result.signatures.first().map_or("", String::as_str)),
         escape(result.signatures.get(1).map_or("", String::as_str)),
     )
+}
+
+/// What was decided before the first run, and how the study ended if it did early.
+fn decided(result: &StudyResult) -> String {
+    let Primary { question, measure, difference } = &result.primary;
+    let mut html = format!(
+        "<p><b>Primary measure, fixed beforehand: {}</b>; the smallest difference that matters is {difference}. {}</p>\n",
+        measure.name(),
+        escape(question)
+    );
+    if let Some(why) = &result.ended {
+        html += &format!("<p><b>{}</b></p>\n", escape(why));
+    }
+    html
+}
+
+/// Differences in negative log-likelihood from the baseline, with what the seeds say of them.
+pub(crate) fn likelihoods(result: &StudyResult) -> String {
+    let shown: Vec<&Comparison> =
+        result.comparisons.iter().filter(|c| c.metric == "NLL" && !c.of.contains('-')).collect();
+    if shown.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&[
+        "model",
+        "directions",
+        "seeds",
+        "nats per subword",
+        "95 %, crossed",
+        "p",
+        "sd over seeds",
+        "95 %, t",
+        "p, t",
+        "seeds needed",
+    ]);
+    for c in shown {
+        let of_seeds = |figure: fn(&PairedT) -> String| c.seeds_test.as_ref().map_or("-".to_string(), figure);
+        let cells = [
+            c.name.clone(),
+            c.of.clone(),
+            c.seeds.len().to_string(),
+            format!("{:+.4}", c.difference),
+            format!("[{:+.4}, {:+.4}]", c.low, c.high),
+            format!("{:.3}", c.p_bootstrap),
+            of_seeds(|t| format!("{:.4}", t.deviation)),
+            of_seeds(|t| format!("[{:+.4}, {:+.4}]", t.low, t.high)),
+            of_seeds(|t| format!("{:.3}", t.p)),
+            c.seeds_needed.map_or("-".to_string(), |seeds| seeds.to_string()),
+        ];
+        table.row("", &cells);
+    }
+    let note = format!(
+        "Negative log-likelihood of the references against {}, lower is better. Crossed: a bootstrap over seeds and, \
+         crossed with them, over English sentences with all their translations (1,000 resamples); with few seeds it is \
+         too narrow. t: a paired t-test over the seeds alone. Seeds needed: pairs of runs with which a paired t-test \
+         finds a difference of {} four times in five, by the deviation seen.",
+        escape(&result.baseline),
+        result.primary.difference
+    );
+    format!("<h2>Negative log-likelihood</h2>\n{}<p class=\"note\">{note}</p>\n", table.finish())
 }
 
 /// A row for each name: scores over seeds, cost, time, the difference from the baseline.
@@ -39,6 +101,7 @@ pub(crate) fn scores(result: &StudyResult) -> String {
     let columns = [
         "model",
         "seeds",
+        "NLL",
         "BLEU all",
         "from en",
         "into en",
@@ -77,6 +140,7 @@ pub(crate) fn scores(result: &StudyResult) -> String {
         let cells = [
             system.name.clone(),
             system.seeds.len().to_string(),
+            system.nll.map_or("-".to_string(), |nll| format!("{nll:.4}")),
             score("all"),
             score("from en"),
             score("into en"),
@@ -94,7 +158,8 @@ pub(crate) fn scores(result: &StudyResult) -> String {
         table.row(class, &cells);
     }
     let note = "Differences: mean over the seeds that both have, with the 95 % interval and two-sided p of a paired bootstrap over \
-                sentences (1,000 resamples); they do not cover the effect of another seed. ± is the standard deviation \
+                sentences (1,000 resamples); they do not cover the effect of another seed. NLL: of the references, nats \
+                per target subword, the mean over the seeds. ± is the standard deviation \
                 over seeds. MFLOP/token: forward pass under uniform routing, and as measured.";
     format!("<h2>Scores</h2>\n{}<p class=\"note\">{note}</p>\n{}", table.finish(), noted(result))
 }
@@ -134,13 +199,17 @@ fn average<'a>(system: &'a SystemResult, name: &str) -> Option<&'a crate::study:
 /// Validation losses of all runs together.
 pub(crate) fn curves(result: &StudyResult) -> Result<String, Error> {
     let names = names(result);
-    let mut all = Vec::new();
-    for (color, name) in names.iter().enumerate() {
-        for (i, run) in runs_of(result, name).filter(|run| !run.curve.is_empty()).enumerate() {
-            let points = run.curve.iter().map(|point| (point.update as f64, point.loss)).collect();
-            all.push(Line { points, color, faint: i > 0 });
+    let lines_over = |across: &dyn Fn(&RunResult, &CurvePoint) -> f64| {
+        let mut all = Vec::new();
+        for (color, name) in names.iter().enumerate() {
+            for (i, run) in runs_of(result, name).filter(|run| !run.curve.is_empty()).enumerate() {
+                let points = run.curve.iter().map(|point| (across(run, point), point.loss)).collect();
+                all.push(Line { points, color, faint: i > 0 });
+            }
         }
-    }
+        all
+    };
+    let all = lines_over(&|_, point| point.update as f64);
     if all.is_empty() {
         return Ok(String::new());
     }
@@ -152,6 +221,26 @@ pub(crate) fn curves(result: &StudyResult) -> Result<String, Error> {
     let mut figures = vec![whole];
     if !late.is_empty() {
         figures.push(figure(&lines(&late, "updates", "validation loss, nats")?, "The second half"));
+    }
+    // A token of the FLOPs is one of either side and the backward pass costs two forward passes.
+    let flops = |run: &RunResult| run.flops_per_token_measured.unwrap_or(run.flops_per_token) as f64;
+    type Across<'a> = &'a dyn Fn(&RunResult, &CurvePoint) -> f64;
+    let costs: [(&str, &str, Across<'_>); 3] = [
+        ("million subwords, both sides", "By tokens", &|_, point| point.tokens as f64 / 1e6),
+        ("training TFLOP", "By computation", &|run, point| 1.5 * flops(run) * point.tokens as f64 / 1e12),
+        ("hours", "By time", &|_, point| point.seconds / 3600.0),
+    ];
+    for (axis, title, across) in costs {
+        // Logs of earlier programs do not say; the steep beginning would hide the rest.
+        let known = |line: &Line| line.points.last().is_some_and(|last| last.0 > 0.0);
+        let late: Vec<Line> = lines_over(across)
+            .into_iter()
+            .filter(known)
+            .map(|line| Line { points: line.points[line.points.len() / 2..].to_vec(), ..line })
+            .collect();
+        if !late.is_empty() {
+            figures.push(figure(&lines(&late, axis, "validation loss, nats")?, &format!("{title}, later half")));
+        }
     }
     Ok(format!("<h2>Training</h2>\n{}{}", key(&names), plots(&figures)))
 }

@@ -5,10 +5,51 @@ use strata_metrics::{Arithmetic, Metric, Statistics};
 use strata_simd::random::SplitMix64;
 
 use super::results::{Comparison, RunResult, Spread, Status, SystemResult};
+use super::seeds::paired_t;
 use crate::error::Error;
 
 /// Resampled test sets.
-const RESAMPLES: usize = 1000;
+pub(crate) const RESAMPLES: usize = 1000;
+
+/// What resampling says of a difference.
+pub(crate) struct Interval {
+    /// The lower end of the 95 % interval.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+    /// Two-sided p of no difference.
+    pub p: f64,
+}
+
+impl Interval {
+    /// Of the `real` difference, by its values `drawn` from resampled data.
+    pub fn of(real: f64, mut drawn: Vec<f64>) -> Self {
+        let center = drawn.iter().sum::<f64>() / drawn.len() as f64;
+        let beyond = drawn.iter().filter(|d| (*d - center).abs() >= real.abs()).count();
+        drawn.sort_by(f64::total_cmp);
+        let outside = drawn.len() / 40; // 2.5 % on either side
+        Self {
+            low: drawn[outside],
+            high: drawn[drawn.len() - 1 - outside],
+            // The real data count as one more draw, so that p is never 0.
+            p: (beyond as f64 + 1.0) / (drawn.len() as f64 + 1.0),
+        }
+    }
+}
+
+/// The systems other than the baseline among `runs` (name and seed) that share seeds with it, each with the places of
+/// its runs and of the baseline's with the same seed.
+pub(crate) fn paired<'a>(runs: &[(&'a str, u64)], baseline: &str) -> Vec<(&'a str, Vec<(usize, usize)>)> {
+    let mut systems: Vec<(&str, Vec<(usize, usize)>)> = Vec::new();
+    for (i, (name, seed)) in runs.iter().enumerate().filter(|(_, (name, _))| *name != baseline) {
+        let Some(base) = runs.iter().position(|run| run.0 == baseline && run.1 == *seed) else { continue };
+        match systems.iter_mut().find(|(known, _)| known == name) {
+            Some((_, pairs)) => pairs.push((i, base)),
+            None => systems.push((*name, vec![(i, base)])),
+        }
+    }
+    systems
+}
 
 /// A run's sufficient statistics for one metric: one for each direction.
 pub(crate) struct Counted {
@@ -30,25 +71,10 @@ pub(crate) fn compare(
     baseline: &str,
     groups: &[Of],
 ) -> Result<Vec<Comparison>, Error> {
-    let mut names: Vec<&str> = Vec::new();
-    for run in runs.iter().filter(|run| run.name != baseline) {
-        if !names.contains(&run.name.as_str()) {
-            names.push(&run.name);
-        }
-    }
     let resampled = runs.iter().map(|run| resample(metric, run)).collect::<Result<Vec<_>, Error>>()?;
     let mut found = Vec::new();
-    for name in names {
-        let pairs: Vec<(usize, usize)> = (0..runs.len())
-            .filter(|i| runs[*i].name == name)
-            .filter_map(|i| {
-                let base = runs.iter().position(|run| run.name == baseline && run.seed == runs[i].seed)?;
-                Some((i, base))
-            })
-            .collect();
-        if pairs.is_empty() {
-            continue;
-        }
+    let named: Vec<(&str, u64)> = runs.iter().map(|run| (run.name.as_str(), run.seed)).collect();
+    for (name, pairs) in paired(&named, baseline) {
         for group in groups {
             let mean = |run: usize, draw: usize| {
                 let scores = group.directions.iter().map(|direction| resampled[run][*direction][draw]);
@@ -60,22 +86,20 @@ pub(crate) fn compare(
             };
             // Draw 0 is the real test set.
             let real = difference(0);
-            let mut drawn: Vec<f64> = (1..=RESAMPLES).map(difference).collect();
-            let center = drawn.iter().sum::<f64>() / RESAMPLES as f64;
-            let beyond = drawn.iter().filter(|d| (*d - center).abs() >= real.abs()).count();
-            drawn.sort_by(f64::total_cmp);
-            let outside = RESAMPLES / 40; // 2.5 % on either side
+            let interval = Interval::of(real, (1..=RESAMPLES).map(difference).collect());
+            let by_seed: Vec<f64> = pairs.iter().map(|(system, base)| mean(*system, 0) - mean(*base, 0)).collect();
             found.push(Comparison {
                 name: name.to_string(),
                 of: group.name.clone(),
                 metric: metric.name(),
                 seeds: pairs.iter().map(|(i, _)| runs[*i].seed).collect(),
                 difference: real,
-                low: drawn[outside],
-                high: drawn[RESAMPLES - 1 - outside],
-                // The real test set counts as one more draw, so that p is never 0.
-                p_bootstrap: (beyond as f64 + 1.0) / (RESAMPLES as f64 + 1.0),
-                by_seed: pairs.iter().map(|(system, base)| mean(*system, 0) - mean(*base, 0)).collect(),
+                low: interval.low,
+                high: interval.high,
+                p_bootstrap: interval.p,
+                seeds_test: paired_t(&by_seed),
+                seeds_needed: None,
+                by_seed,
             });
         }
     }
@@ -129,9 +153,11 @@ pub(crate) fn systems(runs: &[RunResult]) -> Vec<SystemResult> {
                 chrf2: all.iter().map(|a| a.chrf2).sum::<f64>() / n,
             }
         });
+        let nll: Vec<f64> = done.iter().filter_map(|r| r.nll).collect();
         found.push(SystemResult {
             name: run.name.clone(),
             averages: averages.collect(),
+            nll: (!nll.is_empty()).then(|| nll.iter().sum::<f64>() / nll.len() as f64),
             seeds: done.iter().map(|r| r.seed).collect(),
         });
     }

@@ -3,7 +3,7 @@
 use super::results::{RunResult, StudyResult};
 
 const HEADER: &str = "run,name,seed,status,model,parameters,flops_per_token,flops_per_token_measured,rc_encoder,rc_decoder,\
-                      updates,train_seconds,of,level,sentences,bleu,chrf2\n";
+                      updates,train_seconds,of,level,sentences,bleu,chrf2,nll\n";
 
 /// Renders the table; numbers in full, with a decimal point.
 pub fn render(result: &StudyResult) -> String {
@@ -12,7 +12,12 @@ pub fn render(result: &StudyResult) -> String {
         let front = front(run);
         let mut row = |of: &str, level: &str, sentences: &str, scores: Option<(f64, f64)>| {
             let scores = scores.map_or(",".to_string(), |(bleu, chrf2)| format!("{bleu},{chrf2}"));
-            text += &format!("{front},{},{level},{sentences},{scores}\n", quoted(of));
+            let nll = match of {
+                "all" => run.nll,
+                _ => run.likelihoods.iter().find(|l| l.direction == of).map(|l| l.nll),
+            };
+            let nll = nll.map_or(String::new(), |nll| nll.to_string());
+            text += &format!("{front},{},{level},{sentences},{scores},{nll}\n", quoted(of));
         };
         if run.directions.is_empty() {
             row("", "", "", None);
@@ -23,6 +28,35 @@ pub fn render(result: &StudyResult) -> String {
         for average in &run.averages {
             row(&average.name, "", "", Some((average.bleu, average.chrf2)));
         }
+    }
+    text
+}
+
+/// Renders the differences from the baseline.
+pub fn comparisons(result: &StudyResult) -> String {
+    let mut text =
+        "name,of,metric,seeds,difference,low,high,p_bootstrap,deviation_seeds,low_t,high_t,p_t,seeds_needed,\
+                    by_seed\n"
+            .to_string();
+    for c in &result.comparisons {
+        let of_seeds = match &c.seeds_test {
+            Some(t) => format!("{},{},{},{}", t.deviation, t.low, t.high, t.p),
+            None => ",,,".to_string(),
+        };
+        let needed = c.seeds_needed.map_or(String::new(), |seeds| seeds.to_string());
+        let by_seed: Vec<String> = c.by_seed.iter().map(f64::to_string).collect();
+        text += &format!(
+            "{},{},{},{},{},{},{},{},{of_seeds},{needed},{}\n",
+            quoted(&c.name),
+            quoted(&c.of),
+            c.metric,
+            c.seeds.len(),
+            c.difference,
+            c.low,
+            c.high,
+            c.p_bootstrap,
+            by_seed.join(" ")
+        );
     }
     text
 }

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use strata_recipe::{Recipe, RecipeFile};
 use toml::Value;
 
+use super::equal::Equal;
+pub use super::steps::{Condition, Measure, Primary, Step};
 use crate::error::Error;
 
 /// A study as its file describes it.
@@ -41,6 +43,16 @@ pub struct StudyFile {
     pub set: toml::Table,
     /// What is compared.
     pub runs: Vec<RunEntry>,
+    /// What is to be decided, written down before the first run.
+    #[serde(default)]
+    pub primary: Primary,
+    /// The runs in steps, each with conditions for going on; none: all runs, seed by seed.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// Source and target subwords per second at which one of the baseline's runs trains, for the hours of a plan.
+    pub tokens_per_second: Option<f64>,
+    /// Folder that gets `study.csv` and `comparisons.csv` after every run, to be kept with the code.
+    pub figures: Option<PathBuf>,
     /// Where the study was read from.
     #[serde(skip)]
     pub path: PathBuf,
@@ -59,6 +71,8 @@ pub struct RunEntry {
     /// Keys of the recipe that are changed for this run.
     #[serde(default)]
     pub set: toml::Table,
+    /// Another run that this one costs as much as: sets `train.updates`.
+    pub equal: Option<Equal>,
 }
 
 /// Which weights of a run are measured.
@@ -93,6 +107,8 @@ pub struct Planned {
     pub variant: Option<String>,
     /// The seed of all its random numbers.
     pub seed: u64,
+    /// The place of its step; 0 in a study without steps.
+    pub step: usize,
     /// The whole recipe; its `train.output` is the run's folder.
     pub recipe: Recipe,
     /// The overrides of the recipe, seed and output included.
@@ -142,17 +158,45 @@ impl StudyFile {
                 return Err(self.fault(format!("run `{name}` needs one or more different seeds")));
             }
         }
-        if !self.runs.iter().any(|run| run.name == self.baseline) {
-            let names: Vec<&str> = self.runs.iter().map(|run| run.name.as_str()).collect();
-            let near = strata_recipe::nearest(&self.baseline, names.iter().copied());
-            let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-            return Err(self.fault(format!(
-                "baseline `{}` is none of the runs{hint} (runs: {})",
-                self.baseline,
-                names.join(", ")
-            )));
+        self.check_name("baseline", &self.baseline)?;
+        for run in &self.runs {
+            if let Some(equal) = &run.equal {
+                self.check_name(&format!("run `{}`: equal.to", run.name), &equal.to)?;
+            }
+        }
+        for step in &self.steps {
+            let place = format!("step `{}`:", step.name);
+            for name in &step.runs {
+                self.check_name(&format!("{place} run"), name)?;
+            }
+            for Condition { higher, lower, by } in &step.go_on_if {
+                self.check_name(&format!("{place} higher"), higher)?;
+                self.check_name(&format!("{place} lower"), lower)?;
+                if !by.is_finite() {
+                    return Err(self.fault(format!("{place} by = {by} must be a number")));
+                }
+            }
+        }
+        let in_step = |run: &&RunEntry| self.steps.iter().any(|step| step.runs.contains(&run.name));
+        if let Some(run) = self.runs.iter().find(|run| !self.steps.is_empty() && !in_step(run)) {
+            return Err(self.fault(format!("run `{}` is in no step; name it in one, or remove it", run.name)));
+        }
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        if !positive(self.primary.difference) || self.tokens_per_second.is_some_and(|speed| !positive(speed)) {
+            return Err(self.fault("primary.difference and tokens_per_second must be above 0".into()));
         }
         Ok(())
+    }
+
+    /// That a run of this name exists.
+    fn check_name(&self, what: &str, name: &str) -> Result<(), Error> {
+        let names: Vec<&str> = self.runs.iter().map(|run| run.name.as_str()).collect();
+        if names.contains(&name) {
+            return Ok(());
+        }
+        let near = strata_recipe::nearest(name, names.iter().copied());
+        let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        Err(self.fault(format!("{what} `{name}` is none of the runs{hint} (runs: {})", names.join(", "))))
     }
 
     /// The path of the recipe, from where strata is run.
@@ -160,20 +204,34 @@ impl StudyFile {
         self.path.parent().unwrap_or(Path::new("")).join(&self.recipe)
     }
 
-    /// All training runs in order: every entry with its first seed, then those with a second one, and so on, so that
-    /// the whole comparison is there before its spread over seeds. `overrides` come last and apply to all.
+    /// All training runs in order: step by step, in each every entry with its first seed, then those with a second one,
+    /// and so on, so that the whole comparison is there before its spread over seeds. `overrides` come last and apply to
+    /// all.
     ///
     /// # Errors
     /// An invalid recipe, with the name of the run.
     pub fn plan(&self, overrides: &[(String, String)]) -> Result<Vec<Planned>, Error> {
         let file = RecipeFile::open(&self.recipe_path())?;
         let of_all = flat(&self.set).map_err(|key| self.fault(format!("[set] has no value for `{key}`")))?;
-        let most = self.runs.iter().map(|run| self.seeds_of(run).len()).max().unwrap_or(0);
-        let mut plan = Vec::new();
-        for turn in 0..most {
-            for run in &self.runs {
-                let Some(&seed) = self.seeds_of(run).get(turn) else { continue };
-                plan.push(self.planned(&file, run, seed, &of_all, overrides)?);
+        let whole = Step {
+            name: String::new(),
+            runs: self.runs.iter().map(|run| run.name.clone()).collect(),
+            seeds: None,
+            go_on_if: Vec::new(),
+        };
+        let steps = if self.steps.is_empty() { std::slice::from_ref(&whole) } else { &self.steps[..] };
+        let mut plan: Vec<Planned> = Vec::new();
+        for (place, step) in steps.iter().enumerate() {
+            let runs = || step.runs.iter().filter_map(|name| self.runs.iter().find(|run| run.name == *name));
+            let seeds = |run| step.seeds.as_deref().unwrap_or_else(|| self.seeds_of(run));
+            let most = runs().map(|run| seeds(run).len()).max().unwrap_or(0);
+            for turn in 0..most {
+                for run in runs() {
+                    let Some(&seed) = seeds(run).get(turn) else { continue };
+                    if !plan.iter().any(|planned| planned.name == run.name && planned.seed == seed) {
+                        plan.push(self.planned(&file, run, seed, place, &of_all, overrides)?);
+                    }
+                }
             }
         }
         Ok(plan)
@@ -188,6 +246,7 @@ impl StudyFile {
         file: &RecipeFile,
         run: &RunEntry,
         seed: u64,
+        step: usize,
         of_all: &[(String, String)],
         overrides: &[(String, String)],
     ) -> Result<Planned, Error> {
@@ -202,13 +261,31 @@ impl StudyFile {
         let folder = folder.to_str().ok_or_else(|| self.fault("output: recipes hold paths in UTF-8 only".into()))?;
         set.push(("train.seed".into(), seed.to_string()));
         set.push(("train.output".into(), Value::from(folder).to_string()));
-        let recipe =
-            file.resolve(run.variant.as_deref(), &set).map_err(|e| self.fault(format!("run `{}`: {e}", run.name)))?;
-        if self.weights == Weights::Averaged && recipe.train.average_last == 0 {
-            let what = "weights = \"averaged\" needs train.average_last above 0; set it, or measure \"best\"";
+        let resolve = |run: &RunEntry, set: &[(String, String)]| {
+            file.resolve(run.variant.as_deref(), set).map_err(|e| self.fault(format!("run `{}`: {e}", run.name)))
+        };
+        let mut recipe = resolve(run, &set)?;
+        if let Some(equal) = &run.equal
+            && let Some(other) = self.runs.iter().find(|other| other.name == equal.to)
+        {
+            if other.equal.is_some() {
+                let what = "sets its own budget by another run; name that one";
+                return Err(self.fault(format!("run `{}`: equal.to `{}` {what}", run.name, other.name)));
+            }
+            let theirs = flat(&other.set)
+                .map_err(|key| self.fault(format!("run `{}` sets no value for `{key}`", other.name)))?;
+            let theirs: Vec<(String, String)> = of_all.iter().chain(&theirs).chain(overrides).cloned().collect();
+            let updates = equal.updates(&recipe, &resolve(other, &theirs)?);
+            let updates = updates.map_err(|e| self.fault(format!("run `{}`: {e}", run.name)))?;
+            set.push(("train.updates".into(), updates.to_string()));
+            recipe = resolve(run, &set)?;
+        }
+        if self.weights == Weights::Averaged && !recipe.train.averages() {
+            let what = "weights = \"averaged\" needs train.average_last or train.average_decay above 0; set one, or \
+                        measure \"best\"";
             return Err(self.fault(format!("run `{}`: {what}", run.name)));
         }
-        Ok(Planned { id, name: run.name.clone(), variant: run.variant.clone(), seed, recipe, set })
+        Ok(Planned { id, name: run.name.clone(), variant: run.variant.clone(), seed, step, recipe, set })
     }
 }
 
@@ -284,6 +361,76 @@ mod tests {
         assert_eq!(file.resolve(Some("moe"), &plan[0].set).unwrap(), plan[0].recipe);
     }
 
+    /// Every study of the repository can be planned, and a baseline's setting differs from a run's only where meant.
+    #[test]
+    fn shipped_studies_can_be_planned() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
+        let mut found = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let study = StudyFile::open(&entry.unwrap().path()).unwrap();
+            let plan = study.plan(&[]).unwrap();
+            assert!(plan.len() > 10);
+            found += 1;
+            if !study.steps.is_empty() {
+                let flops = plan.iter().find(|planned| planned.name == "moe-8-flops").unwrap();
+                // Of 5,000 updates, 3.2 MFLOP a token: 0.45 more visits of 6 blocks.
+                assert!((5500..6500).contains(&flops.recipe.train.updates), "{}", flops.recipe.train.updates);
+                let of_first = plan.iter().filter(|planned| planned.step == 0).count();
+                assert_eq!((of_first, study.steps.len()), (3, 6));
+            }
+        }
+        assert_eq!(found, 3);
+    }
+
+    #[test]
+    fn steps_order_runs_and_make_none_twice() {
+        let text = format!(
+            "{HEAD}[[runs]]\nname = \"moe-8\"\nvariant = \"moe\"\n[[runs]]\nname = \"smoe\"\n\
+             [[steps]]\nname = \"look\"\nruns = [\"smoe\", \"moe-8\"]\nseeds = [1]\n\
+             go_on_if = [{{ higher = \"moe-8\", lower = \"smoe\", by = 0.1 }}]\n\
+             [[steps]]\nname = \"all\"\nruns = [\"moe-8\", \"smoe\"]\nseeds = [1, 2]\n\
+             [primary]\nmeasure = \"bleu\"\ndifference = 0.3\n"
+        );
+        let (study, _folder) = open(&text).unwrap();
+        assert_eq!((study.primary.measure, study.primary.difference), (Measure::Bleu, 0.3));
+        let plan = study.plan(&[]).unwrap();
+        let order: Vec<(&str, usize)> = plan.iter().map(|p| (p.id.as_str(), p.step)).collect();
+        assert_eq!(order, [("smoe.seed1", 0), ("moe-8.seed1", 0), ("moe-8.seed2", 1), ("smoe.seed2", 1)]);
+    }
+
+    #[test]
+    fn budgets_set_updates() {
+        let run = |equal: &str| {
+            let text = format!(
+                "{HEAD}[set]\ntrain.updates = 1000\n[[runs]]\nname = \"smoe\"\n\
+                 [[runs]]\nname = \"moe-8\"\nvariant = \"moe\"\nequal = {{ to = \"smoe\", {equal} }}\n"
+            );
+            let (study, _folder) = open(&text)?;
+            let plan = study.plan(&[]).map_err(|e| e.to_string())?;
+            let [smoe, moe] = &plan[..] else { panic!("{plan:?}") };
+            let flops = |recipe: &Recipe| {
+                let config = recipe.planned_model_config().unwrap();
+                strata_recipe::Cost::of(&config, None).unwrap().flops_per_token as f64
+            };
+            Ok::<_, String>((moe.recipe.train.updates, flops(&smoe.recipe) / flops(&moe.recipe)))
+        };
+        let (updates, ratio) = run("budget = \"flops\"").unwrap();
+        assert_eq!(updates, (1000.0 * ratio).round() as u64);
+        assert!(ratio > 1.05, "{ratio}");
+        // RC 1 costs what the MoE costs, and the uniform 1.5 is what the ratio above is for.
+        assert_eq!(run("budget = \"flops\", requested_capacity = 1.0").unwrap().0, 1000);
+        assert_eq!(run("budget = \"flops\", requested_capacity = 1.5").unwrap().0, updates);
+        assert_eq!(run("budget = \"time\", speed = 1.25").unwrap().0, 1250);
+        for (equal, words) in [
+            ("budget = \"time\"", "needs speed"),
+            ("budget = \"flops\", speed = 1.0", "goes with"),
+            ("budget = \"flops\", requested_capacity = 9.0", "not between 1 and 2"),
+        ] {
+            let error = run(equal).unwrap_err();
+            assert!(error.contains(words) && error.contains("moe-8"), "{error}");
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_named() {
         let run = "[[runs]]\nname = \"moe-8\"\n";
@@ -305,5 +452,13 @@ mod tests {
         refused(&format!("{HEAD}{run}set = {{ train.seed = 4 }}\n"), &["train.seed", "give `seeds`"]);
         refused(&format!("{HEAD}{run}set = {{ train.update = 4 }}\n"), &["run `moe-8`", "train.update"]);
         refused(&format!("{HEAD}weights = \"averaged\"\n{run}"), &["average_last"]);
+        let step = |step: &str| format!("{HEAD}{run}[[steps]]\nname = \"s\"\n{step}\n");
+        refused(&step("runs = [\"moe-9\"]"), &["step `s`", "did you mean `moe-8`"]);
+        refused(&step("runs = []"), &["run `moe-8` is in no step"]);
+        let condition = "runs = [\"moe-8\"]\ngo_on_if = [{ higher = \"x\", lower = \"moe-8\", by = 1.0 }]";
+        refused(&step(condition), &["step `s`", "higher `x`"]);
+        refused(&format!("{HEAD}tokens_per_second = 0.0\n{run}"), &["tokens_per_second"]);
+        let equal = "equal = { budget = \"flops\", to = \"moe-8\" }";
+        refused(&format!("{HEAD}{run}{equal}\n"), &["equal.to", "name that one"]);
     }
 }

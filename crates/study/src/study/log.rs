@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use strata_records::{LogLine, LogRecord};
+use strata_records::{LogLine, LogRecord, ValidRecord};
 use strata_store::checkpoint::LOG_FILE;
 
 use super::results::CurvePoint;
@@ -34,7 +34,8 @@ fn parse(text: &str) -> RunLog {
         match record {
             // A loss that is not finite ends the run; a curve cannot show it.
             LogRecord::Valid(valid) if valid.loss.is_finite() => {
-                log.curve.push(CurvePoint { update, loss: valid.loss, bleu: valid.bleu });
+                let ValidRecord { loss, bleu, tokens, seconds, .. } = valid;
+                log.curve.push(CurvePoint { update, loss, bleu, tokens, seconds });
             }
             LogRecord::Valid(_) => {}
             LogRecord::Train(train) => {
@@ -53,7 +54,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use serde_json::{Value, json};
-    use strata_records::{TrainRecord, ValidRecord};
+    use strata_records::TrainRecord;
 
     use super::*;
 
@@ -75,7 +76,15 @@ mod tests {
     }
 
     fn valid(update: u64, loss: f64, bleu: Option<f64>) -> Value {
-        let record = ValidRecord { bleu, loss, nll: loss, nll_by_direction: BTreeMap::new(), perplexity: loss.exp() };
+        let record = ValidRecord {
+            bleu,
+            loss,
+            nll: loss,
+            nll_by_direction: BTreeMap::new(),
+            perplexity: loss.exp(),
+            tokens: 1000 * update,
+            seconds: 0.5 * update as f64,
+        };
         line(update, ValidRecord::EVENT, serde_json::to_value(record).unwrap())
     }
 
@@ -98,7 +107,8 @@ mod tests {
         ];
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let log = parse(&(text + "a note\n{\"update\":5,\"eve"));
-        let point = |update, loss, bleu| CurvePoint { update, loss, bleu };
+        let point =
+            |update, loss, bleu| CurvePoint { update, loss, bleu, tokens: 1000 * update, seconds: 0.5 * update as f64 };
         assert_eq!(log.curve, [point(2, 7.5, None), point(4, 7.0, Some(1.5))]);
         assert_eq!((log.tokens_per_second, log.dropped), (Some(200.0), 3));
         assert_eq!(parse(""), RunLog::default());

@@ -4,18 +4,19 @@ use std::path::{Path, PathBuf};
 
 use strata_recipe::{Cost, Kind};
 use strata_store::checkpoint::{AVERAGED_DIR, LAST_LINK};
-use strata_translate::evaluate::{EvaluateOptions, Evaluation, Text, evaluate};
+use strata_translate::evaluate::{EvaluateOptions, Evaluation, Text, evaluate, read_texts};
 use strata_translate::scores::Metrics;
 use strata_translate::{Placement, TranslateOptions, Translator};
 
 use super::file::{Planned, StudyFile, Weights};
+use super::likelihood::{self, Likelihood};
 use super::results::{RunResult, ShownTranslation};
 use crate::analysis::{Analysis, AnalyzeOptions, Progress, analyze, colored};
 use crate::error::Error;
 use crate::routed::RoutedModel;
 
 /// What measuring a run needs.
-pub(crate) struct Measure<'a> {
+pub(crate) struct Measurement<'a> {
     pub study: &'a StudyFile,
     pub planned: &'a Planned,
     pub metrics: &'a Metrics,
@@ -24,7 +25,7 @@ pub(crate) struct Measure<'a> {
     pub threads: usize,
 }
 
-impl Measure<'_> {
+impl Measurement<'_> {
     /// Translates, scores and analyzes, and fills in the figures of `result`. Returns the analysis, `None` for a dense
     /// model.
     pub fn run(
@@ -52,6 +53,16 @@ impl Measure<'_> {
             progress("translating", Progress { done: p.done, of: p.of });
         })?;
         result.take_scores(&evaluation);
+        let texts = read_texts(prepared, &self.study.split, &recipe.data.directions, 0)?;
+        result.likelihoods.clear();
+        for (done, text) in texts.iter().enumerate() {
+            let (losses, direction) = (likelihood::losses(&translator, text)?, text.direction.name());
+            let path = self.translations.join(format!("{}.{direction}.nll", self.study.split));
+            likelihood::write(&path, &losses)?;
+            result.likelihoods.push(Likelihood::of(&direction, &losses));
+            progress("scoring", Progress { done: done + 1, of: texts.len() });
+        }
+        result.nll = Likelihood::mean(&result.likelihoods);
         if translator.config().kind == Kind::Dense {
             result.flops_per_token_measured = Some(Cost::of(translator.config(), None)?.flops_per_token);
             result.examples = shown(&evaluation).map(|(text, i, line)| plain(text, i, line)).collect();

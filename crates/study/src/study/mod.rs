@@ -7,10 +7,15 @@
 
 mod compare;
 mod csv;
+mod differences;
+mod equal;
 mod file;
+mod likelihood;
 mod log;
 mod measure;
 pub mod results;
+mod seeds;
+mod steps;
 mod training;
 
 use std::path::{Path, PathBuf};
@@ -21,18 +26,18 @@ use serde::{Deserialize, Serialize};
 use strata_corpus::Subwords;
 use strata_files::IoContext;
 use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
-use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Statistics, Tokenizer};
+use strata_metrics::Tokenizer;
 use strata_recipe::{Cost, Recipe};
-use strata_translate::evaluate;
 use strata_translate::scores::Metrics;
 
 use crate::analysis::{Analysis, Progress};
 use crate::error::Error;
-use compare::{Counted, Of};
-use measure::Measure;
+use measure::Measurement;
 use results::{RunResult, Status, StudyResult};
 
-pub use file::{Planned, RunEntry, StudyFile, Weights};
+pub use equal::{Budget, Equal};
+pub use file::{Condition, Measure, Planned, Primary, RunEntry, Step, StudyFile, Weights};
+pub use likelihood::{Likelihood, Loss, losses};
 pub use training::{Trained, Trainer};
 
 /// Something that happened in a study.
@@ -51,10 +56,12 @@ pub enum Event<'a> {
     },
     /// A line of output from the training of the run of this id.
     Line(&'a str, &'a str),
-    /// The id of the run being measured, the step (`translating` or `routing`), and its progress.
+    /// The id of the run being measured, the step (`translating`, `scoring` or `routing`), and its progress.
     Measuring(&'a str, &'a str, Progress),
     /// A run ended, done or not.
     Over(&'a RunResult),
+    /// The study ends here: a condition of a step does not hold, and which.
+    Ended(&'a str),
 }
 
 /// A study under way.
@@ -155,7 +162,8 @@ impl Study {
 
     /// Trains and measures what is not done yet: the entries named in `only`, or all if it is empty. Each of the
     /// trainer's devices takes the next run of the plan as soon as it is free. A run that fails is recorded and does
-    /// not stop the others. Results are written after every run.
+    /// not stop the others. Results are written after every run. Without `only`, the study ends after a step whose
+    /// conditions do not hold.
     ///
     /// # Errors
     /// Results that cannot be written; no further run is started then.
@@ -166,16 +174,60 @@ impl Study {
         stop: &AtomicBool,
         events: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<(), Error> {
+        let events = Mutex::new(events);
+        let tell = |event: &Event| events.lock().unwrap_or_else(PoisonError::into_inner)(event);
+        let last = self.plan.iter().map(|planned| planned.step).max().unwrap_or(0);
+        for step in 0..=last {
+            self.run_step(step, trainer, only, stop, &tell)?;
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            if only.is_empty()
+                && let Some(why) = self.ends_after(step, &self.lock())
+            {
+                tell(&Event::Ended(&why));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the study ends after a step; none if it goes on, or if the step is not complete.
+    fn ends_after(&self, step: usize, results: &[RunResult]) -> Option<String> {
+        let step = self.file.steps.get(step)?;
+        let failed = step.go_on_if.iter().find_map(|condition| condition.fails(self.file.primary.measure, results))?;
+        Some(format!("the study ends after step `{}`: {failed}", step.name))
+    }
+
+    /// Why the study has ended before its last step, as far as its complete steps tell.
+    fn ended(&self, results: &[RunResult]) -> Option<String> {
+        let complete = |step: usize| {
+            let of_step = self.plan.iter().zip(results).filter(|(planned, _)| planned.step == step);
+            of_step.fold(true, |all, (_, result)| all && matches!(result.status, Status::Done | Status::Failed))
+        };
+        (0..self.file.steps.len()).take_while(|step| complete(*step)).find_map(|step| self.ends_after(step, results))
+    }
+
+    /// Trains and measures the runs of one step.
+    fn run_step(
+        &self,
+        step: usize,
+        trainer: &Trainer,
+        only: &[String],
+        stop: &AtomicBool,
+        tell: &(dyn Fn(&Event) + Sync),
+    ) -> Result<(), Error> {
         let results = self.results();
-        let wanted = |planned: &Planned| only.is_empty() || only.contains(&planned.name) || only.contains(&planned.id);
+        let wanted = |planned: &Planned| {
+            planned.step == step && (only.is_empty() || only.contains(&planned.name) || only.contains(&planned.id))
+        };
         let left: Vec<usize> =
             (0..self.plan.len()).filter(|&i| wanted(&self.plan[i]) && results[i].status != Status::Done).collect();
-        let (next, events) = (AtomicUsize::new(0), Mutex::new(events));
-        let tell = |event: &Event| events.lock().unwrap_or_else(PoisonError::into_inner)(event);
+        let next = AtomicUsize::new(0);
         let work = |device: Option<&str>| -> Result<(), Error> {
             while !stop.load(Ordering::Relaxed) {
                 let Some(&i) = left.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-                if let Err(error) = self.run_one(i, trainer, device, stop, &tell) {
+                if let Err(error) = self.run_one(i, trainer, device, stop, tell) {
                     next.store(left.len(), Ordering::Relaxed);
                     return Err(error);
                 }
@@ -242,7 +294,7 @@ impl Study {
             threads => threads,
         };
         let translations = self.translations(planned);
-        let measure = Measure { study: &self.file, planned, metrics: &self.metrics, translations, threads };
+        let measure = Measurement { study: &self.file, planned, metrics: &self.metrics, translations, threads };
         let mut told = |what: &str, progress| tell(&Event::Measuring(&planned.id, what, progress));
         let analysis = measure.run(result, &mut told)?;
         let path = self.analysis_path(planned);
@@ -279,7 +331,7 @@ impl Study {
         "cpu".clone_into(&mut recipe.train.device);
         recipe.train.output = String::new();
         let StudyFile { split, sentences, analysis_sentences, weights, .. } = &self.file;
-        let measured = format!("{split} {sentences} {analysis_sentences} {weights:?} {}", self.corpus);
+        let measured = format!("{split} {sentences} {analysis_sentences} {weights:?} nll {}", self.corpus);
         recipe.to_toml(&measured)
     }
 
@@ -308,6 +360,8 @@ impl Study {
             prepared: self.plan.first().map_or(String::new(), |planned| planned.recipe.data.prepared.clone()),
             split: self.file.split.clone(),
             baseline: self.file.baseline.clone(),
+            primary: self.file.primary.clone(),
+            ended: self.ended(results),
             signatures: vec![signatures.bleu, signatures.chrf2],
             systems: compare::systems(results),
             comparisons: self.comparisons(results)?,
@@ -315,46 +369,19 @@ impl Study {
         })
     }
 
-    /// Paired tests of the runs that translated the same directions as the first run that is done.
-    fn comparisons(&self, results: &[RunResult]) -> Result<Vec<results::Comparison>, Error> {
-        let done = || self.plan.iter().zip(results).filter(|(_, result)| result.status == Status::Done);
-        let Some((_, first)) = done().next() else { return Ok(Vec::new()) };
-        let same = |result: &RunResult| {
-            let key = |r: &RunResult| {
-                r.directions.iter().map(|d| (d.of.direction.clone(), d.of.sentences)).collect::<Vec<_>>()
-            };
-            key(result) == key(first)
-        };
-        let all = first.directions.len();
-        let of_groups =
-            evaluate::groups(first.directions.iter().map(|d| (d.of.source.as_str(), d.of.target.as_str(), d.of.level)));
-        let mut groups: Vec<Of> = of_groups.into_iter().map(|(name, directions)| Of { name, directions }).collect();
-        groups.push(Of { name: "all".into(), directions: (0..all).collect() });
-        groups.extend(
-            first.directions.iter().enumerate().map(|(i, d)| Of { name: d.of.direction.clone(), directions: vec![i] }),
-        );
-        let bleu = Bleu::new(BleuOptions::default())?;
-        let chrf2 = Chrf::new(ChrfOptions::chrf2())?;
-        let mut found = Vec::new();
-        for metric in [&bleu as &dyn Metric, &chrf2] {
-            let mut counted = Vec::new();
-            for (planned, result) in done().filter(|(_, result)| same(result)) {
-                let directions = result.directions.iter().map(|d| self.statistics(metric, planned, &d.of.direction));
-                let directions = directions.collect::<Result<_, Error>>()?;
-                counted.push(Counted { name: planned.name.clone(), seed: planned.seed, directions });
-            }
-            found.extend(compare::compare(metric, &counted, &self.file.baseline, &groups)?);
-        }
-        Ok(found)
+    /// Hours that a run takes on one device, by the speed that the study's file states for the baseline and by FLOPs
+    /// per token. Both sides of a pair are read; batches are counted as full.
+    pub fn hours(&self, planned: &Planned, result: &RunResult) -> Option<f64> {
+        let results = self.lock();
+        let baseline = results.iter().find(|run| run.name == self.file.baseline)?.flops_per_token as f64;
+        let (data, train) = (&planned.recipe.data, &planned.recipe.train);
+        let tokens = 2.0 * train.updates as f64 * (data.tokens_per_batch * train.accumulate) as f64;
+        Some(tokens * result.flops_per_token as f64 / baseline / self.file.tokens_per_second? / 3600.0)
     }
 
-    fn statistics(&self, metric: &dyn Metric, planned: &Planned, direction: &str) -> Result<Statistics, Error> {
-        let lines = |kind: &str| -> Result<Vec<String>, Error> {
-            let path = self.translations(planned).join(format!("{}.{direction}.{kind}", self.file.split));
-            let text = std::fs::read_to_string(&path).io_context("read", &path)?;
-            Ok(text.lines().map(ToString::to_string).collect())
-        };
-        Ok(Statistics::collect(metric, &lines("hyp")?, &[&lines("ref")?])?)
+    /// The steps of the study, in order.
+    pub fn steps(&self) -> &[Step] {
+        &self.file.steps
     }
 
     /// Writes `study.json`, `study.csv` and the report `study.html` into the study's folder.
@@ -375,6 +402,11 @@ impl Study {
         strata_files::write_file(self.file.output.join("study.html"), page.as_bytes())?;
         strata_files::write_json(self.file.output.join("study.json"), &result)?;
         strata_files::write_file(self.file.output.join("study.csv"), csv::render(&result).as_bytes())?;
+        if let Some(figures) = &self.file.figures {
+            std::fs::create_dir_all(figures).io_context("make the folder", figures)?;
+            strata_files::write_file(figures.join("study.csv"), csv::render(&result).as_bytes())?;
+            strata_files::write_file(figures.join("comparisons.csv"), csv::comparisons(&result).as_bytes())?;
+        }
         Ok(result)
     }
 }
@@ -404,6 +436,8 @@ fn waiting(planned: &Planned, vocabulary: usize, baseline: Option<&Recipe>) -> R
         translate_seconds: 0.0,
         directions: Vec::new(),
         averages: Vec::new(),
+        nll: None,
+        likelihoods: Vec::new(),
         curve: Vec::new(),
         examples: Vec::new(),
     })

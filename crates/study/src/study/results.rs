@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use strata_translate::evaluate::{Evaluation, ScoredDirection};
 
+use super::file::Primary;
+use super::likelihood::Likelihood;
+pub use super::seeds::PairedT;
 use crate::analysis::TokenCapacity;
 
 /// The state of a run.
@@ -64,6 +67,12 @@ pub struct RunResult {
     pub directions: Vec<Scored>,
     /// Averages as `strata evaluate` makes them.
     pub averages: Vec<Averaged>,
+    /// Negative log-likelihood of the references of the whole split, nats per target subword, all directions together.
+    #[serde(default)]
+    pub nll: Option<f64>,
+    /// The same of each direction.
+    #[serde(default)]
+    pub likelihoods: Vec<Likelihood>,
     /// The validations.
     pub curve: Vec<CurvePoint>,
     /// A translation in each direction, of the same sentence in every run.
@@ -123,6 +132,12 @@ pub struct CurvePoint {
     pub loss: f64,
     /// BLEU of a sample of the validation sentences, where it was measured.
     pub bleu: Option<f64>,
+    /// Source and target subwords trained on; 0 where the log does not say.
+    #[serde(default)]
+    pub tokens: u64,
+    /// Time spent training, in seconds; 0 where the log does not say.
+    #[serde(default)]
+    pub seconds: f64,
 }
 
 impl RunResult {
@@ -162,6 +177,11 @@ pub struct StudyResult {
     pub split: String,
     /// The run with which the others are compared.
     pub baseline: String,
+    /// What was decided before the first run.
+    pub primary: Primary,
+    /// Why the study ended before its last step, where a step's condition did not hold.
+    #[serde(default)]
+    pub ended: Option<String>,
     /// How BLEU and chrF2 were computed, as sacreBLEU writes it.
     pub signatures: Vec<String>,
     /// Each run, in the order of the plan.
@@ -181,6 +201,9 @@ pub struct SystemResult {
     pub seeds: Vec<u64>,
     /// Each average over directions, summarized over the seeds.
     pub averages: Vec<Spread>,
+    /// Mean over the seeds of [`RunResult::nll`].
+    #[serde(default)]
+    pub nll: Option<f64>,
 }
 
 /// A figure over seeds.
@@ -207,18 +230,24 @@ pub struct Comparison {
     pub name: String,
     /// A direction such as `en-de`, or an average such as `from en`.
     pub of: String,
-    /// `BLEU` or `chrF2`.
+    /// `NLL`, `BLEU` or `chrF2`.
     pub metric: String,
     /// Seeds that both have.
     pub seeds: Vec<u64>,
     /// System minus baseline, the mean over the seeds.
     pub difference: f64,
-    /// Lower end of the 95 % interval over resampled sentences.
+    /// Lower end of the 95 % interval: over resampled sentences, for NLL over resampled seeds and English sentences.
     pub low: f64,
     /// Its upper end.
     pub high: f64,
     /// How often, in resampled test sets, the difference strays from its mean by more than its size: two-sided p.
     pub p_bootstrap: f64,
+    /// Student's paired t over the seeds, where there are two or more.
+    #[serde(default)]
+    pub seeds_test: Option<PairedT>,
+    /// For NLL: seeds with which a difference of the study's size would be found four times in five.
+    #[serde(default)]
+    pub seeds_needed: Option<usize>,
     /// The difference of each seed.
     pub by_seed: Vec<f64>,
 }

@@ -60,7 +60,7 @@ pub(crate) fn state(planned: &Planned) -> Result<Option<TrainState>, Error> {
 /// Whether nothing is left to train.
 fn is_finished(planned: &Planned, state: &TrainState) -> bool {
     let train = &planned.recipe.train;
-    let averaged = train.average_last == 0 || Path::new(&train.output).join(AVERAGED_DIR).is_dir();
+    let averaged = !train.averages() || Path::new(&train.output).join(AVERAGED_DIR).is_dir();
     (state.update >= train.updates || state.out_of_patience(train.patience)) && averaged
 }
 

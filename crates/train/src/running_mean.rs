@@ -1,0 +1,175 @@
+//! A running mean of the weights, in which late updates count most (Polyak and Juditsky, 1992; Tan and Le, 2019).
+
+use std::collections::HashMap;
+
+use burn::tensor::{Tensor, TensorData};
+use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor, push_weight, read_weight};
+use strata_store::{TensorFile, TensorList};
+
+use crate::error::Error;
+
+/// `mean = decay * mean + (1 - decay) * weights` after every update, by the weights' names, flattened.
+#[derive(Default)]
+pub struct RunningMean {
+    by_weight: HashMap<String, Tensor<1>>,
+}
+
+impl RunningMean {
+    /// What stands in front of a weight's name in an optimizer's file.
+    pub const PREFIX: &str = "mean.";
+
+    /// Takes in the weights after `update` (from 1). Early on the decay is `(1 + update) / (10 + update)` at most, so
+    /// that the initial weights are soon forgotten.
+    pub fn add(&mut self, model: &mut Transformer, decay: f64, update: u64) {
+        struct Add<'a>(&'a mut HashMap<String, Tensor<1>>, f32);
+        impl WeightVisitor for Add<'_> {
+            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+                let Add(by_weight, decay) = self;
+                let flat = weight.clone().inner_if_autodiff().reshape([-1]);
+                let mean = match by_weight.remove(name) {
+                    Some(mean) => mean * *decay + flat * (1.0 - *decay),
+                    // A copy: sharing the weight's memory would cost the optimizer one at its next step.
+                    None => flat * 1.0,
+                };
+                by_weight.insert(name.to_string(), mean);
+            }
+        }
+        let update = update as f64;
+        let decay = decay.min((1.0 + update) / (10.0 + update)) as f32;
+        model.visit_weights(&mut Add(&mut self.by_weight, decay));
+    }
+
+    /// Appends copies of the means to `list`, each name behind `prefix`.
+    pub fn append_to(&self, list: &mut TensorList<'static>, model: &mut Transformer, prefix: &str) {
+        struct Collect<'a>(&'a RunningMean, &'a str, &'a mut TensorList<'static>);
+        impl WeightVisitor for Collect<'_> {
+            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+                let Some(mean) = self.0.by_weight.get(name) else { return };
+                let values = mean.to_data().iter::<f32>().collect();
+                push_weight(self.2, self.1, name, &weight.dims(), values);
+            }
+        }
+        model.visit_weights(&mut Collect(self, prefix, list));
+    }
+
+    /// Means that [`RunningMean::append_to`] wrote behind [`RunningMean::PREFIX`].
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming a tensor that is missing or has another shape.
+    pub fn load(model: &mut Transformer, file: &TensorFile) -> Result<Self, Error> {
+        struct Load<'a> {
+            file: &'a TensorFile,
+            mean: RunningMean,
+            failed: Option<strata_model::Error>,
+        }
+        impl WeightVisitor for Load<'_> {
+            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+                if self.failed.is_some() {
+                    return;
+                }
+                let device = weight.clone().inner_if_autodiff().device();
+                match read_weight(self.file, RunningMean::PREFIX, name, &weight.dims()) {
+                    Ok(values) => {
+                        let count = values.len();
+                        let mean = Tensor::<1>::from_data(TensorData::new(values, [count]), &device);
+                        self.mean.by_weight.insert(name.to_string(), mean);
+                    }
+                    Err(error) => self.failed = Some(error),
+                }
+            }
+        }
+        let mut load = Load { file, mean: RunningMean::default(), failed: None };
+        model.visit_weights(&mut load);
+        match load.failed {
+            Some(error) => Err(error.into()),
+            None => Ok(load.mean),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strata_model::parse_device;
+    use strata_recipe::{Kind, ModelConfig};
+    use strata_store::TensorSource;
+
+    use super::*;
+
+    fn model(seed: u64) -> Transformer {
+        let config = ModelConfig {
+            kind: Kind::Moe,
+            experts: 2,
+            moe_every: 1,
+            encoder_layers: 1,
+            decoder_layers: 1,
+            d_model: 4,
+            d_ffn: 6,
+            heads: 2,
+            vocab_size: 7,
+            max_length: 8,
+            ..ModelConfig::default()
+        };
+        Transformer::new(&config, seed, &parse_device("cpu").expect("the CPU").autodiff()).expect("a model")
+    }
+
+    fn values(list: &TensorList<'_>) -> Vec<(String, Vec<f32>)> {
+        let specs = list.specs().into_iter();
+        specs.map(|s| (s.name.clone(), list.f32(&s.name, &s.shape).expect("f32").to_vec())).collect()
+    }
+
+    #[test]
+    fn late_weights_count_most_and_the_mean_survives_a_file() {
+        let (mut one, mut two) = (model(1), model(2));
+        let mut mean = RunningMean::default();
+        mean.add(&mut one, 0.75, 1000);
+        mean.add(&mut two, 0.75, 1001);
+        let mut list = TensorList::new();
+        mean.append_to(&mut list, &mut two, "");
+        let (first, second) = (values(&one.weights()), values(&two.weights()));
+        let found = values(&list);
+        assert_eq!(found.len(), first.len());
+        for (((name, found), (_, a)), (_, b)) in found.iter().zip(&first).zip(&second) {
+            let near = |i: usize| (found[i] - (0.75 * a[i] + 0.25 * b[i])).abs() < 1e-6;
+            assert!((0..found.len()).all(near), "{name}");
+        }
+        // The second update ever: 3/12 of the first weights, whatever the decay.
+        let mut early = RunningMean::default();
+        early.add(&mut one, 0.999, 1);
+        early.add(&mut two, 0.999, 2);
+        let mut list = TensorList::new();
+        early.append_to(&mut list, &mut two, RunningMean::PREFIX);
+        let (name, early_values) = values(&list).swap_remove(0);
+        assert_eq!(name, format!("mean.{}", first[0].0));
+        assert!((early_values[0] - (0.25 * first[0].1[0] + 0.75 * second[0].1[0])).abs() < 1e-6);
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("mean.safetensors");
+        let views: Vec<(String, Vec<usize>, Vec<u8>)> = list
+            .specs()
+            .into_iter()
+            .enumerate()
+            .map(|(i, spec)| (spec.name, spec.shape, list.bytes(i).expect("bytes").into_owned()))
+            .collect();
+        write_safetensors(&path, &views);
+        let read = RunningMean::load(&mut two, &TensorFile::open(&path).expect("a file")).expect("means");
+        let mut again = TensorList::new();
+        read.append_to(&mut again, &mut two, RunningMean::PREFIX);
+        assert_eq!(values(&again), values(&list));
+    }
+
+    /// A safetensors file: the length of its header, the header, the tensors.
+    fn write_safetensors(path: &std::path::Path, tensors: &[(String, Vec<usize>, Vec<u8>)]) {
+        let mut header = serde_json::Map::new();
+        let mut data: Vec<u8> = Vec::new();
+        for (name, shape, bytes) in tensors {
+            let offsets = [data.len(), data.len() + bytes.len()];
+            header.insert(name.clone(), serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": offsets}));
+            data.extend(bytes);
+        }
+        let header = serde_json::to_vec(&header).expect("JSON");
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header);
+        file.extend(data);
+        std::fs::write(path, file).expect("a file");
+    }
+}
