@@ -55,18 +55,23 @@ pub fn adam<const D: usize>(
         let start = t.layout().start_offset();
         Shared::new(&mut t.storage_mut::<f32>()[start..start + n])
     });
-    for_rows(n, 1, |_, from, count| {
-        // SAFETY: each piece has a range of its own in each of the three buffers.
-        let [p, m, v] = outs.each_ref().map(|out| unsafe { out.slice(from, count) });
-        let g = &g[from..from + count];
-        for i in 0..count {
-            let g = g[i] * constants.scale;
-            m[i] = constants.beta1 * m[i] + (1.0 - constants.beta1) * g;
-            v[i] = constants.beta2 * v[i] + (1.0 - constants.beta2) * g * g;
-            let denominator = v[i].sqrt() * constants.root_correction + constants.epsilon;
-            p[i] = p[i] * constants.keep - constants.rate * m[i] / denominator;
-        }
-    });
+    for_rows(
+        n,
+        1,
+        #[inline(always)]
+        |_, from, count| {
+            // SAFETY: each piece has a range of its own in each of the three buffers.
+            let [p, m, v] = outs.each_ref().map(|out| unsafe { out.slice(from, count) });
+            let g = &g[from..from + count];
+            for i in 0..count {
+                let g = g[i] * constants.scale;
+                m[i] = constants.beta1 * m[i] + (1.0 - constants.beta1) * g;
+                v[i] = constants.beta2 * v[i] + (1.0 - constants.beta2) * g * g;
+                let denominator = v[i].sqrt() * constants.root_correction + constants.epsilon;
+                p[i] = p[i] * constants.keep - constants.rate * m[i] / denominator;
+            }
+        },
+    );
     let [parameter, first, second] = [parameter, first, second].map(Tensor::from_primitive::<Flex>);
     (parameter, Moments { first, second })
 }

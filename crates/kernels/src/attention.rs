@@ -152,11 +152,17 @@ impl Plan {
     fn dropped(&self, p: &[f32], block: &Block) -> Option<Vec<f32>> {
         (self.shape.dropout > 0.0).then(|| {
             let dropout = Dropout::new(self.shape.dropout, self.shape.seed);
-            let factor = |i: usize| dropout.factor((block.start + i) as u32);
+            let mut dropped = vec![0.0; p.len()];
             simd(
                 #[inline(always)]
-                || p.iter().enumerate().map(|(i, v)| v * factor(i)).collect(),
-            )
+                || {
+                    dropout.fill(block.start, &mut dropped);
+                    for (factor, p) in dropped.iter_mut().zip(p) {
+                        *factor *= p;
+                    }
+                },
+            );
+            dropped
         })
     }
 
@@ -186,8 +192,10 @@ impl Plan {
                 #[inline(always)]
                 || {
                     if self.shape.dropout > 0.0 {
-                        for (i, g) in ds.iter_mut().enumerate() {
-                            *g *= dropout.factor((block.start + i) as u32);
+                        let mut factors = vec![0.0; ds.len()];
+                        dropout.fill(block.start, &mut factors);
+                        for (g, factor) in ds.iter_mut().zip(&factors) {
+                            *g *= factor;
                         }
                     }
                     for (g, p) in ds.chunks_exact_mut(tk).zip(p.chunks_exact(tk)) {

@@ -95,29 +95,34 @@ impl Pass {
             let mut logits = multiply((m, v, d), Matrix::rows(rows, d), w.transposed(), self.precision);
             let logits_out = Shared::new(&mut logits);
             let (losses_out, nlls_out) = (Shared::new(&mut losses), Shared::new(&mut nlls));
-            for_rows(m, v, |_, first, count| {
-                for r in first..first + count {
-                    // SAFETY: each piece has rows of its own.
-                    let (row, loss, nll) = unsafe {
-                        (logits_out.slice(r * v, v), losses_out.slice(start + r, 1), nlls_out.slice(start + r, 1))
-                    };
-                    let target = targets[start + r] as usize;
-                    let at_target = row[target];
-                    let (largest, all) = max_and_sum(row);
-                    let total = exponentials(row, largest);
-                    let lse = largest + total.ln();
-                    nll[0] = lse - at_target;
-                    let nll_of_all = lse * v as f32 - all;
-                    loss[0] = (right - others) * nll[0] + others * nll_of_all;
-                    if gradient {
-                        let (times, less) = (self.scale / total, others * self.scale);
-                        for value in row.iter_mut() {
-                            *value = *value * times - less;
+            for_rows(
+                m,
+                v,
+                #[inline(always)]
+                |_, first, count| {
+                    for r in first..first + count {
+                        // SAFETY: each piece has rows of its own.
+                        let (row, loss, nll) = unsafe {
+                            (logits_out.slice(r * v, v), losses_out.slice(start + r, 1), nlls_out.slice(start + r, 1))
+                        };
+                        let target = targets[start + r] as usize;
+                        let at_target = row[target];
+                        let (largest, all) = max_and_sum(row);
+                        let total = exponentials(row, largest);
+                        let lse = largest + total.ln();
+                        nll[0] = lse - at_target;
+                        let nll_of_all = lse * v as f32 - all;
+                        loss[0] = (right - others) * nll[0] + others * nll_of_all;
+                        if gradient {
+                            let (times, less) = (self.scale / total, others * self.scale);
+                            for value in row.iter_mut() {
+                                *value = *value * times - less;
+                            }
+                            row[target] += (others - right) * self.scale;
                         }
-                        row[target] += (others - right) * self.scale;
                     }
-                }
-            });
+                },
+            );
             if gradient {
                 let g = Matrix::rows(&logits, v);
                 let (dx, dweight) = (dx.shared(), dweight.shared());

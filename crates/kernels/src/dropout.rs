@@ -58,17 +58,36 @@ fn composed(x: Tensor<2>, rate: f32) -> Tensor<2> {
 fn masked(x: &[f32], add: Option<&[f32]>, width: usize, rate: f32, seed: u64) -> Vec<f32> {
     let dropout = Dropout::new(rate, seed);
     let fill = |out: Shared| {
-        for_rows(x.len() / width.max(1), width, |_, first, count| {
-            let (start, len) = (first * width, count * width);
-            // SAFETY: each piece has rows of its own.
-            let out = unsafe { out.room(start, len) };
-            let (x, add) = (&x[start..start + len], add.map(|add| &add[start..start + len]));
-            match add {
-                Some(add) if rate > 0.0 => each(&dropout, start, out, x, |i, v| add[i] + v),
-                Some(add) => out.iter_mut().zip(x).zip(add).for_each(|((o, v), a)| _ = o.write(a + v)),
-                None => each(&dropout, start, out, x, |_, v| v),
-            }
-        });
+        for_rows(
+            x.len() / width.max(1),
+            width,
+            #[inline(always)]
+            |_, first, count| {
+                let (start, len) = (first * width, count * width);
+                // SAFETY: each piece has rows of its own.
+                let out = unsafe { out.room(start, len) };
+                let (x, add) = (&x[start..start + len], add.map(|add| &add[start..start + len]));
+                match add {
+                    Some(add) if rate > 0.0 => each(
+                        &dropout,
+                        start,
+                        out,
+                        x,
+                        #[inline(always)]
+                        |i, v| add[i] + v,
+                    ),
+                    Some(add) => out.iter_mut().zip(x).zip(add).for_each(|((o, v), a)| _ = o.write(a + v)),
+                    None => each(
+                        &dropout,
+                        start,
+                        out,
+                        x,
+                        #[inline(always)]
+                        |_, v| v,
+                    ),
+                }
+            },
+        );
     };
     // SAFETY: every value is written.
     unsafe { filled(x.len(), fill) }

@@ -293,26 +293,36 @@ impl Groups {
         let d = self.d;
         let (starts, slots) = self.slots_of_tokens(n);
         let fill = |out: Shared| {
-            for_rows(n, d, |_, first, count| {
-                for t in first..first + count {
-                    // SAFETY: each piece has rows of its own.
-                    let out = unsafe { out.zeros(t * d, d) };
-                    for slot in &slots[starts[t] as usize..starts[t + 1] as usize] {
-                        let slot = *slot as usize;
-                        let factor = factor(slot);
-                        for (o, v) in out.iter_mut().zip(&rows[slot * d..][..d]) {
-                            *o += factor * v;
+            for_rows(
+                n,
+                d,
+                #[inline(always)]
+                |_, first, count| {
+                    for t in first..first + count {
+                        // SAFETY: each piece has rows of its own.
+                        let out = unsafe { out.zeros(t * d, d) };
+                        for slot in &slots[starts[t] as usize..starts[t + 1] as usize] {
+                            let slot = *slot as usize;
+                            let factor = factor(slot);
+                            for (o, v) in out.iter_mut().zip(&rows[slot * d..][..d]) {
+                                *o += factor * v;
+                            }
                         }
                     }
-                }
-            });
+                },
+            );
         };
         // SAFETY: every row is written.
         unsafe { filled(n * d, fill) }
     }
 
     fn combine(&self, y: &[f32], weights: &[f32], n: usize) -> Vec<f32> {
-        self.sum_per_token(y, n, |slot| weights[self.dispatch.weight_place(slot)])
+        self.sum_per_token(
+            y,
+            n,
+            #[inline(always)]
+            |slot| weights[self.dispatch.weight_place(slot)],
+        )
     }
 
     /// Gradients of `x` and of the combine weights; those of the experts are added to `total`, or are the first of it.
@@ -330,18 +340,24 @@ impl Groups {
         let dweights_out = Shared::new(&mut dweights);
         // dy[slot] = weight * grad[token], and dweight = <grad[token], y[slot]>.
         let fill = |out: Shared| {
-            for_rows(slots, d, |_, first, count| {
-                for slot in first..first + count {
-                    let place = self.dispatch.weight_place(slot);
-                    let (g, y) = (&grad[self.dispatch.tokens[slot] as usize * d..][..d], &forward.y[slot * d..][..d]);
-                    // SAFETY: each slot has a row and a weight of its own.
-                    let (dy, dweight) = unsafe { (out.room(slot * d, d), dweights_out.slice(place, 1)) };
-                    dweight[0] = dot(g, y);
-                    for (o, g) in dy.iter_mut().zip(g) {
-                        o.write(weights[place] * g);
+            for_rows(
+                slots,
+                d,
+                #[inline(always)]
+                |_, first, count| {
+                    for slot in first..first + count {
+                        let place = self.dispatch.weight_place(slot);
+                        let (g, y) =
+                            (&grad[self.dispatch.tokens[slot] as usize * d..][..d], &forward.y[slot * d..][..d]);
+                        // SAFETY: each slot has a row and a weight of its own.
+                        let (dy, dweight) = unsafe { (out.room(slot * d, d), dweights_out.slice(place, 1)) };
+                        dweight[0] = dot(g, y);
+                        for (o, g) in dy.iter_mut().zip(g) {
+                            o.write(weights[place] * g);
+                        }
                     }
-                }
-            });
+                },
+            );
         };
         // SAFETY: every slot's row is written.
         let dy = unsafe { filled(slots * d, fill) };
@@ -399,7 +415,15 @@ impl Groups {
             // SAFETY: the products of busy experts and the zeros of the others have filled the rooms.
             *total = Some(unsafe { rooms.filled() });
         }
-        (self.sum_per_token(&dsorted, n, |_| 1.0), dweights)
+        (
+            self.sum_per_token(
+                &dsorted,
+                n,
+                #[inline(always)]
+                |_| 1.0,
+            ),
+            dweights,
+        )
     }
 }
 

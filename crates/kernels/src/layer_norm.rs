@@ -21,20 +21,25 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f32)
         // Opened once: a tensor's slice is looked up at every use.
         let (xs, gs, bs): (&[f32], &[f32], &[f32]) = (&xs, &gs, &bs);
         let stats = Shared::new(&mut statistics);
-        for_rows(n, d, |_, first, count| {
-            for r in first..first + count {
-                let row = &xs[r * d..(r + 1) * d];
-                let mean = sum([row], |[v]| v) / d as f32;
-                let variance = sum([row], |[v]| (v - mean) * (v - mean)) / d as f32;
-                let rstd = 1.0 / (variance + epsilon).sqrt();
-                // SAFETY: each piece has rows of its own.
-                let (out, stat) = unsafe { (out.room(r * d, d), stats.slice(r, 1)) };
-                stat[0] = (mean, rstd);
-                for (((o, v), g), b) in out.iter_mut().zip(row).zip(gs).zip(bs) {
-                    o.write((v - mean) * rstd * g + b);
+        for_rows(
+            n,
+            d,
+            #[inline(always)]
+            |_, first, count| {
+                for r in first..first + count {
+                    let row = &xs[r * d..(r + 1) * d];
+                    let mean = sum([row], |[v]| v) / d as f32;
+                    let variance = sum([row], |[v]| (v - mean) * (v - mean)) / d as f32;
+                    let rstd = 1.0 / (variance + epsilon).sqrt();
+                    // SAFETY: each piece has rows of its own.
+                    let (out, stat) = unsafe { (out.room(r * d, d), stats.slice(r, 1)) };
+                    stat[0] = (mean, rstd);
+                    for (((o, v), g), b) in out.iter_mut().zip(row).zip(gs).zip(bs) {
+                        o.write((v - mean) * rstd * g + b);
+                    }
                 }
-            }
-        });
+            },
+        );
     };
     // SAFETY: every row is written.
     let y = unsafe { filled(n * d, fill) };
@@ -44,24 +49,30 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f32)
         let (shared_gamma, shared_beta) = (Shared::new(&mut dgamma), Shared::new(&mut dbeta));
         let fill = |out: Shared| {
             let (xs, gs, grad): (&[f32], &[f32], &[f32]) = (&xs, &gs, &grad);
-            for_rows(n, d, |piece, first, count| {
-                // SAFETY: each piece has a row of partial sums and rows of the output of its own.
-                let (dgamma, dbeta) = unsafe { (shared_gamma.slice(piece * d, d), shared_beta.slice(piece * d, d)) };
-                for r in first..first + count {
-                    let (mean, rstd) = statistics[r];
-                    let (row, g) = (&xs[r * d..(r + 1) * d], &grad[r * d..(r + 1) * d]);
-                    let mean_g = dot(g, gs) / d as f32;
-                    let mean_gx = sum([g, gs, row], |[g, gamma, v]| g * gamma * (v - mean) * rstd) / d as f32;
-                    // SAFETY: as above.
-                    let dx = unsafe { out.room(r * d, d) };
-                    for i in 0..d {
-                        let normed = (row[i] - mean) * rstd;
-                        dx[i].write(rstd * (g[i] * gs[i] - mean_g - normed * mean_gx));
-                        dgamma[i] += g[i] * normed;
-                        dbeta[i] += g[i];
+            for_rows(
+                n,
+                d,
+                #[inline(always)]
+                |piece, first, count| {
+                    // SAFETY: each piece has a row of partial sums and rows of the output of its own.
+                    let (dgamma, dbeta) =
+                        unsafe { (shared_gamma.slice(piece * d, d), shared_beta.slice(piece * d, d)) };
+                    for r in first..first + count {
+                        let (mean, rstd) = statistics[r];
+                        let (row, g) = (&xs[r * d..(r + 1) * d], &grad[r * d..(r + 1) * d]);
+                        let mean_g = dot(g, gs) / d as f32;
+                        let mean_gx = sum([g, gs, row], |[g, gamma, v]| g * gamma * (v - mean) * rstd) / d as f32;
+                        // SAFETY: as above.
+                        let dx = unsafe { out.room(r * d, d) };
+                        for i in 0..d {
+                            let normed = (row[i] - mean) * rstd;
+                            dx[i].write(rstd * (g[i] * gs[i] - mean_g - normed * mean_gx));
+                            dgamma[i] += g[i] * normed;
+                            dbeta[i] += g[i];
+                        }
                     }
-                }
-            });
+                },
+            );
         };
         // SAFETY: every row is written.
         let dx = unsafe { filled(n * d, fill) };

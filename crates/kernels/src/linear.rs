@@ -95,21 +95,27 @@ fn relu_gradient(grad: &[f32], output: &[f32], width: usize) -> (Vec<f32>, Vec<f
     let mut partial = vec![0.0; pieces(rows, width) * width];
     let sums = Shared::new(&mut partial);
     let fill = |out: Shared| {
-        for_rows(rows, width, |piece, first, count| {
-            // SAFETY: each piece has rows and a row of partial sums of its own.
-            let sums = unsafe { sums.slice(piece * width, width) };
-            for row in first..first + count {
-                let here = row * width..(row + 1) * width;
-                // SAFETY: as above.
-                let out = unsafe { out.room(here.start, width) };
-                for (((o, g), y), s) in out.iter_mut().zip(&grad[here.clone()]).zip(&output[here]).zip(sums.iter_mut())
-                {
-                    let g = if *y > 0.0 { *g } else { 0.0 };
-                    o.write(g);
-                    *s += g;
+        for_rows(
+            rows,
+            width,
+            #[inline(always)]
+            |piece, first, count| {
+                // SAFETY: each piece has rows and a row of partial sums of its own.
+                let sums = unsafe { sums.slice(piece * width, width) };
+                for row in first..first + count {
+                    let here = row * width..(row + 1) * width;
+                    // SAFETY: as above.
+                    let out = unsafe { out.room(here.start, width) };
+                    for (((o, g), y), s) in
+                        out.iter_mut().zip(&grad[here.clone()]).zip(&output[here]).zip(sums.iter_mut())
+                    {
+                        let g = if *y > 0.0 { *g } else { 0.0 };
+                        o.write(g);
+                        *s += g;
+                    }
                 }
-            }
-        });
+            },
+        );
     };
     // SAFETY: the pieces together write every value.
     let masked = unsafe { filled(grad.len(), fill) };
@@ -121,15 +127,20 @@ pub(crate) fn column_sums(values: &[f32], width: usize) -> Vec<f32> {
     let rows = values.len() / width.max(1);
     let mut partial = vec![0.0; pieces(rows, width) * width];
     let out = Shared::new(&mut partial);
-    for_rows(rows, width, |piece, first, count| {
-        // SAFETY: each piece has a row of partial sums of its own.
-        let sums = unsafe { out.slice(piece * width, width) };
-        for row in values[first * width..(first + count) * width].chunks_exact(width) {
-            for (s, v) in sums.iter_mut().zip(row) {
-                *s += v;
+    for_rows(
+        rows,
+        width,
+        #[inline(always)]
+        |piece, first, count| {
+            // SAFETY: each piece has a row of partial sums of its own.
+            let sums = unsafe { out.slice(piece * width, width) };
+            for row in values[first * width..(first + count) * width].chunks_exact(width) {
+                for (s, v) in sums.iter_mut().zip(row) {
+                    *s += v;
+                }
             }
-        }
-    });
+        },
+    );
     add_up(&partial, width)
 }
 

@@ -18,11 +18,16 @@ pub fn sum_of_squares(tensor: Tensor<1>) -> f64 {
     let values = &tensor.storage::<f32>()[start..start + tensor.layout().num_elements()];
     let mut partial = vec![0.0f32; pieces(values.len(), 1)];
     let out = Shared::new(&mut partial);
-    for_rows(values.len(), 1, |piece, first, count| {
-        let values = &values[first..first + count];
-        // SAFETY: each piece has a place of its own.
-        unsafe { out.slice(piece, 1)[0] = dot(values, values) };
-    });
+    for_rows(
+        values.len(),
+        1,
+        #[inline(always)]
+        |piece, first, count| {
+            let values = &values[first..first + count];
+            // SAFETY: each piece has a place of its own.
+            unsafe { out.slice(piece, 1)[0] = dot(values, values) };
+        },
+    );
     partial.iter().map(|v| f64::from(*v)).sum()
 }
 

@@ -17,7 +17,9 @@ pub(crate) fn pieces(rows: usize, width: usize) -> usize {
     rows.div_ceil(rows_per_piece(width))
 }
 
-/// Calls `work(piece, first_row, rows_in_piece)` for every piece, on all threads.
+/// Calls `work(piece, first_row, rows_in_piece)` for every piece, on all threads, with the instructions of the level.
+///
+/// `work` must be an `#[inline(always)]` closure: another is compiled once, for any processor.
 pub(crate) fn for_rows(rows: usize, width: usize, work: impl Fn(usize, usize, usize) + Sync) {
     let per = rows_per_piece(width);
     let run = |piece: usize| {

@@ -82,16 +82,21 @@ pub fn embed(weight: Tensor<2>, ids: Rows, scale: f32, table: &Tensor<2>, places
     let (ws, ts) = (weight.values(), table.values());
     let fill = |out: Shared| {
         let (ws, ts): (&[f32], &[f32]) = (&ws, &ts);
-        for_rows(ids.len(), d, |_, first, count| {
-            for i in first..first + count {
-                // SAFETY: each piece has rows of its own.
-                let out = unsafe { out.room(i * d, d) };
-                let (w, t) = (&ws[ids[i] as usize * d..][..d], &ts[places[i] as usize * d..][..d]);
-                for ((o, w), t) in out.iter_mut().zip(w).zip(t) {
-                    o.write(w * scale + t);
+        for_rows(
+            ids.len(),
+            d,
+            #[inline(always)]
+            |_, first, count| {
+                for i in first..first + count {
+                    // SAFETY: each piece has rows of its own.
+                    let out = unsafe { out.room(i * d, d) };
+                    let (w, t) = (&ws[ids[i] as usize * d..][..d], &ts[places[i] as usize * d..][..d]);
+                    for ((o, w), t) in out.iter_mut().zip(w).zip(t) {
+                        o.write(w * scale + t);
+                    }
                 }
-            }
-        });
+            },
+        );
     };
     // SAFETY: every row is written.
     let out = unsafe { filled(ids.len() * d, fill) };
@@ -99,17 +104,23 @@ pub fn embed(weight: Tensor<2>, ids: Rows, scale: f32, table: &Tensor<2>, places
     record([weight], tensor(out, [n, d]), move |grad: Values, _| {
         let grad: &[f32] = &grad;
         let fill = |out: Shared| {
-            for_rows(vocabulary, d, |_, first, count| {
-                // SAFETY: each piece has rows of its own.
-                let dw = unsafe { out.zeros(first * d, count * d) };
-                let here = ids.iter().enumerate().filter(|(_, id)| (first..first + count).contains(&(**id as usize)));
-                for (i, id) in here {
-                    let row = (*id as usize - first) * d;
-                    for (w, g) in dw[row..row + d].iter_mut().zip(&grad[i * d..][..d]) {
-                        *w += g * scale;
+            for_rows(
+                vocabulary,
+                d,
+                #[inline(always)]
+                |_, first, count| {
+                    // SAFETY: each piece has rows of its own.
+                    let dw = unsafe { out.zeros(first * d, count * d) };
+                    let here =
+                        ids.iter().enumerate().filter(|(_, id)| (first..first + count).contains(&(**id as usize)));
+                    for (i, id) in here {
+                        let row = (*id as usize - first) * d;
+                        for (w, g) in dw[row..row + d].iter_mut().zip(&grad[i * d..][..d]) {
+                            *w += g * scale;
+                        }
                     }
-                }
-            });
+                },
+            );
         };
         // SAFETY: every row is written.
         let dw = unsafe { filled(vocabulary * d, fill) };
@@ -127,13 +138,18 @@ pub(crate) fn index(rows: &[u32], like: &Tensor<2>) -> Tensor<1, Int> {
 /// The rows of a row-major matrix of `width` columns that `rows` names, one after another.
 pub(crate) fn gather(values: &[f32], rows: &[u32], width: usize) -> Vec<f32> {
     let fill = |out: Shared| {
-        for_rows(rows.len(), width, |_, first, count| {
-            for i in first..first + count {
-                // SAFETY: each piece has rows of its own.
-                let out = unsafe { out.room(i * width, width) };
-                out.write_copy_of_slice(&values[rows[i] as usize * width..][..width]);
-            }
-        });
+        for_rows(
+            rows.len(),
+            width,
+            #[inline(always)]
+            |_, first, count| {
+                for i in first..first + count {
+                    // SAFETY: each piece has rows of its own.
+                    let out = unsafe { out.room(i * width, width) };
+                    out.write_copy_of_slice(&values[rows[i] as usize * width..][..width]);
+                }
+            },
+        );
     };
     // SAFETY: every row is written.
     unsafe { filled(rows.len() * width, fill) }

@@ -5,13 +5,21 @@ pub const LANES: usize = 16;
 
 /// The sum of the lanes, as a tree.
 #[inline(always)]
-pub(crate) fn fold(mut lanes: [f32; LANES]) -> f32 {
-    for width in [8, 4, 2, 1] {
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-    }
-    lanes[0]
+pub(crate) fn fold(lanes: [f32; LANES]) -> f32 {
+    // The lanes pass through memory, where the compiler cannot see how they are added up: it would keep them in
+    // registers of four, or in none, in the loop before.
+    let lanes = std::hint::black_box(lanes);
+    let [total] = halve::<2, 1>(halve::<4, 2>(halve::<8, 4>(halve::<LANES, 8>(lanes))));
+    total
+}
+
+/// The first half of the lanes plus the second.
+#[inline(always)]
+fn halve<const N: usize, const HALF: usize>(lanes: [f32; N]) -> [f32; HALF] {
+    std::array::from_fn(
+        #[inline(always)]
+        |i| lanes[i] + lanes[HALF + i],
+    )
 }
 
 /// The sum of `map` over the values of rows side by side: whole blocks in [`LANES`] lanes, then the rest in order.

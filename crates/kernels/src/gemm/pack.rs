@@ -2,6 +2,8 @@
 //! them one word after another: `[words, width]`. A word is a value, or with [`Columns::PAIRS`] two neighboring values
 //! rounded to bfloat16, the first in the lower half.
 
+use std::ops::Range;
+
 use strata_simd::{prefetch, to_bf16};
 
 use super::tile::{Columns, SQUARE};
@@ -35,12 +37,8 @@ pub(super) unsafe fn pack<C: Columns>(
         unsafe {
             let to = packed.add(panel * length);
             let from = start.add(line * strides.0);
-            let one_by_one = |lines: std::ops::Range<usize>, words: std::ops::Range<usize>| {
-                for i in lines {
-                    for w in words.clone() {
-                        *to.add(w * width + i) = word::<C>(from.add(i * strides.0), strides.1, w, depth);
-                    }
-                }
+            let one_by_one = |lines: Range<usize>, words: Range<usize>| {
+                pack_one_by_one::<C>(to, width, from, strides, lines, words, depth);
             };
             let mut i = 0;
             if strides.1 == 1 {
@@ -67,11 +65,37 @@ pub(super) unsafe fn pack<C: Columns>(
                 }
             }
             one_by_one(i..count, 0..words);
-            for i in count..width {
-                for w in 0..words {
-                    *to.add(w * width + i) = 0.0;
-                }
-            }
+            clear(to, width, count..width, words);
+        }
+    }
+}
+
+/// The words that no square covers. A function of its own, as its loops would become scatters in every caller.
+#[inline(never)]
+unsafe fn pack_one_by_one<C: Columns>(
+    to: *mut f32,
+    width: usize,
+    from: *const f32,
+    strides: (usize, usize),
+    lines: Range<usize>,
+    words: Range<usize>,
+    depth: usize,
+) {
+    for i in lines {
+        for w in words.clone() {
+            // SAFETY: the caller's promise.
+            unsafe { *to.add(w * width + i) = word::<C>(from.add(i * strides.0), strides.1, w, depth) };
+        }
+    }
+}
+
+/// Sets lines of a panel to zero that the matrix does not have.
+#[inline(never)]
+unsafe fn clear(panel: *mut f32, width: usize, lines: Range<usize>, words: usize) {
+    for w in 0..words {
+        for i in lines.clone() {
+            // SAFETY: the caller's promise.
+            unsafe { *panel.add(w * width + i) = 0.0 };
         }
     }
 }
@@ -115,7 +139,12 @@ unsafe fn pack_side_by_side<C: Columns>(
     for line in (0..lines).step_by(TOGETHER * width) {
         let together = (lines - line).min(TOGETHER * width);
         let (whole, rest) = (together / width, together % width);
-        for w in 0..depth.div_ceil(values) {
+        let words = depth.div_ceil(values);
+        if rest > 0 {
+            // SAFETY: the caller's promise.
+            unsafe { clear(packed.add((line / width + whole) * length), width, rest..width, words) };
+        }
+        for w in 0..words {
             // SAFETY: the caller's promise.
             unsafe {
                 let from = start.add(w * values * stride + line);
@@ -131,9 +160,7 @@ unsafe fn pack_side_by_side<C: Columns>(
                     C::copy(from.add(panel * width), second, to.add(panel * length), width);
                 }
                 if rest > 0 {
-                    let to = to.add(whole * length);
-                    C::copy(from.add(whole * width), second, to, rest);
-                    std::ptr::write_bytes(to.add(rest), 0, width - rest);
+                    C::copy(from.add(whole * width), second, to.add(whole * length), rest);
                 }
             }
         }

@@ -143,7 +143,11 @@ pub fn attend_all(projections: &[f32], d: usize, heads: usize, scratch: &mut Att
         drive::f32(Level::current(), job, queries, keys, scores);
         simd(
             #[inline(always)]
-            || scores.chunks_exact_mut(tokens).for_each(softmax),
+            || {
+                for row in scores.chunks_exact_mut(tokens) {
+                    softmax(row);
+                }
+            },
         );
         let options = ProductOptions { out_stride: Some(d), ..options };
         let bias = &zeros[..width_panels * PANEL];

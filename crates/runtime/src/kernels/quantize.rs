@@ -17,16 +17,8 @@ const GRAIN: usize = 1 << 14;
 /// The scale of `row`, and what its values are multiplied by. NaN in the row makes both NaN.
 #[inline(always)]
 fn scale_of(row: &[f32]) -> (f32, f32) {
-    // Magnitudes compare as integers, and NaN is above infinity.
-    let mut lanes = [0i32; 16];
-    let magnitude = |v: &f32| (v.to_bits() & 0x7fff_ffff) as i32;
-    let mut blocks = row.chunks_exact(16);
-    for block in &mut blocks {
-        for (lane, v) in lanes.iter_mut().zip(block) {
-            *lane = (*lane).max(magnitude(v));
-        }
-    }
-    let largest = blocks.remainder().iter().map(magnitude).chain(lanes).fold(0, i32::max);
+    // Magnitudes compare as integers, and NaN is above infinity. In whichever order: this loop becomes vector code.
+    let largest = row.iter().map(|v| (v.to_bits() & 0x7fff_ffff) as i32).fold(0, i32::max);
     let largest = f32::from_bits(largest as u32);
     // A row of zeros, or of values so small that the factor would overflow, is zero.
     if largest < 1e-35 { (0.0, 0.0) } else { (largest / 127.0, 127.0 / largest) }
