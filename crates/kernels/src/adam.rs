@@ -62,13 +62,14 @@ pub fn adam<const D: usize>(
         |_, from, count| {
             // SAFETY: each piece has a range of its own in each of the three buffers.
             let [p, m, v] = outs.each_ref().map(|out| unsafe { out.slice(from, count) });
-            let g = &g[from..from + count];
-            for i in 0..count {
-                let g = g[i] * constants.scale;
-                m[i] = constants.beta1 * m[i] + (1.0 - constants.beta1) * g;
-                v[i] = constants.beta2 * v[i] + (1.0 - constants.beta2) * g * g;
-                let denominator = v[i].sqrt() * constants.root_correction + constants.epsilon;
-                p[i] = p[i] * constants.keep - constants.rate * m[i] / denominator;
+            // A copy, of which the compiler knows that writing the outputs does not change it.
+            let c = constants;
+            for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(&g[from..from + count]) {
+                let g = g * c.scale;
+                *m = c.beta1 * *m + (1.0 - c.beta1) * g;
+                *v = c.beta2 * *v + (1.0 - c.beta2) * g * g;
+                let denominator = v.sqrt() * c.root_correction + c.epsilon;
+                *p = *p * c.keep - c.rate * *m / denominator;
             }
         },
     );
@@ -77,6 +78,7 @@ pub fn adam<const D: usize>(
 }
 
 /// The numbers that are the same for every value.
+#[derive(Clone, Copy)]
 struct Constants {
     beta1: f32,
     beta2: f32,

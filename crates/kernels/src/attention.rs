@@ -156,9 +156,8 @@ impl Plan {
             simd(
                 #[inline(always)]
                 || {
-                    dropout.fill(block.start, &mut dropped);
-                    for (factor, p) in dropped.iter_mut().zip(p) {
-                        *factor *= p;
+                    for (i, (out, v)) in dropped.iter_mut().zip(p).enumerate() {
+                        *out = v * dropout.factor((block.start + i) as u32);
                     }
                 },
             );
@@ -192,10 +191,8 @@ impl Plan {
                 #[inline(always)]
                 || {
                     if self.shape.dropout > 0.0 {
-                        let mut factors = vec![0.0; ds.len()];
-                        dropout.fill(block.start, &mut factors);
-                        for (g, factor) in ds.iter_mut().zip(&factors) {
-                            *g *= factor;
+                        for (i, g) in ds.iter_mut().enumerate() {
+                            *g *= dropout.factor((block.start + i) as u32);
                         }
                     }
                     for (g, p) in ds.chunks_exact_mut(tk).zip(p.chunks_exact(tk)) {

@@ -39,25 +39,6 @@ impl Dropout {
         factors
     }
 
-    /// The factors of the places from `start` on, one for each of `factors`.
-    #[inline(always)]
-    pub fn fill(&self, start: usize, factors: &mut [f32]) {
-        let head = (start.next_multiple_of(Self::TOGETHER) - start).min(factors.len());
-        let (head, rest) = factors.split_at_mut(head);
-        let first_block = start.div_ceil(Self::TOGETHER);
-        let (blocks, tail) = rest.as_chunks_mut::<{ Self::TOGETHER }>();
-        let tail_start = (first_block + blocks.len()) * Self::TOGETHER;
-        for (i, block) in blocks.iter_mut().enumerate() {
-            *block = self.factors((first_block + i) as u32);
-        }
-        // What is left of a block at either end.
-        for (rest, start) in [(head, start), (tail, tail_start)] {
-            for (i, factor) in rest.iter_mut().enumerate() {
-                *factor = self.factor((start + i) as u32);
-            }
-        }
-    }
-
     /// The factor of one place.
     #[inline(always)]
     pub fn factor(&self, place: u32) -> f32 {
@@ -95,12 +76,6 @@ mod tests {
         for block in [0, 1, 77] {
             let alone: Vec<f32> = (0..16).map(|i| dropout.factor(block * 16 + i)).collect();
             assert_eq!(dropout.factors(block).as_slice(), alone);
-        }
-        for (start, count) in [(0, 0), (3, 2), (3, 13), (16, 32), (5, 100), (31, 18)] {
-            let mut factors = vec![f32::NAN; count];
-            dropout.fill(start, &mut factors);
-            let alone: Vec<f32> = (start..start + count).map(|place| dropout.factor(place as u32)).collect();
-            assert_eq!(factors, alone, "{count} from {start}");
         }
     }
 }

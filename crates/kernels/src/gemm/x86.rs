@@ -39,13 +39,31 @@ macro_rules! f32_columns {
             #[inline(always)]
             unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
                 // SAFETY: as above.
-                unsafe { transpose(std::array::from_fn(|i| eight(from.add(i * stride))), to, to_stride) }
+                unsafe {
+                    transpose(
+                        std::array::from_fn(
+                            #[inline(always)]
+                            |i| eight(from.add(i * stride)),
+                        ),
+                        to,
+                        to_stride,
+                    )
+                }
             }
 
             #[inline(always)]
             unsafe fn transpose_half(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
                 // SAFETY: as above.
-                unsafe { transpose_half(std::array::from_fn(|i| eight(from.add(i * stride))), to, to_stride) }
+                unsafe {
+                    transpose_half(
+                        std::array::from_fn(
+                            #[inline(always)]
+                            |i| eight(from.add(i * stride)),
+                        ),
+                        to,
+                        to_stride,
+                    )
+                }
             }
 
             #[inline(always)]
@@ -96,13 +114,31 @@ impl Columns for Bf16 {
     #[inline(always)]
     unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
         // SAFETY: as above.
-        unsafe { transpose(std::array::from_fn(|i| eight_pairs(from.add(i * stride))), to, to_stride) }
+        unsafe {
+            transpose(
+                std::array::from_fn(
+                    #[inline(always)]
+                    |i| eight_pairs(from.add(i * stride)),
+                ),
+                to,
+                to_stride,
+            )
+        }
     }
 
     #[inline(always)]
     unsafe fn transpose_half(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
         // SAFETY: as above.
-        unsafe { transpose_half(std::array::from_fn(|i| eight_pairs(from.add(i * stride))), to, to_stride) }
+        unsafe {
+            transpose_half(
+                std::array::from_fn(
+                    #[inline(always)]
+                    |i| eight_pairs(from.add(i * stride)),
+                ),
+                to,
+                to_stride,
+            )
+        }
     }
 
     #[inline(always)]
@@ -161,7 +197,8 @@ unsafe fn eight_pairs(from: *const f32) -> __m256 {
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn transpose(lines: [__m256; SQUARE], to: *mut f32, to_stride: usize) {
-    let [near, far] = [0, 4].map(|first| fours(std::array::from_fn(|i| lines[first + i])));
+    let [a, b, c, d, e, f, g, h] = lines;
+    let (near, far) = (fours([a, b, c, d]), fours([e, f, g, h]));
     for i in 0..4 {
         // SAFETY: the caller's promise.
         unsafe {
