@@ -22,17 +22,20 @@ pub fn simd_at<R>(level: Level, work: impl FnOnce() -> R) -> R {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Vectors::Avx512 => unsafe { with_avx512(work) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Vectors::Neon => unsafe { with_neon(work) },
     }
 }
 
 /// A function that runs a closure, inlined into it, with some instructions.
 macro_rules! with {
-    ($name:ident, $features:literal, $isa:literal) => {
+    ($arch:literal: $name:ident, $features:literal, $isa:literal) => {
         #[doc = concat!("Runs `work`, an `#[inline(always)]` closure, compiled for ", $isa, ".")]
         ///
         /// # Safety
         /// The processor has the instructions.
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(target_arch = $arch)]
         #[target_feature(enable = $features)]
         pub fn $name<R>(work: impl FnOnce() -> R) -> R {
             work()
@@ -40,12 +43,16 @@ macro_rules! with {
     };
 }
 
-with!(with_avx2, "avx2,fma", "AVX2 and FMA");
-with!(with_avx_vnni, "avx2,fma,avxvnni", "AVX2, FMA and AVX-VNNI");
-with!(with_avx512, "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl", "AVX-512 (F, BW, DQ, VL)");
-with!(with_avx512_vnni, "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", "AVX-512 with VNNI");
+with!("x86_64": with_avx2, "avx2,fma", "AVX2 and FMA");
+with!("x86_64": with_avx_vnni, "avx2,fma,avxvnni", "AVX2, FMA and AVX-VNNI");
+with!("x86_64": with_avx512, "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl", "AVX-512 (F, BW, DQ, VL)");
+with!("x86_64": with_avx512_vnni, "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", "AVX-512 with VNNI");
 with!(
-    with_avx512_bf16,
+    "x86_64": with_avx512_bf16,
     "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16",
     "AVX-512 with VNNI and BF16"
 );
+
+with!("aarch64": with_neon, "neon", "NEON");
+with!("aarch64": with_neon_dotprod, "neon,dotprod", "NEON with dot products of bytes");
+with!("aarch64": with_neon_i8mm, "neon,dotprod,i8mm", "NEON with dot products and matrix products of bytes");

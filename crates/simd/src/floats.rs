@@ -201,6 +201,71 @@ mod x86 {
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::aarch64::*;
+
+    use super::Floats;
+
+    impl Floats for float32x4_t {
+        const LANES: usize = 4;
+
+        #[inline(always)]
+        unsafe fn zero() -> Self {
+            // SAFETY: the caller's promise, that the processor has the instructions; so below.
+            unsafe { vdupq_n_f32(0.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: as above.
+            unsafe { vdupq_n_f32(value) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: as above, and the pointer is valid.
+            unsafe { vld1q_f32(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: as above.
+            unsafe { vst1q_f32(to, self) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: as above.
+            unsafe { vaddq_f32(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn mul(self, other: Self) -> Self {
+            // SAFETY: as above.
+            unsafe { vmulq_f32(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn mul_add(self, by: Self, to: Self) -> Self {
+            // SAFETY: as above.
+            unsafe { vfmaq_f32(to, self, by) }
+        }
+
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // SAFETY: as above. The instruction's maximum with NaN is NaN.
+            unsafe { vmaxq_f32(vdupq_n_f32(0.0), self) }
+        }
+
+        #[inline(always)]
+        unsafe fn where_positive(self, of: Self) -> Self {
+            // SAFETY: as above.
+            unsafe { vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(self), vcgtzq_f32(of))) }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +309,9 @@ mod tests {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.
                 Vectors::Avx512 => unsafe { crate::with_avx512(|| all::<std::arch::x86_64::__m512>()) },
+                #[cfg(target_arch = "aarch64")]
+                // SAFETY: as above.
+                Vectors::Neon => unsafe { crate::with_neon(|| all::<std::arch::aarch64::float32x4_t>()) },
             };
             for (i, (a, b)) in ours.iter().zip(&portable).enumerate() {
                 let same = a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();

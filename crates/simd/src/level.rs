@@ -1,5 +1,7 @@
 //! The instruction levels: what the processor has, and which of it this process uses.
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::is_aarch64_feature_detected;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -9,7 +11,8 @@ pub const ISA_VARIABLE: &str = "STRATA_ISA";
 /// A set of instructions, each a superset of those before it but for the two kinds of VNNI.
 ///
 /// AVX-512 means F, BW, DQ and VL everywhere. Every processor with bfloat16 products (Cooper Lake, Sapphire Rapids,
-/// Zen 4 and later) also has AVX-512 VNNI, so one line of levels covers them all.
+/// Zen 4 and later) also has AVX-512 VNNI, and every ARM processor with products of matrices of bytes (Graviton 3,
+/// Apple M2 and later) also has dot products of bytes, so one line of levels covers each family.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Isa {
     /// What every processor of the target has.
@@ -29,6 +32,15 @@ pub enum Isa {
     /// AVX-512 with dot products of bytes and of pairs of bfloat16.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    /// NEON, which every 64-bit ARM processor has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// NEON with dot products of bytes.
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod,
+    /// NEON with dot products of bytes and with products of small matrices of bytes.
+    #[cfg(target_arch = "aarch64")]
+    NeonI8mm,
 }
 
 /// The registers that plain f32 code uses.
@@ -42,12 +54,17 @@ pub enum Vectors {
     /// 512-bit registers.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// 128-bit registers of ARM.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Isa {
     #[cfg(target_arch = "x86_64")]
     const ALL: [Isa; 6] = [Isa::Portable, Isa::Avx2, Isa::AvxVnni, Isa::Avx512, Isa::Avx512Vnni, Isa::Avx512Bf16];
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    const ALL: [Isa; 4] = [Isa::Portable, Isa::Neon, Isa::NeonDotprod, Isa::NeonI8mm];
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     const ALL: [Isa; 1] = [Isa::Portable];
 
     /// The name in [`ISA_VARIABLE`] and in reports.
@@ -64,6 +81,12 @@ impl Isa {
             Isa::Avx512Vnni => "avx512-vnni",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => "avx512-bf16",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonDotprod => "neon-dotprod",
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonI8mm => "neon-i8mm",
         }
     }
 
@@ -87,6 +110,12 @@ impl Isa {
             Isa::Avx512Vnni => Isa::Avx512.detected() && is_x86_feature_detected!("avx512vnni"),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => Isa::Avx512Vnni.detected() && is_x86_feature_detected!("avx512bf16"),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => is_aarch64_feature_detected!("neon"),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonDotprod => Isa::Neon.detected() && is_aarch64_feature_detected!("dotprod"),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonI8mm => Isa::NeonDotprod.detected() && is_aarch64_feature_detected!("i8mm"),
         }
     }
 }
@@ -154,6 +183,8 @@ impl Level {
             Isa::Avx2 | Isa::AvxVnni => Vectors::Avx2,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => Vectors::Avx512,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::NeonDotprod | Isa::NeonI8mm => Vectors::Neon,
         }
     }
 }

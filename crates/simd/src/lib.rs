@@ -20,6 +20,8 @@ pub use bf16::to_bf16;
 pub use dispatch::{simd, simd_at};
 #[cfg(target_arch = "x86_64")]
 pub use dispatch::{with_avx_vnni, with_avx2, with_avx512, with_avx512_bf16, with_avx512_vnni};
+#[cfg(target_arch = "aarch64")]
+pub use dispatch::{with_neon, with_neon_dotprod, with_neon_i8mm};
 pub use floats::{Floats, WIDEST};
 pub use level::{ISA_VARIABLE, InvalidIsa, Isa, Level, Vectors};
 pub use math::{exp, exponentials, log_sum_exp, softmax};

@@ -6,6 +6,8 @@ use std::cell::RefCell;
 use strata_simd::Isa;
 use strata_simd::{Level, Vectors};
 
+#[cfg(target_arch = "aarch64")]
+use super::arm::Neon;
 use super::cut::Piece;
 use super::piece::{Packed, run};
 use super::product::Product;
@@ -25,6 +27,8 @@ pub(super) fn tile_size(level: Level) -> (usize, usize) {
         Vectors::Avx2 => of::<Avx2>(),
         #[cfg(target_arch = "x86_64")]
         Vectors::Avx512 => of::<Avx512>(), // bfloat16 has the same
+        #[cfg(target_arch = "aarch64")]
+        Vectors::Neon => of::<Neon>(),
     }
 }
 
@@ -47,6 +51,8 @@ pub(super) unsafe fn piece(level: Level, precision: MatmulPrecision, product: &P
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Vectors::Avx512 => unsafe { choose::<Avx512>(round, product, piece) },
+        #[cfg(target_arch = "aarch64")]
+        Vectors::Neon => unsafe { choose::<Neon>(round, product, piece) },
     }
 }
 

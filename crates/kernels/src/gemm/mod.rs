@@ -6,6 +6,8 @@
 //! the products of many experts are one list of pieces. Each output value is the same chain of operations whatever the
 //! pieces, so any number of threads gives the same bits.
 
+#[cfg(target_arch = "aarch64")]
+mod arm;
 mod cut;
 mod dispatch;
 mod pack;

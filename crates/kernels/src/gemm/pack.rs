@@ -50,7 +50,7 @@ pub(super) unsafe fn pack<C: Columns>(
                     one_by_one(i..i + SQUARE, squares..words);
                     i += SQUARE;
                 }
-                // The strips of 12 lines of AVX-512 end with half a square.
+                // The strips of 12 lines of AVX-512 and NEON end with half a square.
                 if i + SQUARE / 2 <= count {
                     for w in (0..squares).step_by(SQUARE) {
                         C::transpose_half(

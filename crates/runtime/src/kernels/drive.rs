@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytemuck::cast_slice_mut;
 use strata_simd::Level;
 
 use super::PANEL;
 use super::f32_tiles::{self, F32Product};
-use super::int8;
+use super::int8::{self, RowType};
 use super::int8_tiles::Int8Product;
 use super::output::Output;
 use super::quantize::quantize_rows;
@@ -122,12 +123,13 @@ pub(crate) fn int8(
     scratch.row_scales.resize(scratch.row_scales.len().max(job.rows), 0.0);
     let row_scales = &mut scratch.row_scales[..job.rows];
     let parallel = job.threads() > 1;
-    if int8::takes_unsigned(level) {
-        let rows: &mut [u8] = bytemuck::cast_slice_mut(scratch.rows.resize(job.rows * padded));
-        quantize_rows(x, job.inputs, padded, rows, row_scales, parallel);
-    } else {
-        let rows: &mut [i16] = bytemuck::cast_slice_mut(scratch.rows.resize(job.rows * padded * size_of::<i16>()));
-        quantize_rows(x, job.inputs, padded, rows, row_scales, parallel);
+    let bytes = scratch.rows.resize(job.rows * padded * int8::row_type(level).size());
+    match int8::row_type(level) {
+        RowType::Wide => quantize_rows::<i16>(x, job.inputs, padded, cast_slice_mut(bytes), row_scales, parallel),
+        #[cfg(target_arch = "x86_64")]
+        RowType::Unsigned => quantize_rows::<u8>(x, job.inputs, padded, cast_slice_mut(bytes), row_scales, parallel),
+        #[cfg(target_arch = "aarch64")]
+        RowType::Signed => quantize_rows::<i8>(x, job.inputs, padded, bytes, row_scales, parallel),
     }
     let product = Int8Product {
         x: &scratch.rows,

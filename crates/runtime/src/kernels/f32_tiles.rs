@@ -9,7 +9,7 @@ use strata_simd::{Floats, Level, Vectors, prefetch};
 
 use super::PANEL;
 use super::output::Output;
-use super::tiling::{Place, Prefetch, tile};
+use super::tiling::{Place, Prefetch, plainly, tile};
 
 /// A product `x W^T + b`.
 pub(crate) struct F32Product<'a> {
@@ -55,6 +55,9 @@ pub(super) unsafe fn piece(level: Level, product: &F32Product<'_>, rows: Range<u
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Vectors::Avx512 => unsafe { run::<std::arch::x86_64::__m512>(product, rows, panels) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
+        Vectors::Neon => unsafe { run::<std::arch::aarch64::float32x4_t>(product, rows, panels) },
     }
 }
 
@@ -196,15 +199,6 @@ macro_rules! tiles {
     };
 }
 
-/// Runs `work` without special instructions; `unsafe` like its counterparts, for the macro.
-///
-/// # Safety
-/// None is asked for.
-#[inline(always)]
-unsafe fn plainly<R>(work: impl FnOnce() -> R) -> R {
-    work()
-}
-
 tiles!([f32; PANEL], plainly, 1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1; most 6 rows);
 
 // 12 of 16 registers hold sums; fewer than 8 sums leave the multipliers waiting for one another.
@@ -216,4 +210,11 @@ tiles!(std::arch::x86_64::__m256, strata_simd::with_avx2, 1 x 4, 2 x 2, 3 x 1, 4
 tiles!(
     std::arch::x86_64::__m512, strata_simd::with_avx512,
     1 x 8, 2 x 4, 3 x 4, 4 x 4, 5 x 4, 6 x 4, 7 x 3, 8 x 3; most 8 rows
+);
+
+// A panel is four registers. At most 24 of 32 registers hold sums.
+#[cfg(target_arch = "aarch64")]
+tiles!(
+    std::arch::aarch64::float32x4_t, strata_simd::with_neon,
+    1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1; most 6 rows
 );

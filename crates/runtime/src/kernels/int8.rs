@@ -4,18 +4,44 @@ use std::ops::Range;
 
 use strata_simd::{Isa, Level};
 
+#[cfg(target_arch = "aarch64")]
+use super::int8_arm::{Dot, Halves};
+#[cfg(target_arch = "aarch64")]
+use super::int8_matrix::Matrices;
 use super::int8_tiles::{Int8Product, run};
 #[cfg(target_arch = "x86_64")]
 use super::int8_x86::{Vnni256, Vnni512, Widened, Widened512};
 
-/// Whether rows are `u8` with 128 added; otherwise they are `i16`.
-pub(super) fn takes_unsigned(level: Level) -> bool {
+/// How the rows of a product are held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum RowType {
+    /// `i16`
+    Wide,
+    /// `u8` with 128 added
+    #[cfg(target_arch = "x86_64")]
+    Unsigned,
+    /// `i8`
+    #[cfg(target_arch = "aarch64")]
+    Signed,
+}
+
+impl RowType {
+    /// Bytes of a value.
+    pub fn size(self) -> usize {
+        if self == RowType::Wide { size_of::<i16>() } else { 1 }
+    }
+}
+
+/// The type of rows that `level` takes.
+pub(super) fn row_type(level: Level) -> RowType {
     match level.isa() {
-        Isa::Portable => false,
+        Isa::Portable => RowType::Wide,
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512 => false,
+        Isa::Avx2 | Isa::Avx512 => RowType::Wide,
         #[cfg(target_arch = "x86_64")]
-        Isa::AvxVnni | Isa::Avx512Vnni | Isa::Avx512Bf16 => true,
+        Isa::AvxVnni | Isa::Avx512Vnni | Isa::Avx512Bf16 => RowType::Unsigned,
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::NeonDotprod | Isa::NeonI8mm => RowType::Signed,
     }
 }
 
@@ -40,5 +66,14 @@ pub(super) unsafe fn piece(level: Level, product: &Int8Product<'_>, rows: Range<
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { run::<Vnni512>(product, rows, panels) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
+        Isa::Neon => unsafe { run::<Halves>(product, rows, panels) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
+        Isa::NeonDotprod => unsafe { run::<Dot>(product, rows, panels) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
+        Isa::NeonI8mm => unsafe { run::<Matrices>(product, rows, panels) },
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! Each step takes four inputs of some columns. VNNI instructions multiply and add them at once, with unsigned rows:
 //! 128 is added to a row's values, and `128 * sum(w)` taken off at the end. Without VNNI, bytes are widened to 16 bits,
-//! where sums of two products fit 32 bits (`vpmaddwd`): the 8-bit form (`vpmaddubsw`) saturates.
+//! where sums of two products fit 32 bits (`vpmaddwd`): the 8-bit form (`vpmaddubsw`) saturates. ARM multiplies signed
+//! bytes by signed bytes.
 
 use std::ops::Range;
 
@@ -12,7 +13,7 @@ use strata_simd::{Floats, prefetch};
 use super::PANEL;
 use super::output::Output;
 use super::quantize::Quantized;
-use super::tiling::{Place, Prefetch, tile};
+use super::tiling::{Place, Prefetch, plainly, tile};
 
 /// A product of quantized rows with quantized panels.
 pub(crate) struct Int8Product<'a> {
@@ -34,7 +35,24 @@ pub(crate) struct Int8Product<'a> {
 /// Most rows of a tile.
 pub(super) const ROWS: usize = 6;
 
-/// Sums of a unit of columns, a panel or half of one, in registers of some instruction set, which all methods need.
+/// The tiles of some instruction set.
+pub(super) trait Tiles {
+    /// Columns of a unit: a panel or a part of one.
+    const UNIT: usize;
+
+    /// Runs `work`, an `#[inline(always)]` closure, compiled for the instructions.
+    ///
+    /// # Safety
+    /// The processor has the instructions.
+    unsafe fn with<R>(work: impl FnOnce() -> R) -> R;
+    /// Computes `rows` rows, 1 to [`ROWS`], from `row` on of all `units`.
+    ///
+    /// # Safety
+    /// As [`super::int8::piece`], for these rows and units.
+    unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>, place: Place);
+}
+
+/// Sums of a unit of columns in a register or two of some instruction set, which all methods need.
 pub(super) trait Sums: Copy {
     /// How rows are held.
     type X: Quantized;
@@ -45,11 +63,6 @@ pub(super) trait Sums: Copy {
     /// Results, which have as many lanes as the unit has columns.
     type Floats: Floats;
 
-    /// Runs `work`, an `#[inline(always)]` closure, compiled for the instructions.
-    ///
-    /// # Safety
-    /// The processor has the instructions.
-    unsafe fn with<R>(work: impl FnOnce() -> R) -> R;
     /// Sums of nothing.
     ///
     /// # Safety
@@ -75,22 +88,17 @@ pub(super) trait Sums: Copy {
     /// # Safety
     /// The processor has the instructions, and the sums of the columns lie at `columns`.
     unsafe fn floats(self, columns: *const i32) -> Self::Floats;
-    /// Computes `rows` rows, 1 to [`ROWS`], from `row` on of all `units`.
-    ///
-    /// # Safety
-    /// As [`super::int8::piece`], for these rows and units.
-    unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>, place: Place);
 }
 
 /// Computes `rows` and `panels` of `product`.
 ///
 /// # Safety
-/// The processor has the instructions of `S`. Rows and panels are within the product, whose slices have the sizes that
-/// its fields say, with rows of type [`Sums::X`], and no other thread writes them.
-pub(super) unsafe fn run<S: Sums>(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
+/// The processor has the instructions of `T`. Rows and panels are within the product, whose slices have the sizes that
+/// its fields say, with rows of the type that the tiles take, and no other thread writes them.
+pub(super) unsafe fn run<T: Tiles>(product: &Int8Product<'_>, rows: Range<usize>, panels: Range<usize>) {
     // SAFETY: the caller's promise.
     unsafe {
-        S::with(
+        T::with(
             #[inline(always)]
             || {
                 tile(
@@ -100,9 +108,9 @@ pub(super) unsafe fn run<S: Sums>(product: &Int8Product<'_>, rows: Range<usize>,
                     product.padded * PANEL,
                     #[inline(always)]
                     |row, rows, panels, place| {
-                        let in_panel = PANEL / S::Floats::LANES;
+                        let in_panel = PANEL / T::UNIT;
                         let units = panels.start * in_panel..panels.end * in_panel;
-                        S::strip(product, row, rows, units, place);
+                        T::strip(product, row, rows, units, place);
                     },
                 );
             },
@@ -110,22 +118,32 @@ pub(super) unsafe fn run<S: Sums>(product: &Int8Product<'_>, rows: Range<usize>,
     }
 }
 
-/// The tile for each number of rows from 1 to 6: how many units side by side fit the registers.
-macro_rules! strips {
-    ($($rows:literal x $units:literal),*) => {
-        #[inline(always)]
-        unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>, place: Place) {
-            // SAFETY: the caller's promise.
-            unsafe {
-                match rows {
-                    $($rows => strip::<Self, $rows, $units>(product, row, units, place),)*
-                    _ => unreachable!("a tile of {rows} rows, of at most {ROWS}"),
+/// The tiles of sums of a type: for each number of rows from 1 to 6, how many units side by side fit the registers.
+macro_rules! tiles {
+    ($sums:ty, $with:expr, $($rows:literal x $units:literal),*) => {
+        impl Tiles for $sums {
+            const UNIT: usize = <<$sums as Sums>::Floats as strata_simd::Floats>::LANES;
+
+            #[inline(always)]
+            unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
+                // SAFETY: the trait's promise, that the processor has the instructions.
+                unsafe { $with(work) }
+            }
+
+            #[inline(always)]
+            unsafe fn strip(product: &Int8Product<'_>, row: usize, rows: usize, units: Range<usize>, place: Place) {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    match rows {
+                        $($rows => strip::<Self, $rows, $units>(product, row, units, place),)*
+                        _ => unreachable!("a tile of {rows} rows, of at most {ROWS}"),
+                    }
                 }
             }
         }
     };
 }
-pub(super) use strips;
+pub(super) use tiles;
 
 /// Computes `R` rows from `row` on of all `units`, `U` at a time.
 ///
@@ -176,7 +194,8 @@ unsafe fn product_tile<S: Sums, const R: usize, const U: usize>(
         );
         // Units that are parts of a panel share its lines.
         let shares = (PANEL / (U * n)).max(1);
-        let Prefetch { distance, step } = place.prefetch(4 * PANEL, p.padded / 4, shares, unit % shares);
+        let share = unit * n % PANEL / (U * n);
+        let Prefetch { distance, step } = place.prefetch(4 * PANEL, p.padded / 4, shares, share);
         // One pointer for each row, hidden from the compiler, which would otherwise compute them again in each step.
         let x: [*const S::X; R] = std::hint::black_box(std::array::from_fn(
             #[inline(always)]
@@ -201,14 +220,25 @@ unsafe fn product_tile<S: Sums, const R: usize, const U: usize>(
         }
         for u in 0..U {
             let first = (unit + u) * n;
-            let scales = S::Floats::load(p.scales.as_ptr().add(first));
-            let bias = S::Floats::load(p.bias.as_ptr().add(first));
-            let columns = p.sums.as_ptr().add(first);
             for r in 0..R {
-                let scales = S::Floats::splat(*p.row_scales.as_ptr().add(row + r)).mul(scales);
-                let values = sums[r][u].floats(columns).mul(scales).add(bias);
-                p.output.store(row + r, first, values);
+                p.store(row + r, first, sums[r][u].floats(p.sums.as_ptr().add(first)));
             }
+        }
+    }
+}
+
+impl Int8Product<'_> {
+    /// Stores the sums of one row and of the columns from `first` on, with scales and bias.
+    ///
+    /// # Safety
+    /// As for [`run`]; row and columns are within the product.
+    #[inline(always)]
+    pub unsafe fn store<F: Floats>(&self, row: usize, first: usize, sums: F) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let scales = F::splat(*self.row_scales.as_ptr().add(row)).mul(F::load(self.scales.as_ptr().add(first)));
+            let bias = F::load(self.bias.as_ptr().add(first));
+            self.output.store(row, first, sums.mul(scales).add(bias));
         }
     }
 }
@@ -218,11 +248,6 @@ impl Sums for [i32; 8] {
     type Weights = [i8; 32];
     type Splat = [i16; 4];
     type Floats = [f32; 8];
-
-    #[inline(always)]
-    unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
-        work()
-    }
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -255,9 +280,9 @@ impl Sums for [i32; 8] {
     unsafe fn floats(self, _: *const i32) -> [f32; 8] {
         self.map(|sum| sum as f32)
     }
-
-    strips!(1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1);
 }
+
+tiles!([i32; 8], plainly, 1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1);
 
 #[cfg(test)]
 mod tests {
@@ -276,10 +301,6 @@ mod tests {
         type Weights = [i8; 32];
         type Splat = [u8; 4];
         type Floats = [f32; 8];
-
-        unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
-            work()
-        }
 
         unsafe fn zero() -> Self {
             Self([0; 8])
@@ -307,9 +328,9 @@ mod tests {
             let columns = unsafe { columns.cast::<[i32; 8]>().read_unaligned() };
             std::array::from_fn(|i| (self.0[i] - 128 * columns[i]) as f32)
         }
-
-        strips!(1 x 8, 2 x 4, 3 x 3, 4 x 2, 5 x 2, 6 x 2);
     }
+
+    tiles!(Emulated, plainly, 1 x 8, 2 x 4, 3 x 3, 4 x 2, 5 x 2, 6 x 2);
 
     #[test]
     fn rows_with_128_added_give_the_same_bits() {

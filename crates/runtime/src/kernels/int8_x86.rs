@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use strata_simd::{with_avx_vnni, with_avx2, with_avx512, with_avx512_vnni};
 
-use super::int8_tiles::{Int8Product, ROWS, Sums, strip, strips};
+use super::int8_tiles::{Int8Product, ROWS, Sums, Tiles, strip, tiles};
 use super::tiling::Place;
 
 /// Two sums for each of 8 columns, of the even and of the odd pairs of inputs; columns 0 to 3, then 4 to 7.
@@ -19,14 +19,8 @@ impl Sums for Widened {
     type Floats = __m256;
 
     #[inline(always)]
-    unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
-        // SAFETY: the trait's promise, that the processor has the instructions; so below.
-        unsafe { with_avx2(work) }
-    }
-
-    #[inline(always)]
     unsafe fn zero() -> Self {
-        // SAFETY: as above.
+        // SAFETY: the trait's promise, that the processor has the instructions; so below.
         unsafe { Self(_mm256_setzero_si256(), _mm256_setzero_si256()) }
     }
 
@@ -65,9 +59,9 @@ impl Sums for Widened {
             _mm256_cvtepi32_ps(_mm256_permute4x64_epi64::<0b11_01_10_00>(mixed))
         }
     }
-
-    strips!(1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1);
 }
+
+tiles!(Widened, with_avx2, 1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1);
 
 /// As [`Widened`] for 16 columns: 0 to 7, then 8 to 15.
 #[derive(Clone, Copy)]
@@ -80,14 +74,8 @@ impl Sums for Widened512 {
     type Floats = __m512;
 
     #[inline(always)]
-    unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
-        // SAFETY: the trait's promise, that the processor has the instructions; so below.
-        unsafe { with_avx512(work) }
-    }
-
-    #[inline(always)]
     unsafe fn zero() -> Self {
-        // SAFETY: as above.
+        // SAFETY: the trait's promise, that the processor has the instructions; so below.
         unsafe { Self(_mm512_setzero_si512(), _mm512_setzero_si512()) }
     }
 
@@ -129,9 +117,9 @@ impl Sums for Widened512 {
             _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd))
         }
     }
-
-    strips!(1 x 4, 2 x 2, 3 x 2, 4 x 2, 5 x 2, 6 x 2);
 }
+
+tiles!(Widened512, with_avx512, 1 x 4, 2 x 2, 3 x 2, 4 x 2, 5 x 2, 6 x 2);
 
 /// The sums of 8 columns.
 #[derive(Clone, Copy)]
@@ -144,14 +132,8 @@ impl Sums for Vnni256 {
     type Floats = __m256;
 
     #[inline(always)]
-    unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
-        // SAFETY: the trait's promise, that the processor has the instructions; so below.
-        unsafe { with_avx_vnni(work) }
-    }
-
-    #[inline(always)]
     unsafe fn zero() -> Self {
-        // SAFETY: as above.
+        // SAFETY: the trait's promise, that the processor has the instructions; so below.
         unsafe { Self(_mm256_setzero_si256()) }
     }
 
@@ -181,9 +163,9 @@ impl Sums for Vnni256 {
             _mm256_cvtepi32_ps(_mm256_sub_epi32(self.0, added))
         }
     }
-
-    strips!(1 x 8, 2 x 4, 3 x 3, 4 x 2, 5 x 2, 6 x 2);
 }
+
+tiles!(Vnni256, with_avx_vnni, 1 x 8, 2 x 4, 3 x 3, 4 x 2, 5 x 2, 6 x 2);
 
 /// The sums of 16 columns.
 #[derive(Clone, Copy)]
@@ -196,14 +178,8 @@ impl Sums for Vnni512 {
     type Floats = __m512;
 
     #[inline(always)]
-    unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
-        // SAFETY: the trait's promise, that the processor has the instructions; so below.
-        unsafe { with_avx512_vnni(work) }
-    }
-
-    #[inline(always)]
     unsafe fn zero() -> Self {
-        // SAFETY: as above.
+        // SAFETY: the trait's promise, that the processor has the instructions; so below.
         unsafe { Self(_mm512_setzero_si512()) }
     }
 
@@ -233,6 +209,6 @@ impl Sums for Vnni512 {
             _mm512_cvtepi32_ps(_mm512_sub_epi32(self.0, added))
         }
     }
-
-    strips!(1 x 8, 2 x 4, 3 x 4, 4 x 4, 5 x 4, 6 x 4);
 }
+
+tiles!(Vnni512, with_avx512_vnni, 1 x 8, 2 x 4, 3 x 4, 4 x 4, 5 x 4, 6 x 4);

@@ -9,6 +9,10 @@ pub(crate) mod quantize;
 mod attention;
 mod f32_tiles;
 mod int8;
+#[cfg(target_arch = "aarch64")]
+mod int8_arm;
+#[cfg(target_arch = "aarch64")]
+mod int8_matrix;
 mod int8_tiles;
 #[cfg(target_arch = "x86_64")]
 mod int8_x86;

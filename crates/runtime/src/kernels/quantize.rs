@@ -37,6 +37,14 @@ impl Quantized for i16 {
     }
 }
 
+/// For the dot products of ARM, which are signed on both sides.
+impl Quantized for i8 {
+    #[inline(always)]
+    fn from_rounded(bits: u32) -> Self {
+        bits as i8
+    }
+}
+
 /// Unsigned with 128 added.
 impl Quantized for u8 {
     #[inline(always)]
@@ -116,7 +124,9 @@ mod tests {
             let x = values(3 * inputs, 4);
             let padded = inputs.next_multiple_of(4);
             let (mut wide, mut bytes, mut scales) = (vec![-1i16; 3 * padded], vec![0u8; 3 * padded], [f32::NAN; 3]);
+            let mut signed = vec![-1i8; 3 * padded];
             quantize_rows(&x, inputs, padded, &mut wide, &mut scales, false);
+            quantize_rows(&x, inputs, padded, &mut signed, &mut scales, false);
             quantize_rows(&x, inputs, padded, &mut bytes, &mut scales, true);
             for r in 0..3 {
                 let row = &x[r * inputs..][..inputs];
@@ -125,6 +135,7 @@ mod tests {
                 for i in 0..padded {
                     let q = wide[r * padded + i];
                     assert_eq!(i16::from(bytes[r * padded + i]), q + 128);
+                    assert_eq!(i16::from(signed[r * padded + i]), q);
                     let exact = if i < inputs { row[i] * (127.0 / largest) } else { 0.0 };
                     assert!((f32::from(q) - exact).abs() <= 0.500_01 && q.abs() <= 127, "{q} of {exact}");
                 }

@@ -62,3 +62,12 @@ pub(super) fn tile(
         first = end;
     }
 }
+
+/// Runs `work` without special instructions; `unsafe` like its counterparts, for the macros that make tiles.
+///
+/// # Safety
+/// None is asked for.
+#[inline(always)]
+pub(super) unsafe fn plainly<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
