@@ -21,6 +21,12 @@ command -v cc >/dev/null || debian gcc libc6-dev
 # The kernels are disassembled.
 command -v objdump llvm-objdump >/dev/null || debian binutils || missing binutils
 
+# The kernels for ARM are compiled, and run by an emulator.
+if [ "$(uname -m)" != aarch64 ]; then
+  command -v aarch64-linux-gnu-gcc >/dev/null || debian gcc-aarch64-linux-gnu libc6-dev-arm64-cross || missing aarch64-linux-gnu-gcc
+  command -v qemu-aarch64 >/dev/null || debian qemu-user || missing qemu-aarch64
+fi
+
 # Clients of the server's TLS.
 for program in openssl curl; do
   command -v "$program" >/dev/null || debian "$program" || missing "$program"

@@ -52,6 +52,7 @@ pub(super) unsafe fn piece(level: Level, precision: MatmulPrecision, product: &P
         // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Vectors::Avx512 => unsafe { choose::<Avx512>(round, product, piece) },
         #[cfg(target_arch = "aarch64")]
+        // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
         Vectors::Neon => unsafe { choose::<Neon>(round, product, piece) },
     }
 }

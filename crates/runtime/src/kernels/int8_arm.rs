@@ -56,7 +56,7 @@ impl Sums for Halves {
     }
 }
 
-tiles!(Halves, with_neon, 1 x 8, 2 x 4, 3 x 4, 4 x 2, 5 x 2, 6 x 2);
+tiles!(Halves, with_neon, 1 x 8, 2 x 4, 3 x 2, 4 x 2, 5 x 1, 6 x 1);
 
 /// The sums of 4 columns.
 #[derive(Clone, Copy)]

@@ -80,7 +80,7 @@ unsafe fn product_tile<const R: usize, const P: usize>(p: &Int8Product<'_>, row:
                 add_columns(&mut sums, u, rows, near, far);
             }
         }
-        if p.padded % 8 > 0 {
+        if !p.padded.is_multiple_of(8) {
             let four = |from: *const i8| {
                 let first = from.add(eights * 8).cast::<i32>().read_unaligned();
                 vreinterpret_s8_s32(vset_lane_s32::<0>(first, vdup_n_s32(0)))
@@ -136,7 +136,8 @@ unsafe fn store_tile(p: &Int8Product<'_>, row: usize, rows: usize, panel: usize,
 }
 
 /// Adds to `sums`, row by row, the products of two rows with two columns of eight bytes each. In assembler, because the
-/// compiler's own function (`vmmlaq_s32`) is not stable yet.
+/// compiler's own function (`vmmlaq_s32`) is not stable yet. The assembler is not said to leave memory alone, so that
+/// loads stay in their place: all loads of a step before its products would need more registers than there are.
 #[inline]
 #[target_feature(enable = "neon,i8mm")]
 fn matrix_product(mut sums: int32x4_t, rows: int8x16_t, columns: int8x16_t) -> int32x4_t {
@@ -147,7 +148,7 @@ fn matrix_product(mut sums: int32x4_t, rows: int8x16_t, columns: int8x16_t) -> i
             sums = inout(vreg) sums,
             rows = in(vreg) rows,
             columns = in(vreg) columns,
-            options(pure, nomem, nostack, preserves_flags),
+            options(nostack, preserves_flags),
         );
     }
     sums
