@@ -6,6 +6,8 @@
 //! reassociates or contracts floating-point operations, so a loop gives the same bits at every level.
 
 mod bf16;
+#[cfg(target_arch = "aarch64")]
+mod bytes;
 mod dispatch;
 mod floats;
 mod level;
@@ -17,6 +19,8 @@ mod sums;
 pub mod testing;
 
 pub use bf16::to_bf16;
+#[cfg(target_arch = "aarch64")]
+pub use bytes::{dot_of_first, matrix_product};
 pub use dispatch::{simd, simd_at};
 #[cfg(target_arch = "x86_64")]
 pub use dispatch::{with_avx_vnni, with_avx2, with_avx512, with_avx512_bf16, with_avx512_vnni};

@@ -6,8 +6,10 @@ use std::sync::Barrier;
 use std::time::Instant;
 
 use crate::floats::Floats;
-use crate::level::{Level, Vectors};
+use crate::level::{Isa, Level, Vectors};
 
+#[cfg(target_arch = "aarch64")]
+mod arm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -29,13 +31,15 @@ pub fn f32_peak(level: Level, threads: usize) -> f64 {
         Vectors::Avx2 => best(threads, || (), |()| unsafe { x86::f32_avx2() }),
         #[cfg(target_arch = "x86_64")]
         Vectors::Avx512 => best(threads, || (), |()| unsafe { x86::f32_avx512() }),
+        #[cfg(target_arch = "aarch64")]
+        Vectors::Neon => best(threads, || (), |()| unsafe { arm::f32_neon() }),
     }
 }
 
 /// FLOP/s of multiply-adds of bfloat16, 2 each, on `threads` threads; `None` where `level` has no such products.
 pub fn bf16_peak(level: Level, threads: usize) -> Option<f64> {
     #[cfg(target_arch = "x86_64")]
-    if level.isa() == crate::Isa::Avx512Bf16 {
+    if level.isa() == Isa::Avx512Bf16 {
         // SAFETY: a level exists only where the processor has its instructions.
         return Some(best(threads, || (), |()| unsafe { x86::bf16() }));
     }
@@ -46,24 +50,25 @@ pub fn bf16_peak(level: Level, threads: usize) -> Option<f64> {
 /// Operations a second of multiply-adds of bytes, 2 each, with the instructions that int8 products use at `level`, on
 /// `threads` threads; `None` where they are left to the compiler.
 pub fn int8_peak(level: Level, threads: usize) -> Option<f64> {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use crate::Isa;
-        // SAFETY (all): a level exists only where the processor has its instructions.
-        let run: Option<fn(&mut ()) -> f64> = match level.isa() {
-            Isa::Portable => None,
-            Isa::Avx2 => Some(|()| unsafe { x86::int8_avx2() }),
-            Isa::AvxVnni => Some(|()| unsafe { x86::int8_avx_vnni() }),
-            Isa::Avx512 => Some(|()| unsafe { x86::int8_avx512() }),
-            Isa::Avx512Vnni | Isa::Avx512Bf16 => Some(|()| unsafe { x86::int8_avx512_vnni() }),
-        };
-        run.map(|run| best(threads, || (), run))
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        let _ = (level, threads);
-        None
-    }
+    // SAFETY (all): a level exists only where the processor has its instructions.
+    let run: Option<fn(&mut ()) -> f64> = match level.isa() {
+        Isa::Portable => None,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => Some(|()| unsafe { x86::int8_avx2() }),
+        #[cfg(target_arch = "x86_64")]
+        Isa::AvxVnni => Some(|()| unsafe { x86::int8_avx_vnni() }),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => Some(|()| unsafe { x86::int8_avx512() }),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni | Isa::Avx512Bf16 => Some(|()| unsafe { x86::int8_avx512_vnni() }),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => Some(|()| unsafe { arm::int8_neon() }),
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonDotprod => Some(|()| unsafe { arm::int8_dotprod() }),
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonI8mm => Some(|()| unsafe { arm::int8_i8mm() }),
+    };
+    run.map(|run| best(threads, || (), run))
 }
 
 /// Bytes a second that `threads` threads together read from memory.
@@ -107,6 +112,30 @@ fn best<S>(threads: usize, state: impl Fn() -> S + Sync, work: impl Fn(&mut S) -
     };
     (0..ROUNDS).map(rate).fold(0.0, f64::max)
 }
+
+/// A loop over `$chains` independent registers of sums of type `$sum`, each of which takes `$macs` multiply-adds at a
+/// time.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! chains {
+    ($name:ident, $features:literal, $chains:literal of $macs:literal, $zero:expr, $operand:expr, $add:expr) => {
+        /// The operations of independent chains of multiply-adds.
+        #[target_feature(enable = $features)]
+        pub fn $name() -> f64 {
+            // Unlike beginnings, so that the compiler cannot see one chain in all.
+            let mut sums = [0; $chains].map(|_: i32| std::hint::black_box($zero));
+            let (x, y) = (std::hint::black_box($operand), std::hint::black_box($operand));
+            for _ in 0..crate::peak::ITERATIONS {
+                for sum in &mut sums {
+                    *sum = $add(*sum, x, y);
+                }
+            }
+            sums.into_iter().for_each(|sum| _ = std::hint::black_box(sum));
+            (2 * crate::peak::ITERATIONS * $chains * $macs) as f64
+        }
+    };
+}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use chains;
 
 /// The operations of `N` independent chains of multiply-adds in registers of type `F`.
 ///

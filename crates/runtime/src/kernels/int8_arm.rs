@@ -1,10 +1,9 @@
 //! Sums of products of bytes with NEON, without and with its dot products.
 
 use std::arch::aarch64::*;
-use std::arch::asm;
 use std::ops::Range;
 
-use strata_simd::{with_neon, with_neon_dotprod};
+use strata_simd::{dot_of_first, with_neon, with_neon_dotprod};
 
 use super::int8_tiles::{Int8Product, ROWS, Sums, Tiles, strip, tiles};
 use super::tiling::Place;
@@ -101,21 +100,3 @@ impl Sums for Dot {
 }
 
 tiles!(Dot, with_neon_dotprod, 1 x 8, 2 x 8, 3 x 4, 4 x 4, 5 x 4, 6 x 4);
-
-/// Adds to each sum the dot product of four bytes of `w` with the first four of `x`. In assembler, because the
-/// compiler's own function (`vdotq_laneq_s32`) is not stable yet.
-#[inline]
-#[target_feature(enable = "neon,dotprod")]
-fn dot_of_first(mut sums: int32x4_t, w: int8x16_t, x: int32x4_t) -> int32x4_t {
-    // SAFETY: the instruction only computes.
-    unsafe {
-        asm!(
-            "sdot {sums:v}.4s, {w:v}.16b, {x:v}.4b[0]",
-            sums = inout(vreg) sums,
-            w = in(vreg) w,
-            x = in(vreg) x,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    sums
-}

@@ -4,10 +4,9 @@
 //! One row alone would waste half of each instruction and takes dot products.
 
 use std::arch::aarch64::*;
-use std::arch::asm;
 use std::ops::Range;
 
-use strata_simd::{prefetch, with_neon_i8mm};
+use strata_simd::{matrix_product, prefetch, with_neon_i8mm};
 
 use super::PANEL;
 use super::int8_arm::Dot;
@@ -133,23 +132,4 @@ unsafe fn store_tile(p: &Int8Product<'_>, row: usize, rows: usize, panel: usize,
             }
         }
     }
-}
-
-/// Adds to `sums`, row by row, the products of two rows with two columns of eight bytes each. In assembler, because the
-/// compiler's own function (`vmmlaq_s32`) is not stable yet. The assembler is not said to leave memory alone, so that
-/// loads stay in their place: all loads of a step before its products would need more registers than there are.
-#[inline]
-#[target_feature(enable = "neon,i8mm")]
-fn matrix_product(mut sums: int32x4_t, rows: int8x16_t, columns: int8x16_t) -> int32x4_t {
-    // SAFETY: the instruction only computes.
-    unsafe {
-        asm!(
-            "smmla {sums:v}.4s, {rows:v}.16b, {columns:v}.16b",
-            sums = inout(vreg) sums,
-            rows = in(vreg) rows,
-            columns = in(vreg) columns,
-            options(nostack, preserves_flags),
-        );
-    }
-    sums
 }

@@ -1,30 +1,8 @@
 //! Loops over registers with the products of x86 processors.
 
 use std::arch::x86_64::*;
-use std::hint::black_box;
 
-use super::{ITERATIONS, multiply_adds};
-
-/// A loop over `$chains` independent registers of sums of type `$sum`, each of which takes `$macs` multiply-adds at a
-/// time.
-macro_rules! chains {
-    ($name:ident, $features:literal, $chains:literal of $macs:literal, $zero:expr, $operand:expr, $add:expr) => {
-        /// The operations of independent chains of multiply-adds.
-        #[target_feature(enable = $features)]
-        pub fn $name() -> f64 {
-            // Unlike beginnings, so that the compiler cannot see one chain in all.
-            let mut sums = [0; $chains].map(|_: i32| black_box($zero));
-            let (x, y) = (black_box($operand), black_box($operand));
-            for _ in 0..ITERATIONS {
-                for sum in &mut sums {
-                    *sum = $add(*sum, x, y);
-                }
-            }
-            sums.into_iter().for_each(|sum| _ = black_box(sum));
-            (2 * ITERATIONS * $chains * $macs) as f64
-        }
-    };
-}
+use super::{chains, multiply_adds};
 
 /// The operations of f32 multiply-adds; 12 of 16 registers are sums.
 #[target_feature(enable = "avx2,fma")]
