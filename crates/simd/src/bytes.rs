@@ -4,6 +4,9 @@ use std::arch::aarch64::{int8x16_t, int32x4_t};
 use std::arch::asm;
 
 /// Adds to each sum the dot product of four bytes of `w` with the first four of `x` (`vdotq_laneq_s32`).
+///
+/// # Safety
+/// The processor has the instruction.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
 pub fn dot_of_first(mut sums: int32x4_t, w: int8x16_t, x: int32x4_t) -> int32x4_t {
@@ -25,6 +28,9 @@ pub fn dot_of_first(mut sums: int32x4_t, w: int8x16_t, x: int32x4_t) -> int32x4_
 ///
 /// The assembler is not said to leave memory alone, so that loads stay in their place: all loads of a step before its
 /// products would need more registers than there are.
+///
+/// # Safety
+/// The processor has the instruction.
 #[inline]
 #[target_feature(enable = "neon,i8mm")]
 pub fn matrix_product(mut sums: int32x4_t, rows: int8x16_t, columns: int8x16_t) -> int32x4_t {

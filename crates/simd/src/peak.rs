@@ -25,13 +25,16 @@ const VALUES: usize = 24 << 20;
 /// FLOP/s of f32 multiply-adds, 2 each, in the registers of `level`, on `threads` threads.
 pub fn f32_peak(level: Level, threads: usize) -> f64 {
     match level.vectors() {
-        // SAFETY (all): a level exists only where the processor has its instructions.
+        // SAFETY: a level exists only where the processor has its instructions.
         Vectors::Portable => best(threads, || (), |()| unsafe { multiply_adds::<[f32; 4], 8>() }),
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: a level exists only where the processor has its instructions.
         Vectors::Avx2 => best(threads, || (), |()| unsafe { x86::f32_avx2() }),
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: a level exists only where the processor has its instructions.
         Vectors::Avx512 => best(threads, || (), |()| unsafe { x86::f32_avx512() }),
         #[cfg(target_arch = "aarch64")]
+        // SAFETY: a level exists only where the processor has its instructions.
         Vectors::Neon => best(threads, || (), |()| unsafe { arm::f32_neon() }),
     }
 }
@@ -50,22 +53,28 @@ pub fn bf16_peak(level: Level, threads: usize) -> Option<f64> {
 /// Operations a second of multiply-adds of bytes, 2 each, with the instructions that int8 products use at `level`, on
 /// `threads` threads; `None` where they are left to the compiler.
 pub fn int8_peak(level: Level, threads: usize) -> Option<f64> {
-    // SAFETY (all): a level exists only where the processor has its instructions.
     let run: Option<fn(&mut ()) -> f64> = match level.isa() {
         Isa::Portable => None,
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: a level exists only where the processor has its instructions.
         Isa::Avx2 => Some(|()| unsafe { x86::int8_avx2() }),
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: a level exists only where the processor has its instructions.
         Isa::AvxVnni => Some(|()| unsafe { x86::int8_avx_vnni() }),
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: a level exists only where the processor has its instructions.
         Isa::Avx512 => Some(|()| unsafe { x86::int8_avx512() }),
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: a level exists only where the processor has its instructions.
         Isa::Avx512Vnni | Isa::Avx512Bf16 => Some(|()| unsafe { x86::int8_avx512_vnni() }),
         #[cfg(target_arch = "aarch64")]
+        // SAFETY: a level exists only where the processor has its instructions.
         Isa::Neon => Some(|()| unsafe { arm::int8_neon() }),
         #[cfg(target_arch = "aarch64")]
+        // SAFETY: a level exists only where the processor has its instructions.
         Isa::NeonDotprod => Some(|()| unsafe { arm::int8_dotprod() }),
         #[cfg(target_arch = "aarch64")]
+        // SAFETY: a level exists only where the processor has its instructions.
         Isa::NeonI8mm => Some(|()| unsafe { arm::int8_i8mm() }),
     };
     run.map(|run| best(threads, || (), run))
