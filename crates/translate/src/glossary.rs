@@ -10,6 +10,13 @@ pub struct Glossary {
     terms: Vec<(String, String)>,
 }
 
+/// Terms with their translations.
+impl FromIterator<(String, String)> for Glossary {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(terms: I) -> Self {
+        Self { terms: terms.into_iter().collect() }
+    }
+}
+
 impl Glossary {
     /// Reads a file of `term=translation` lines; skips empty lines and lines that begin with `#`.
     ///

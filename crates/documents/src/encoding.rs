@@ -1,0 +1,143 @@
+//! Text in its encoding: UTF-8, what a byte order mark says, or what the text declares of itself.
+
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+
+use crate::document::{Document, Segment};
+use crate::error::{Error, Result};
+use crate::events::attribute;
+use crate::markup::Piece;
+
+/// Bytes in which an encoding is declared: HTML's own rule.
+const DECLARED_IN: usize = 1024;
+
+/// How a text is written in bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Written {
+    encoding: &'static Encoding,
+    mark: bool,
+}
+
+/// Decodes a text.
+///
+/// # Errors
+/// [`Error::Invalid`] for text that is not in its encoding, with the line where it should be UTF-8.
+pub fn decode(content: &[u8]) -> Result<(String, Written)> {
+    let (encoding, mark) = match Encoding::for_bom(content) {
+        Some((encoding, length)) => (encoding, length),
+        None => (declared(content).unwrap_or(UTF_8), 0),
+    };
+    let written = Written { encoding, mark: mark > 0 };
+    let content = &content[mark..];
+    if let Some(text) = encoding.decode_without_bom_handling_and_without_replacement(content) {
+        return Ok((text.into_owned(), written));
+    }
+    if encoding != UTF_8 {
+        return Err(Error::invalid(format!(
+            "the file is not in the encoding that it says it is in, {}",
+            encoding.name()
+        )));
+    }
+    let valid = std::str::from_utf8(content).map_or_else(|e| e.valid_up_to(), str::len);
+    let line = content[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+    Err(Error::invalid(format!("line {line} of the file is not UTF-8; save it as UTF-8")))
+}
+
+/// What a text says of itself: `<?xml encoding="...">`, `<meta charset=...>`, `"Content-Type: ...; charset=..."`.
+fn declared(content: &[u8]) -> Option<&'static Encoding> {
+    let start = &content[..content.len().min(DECLARED_IN)];
+    let start: String = start.iter().map(|byte| char::from(*byte)).collect();
+    let xml = start.starts_with("<?xml").then(|| start.find("?>")).flatten();
+    let label = match xml {
+        Some(end) => attribute(&start[..end], "encoding")?.to_string(),
+        None if start.contains("msgid") || start.to_ascii_lowercase().contains("<meta") => {
+            let lower = start.to_ascii_lowercase();
+            let at = lower.find("charset=")? + "charset=".len();
+            let rest = lower[at..].trim_start_matches(['"', '\'']);
+            rest[..rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c))).unwrap_or(rest.len())]
+                .to_string()
+        }
+        None => return None,
+    };
+    // What can be read as ASCII so far is not UTF-16, whatever it says.
+    Encoding::for_label(label.as_bytes()).filter(|encoding| ![UTF_16LE, UTF_16BE].contains(encoding))
+}
+
+impl Written {
+    /// Text in this encoding.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for characters that it does not have, unless `references` can stand for them (`&#8364;`).
+    fn encode(self, text: &str, references: bool) -> Result<Vec<u8>> {
+        let Self { encoding, mark } = self;
+        let mark: &[u8] = match () {
+            () if !mark => &[],
+            () if encoding == UTF_16LE => &[0xff, 0xfe],
+            () if encoding == UTF_16BE => &[0xfe, 0xff],
+            () => &[0xef, 0xbb, 0xbf],
+        };
+        let mut bytes = mark.to_vec();
+        if encoding == UTF_16LE {
+            bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+        } else if encoding == UTF_16BE {
+            bytes.extend(text.encode_utf16().flat_map(u16::to_be_bytes));
+        } else {
+            let (encoded, _, replaced) = encoding.encode(text);
+            if replaced && !references {
+                let name = encoding.name();
+                let text =
+                    format!("the translation has characters that {name} does not have; save the file as UTF-8 first");
+                return Err(Error::invalid(text));
+            }
+            bytes.extend_from_slice(&encoded);
+        }
+        Ok(bytes)
+    }
+}
+
+/// A document of text in its encoding.
+pub struct Encoded {
+    /// The text.
+    pub document: Box<dyn Document>,
+    /// How it is written.
+    pub written: Written,
+    /// Whether references can stand for characters.
+    pub references: bool,
+}
+
+impl Document for Encoded {
+    fn segments(&self) -> &[Segment] {
+        self.document.segments()
+    }
+
+    fn write(&self, translated: &[Option<Vec<Piece>>]) -> Result<Vec<u8>> {
+        let bytes = self.document.write(translated)?;
+        if self.written == (Written { encoding: UTF_8, mark: false }) {
+            return Ok(bytes);
+        }
+        let text = String::from_utf8(bytes).map_err(|_| Error::invalid("the translation is no text"))?;
+        self.written.encode(&text, self.references)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_comes_back_in_its_own_encoding() {
+        let utf16: Vec<u8> =
+            [0xff, 0xfe].into_iter().chain("für €".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let latin = b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>f\xfcr</a>".to_vec();
+        let po = b"msgid \"\"\nmsgstr \"Content-Type: text/plain; charset=ISO-8859-15\\n\"\n# f\xfcr\n".to_vec();
+        for content in [utf16, latin, po, b"\xef\xbb\xbfa".to_vec(), b"<meta charset='windows-1252'>\x80".to_vec()] {
+            let (text, written) = decode(&content).unwrap();
+            assert!(text.contains("für") || text.contains('€') || text == "a", "{text}");
+            assert_eq!(written.encode(&text, false).unwrap(), content);
+        }
+        let (_, written) = decode(b"<meta charset='latin1'>").unwrap();
+        assert!(written.encode("ж", false).is_err());
+        assert_eq!(written.encode("ж", true).unwrap(), b"&#1078;");
+        assert!(decode(b"a\nb\xff").unwrap_err().to_string().contains("line 2"));
+        assert!(decode(b"\xff\xfea").is_err());
+    }
+}

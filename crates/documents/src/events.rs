@@ -1,0 +1,82 @@
+//! Markup as a sequence of events, whatever the format.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// A tag, a piece of text, or something else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event<'a> {
+    /// Its bytes in the source.
+    pub range: Range<usize>,
+    /// What it is.
+    pub kind: Kind<'a>,
+}
+
+/// What an event is. Names have their prefixes; HTML's are in lower case.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind<'a> {
+    /// Text as it is written, with its entities.
+    Text,
+    /// A start tag.
+    Open(Cow<'a, str>),
+    /// An end tag.
+    Close(Cow<'a, str>),
+    /// A tag of an element without content.
+    Empty(Cow<'a, str>),
+    /// A comment, a declaration, a processing instruction, a CDATA section, an entity that is not known.
+    Other,
+}
+
+/// The value of a tag's attribute as it is written, by its name with its prefix; names are compared without case.
+pub fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = tag.trim_start_matches('<').trim_end_matches('>').trim_end_matches('/');
+    rest = &rest[rest.find(char::is_whitespace)?..];
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
+        let end = rest.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(rest.len());
+        if end == 0 {
+            return None;
+        }
+        let (found, behind) = rest.split_at(end);
+        rest = behind.trim_start();
+        let mut value = "";
+        if let Some(said) = rest.strip_prefix('=') {
+            let said = said.trim_start();
+            let quote = said.chars().next().filter(|c| "\"'".contains(*c));
+            let length = match quote {
+                Some(quote) => said[1..].find(quote).map_or(said.len(), |end| end + 2),
+                None => said.find(char::is_whitespace).unwrap_or(said.len()),
+            };
+            value = said[..length].trim_matches(|c| Some(c) == quote);
+            rest = &said[length..];
+        }
+        if found.eq_ignore_ascii_case(name) {
+            return Some(value);
+        }
+    }
+}
+
+/// Whether a tag says that its content is not to be translated.
+pub fn is_kept(tag: &str) -> bool {
+    attribute(tag, "translate")
+        .or_else(|| attribute(tag, "its:translate"))
+        .is_some_and(|v| v.eq_ignore_ascii_case("no"))
+        || attribute(tag, "class").is_some_and(|v| v.split_whitespace().any(|class| class == "notranslate"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_found_however_they_are_written() {
+        let tag = "<a href='x y' Class=\"b notranslate\" checked q=1/>";
+        let found = |name| attribute(tag, name);
+        assert_eq!((found("href"), found("q"), found("checked")), (Some("x y"), Some("1"), Some("")));
+        assert_eq!((found("x"), found("y"), attribute("<b>", "b")), (None, None, None));
+        assert!(is_kept(tag) && is_kept("<b translate=no>") && !is_kept("<b class=x>"));
+        for odd in ["<a =", "<a b='", "<a b= >", "<a b=\"", "<", "<a '=' c>"] {
+            attribute(odd, "zz");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Documents that are zip archives: Word documents, slides, OpenDocument, EPUB books. The text is in some of the
+//! members; all others are copied as they are compressed.
+
+use std::ops::Range;
+
+use crate::archive::Archive;
+use crate::document::{Document, Segment};
+use crate::error::{Error, Result};
+use crate::html::{BookRules, resolve};
+use crate::limits::{Count, Limits};
+use crate::markup::Piece;
+use crate::opendocument::OpenDocumentRules;
+use crate::running::Skeleton;
+use crate::runs::{Story, root_prefix};
+use crate::xml;
+
+/// What an archive is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `.docx`
+    Word,
+    /// `.pptx`
+    Slides,
+    /// `.odt`, `.odp`
+    OpenDocument,
+    /// `.epub`
+    Book,
+}
+
+impl Kind {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Word => "Word document (.docx)",
+            Self::Slides => "presentation (.pptx)",
+            Self::OpenDocument => "OpenDocument file (.odt, .odp)",
+            Self::Book => "EPUB book (.epub)",
+        }
+    }
+
+    /// Whether a member has text.
+    fn has_text(self, name: &str) -> bool {
+        let numbered = |folder: &str, kinds: &[&str]| {
+            let name = name.strip_prefix(folder).and_then(|name| name.strip_suffix(".xml"));
+            name.is_some_and(|name| kinds.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit())))
+        };
+        match self {
+            Self::Word => numbered("word/", &["document", "header", "footer", "footnotes", "endnotes"]),
+            Self::Slides => numbered("ppt/slides/", &["slide"]) || numbered("ppt/notesSlides/", &["notesSlide"]),
+            Self::OpenDocument => ["content.xml", "styles.xml"].contains(&name),
+            Self::Book => {
+                let name = name.to_ascii_lowercase();
+                [".xhtml", ".html", ".htm", ".ncx"].iter().any(|extension| name.ends_with(extension))
+            }
+        }
+    }
+}
+
+/// A member's text.
+enum Text {
+    Runs(Story),
+    Running(Skeleton),
+}
+
+/// A member of the archive with text.
+struct Member {
+    /// Its number in the archive.
+    number: usize,
+    text: Text,
+    /// Its segments among the document's.
+    segments: Range<usize>,
+}
+
+/// A document that was unpacked.
+pub struct PackedDocument {
+    archive: Archive,
+    members: Vec<Member>,
+    segments: Vec<Segment>,
+}
+
+/// Unpacks a document's text.
+///
+/// # Errors
+/// [`Error::Invalid`] for a file of another kind or a damaged one, [`Error::TooLarge`] for one with too much in it.
+pub fn read(bytes: Vec<u8>, kind: &Kind, limits: &Limits) -> Result<PackedDocument> {
+    let what = kind.what();
+    let archive = Archive::read(bytes, limits).map_err(|error| match error {
+        Error::Invalid(why) => Error::Invalid(format!("no {what}: {why}")),
+        other @ Error::TooLarge(_) => other,
+    })?;
+    let mut document = PackedDocument { archive, members: Vec::new(), segments: Vec::new() };
+    let names: Vec<(usize, String)> = document.archive.names().iter().cloned().enumerate().collect();
+    let mut count = Count::new(limits);
+    for (number, name) in names.into_iter().filter(|(_, name)| kind.has_text(name)) {
+        let xml = document.archive.text(number)?;
+        let first = document.segments.len();
+        let text = member(xml, *kind, &mut count, limits, &mut document.segments).map_err(|error| match error {
+            Error::Invalid(why) => Error::Invalid(format!("{name}: {why}")),
+            other @ Error::TooLarge(_) => other,
+        })?;
+        document.members.push(Member { number, text, segments: first..document.segments.len() });
+    }
+    if document.members.is_empty() {
+        return Err(Error::invalid(format!("the file is no {what}: nothing in it has text")));
+    }
+    Ok(document)
+}
+
+/// Reads a member's text, and adds its segments.
+fn member(xml: String, kind: Kind, count: &mut Count, limits: &Limits, segments: &mut Vec<Segment>) -> Result<Text> {
+    let running = match kind {
+        Kind::Word => {
+            let prefix = root_prefix(&xml);
+            return Story::read(xml, &prefix, count, segments).map(Text::Runs);
+        }
+        Kind::Slides => return Story::read(xml, "a:", count, segments).map(Text::Runs),
+        Kind::OpenDocument => xml::read_by(&xml, &OpenDocumentRules, xml::resolve, limits)?,
+        Kind::Book => xml::read_by(&xml, &BookRules, resolve, limits)?,
+    };
+    running.segments.iter().try_for_each(|segment| count.add(&segment.text))?;
+    segments.extend(running.segments);
+    Ok(Text::Running(running.skeleton))
+}
+
+impl Document for PackedDocument {
+    fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    fn write(&self, translated: &[Option<Vec<Piece>>]) -> Result<Vec<u8>> {
+        let write = |Member { number, text, segments }: &Member| {
+            let translated = translated.get(segments.clone()).unwrap_or(&[]);
+            let segments = &self.segments[segments.clone()];
+            if translated.iter().all(Option::is_none) {
+                return None;
+            }
+            let text = match text {
+                Text::Runs(story) => story.write(segments, translated),
+                Text::Running(skeleton) => skeleton.write(segments, translated),
+            };
+            Some((*number, text.into_bytes()))
+        };
+        let changed: Vec<(usize, Vec<u8>)> = self.members.iter().filter_map(write).collect();
+        self.archive.with(&changed)
+    }
+}

@@ -1,0 +1,306 @@
+//! GNU gettext catalogs: messages without a translation get one and are marked fuzzy; everything else stays byte for
+//! byte.
+
+use std::fmt::Write;
+use std::ops::Range;
+
+use crate::document::{Document, Segment};
+use crate::error::{Error, Result};
+use crate::limits::{Count, Limits};
+use crate::markup::Piece;
+use crate::text::lines;
+
+/// A catalog that was read.
+#[derive(Debug)]
+pub struct PoDocument {
+    entries: Vec<Entry>,
+    /// The lines of all messages to translate.
+    segments: Vec<Segment>,
+}
+
+/// Lines that belong together.
+#[derive(Debug)]
+struct Entry {
+    lines: Vec<String>,
+    fill: Vec<Fill>,
+}
+
+/// A `msgstr` to fill.
+#[derive(Debug)]
+struct Fill {
+    /// Its line in the entry.
+    line: usize,
+    keyword: String,
+    /// The segments of its message.
+    segments: Range<usize>,
+}
+
+/// A keyword's string: where it begins, the keyword, and its content.
+struct Field {
+    line: usize,
+    keyword: String,
+    text: String,
+}
+
+impl PoDocument {
+    /// Reads a catalog.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the first line that does not belong in a catalog; [`Error::TooLarge`].
+    pub fn read(text: &str, limits: &Limits) -> Result<Self> {
+        let mut document = Self { entries: Vec::new(), segments: Vec::new() };
+        let mut count = Count::new(limits);
+        let mut first = 1;
+        for lines in entries(text) {
+            let fields = fields(&lines, first)?;
+            first += lines.len();
+            let before = document.segments.len();
+            let fill = document.fill(&fields);
+            document.segments[before..].iter().try_for_each(|segment| count.add(&segment.text))?;
+            document.entries.push(Entry { lines, fill });
+        }
+        Ok(document)
+    }
+
+    /// Adds the messages of an entry's empty translations.
+    fn fill(&mut self, fields: &[Field]) -> Vec<Fill> {
+        let of = |keyword: &str| fields.iter().find(|field| field.keyword == keyword);
+        let Some(id) = of("msgid").filter(|id| !id.text.is_empty()) else { return Vec::new() };
+        let empty = fields.iter().filter(|field| field.keyword.starts_with("msgstr") && field.text.is_empty());
+        let fill = |field: &Field| {
+            let plural = of("msgid_plural").filter(|_| !field.keyword.ends_with("[0]"));
+            let start = self.segments.len();
+            self.segments.extend(lines(&plural.unwrap_or(id).text));
+            Fill { line: field.line, keyword: field.keyword.clone(), segments: start..self.segments.len() }
+        };
+        empty.map(fill).collect()
+    }
+
+    /// The text of a message, translated.
+    fn message(&self, fill: &Fill, translated: &[Option<Vec<Piece>>]) -> String {
+        let segments = fill.segments.clone();
+        segments.map(|i| self.segments[i].text_of(translated.get(i).and_then(Option::as_deref))).collect()
+    }
+}
+
+/// Groups of lines with the empty lines behind them.
+fn entries(text: &str) -> Vec<Vec<String>> {
+    let mut entries: Vec<Vec<String>> = Vec::new();
+    let mut ended = true;
+    for line in text.split_inclusive('\n') {
+        let empty = line.trim().is_empty();
+        if ended && !empty {
+            entries.push(Vec::new());
+        }
+        ended = empty;
+        match entries.last_mut() {
+            Some(entry) => entry.push(line.to_string()),
+            None => entries.push(vec![line.to_string()]),
+        }
+    }
+    entries
+}
+
+fn fields(lines: &[String], first: usize) -> Result<Vec<Field>> {
+    let mut fields: Vec<Field> = Vec::new();
+    for (i, line) in lines.iter().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let fault = |what: &str| Error::invalid(format!("line {}: {what}", first + i));
+        let quoted = line.find('"').ok_or_else(|| fault("not a line of a gettext catalog"))?;
+        let (keyword, string) = (line[..quoted].trim(), unquote(&line[quoted..]));
+        let string = string.ok_or_else(|| fault("a string that does not end"))?;
+        if keyword.is_empty() {
+            let field = fields.last_mut().ok_or_else(|| fault("a string without a keyword"))?;
+            field.text.push_str(&string);
+        } else if keyword.starts_with("msg") && !keyword.contains(' ') {
+            fields.push(Field { line: i, keyword: keyword.to_string(), text: string });
+        } else {
+            return Err(fault("not a line of a gettext catalog"));
+        }
+    }
+    Ok(fields)
+}
+
+fn unquote(text: &str) -> Option<String> {
+    let inner = text.strip_prefix('"')?;
+    let mut string = String::new();
+    let mut characters = inner.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '"' => return characters.as_str().trim().is_empty().then_some(string),
+            '\\' => characters = escaped(characters.as_str(), &mut string)?.chars(),
+            other => string.push(other),
+        }
+    }
+    None
+}
+
+/// Characters with an escape of one letter, as in C.
+const ESCAPES: [(char, char); 11] = [
+    ('n', '\n'),
+    ('t', '\t'),
+    ('r', '\r'),
+    ('a', '\u{7}'),
+    ('b', '\u{8}'),
+    ('v', '\u{b}'),
+    ('f', '\u{c}'),
+    ('"', '"'),
+    ('\\', '\\'),
+    ('?', '?'),
+    ('\'', '\''),
+];
+
+/// Reads what follows a backslash, and gives the rest.
+fn escaped<'a>(text: &'a str, string: &mut String) -> Option<&'a str> {
+    let c = text.chars().next()?;
+    if let Some((_, meant)) = ESCAPES.iter().find(|(letter, _)| *letter == c) {
+        string.push(*meant);
+        return Some(&text[c.len_utf8()..]);
+    }
+    let (digits, radix, most) = match c {
+        'x' => (&text[1..], 16, 2),
+        '0'..='7' => (text, 8, 3),
+        // Not an escape of C; it stays as it is.
+        _ => {
+            string.push('\\');
+            return Some(text);
+        }
+    };
+    let end = digits.char_indices().take(most).find(|(_, c)| !c.is_digit(radix)).map_or(most, |(i, _)| i);
+    let number = digits.get(..end.min(digits.len())).and_then(|digits| u32::from_str_radix(digits, radix).ok())?;
+    // A byte beyond ASCII is a part of a character, which no text has by itself.
+    string.push(char::from_u32(number).filter(char::is_ascii)?);
+    digits.get(end..)
+}
+
+fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match ESCAPES.iter().find(|(_, meant)| *meant == c && !"?'".contains(c)) {
+            Some((letter, _)) => quoted.extend(['\\', *letter]),
+            None => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+impl Document for PoDocument {
+    fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    fn write(&self, translated: &[Option<Vec<Piece>>]) -> Result<Vec<u8>> {
+        let mut text = String::new();
+        for entry in &self.entries {
+            // `fuzzy`: a person must review the machine's translation.
+            let mut marked = entry.fill.is_empty();
+            let flags = entry.lines.iter().position(|line| line.starts_with("#,"));
+            // Flags stand in front of the message's earlier text, `#|`.
+            let is_message = |line: &String| line.starts_with("#|") || line.trim_start().starts_with("msg");
+            let id = entry.lines.iter().position(is_message);
+            for (i, line) in entry.lines.iter().enumerate() {
+                if !marked && flags == Some(i) {
+                    let has = line.contains("fuzzy");
+                    text.push_str(&if has { line.clone() } else { line.replacen("#,", "#, fuzzy,", 1) });
+                    marked = true;
+                    continue;
+                }
+                if !marked && flags.is_none() && id == Some(i) {
+                    text.push_str("#, fuzzy");
+                    text.push_str(if line.ends_with("\r\n") { "\r\n" } else { "\n" });
+                    marked = true;
+                }
+                match entry.fill.iter().find(|fill| fill.line == i) {
+                    Some(fill) => {
+                        let end = &line[line.trim_end().len()..];
+                        // Writing to a string does not fail.
+                        let _ = write!(text, "{} {}{end}", fill.keyword, quote(&self.message(fill, translated)));
+                    }
+                    None => text.push_str(line),
+                }
+            }
+        }
+        Ok(text.into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::translated;
+
+    const CATALOG: &str = r##"# header
+msgid ""
+msgstr ""
+"Language: de\n"
+
+#: a.c:1
+#, c-format
+msgid "Open %s."
+msgstr ""
+
+msgid "Done."
+msgstr "Fertig."
+
+#, c-format
+msgid "a \"file\"\n"
+msgid_plural "%d files."
+msgstr[0] ""
+msgstr[1] ""
+"##;
+
+    #[test]
+    fn empty_messages_are_filled_and_marked() {
+        let document = PoDocument::read(CATALOG, &Limits::default()).unwrap();
+        let (parts, found) = translated(document, &["%s öffnen.", "eine \"Datei\"", "%d Dateien."]);
+        assert_eq!(parts, ["Open %s.", "a \"file\"", "%d files."]);
+        let wanted = CATALOG
+            .replace("#: a.c:1\n#, c-format", "#: a.c:1\n#, fuzzy, c-format")
+            .replace("\"Open %s.\"\nmsgstr \"\"", "\"Open %s.\"\nmsgstr \"%s öffnen.\"")
+            .replace("\n\n#, c-format\nmsgid \"a", "\n\n#, fuzzy, c-format\nmsgid \"a")
+            .replace("msgstr[0] \"\"", r#"msgstr[0] "eine \"Datei\"\n""#)
+            .replace("msgstr[1] \"\"", "msgstr[1] \"%d Dateien.\"");
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn a_translated_catalog_stays_as_it_is_and_a_malformed_line_is_named() {
+        let text = "\nmsgid \"a\"\nmsgstr \"b\"\n\n#~ msgid \"old\"\n";
+        assert_eq!(translated(PoDocument::read(text, &Limits::default()).unwrap(), &[]).1, text);
+        for (text, at) in [("hello", "line 1"), ("\nmsgid \"a", "line 2"), ("# x\n\"a\"", "line 2")] {
+            let error = PoDocument::read(text, &Limits::default()).unwrap_err().to_string();
+            assert!(error.contains(at), "{text}: {error}");
+        }
+    }
+
+    fn filled(text: &str) -> String {
+        crate::testing::copied(PoDocument::read(text, &Limits::default()).unwrap())
+    }
+
+    #[test]
+    fn escapes_of_c_are_understood_and_tabs_stay() {
+        let text = "msgid \"Open\\tCtrl+O \\x41\\101\\a\\\\n \\q \\' \\?\"\nmsgstr \"\"\n";
+        let wanted = "msgstr \"Open\\tCtrl+O AA\\a\\\\n \\\\q ' ?\"";
+        assert!(filled(text).contains(wanted), "{}", filled(text));
+        for text in [
+            "msgid \"\\",
+            "msgid \"\\x\"",
+            "msgid \"\\xff\"",
+            "msgid \"\\x4",
+            "msgid \"\\\u{fc}\"\nmsgstr \"\"",
+            "msgid \"\\0\u{fc}\"",
+        ] {
+            let _ = PoDocument::read(text, &Limits::default());
+        }
+    }
+
+    #[test]
+    fn the_flag_stands_in_front_of_the_earlier_message() {
+        let text = "# note\r\n#: a.c:1\r\n#| msgid \"Opn\"\r\nmsgid \"Open\"\r\nmsgstr \"\"\r\n";
+        let wanted = "# note\r\n#: a.c:1\r\n#, fuzzy\r\n#| msgid \"Opn\"\r\nmsgid \"Open\"\r\nmsgstr \"Open\"\r\n";
+        assert_eq!(filled(text), wanted);
+    }
+}
