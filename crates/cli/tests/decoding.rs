@@ -31,7 +31,7 @@ fn exports_do_not_replace_by_accident() {
     let here = folder("export-again");
     here.strata("export ../run --output out").succeeds();
     here.refuses("export ../run --output out", &["out", "exists"]);
-    here.refuses("export ../run --output out --format ctranslate2", &["CTranslate2", "dense"]);
+    here.refuses("export ../run --output other --format ctranslate2", &["CTranslate2", "dense"]);
     here.refuses("export nowhere --output other", &["nowhere", "does not exist"]);
     let whole = here.read("out/packed.json");
     here.write("out/packed.json", whole.replace("\"format_version\": 2", "\"format_version\": 999"));

@@ -48,7 +48,7 @@ fn a_killed_or_failing_translation_leaves_the_earlier_file() {
     // A folder among the inputs is refused before anything is translated, a full disk after it.
     here.strata("translate ../run --to qaa -o out ..").fails(&[".."]);
     here.write("long", LINES.repeat(100));
-    here.bash("trap '' XFSZ; ulimit -f 1; exec \"$STRATA\" translate ../run --to qaa -o out long --beam 1")
+    here.bash("trap '' XFSZ; ulimit -f 0; exec \"$STRATA\" translate ../run --to qaa -o out long --beam 1")
         .fails(&["cannot write"]);
     assert_eq!(here.read("out"), "dear earlier translations\n");
     here.strata_reading("translate ../run --to qaa -o out", LINES).succeeds();

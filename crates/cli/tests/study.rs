@@ -383,8 +383,8 @@ fn a_pruned_model_is_smaller_and_still_a_model() {
     assert_eq!(whole["before"]["averages"], whole["after"]["averages"]);
     let same = std::fs::read(here.path("../run/best/model.safetensors")).unwrap();
     assert!(same == std::fs::read(here.path("whole/model.safetensors")).unwrap());
-    let plain = here.strata_reading("translate ../run --to qaa --scores --nbest 2", text).succeeds();
-    let kept = here.strata_reading("translate whole --to qaa --scores --nbest 2", text).succeeds();
+    let plain = here.strata_reading("translate ../run --to qaa --nbest 2", text).succeeds();
+    let kept = here.strata_reading("translate whole --to qaa --nbest 2", text).succeeds();
     assert_eq!(plain.out, kept.out);
 
     // Three of four experts; the last stratum keeps the two that a token chooses there.
