@@ -1,16 +1,20 @@
 //! Text files that commands read and write.
 
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::ensure;
+use strata_files::IoContext;
 use strata_store::model_folder::CONFIG_FILE;
 
-/// The lines of a UTF-8 file, with line ends of any system.
+/// The lines of a UTF-8 file, with line ends of any system; compressed files are read as their names say.
 ///
 /// # Errors
 /// The file cannot be read, or a line is not UTF-8.
 pub fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
-    let text = strata_files::read_text(path)?;
+    let mut bytes = Vec::new();
+    strata_corpus::text::open(path)?.read_to_end(&mut bytes).io_context("read", path)?;
+    let text = strata_files::utf8(path, bytes)?;
     let mut lines: Vec<String> = text.split('\n').map(|line| line.trim_end_matches('\r').to_string()).collect();
     if lines.last().is_some_and(String::is_empty) {
         lines.pop();

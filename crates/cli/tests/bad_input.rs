@@ -172,7 +172,7 @@ fn a_damaged_checkpoint_is_named_and_the_earlier_one_offered() {
     let on = here.strata("train --resume run --from step-4").succeeds();
     assert!(on.err.contains("resuming after 4"), "{on}");
     assert!(here.path("run/checkpoints/step-000006.set-aside").is_dir());
-    here.strata_reading("translate run --to qaa", "The dog sees the cat.\n").succeeds();
+    here.strata_reading("translate run --whole-lines --to qaa", "The dog sees the cat.\n").succeeds();
 }
 
 #[test]
@@ -217,12 +217,12 @@ fn lines_and_languages_of_translate() {
     here.refuses("translate ../run --to qaa --glossary latin1.txt in.txt", &["latin1.txt, line 2: not valid UTF-8"]);
     let lines: [&[u8]; 3] = [b"The dog sees the cat.\n", b"The \xff cat.\n", b"The cat sees the dog.\n"];
     here.write("bad.txt", lines.concat());
-    let ran = here.records(here.strata("translate ../run --to qaa bad.txt --json"));
+    let ran = here.records(here.strata("translate ../run --whole-lines --to qaa bad.txt --json"));
     assert_eq!(ran.code, Some(1), "{ran}");
     assert!(ran.err.contains("bad.txt, line 2: not valid UTF-8 (byte 5 of the line)"), "{ran}");
     assert!(ran.err.contains("1 of 3 lines could not be translated"), "{ran}");
     let good = [lines[0], b"\n", lines[2]].concat();
-    let good = here.strata_reading("translate ../run --to qaa --json", good).succeeds();
+    let good = here.strata_reading("translate ../run --whole-lines --to qaa --json", good).succeeds();
     let (found, expected): (Vec<&str>, Vec<&str>) = (ran.out.lines().collect(), good.out.lines().collect());
     assert_eq!((found.len(), found[0], found[2]), (3, expected[0], expected[2]));
     let error = "not valid UTF-8 (byte 5 of the line)";

@@ -11,16 +11,17 @@ const TEXT: &str = "The old dog sees the cat.\nThe children like songs.\nA bird 
 #[test]
 fn a_packed_folder_translates_as_its_model_does() {
     let here = folder("packed");
-    let plain = here.strata_reading("translate ../run --to qaa --nbest 3", TEXT).succeeds();
+    let plain = here.strata_reading("translate ../run --whole-lines --to qaa --nbest 3", TEXT).succeeds();
     let said = here.strata("export ../run --output packed").succeeds();
     assert!(said.err.contains("packed"), "{said}");
-    let packed = here.strata_reading("translate packed --to qaa --nbest 3", TEXT).succeeds();
+    let packed = here.strata_reading("translate packed --whole-lines --to qaa --nbest 3", TEXT).succeeds();
     assert_eq!(packed.out, plain.out);
     // Weights packed on loading and weights packed before are the same 8-bit integers.
-    let int8 = here.strata_reading("translate ../run --to qaa --nbest 3 --int8", TEXT).succeeds();
-    here.strata("translate packed --to qaa --int8 ../bitext/test.en-qaa.en").fails(&["packed in f32", "int8"]);
+    let int8 = here.strata_reading("translate ../run --whole-lines --to qaa --nbest 3 --int8", TEXT).succeeds();
+    here.strata("translate packed --whole-lines --to qaa --int8 ../bitext/test.en-qaa.en")
+        .fails(&["packed in f32", "int8"]);
     here.strata("export ../run --output packed --int8 --overwrite").succeeds();
-    let packed = here.strata_reading("translate packed --to qaa --nbest 3", TEXT).succeeds();
+    let packed = here.strata_reading("translate packed --whole-lines --to qaa --nbest 3", TEXT).succeeds();
     assert_eq!(packed.out, int8.out);
     let json = here.strata("evaluate packed ../prepared --max-sentences 3 --beam 2 --json").succeeds().json();
     assert_eq!(json["directions"].as_array().unwrap().len(), 4);
@@ -56,9 +57,10 @@ fn a_dense_model_is_exported_to_ctranslate2() {
 fn workers_batches_and_threads_change_nothing() {
     let here = folder("workers");
     here.write("many.txt", TEXT.repeat(15));
-    let one = here.strata("translate ../run --to qaa --scores many.txt --threads 1").succeeds();
+    let one = here.strata("translate ../run --whole-lines --to qaa --scores many.txt --threads 1").succeeds();
     for arguments in ["--threads 2", "--threads 2 --workers 2", "--threads 4 --workers 3", "--tokens-per-batch 20"] {
-        let other = here.strata(&format!("translate ../run --to qaa --scores many.txt {arguments}")).succeeds();
+        let other =
+            here.strata(&format!("translate ../run --whole-lines --to qaa --scores many.txt {arguments}")).succeeds();
         assert_eq!(other.out, one.out, "{arguments}");
     }
 }
@@ -71,7 +73,7 @@ fn forced_scores_are_those_of_the_search() {
         let ran = here.strata(arguments).succeeds();
         ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
-    let found = json("translate ../run --to qaa --json source.txt --max-length 8");
+    let found = json("translate ../run --whole-lines --to qaa --json source.txt --max-length 8");
     let texts: Vec<&str> = found.iter().map(|line| line["translations"][0]["text"].as_str().unwrap()).collect();
     here.write("target.txt", texts.join("\n") + "\n");
     let scored = json("score ../run --to qaa source.txt target.txt --json");
@@ -127,22 +129,27 @@ fn prefixes_and_glossaries_are_kept_to() {
     let target = here.read("../bitext/test.en-qaa.qaa");
     let words: Vec<&str> = target.split_whitespace().take(2).collect();
     here.write("prefixes.txt", format!("{}\n\n{}\n", words[0], words[1]));
-    let ran = here.strata_reading("translate ../run --to qaa --prefixes prefixes.txt", TEXT).succeeds();
+    let ran = here.strata_reading("translate ../run --whole-lines --to qaa --prefixes prefixes.txt", TEXT).succeeds();
     let lines: Vec<&str> = ran.out.lines().collect();
     assert!(lines[0].starts_with(words[0]) && lines[2].starts_with(words[1]), "{ran}");
     here.write("terms.txt", format!("# ours\ndog={}\nsongs = {}\n", words[1], words[0]));
-    let ran = here.strata_reading("translate ../run --to qaa --glossary terms.txt", TEXT).succeeds();
+    let ran = here.strata_reading("translate ../run --whole-lines --to qaa --glossary terms.txt", TEXT).succeeds();
     let lines: Vec<&str> = ran.out.lines().collect();
     assert!(lines[0].contains(words[1]) && lines[1].contains(words[0]), "{ran}");
     here.write("bad.txt", "dog\n");
-    here.refuses("translate ../run --to qaa --glossary bad.txt", &["bad.txt", "line 1", "term=translation"]);
+    here.refuses(
+        "translate ../run --whole-lines --to qaa --glossary bad.txt",
+        &["bad.txt", "line 1", "term=translation"],
+    );
 }
 
 #[test]
 fn lengths_repetitions_samples_and_alignments() {
     let here = folder("options");
     let json = |arguments: &str| -> Vec<Value> {
-        let ran = here.strata_reading(&format!("translate ../run --to qaa --json {arguments}"), TEXT).succeeds();
+        let ran = here
+            .strata_reading(&format!("translate ../run --whole-lines --to qaa --json {arguments}"), TEXT)
+            .succeeds();
         ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
     let length = |line: &Value| line["translations"][0]["tokens"].as_array().unwrap().len();
@@ -157,11 +164,14 @@ fn lengths_repetitions_samples_and_alignments() {
         assert_eq!(pieces.len(), count);
     }
     let sample = |seed: u32| {
-        here.strata_reading(&format!("translate ../run --to qaa --sample --seed {seed}"), TEXT).succeeds().out
+        here.strata_reading(&format!("translate ../run --whole-lines --to qaa --sample --seed {seed}"), TEXT)
+            .succeeds()
+            .out
     };
     assert_eq!(sample(1), sample(1));
     assert_ne!(sample(1), sample(2));
-    let aligned = here.strata_reading("translate ../run --to qaa --alignments --min-length 5", TEXT).succeeds();
+    let aligned =
+        here.strata_reading("translate ../run --whole-lines --to qaa --alignments --min-length 5", TEXT).succeeds();
     for (line, source) in aligned.out.lines().zip(TEXT.lines()) {
         let (text, pairs) = line.split_once(" ||| ").unwrap();
         let words = |text: &str| text.split_whitespace().count();
@@ -173,10 +183,13 @@ fn lengths_repetitions_samples_and_alignments() {
     }
     let piece = json("--min-length 4")[0]["translations"][0]["tokens"][0]["piece"].as_str().unwrap().to_string();
     let without = here
-        .strata_reading(&format!("translate ../run --to qaa --json --min-length 4 --suppress {piece}"), TEXT)
+        .strata_reading(
+            &format!("translate ../run --whole-lines --to qaa --json --min-length 4 --suppress {piece}"),
+            TEXT,
+        )
         .succeeds();
     assert!(!without.out.contains(&format!("\"{piece}\"")), "{without}");
-    let ran = here.records(here.strata("translate ../run --to qaa --top-k 5"));
+    let ran = here.records(here.strata("translate ../run --whole-lines --to qaa --top-k 5"));
     assert!(ran.code == Some(2) && ran.err.contains("--sample"), "{ran}");
 }
 
@@ -205,7 +218,7 @@ fn the_speed_on_a_text_is_json_and_translates_it() {
     assert!(lines.iter().all(|line| line["sentences"] == 3 && figure(line, "peak_memory_mb") > 0.0));
     assert!(lines.iter().all(|line| figure(line, "tokens_per_second") >= figure(line, "text_tokens_per_second")));
     assert!(lines[0]["latency_p50_ms"].is_null() && figure(&lines[1], "latency_p95_ms") > 0.0);
-    let translated = here.strata("translate ../run --to qaa --beam 2 source.txt").succeeds();
+    let translated = here.strata("translate ../run --whole-lines --to qaa --beam 2 source.txt").succeeds();
     assert_eq!(here.read("out.txt"), translated.out);
     here.refuses("bench text ../run source.txt --to qaa --batch 0", &["--batch 0"]);
     here.write("empty.txt", "a\n\nb\n");
@@ -228,7 +241,7 @@ fn a_vocabulary_map_limits_what_translations_have() {
     let some: Vec<Value> = map["languages"]["qaa"].as_array().unwrap().iter().rev().take(3).rev().cloned().collect();
     map["languages"]["qaa"] = [vec![Value::from(1)], some].concat().into();
     here.write("small.json", map.to_string());
-    let run = "translate ../run --to qaa --json source.txt --nbest 4 --vocabulary-map small.json";
+    let run = "translate ../run --whole-lines --to qaa --json source.txt --nbest 4 --vocabulary-map small.json";
     let pieces = |output: &str| -> std::collections::BTreeSet<String> {
         let lines = output.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let tokens = lines.flat_map(|line| line["translations"].as_array().unwrap().clone());
@@ -242,21 +255,27 @@ fn a_vocabulary_map_limits_what_translations_have() {
     assert!(pieces(&out).len() > 1 && out.contains("\"text\":\"the"), "{out}");
 
     here.refuses(
-        "translate ../run --to qab source.txt --vocabulary-map source.txt",
+        "translate ../run --whole-lines --to qab source.txt --vocabulary-map source.txt",
         &["source.txt", "strata vocabulary"],
     );
     here.write("other.json", here.read("map.json").replace("\"vocab_size\":400", "\"vocab_size\":500"));
-    here.refuses("translate ../run --to qab source.txt --vocabulary-map other.json", &["another subword model"]);
+    here.refuses(
+        "translate ../run --whole-lines --to qab source.txt --vocabulary-map other.json",
+        &["another subword model"],
+    );
     map["languages"]["qaa"] = Value::from(vec![7, 5]);
     here.write("damaged.json", map.to_string());
-    here.refuses("translate ../run --to qaa source.txt --vocabulary-map damaged.json", &["damaged.json", "qaa"]);
+    here.refuses(
+        "translate ../run --whole-lines --to qaa source.txt --vocabulary-map damaged.json",
+        &["damaged.json", "qaa"],
+    );
     here.refuses("vocabulary .. --output map.json", &["languages.json"]);
 }
 
 #[test]
 fn a_line_that_is_not_text_has_an_error_and_no_score_in_json() {
     let here = folder("json-error");
-    let ran = here.strata_reading("translate ../run --to qaa --json", b"\xff\xfe\nThe dog.\n");
+    let ran = here.strata_reading("translate ../run --whole-lines --to qaa --json", b"\xff\xfe\nThe dog.\n");
     assert_eq!(ran.code, Some(1), "{ran}");
     let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(

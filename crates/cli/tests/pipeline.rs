@@ -17,40 +17,48 @@ fn weights(here: &Folder, run: &str) -> Vec<u8> {
 #[test]
 fn translate_takes_lines_from_anywhere_and_keeps_their_order() {
     let here = folder("translate");
-    let plain = here.strata_reading("translate ../run --to qaa", LINES).succeeds().out;
+    let plain = here.strata_reading("translate ../run --whole-lines --to qaa", LINES).succeeds().out;
     let lines: Vec<&str> = plain.split('\n').collect();
     assert_eq!((lines.len(), lines[1], lines[4]), (5, "", ""), "{plain:?}");
     // One by one, in files, from both, with line ends of another system, without the last one: the same lines.
     let each: String = LINES
         .lines()
-        .map(|line| here.strata_reading("translate ../run --to qaa", format!("{line}\n")).succeeds().out)
+        .map(|line| here.strata_reading("translate ../run --whole-lines --to qaa", format!("{line}\n")).succeeds().out)
         .collect();
     assert_eq!(each, plain);
     let (first, rest) = LINES.split_at(LINES.find("Two").unwrap());
     here.write("a.txt", first);
     here.write("b.txt", rest);
-    assert_eq!(here.strata("translate ../run --to qaa a.txt b.txt").succeeds().out, plain);
-    assert_eq!(here.strata_reading("translate ../run --to qaa a.txt -", rest).succeeds().out, plain);
-    assert_eq!(here.strata_reading("translate ../run --to qaa", LINES.replace('\n', "\r\n")).succeeds().out, plain);
-    assert_eq!(here.strata_reading("translate ../run --to qaa", LINES.trim_end()).succeeds().out, plain);
-    let written = here.strata("translate ../run --to qaa a.txt b.txt --output out.txt").succeeds();
+    assert_eq!(here.strata("translate ../run --whole-lines --to qaa a.txt b.txt").succeeds().out, plain);
+    assert_eq!(here.strata_reading("translate ../run --whole-lines --to qaa a.txt -", rest).succeeds().out, plain);
+    assert_eq!(
+        here.strata_reading("translate ../run --whole-lines --to qaa", LINES.replace('\n', "\r\n")).succeeds().out,
+        plain
+    );
+    assert_eq!(here.strata_reading("translate ../run --whole-lines --to qaa", LINES.trim_end()).succeeds().out, plain);
+    let written = here.strata("translate ../run --whole-lines --to qaa a.txt b.txt --output out.txt").succeeds();
     assert_eq!((written.out.as_str(), here.read("out.txt")), ("", plain));
-    assert_eq!(here.strata("translate ../run --to qaa").succeeds().out, "", "no line in, no line out");
+    assert_eq!(here.strata("translate ../run --whole-lines --to qaa").succeeds().out, "", "no line in, no line out");
 }
 
 #[test]
 fn translate_gives_scores_candidates_and_json() {
     let here = folder("translate-formats");
-    let plain: Vec<String> =
-        here.strata_reading("translate ../run --to en", LINES).succeeds().out.lines().map(str::to_string).collect();
-    let scored = here.strata_reading("translate ../run --to en --scores", LINES).succeeds();
+    let plain: Vec<String> = here
+        .strata_reading("translate ../run --whole-lines --to en", LINES)
+        .succeeds()
+        .out
+        .lines()
+        .map(str::to_string)
+        .collect();
+    let scored = here.strata_reading("translate ../run --whole-lines --to en --scores", LINES).succeeds();
     for (line, text) in scored.out.lines().zip(&plain) {
         let (score, of) = line.split_once('\t').unwrap();
         assert!(score.parse::<f64>().unwrap() <= 0.0 && of == text, "{scored}");
     }
     assert_eq!(scored.out.lines().count(), plain.len());
 
-    let nbest = here.strata_reading("translate ../run --to en --nbest 3", LINES).succeeds();
+    let nbest = here.strata_reading("translate ../run --whole-lines --to en --nbest 3", LINES).succeeds();
     let rows: Vec<Vec<&str>> = nbest.out.lines().map(|line| line.split(" ||| ").collect()).collect();
     let numbers: Vec<&str> = rows.iter().map(|row| row[0]).collect();
     // An empty line has one candidate.
@@ -61,7 +69,7 @@ fn translate_gives_scores_candidates_and_json() {
         assert_eq!(row[0][1], plain[row[0][0].parse::<usize>().unwrap()]);
     }
 
-    let json = here.strata_reading("translate ../run --to en --json --nbest 2", LINES).succeeds();
+    let json = here.strata_reading("translate ../run --whole-lines --to en --json --nbest 2", LINES).succeeds();
     let objects: Vec<Value> = json.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for (i, (object, (source, text))) in objects.iter().zip(LINES.lines().zip(&plain)).enumerate() {
         assert_eq!((object["line"].as_u64(), object["source"].as_str()), (Some(i as u64 + 1), Some(source)));
@@ -78,10 +86,10 @@ fn a_line_longer_than_the_model_takes_is_translated_in_parts() {
     // The model takes 64 subwords; this line has thousands.
     let long = "The old dog did not see the beautiful cat in the garden. ".repeat(200);
     let input = format!("The dog sees the cat.\n{long}\nThe children like songs.\n");
-    let ran = here.strata_reading("translate ../run --to qaa --beam 1", input).succeeds();
+    let ran = here.strata_reading("translate ../run --whole-lines --to qaa --beam 1", input).succeeds();
     let lines: Vec<&str> = ran.out.lines().collect();
     let one = "The old dog did not see the beautiful cat in the garden.\n";
-    let short = here.strata_reading("translate ../run --to qaa --beam 1", one).succeeds();
+    let short = here.strata_reading("translate ../run --whole-lines --to qaa --beam 1", one).succeeds();
     assert_eq!(lines.len(), 3);
     assert!(lines[1].len() >= 100 * short.out.trim().len(), "parts are missing: {ran}");
 }
@@ -90,8 +98,9 @@ fn a_line_longer_than_the_model_takes_is_translated_in_parts() {
 fn a_reader_that_has_had_enough_is_no_error() {
     let here = folder("pipe");
     here.write("many.txt", "The dog sees the cat.\n".repeat(20_000));
-    let ran =
-        here.bash("set -o pipefail; \"$STRATA\" translate ../run --to qaa --beam 1 many.txt | head -1").succeeds();
+    let ran = here
+        .bash("set -o pipefail; \"$STRATA\" translate ../run --whole-lines --to qaa --beam 1 many.txt | head -1")
+        .succeeds();
     assert_eq!((ran.out.lines().count(), ran.err.as_str()), (1, ""));
     for command in ["train --list-keys", "inspect ../run", "evaluate ../run ../prepared --max-sentences 2 -q"] {
         let ran = here.bash(&format!("set -o pipefail; \"$STRATA\" {command} | true")).succeeds();
@@ -125,8 +134,9 @@ fn evaluate_scores_and_keeps_the_translations() {
             let first: String = original.lines().take(5).flat_map(|line| [line, "\n"]).collect();
             assert_eq!(here.read(&format!("kept/test.{name}.{kept}")), first);
         }
-        let translated =
-            here.strata(&format!("translate ../run --to {target} --beam 2 kept/test.{name}.src")).succeeds();
+        let translated = here
+            .strata(&format!("translate ../run --whole-lines --to {target} --beam 2 kept/test.{name}.src"))
+            .succeeds();
         assert_eq!(here.read(&format!("kept/test.{name}.hyp")), translated.out);
     }
     let kept: Value = serde_json::from_str(&here.read("kept/scores.json")).unwrap();

@@ -1,17 +1,17 @@
-//! Finding and reading bitext: `train.SRC-TGT.SRC` beside `train.SRC-TGT.TGT`, or `train.SRC-TGT.tsv`, each also with
-//! `.gz` or `.zst`; the same for `valid` and `test`.
+//! Reading bitext: `train.SRC-TGT.SRC` beside `train.SRC-TGT.TGT`, or `train.SRC-TGT.tsv`, each also compressed; the same
+//! for `valid` and `test`. [`discover`] finds it.
 //!
 //! Reading streams: one line of each side at a time, in lines of at most [`MAX_LINE_BYTES`], so memory does not grow
 //! with the corpus. Byte-order marks and carriage returns at line ends are dropped.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use strata_files::IoContext;
 
+pub use crate::discover::{Found, Unused, discover};
 use crate::error::{Error, Result};
 
 /// Longest line that is read into memory, in bytes; longer ones are an error, or dropped and counted.
@@ -59,10 +59,21 @@ impl std::fmt::Display for Pair {
 }
 
 impl Pair {
-    /// Parses `en-de`; tags hold letters, digits and `_`. `None` for another text, and for twice the same language.
+    /// Parses `en-de`, also with scripts and regions as in `pt-BR-zh-Hans`; the rest of a tag holds letters, digits and
+    /// `_`. `None` for another text, and for twice the same language.
     pub fn parse(name: &str) -> Option<Self> {
-        let (first, second) = name.split_once('-')?;
-        let is_tag = |tag: &str| !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let cut = |(at, _): (usize, &str)| Pair::new(&name[..at], &name[at + 1..], is_tag);
+        name.match_indices('-').find_map(cut)
+    }
+
+    /// As [`Pair::parse`], of a pair that has the language `side`, whose regions may be in lower case (`pt-br`).
+    pub fn with_side(name: &str, side: &str) -> Option<Self> {
+        let is_loose = |tag: &str| is_tag(tag) || tag == side && tag.split('-').all(is_subtag);
+        let cut = |(at, _): (usize, &str)| Pair::new(&name[..at], &name[at + 1..], is_loose);
+        name.match_indices('-').filter_map(cut).find(|pair| pair.first == side || pair.second == side)
+    }
+
+    fn new(first: &str, second: &str, is_tag: impl Fn(&str) -> bool) -> Option<Self> {
         (is_tag(first) && is_tag(second) && first != second)
             .then(|| Pair { first: first.to_string(), second: second.to_string() })
     }
@@ -73,6 +84,27 @@ impl Pair {
     }
 }
 
+fn is_subtag(tag: &str) -> bool {
+    !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// A language, with a script (`Hans`) and a region (`BR`, `419`) behind hyphens.
+fn is_tag(tag: &str) -> bool {
+    let mut subtags = tag.split('-');
+    let is_further = |subtag: &str| {
+        let mut bytes = subtag.bytes();
+        let first = bytes.next().unwrap_or(0);
+        match subtag.len() {
+            2 => subtag.bytes().all(|b| b.is_ascii_uppercase()),
+            3 => subtag.bytes().all(|b| b.is_ascii_digit()),
+            4 => first.is_ascii_uppercase() && bytes.all(|b| b.is_ascii_lowercase()),
+            _ => false,
+        }
+    };
+    let language = subtags.next().unwrap_or("");
+    is_subtag(language) && subtags.clone().count() < 3 && subtags.all(is_further)
+}
+
 /// The files of one split of one pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -80,92 +112,39 @@ pub enum Source {
     Sides(PathBuf, PathBuf),
     /// One file of `FIRST<tab>SECOND` lines.
     Tsv(PathBuf),
+    /// One file of `SECOND<tab>FIRST` lines.
+    TurnedTsv(PathBuf),
+    /// Several, one after another.
+    Several(Vec<Source>),
 }
 
 /// The bitext of a folder: per pair the splits it has.
 pub type Bitext = BTreeMap<Pair, BTreeMap<Split, Source>>;
-
-/// Finds the bitext in a folder; other files are left alone.
-///
-/// # Errors
-/// A side without counterpart, a split given twice (also as `en-de` and `de-en`, or plain and compressed), no bitext.
-pub fn discover(folder: &Path) -> Result<Bitext> {
-    let listing = match std::fs::read_dir(folder) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let reason = "it is missing; name the folder of the bitext".to_string();
-            return Err(Error::Empty { path: folder.to_path_buf(), reason });
-        }
-        listing => listing.io_context("read the folder", folder)?,
-    };
-    // (pair, split) -> side or "tsv" -> file
-    let mut found: BTreeMap<(Pair, Split), BTreeMap<String, PathBuf>> = BTreeMap::new();
-    let mut paths = Vec::new();
-    for entry in listing {
-        paths.push(entry.io_context("read the folder", folder)?.path());
-    }
-    paths.sort();
-    for path in paths {
-        let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
-        let Some((split, pair, side)) = parse_name(name) else { continue };
-        if path.is_dir() {
-            continue;
-        }
-        let sides = found.entry((pair.clone(), split)).or_default();
-        if let Some(other) = sides.get(side) {
-            let first = other.clone();
-            return Err(Error::Ambiguous { first, second: path, split: split.name(), pair: pair.to_string() });
-        }
-        sides.insert(side.to_string(), path);
-    }
-    let mut bitext = Bitext::new();
-    for ((pair, split), mut sides) in found {
-        let source = match (sides.remove("tsv"), sides.remove(&pair.first), sides.remove(&pair.second)) {
-            (None, Some(first), Some(second)) => Source::Sides(first, second),
-            (Some(tsv), None, None) => Source::Tsv(tsv),
-            (Some(first), Some(second), _) | (Some(first), None, Some(second)) => {
-                return Err(Error::Ambiguous { first, second, split: split.name(), pair: pair.to_string() });
-            }
-            (None, Some(found), None) => return Err(missing_side(folder, found, split, &pair, &pair.second)),
-            (None, None, Some(found)) => return Err(missing_side(folder, found, split, &pair, &pair.first)),
-            (None, None, None) => continue,
-        };
-        let mirrored = pair.mirrored();
-        if let Some(other) = bitext.get(&mirrored).and_then(|splits: &BTreeMap<Split, Source>| splits.values().next()) {
-            let (first, second) = (other.path().to_path_buf(), source.path().to_path_buf());
-            return Err(Error::Ambiguous { first, second, split: split.name(), pair: pair.to_string() });
-        }
-        bitext.entry(pair).or_default().insert(split, source);
-    }
-    if !bitext.values().any(|splits| splits.contains_key(&Split::Train)) {
-        let reason = "no bitext for training found; expected files like train.en-de.en and train.en-de.de, \
-                      or train.en-de.tsv (also with .gz or .zst)";
-        return Err(Error::Empty { path: folder.to_path_buf(), reason: reason.to_string() });
-    }
-    Ok(bitext)
-}
-
-fn missing_side(folder: &Path, found: PathBuf, split: Split, pair: &Pair, side: &str) -> Error {
-    Error::MissingSide { found, missing: folder.join(format!("{}.{pair}.{side}", split.name())) }
-}
-
-/// `train.en-de.de.gz` -> (train, en-de, "de"); `None` for anything else.
-fn parse_name(name: &str) -> Option<(Split, Pair, &str)> {
-    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
-    let mut parts = name.split('.');
-    let (split, pair, side) = (parts.next()?, parts.next()?, parts.next()?);
-    let split = Split::ALL.into_iter().find(|s| s.name() == split)?;
-    let pair = Pair::parse(pair)?;
-    (parts.next().is_none() && (side == "tsv" || side == pair.first || side == pair.second))
-        .then_some((split, pair, side))
-}
 
 impl Source {
     /// The file, or the first side's.
     pub fn path(&self) -> &Path {
         match self {
             Source::Sides(first, _) => first,
-            Source::Tsv(path) => path,
+            Source::Tsv(path) | Source::TurnedTsv(path) => path,
+            Source::Several(sources) => sources.first().map_or(Path::new(""), Source::path),
         }
+    }
+
+    /// The same text with its sides the other way round.
+    pub(crate) fn turned(self) -> Self {
+        match self {
+            Source::Sides(first, second) => Source::Sides(second, first),
+            Source::Tsv(path) => Source::TurnedTsv(path),
+            Source::TurnedTsv(path) => Source::Tsv(path),
+            Source::Several(sources) => Source::Several(sources.into_iter().map(Source::turned).collect()),
+        }
+    }
+
+    /// This text, and then another.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let list = |source| if let Source::Several(sources) = source { sources } else { vec![source] };
+        Source::Several(list(self).into_iter().chain(list(other)).collect())
     }
 
     /// Size on disk in bytes, compressed if the files are, for progress.
@@ -173,7 +152,8 @@ impl Source {
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.len());
         match self {
             Source::Sides(first, second) => size(first) + size(second),
-            Source::Tsv(path) => size(path),
+            Source::Tsv(path) | Source::TurnedTsv(path) => size(path),
+            Source::Several(sources) => sources.iter().map(Source::bytes).sum(),
         }
     }
 
@@ -184,7 +164,12 @@ impl Source {
     pub fn open(&self) -> Result<PairReader> {
         Ok(PairReader(match self {
             Source::Sides(first, second) => Inner::Sides(Lines::open(first)?, Lines::open(second)?),
-            Source::Tsv(path) => Inner::Tsv(Lines::open(path)?),
+            Source::Tsv(path) => Inner::Tsv(Lines::open(path)?, false),
+            Source::TurnedTsv(path) => Inner::Tsv(Lines::open(path)?, true),
+            Source::Several(sources) => {
+                let readers = sources.iter().map(Source::open).collect::<Result<Vec<_>>>()?;
+                Inner::Several(readers.into())
+            }
         }))
     }
 }
@@ -203,7 +188,9 @@ pub struct PairReader(Inner);
 
 enum Inner {
     Sides(Lines, Lines),
-    Tsv(Lines),
+    /// The lines, and whether their sides are to be turned.
+    Tsv(Lines, bool),
+    Several(VecDeque<PairReader>),
 }
 
 impl PairReader {
@@ -228,12 +215,22 @@ impl PairReader {
                     })
                 }
             },
-            Inner::Tsv(lines) => match lines.next_line()? {
+            Inner::Several(readers) => {
+                while let Some(reader) = readers.front_mut() {
+                    if let Some(pair) = reader.next_pair()? {
+                        return Ok(Some(pair));
+                    }
+                    readers.pop_front();
+                }
+                Ok(None)
+            }
+            Inner::Tsv(lines, turned) => match lines.next_line()? {
                 None => Ok(None),
                 Some(Err(e)) => Ok(Some(RawPair::Bad(e))),
                 Some(Ok(text)) => {
                     let mut columns = text.split('\t');
                     if let (Some(a), Some(b), None) = (columns.next(), columns.next(), columns.next()) {
+                        let (a, b) = if *turned { (b, a) } else { (a, b) };
                         return Ok(Some(RawPair::Text(a.to_string(), b.to_string())));
                     }
                     let columns = text.split('\t').count();
@@ -254,13 +251,7 @@ struct Lines {
 
 impl Lines {
     fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).io_context("open", path)?;
-        let buffered = |r: Box<dyn Read + Send>| Box::new(BufReader::with_capacity(1 << 18, r));
-        let reader: Box<dyn BufRead + Send> = match path.extension().and_then(|e| e.to_str()) {
-            Some("gz") => buffered(Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(file)))),
-            Some("zst") => buffered(Box::new(zstd::Decoder::new(file).io_context("decompress", path)?)),
-            _ => buffered(Box::new(file)),
-        };
+        let reader = crate::text::open(path)?;
         Ok(Self { path: path.to_path_buf(), reader, line: 0, buffer: Vec::new() })
     }
 

@@ -61,7 +61,29 @@ impl Identifier {
         let (tag, _) = self.known.iter().find(|(_, lang)| *lang == found.lang())?;
         Some((tag, found.confidence()))
     }
+
+    /// As [`Identifier::identify`], for text that is likely in one of `usual` (tags, the likeliest first): where the text
+    /// is too short to be sure, the first of them in its script.
+    pub fn identify_likely<'a>(&'a self, text: &str, usual: &[&'a str]) -> Option<(&'a str, f64)> {
+        let (tag, sure) = self.identify(text)?;
+        let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+        if sure >= SURE && letters >= ENOUGH_LETTERS {
+            return Some((tag, sure));
+        }
+        let script = whatlang::detect_script(text);
+        let written =
+            |tag: &&str| identify_tag(tag).is_some_and(|lang| script.is_some_and(|s| s.langs().contains(&lang)));
+        match usual.iter().find(|tag| written(tag)) {
+            Some(likely) if *likely != tag => Some((likely, sure.min(0.5))),
+            _ => Some((tag, sure)),
+        }
+    }
 }
+
+/// From this confidence on the identifier is believed,
+const SURE: f64 = 0.9;
+/// for texts of so many letters: of a word or two it is as sure as of a page, and wrong.
+const ENOUGH_LETTERS: usize = 16;
 
 /// Settings of the language filter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,6 +157,21 @@ mod tests {
         assert_eq!(identifier.identify("12345"), None);
         assert_eq!(Identifier::new(["qaa"]).identify("The quick brown fox"), None);
         assert_eq!((english_name("deu_Latn"), english_name("qaa")), (Some("German"), None));
+    }
+
+    #[test]
+    fn short_text_is_taken_for_the_likeliest_language_of_its_script() {
+        let identifier = Identifier::new(["de", "el", "en", "fr"]);
+        let usual = ["en", "fr", "el"];
+        for text in ["Hello", "Yes", "Open it.", "No", "OK"] {
+            assert_eq!(identifier.identify_likely(text, &usual).unwrap().0, "en", "{text}");
+        }
+        assert_eq!(identifier.identify_likely("Ναι", &usual).unwrap().0, "el");
+        let german = "Der schnelle braune Fuchs springt über den faulen Hund.";
+        assert_eq!(identifier.identify_likely(german, &usual).unwrap().0, "de");
+        let french = "Le renard brun saute par-dessus le chien paresseux.";
+        assert_eq!(identifier.identify_likely(french, &usual).unwrap().0, "fr");
+        assert_eq!(identifier.identify_likely("12345", &usual), None);
     }
 
     #[test]

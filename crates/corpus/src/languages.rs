@@ -115,6 +115,9 @@ pub struct Languages {
     pub languages: Vec<Language>,
     /// All directions, sorted by source and target.
     pub directions: Vec<Direction>,
+    /// In a model folder: subwords of the longest side that the model has learned from, tag and end mark included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<usize>,
 }
 
 /// Current layout version.
@@ -155,7 +158,13 @@ impl Languages {
             train_pairs,
             level: thresholds.level(train_pairs),
         };
-        Self { version: VERSION, thresholds, languages: totals.into_iter().map(language).collect(), directions }
+        Self {
+            version: VERSION,
+            thresholds,
+            languages: totals.into_iter().map(language).collect(),
+            directions,
+            max_length: None,
+        }
     }
 
     /// Reads a `languages.json`.

@@ -6,10 +6,12 @@
 
 #![forbid(unsafe_code)]
 
+mod alphabet;
 mod batches;
 pub mod bitext;
 mod charsmap;
 pub mod dedup;
+mod discover;
 pub mod error;
 pub mod filter;
 mod foreign;
@@ -31,6 +33,7 @@ mod specials;
 mod stream;
 pub mod subword;
 pub mod synthetic;
+pub mod text;
 mod tokenizer_json;
 pub mod trainer;
 mod viterbi;

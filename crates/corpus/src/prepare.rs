@@ -24,7 +24,7 @@ use strata_files::names::LANGUAGES_FILE;
 pub use strata_files::names::TOKENIZER_FILE;
 use strata_files::{Existing, FolderWriter, IoContext, thousands};
 
-use crate::bitext::{Bitext, Pair, Split, discover};
+use crate::bitext::{Bitext, Found, Pair, Split, Unused, discover};
 use crate::error::{Error, Result};
 use crate::language::LanguageCheck;
 use crate::languages::Languages;
@@ -105,7 +105,8 @@ struct Part {
 pub fn prepare(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<Report> {
     options.check()?;
     check_output(options)?;
-    let bitext = select(discover(&options.input)?, options)?;
+    let Found { bitext, mut unused } = discover(&options.input)?;
+    let bitext = select(bitext, options, &mut unused)?;
     let tags: Vec<String> =
         bitext.keys().flat_map(|p| [p.first.clone(), p.second.clone()]).collect::<BTreeSet<_>>().into_iter().collect();
     let sources = bitext.values().flat_map(BTreeMap::values);
@@ -130,7 +131,7 @@ pub fn prepare(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<Rep
         let of = (&part.pair, part.split);
         encode::encode(of, &part.clean, &subwords, options, &shard, &mut part.report, progress)?;
     }
-    let report = report(parts, options, &subwords, sample)?;
+    let report = Report { unused, ..report(parts, options, &subwords, sample)? };
     progress(Event::Writing);
     std::fs::remove_dir_all(&work).io_context("remove", &work)?;
     folder.write(TOKENIZER_FILE, subwords.to_json().as_bytes())?;
@@ -162,7 +163,7 @@ fn check_output(options: &Options) -> Result<()> {
 }
 
 /// The pairs of the wanted languages that serve a wanted direction.
-fn select(mut bitext: Bitext, options: &Options) -> Result<Bitext> {
+fn select(mut bitext: Bitext, options: &Options, unused: &mut Vec<Unused>) -> Result<Bitext> {
     let known: BTreeSet<String> = bitext.keys().flat_map(|p| [p.first.clone(), p.second.clone()]).collect();
     let unknown = |language: &str| Error::UnknownLanguage {
         language: language.to_string(),
@@ -197,10 +198,16 @@ fn select(mut bitext: Bitext, options: &Options) -> Result<Bitext> {
     let wanted = |language: &String| options.languages.is_empty() || options.languages.contains(language);
     bitext.retain(|pair, splits| {
         // A pair with held-out text alone stays: it measures translation without training text (zero-shot).
-        wanted(&pair.first)
+        let kept = wanted(&pair.first)
             && wanted(&pair.second)
             && !splits.is_empty()
-            && options.directions.used(pair).contains(&true)
+            && options.directions.used(pair).contains(&true);
+        if !kept {
+            let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let why = format!("the languages or directions asked for leave {pair} out");
+            unused.extend(splits.values().map(|source| Unused { file: name(source.path()), why: why.clone() }));
+        }
+        kept
     });
     if !bitext.values().any(|splits| splits.contains_key(&Split::Train)) {
         let mut reason = "no training bitext between the languages and directions asked for".to_string();
@@ -337,6 +344,7 @@ fn report(parts: Vec<Part>, options: &Options, subwords: &Subwords, sample: Opti
     let imported = options.subwords.import.as_ref().and_then(|path| path.file_name());
     Ok(Report {
         version: 1,
+        unused: Vec::new(),
         vocab_size: subwords.vocab_size(),
         subword_model: match imported {
             Some(name) => name.to_string_lossy().into_owned(),

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use strata_files::thousands;
 
-use crate::bitext::Split;
+use crate::bitext::{Split, Unused};
 use crate::filter::Reason;
 use crate::languages::{Languages, Level};
 use crate::sample::Share;
@@ -157,9 +157,17 @@ pub struct Report {
     pub languages: BTreeMap<String, LanguageReport>,
     /// What `languages.json` says.
     pub directions: Languages,
+    /// Files of the folder that were not used, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unused: Vec<Unused>,
 }
 
 impl Report {
+    /// Directions that nothing is held out of to measure training by.
+    pub fn without_validation(&self) -> Vec<String> {
+        self.directions.directions.iter().filter(|d| d.train > 0 && d.valid == 0).map(|d| d.name()).collect()
+    }
+
     /// Training pairs kept.
     pub fn train_pairs(&self) -> u64 {
         self.train_splits().map(|split| split.kept).sum()
@@ -251,6 +259,9 @@ impl fmt::Display for Report {
                     writeln!(f, "skipped, for example: {example}")?;
                 }
             }
+        }
+        for unused in &self.unused {
+            writeln!(f, "not used: {unused}")?;
         }
         Ok(())
     }

@@ -84,6 +84,11 @@ impl TrainStream {
         &self.lanes.names
     }
 
+    /// Pairs that are learned from.
+    pub fn pairs(&self) -> u64 {
+        self.kept.iter().map(|kept| kept.len() as u64).sum()
+    }
+
     /// Pairs left out because a side is empty or too long.
     pub fn skipped(&self) -> u64 {
         self.skipped

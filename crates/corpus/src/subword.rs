@@ -8,11 +8,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 use serde_json::Value;
 use strata_files::IoContext;
 
+use crate::alphabet::Alphabet;
 use crate::error::{Error, Result};
 use crate::foreign::Foreign;
 use crate::normalize::SPACE_MARK;
@@ -29,6 +31,8 @@ pub struct Subwords {
     languages: Vec<String>,
     tags: HashMap<String, u32>,
     inner: Inner,
+    /// Made when it is first asked for.
+    alphabet: OnceLock<Alphabet>,
 }
 
 enum Inner {
@@ -55,7 +59,7 @@ fn sorted_languages<S: AsRef<str>>(languages: &[S]) -> Vec<String> {
 impl Subwords {
     fn new(languages: Vec<String>, inner: Inner) -> Self {
         let tags = languages.iter().cloned().zip(SPECIALS.len() as u32..).collect();
-        Self { languages, tags, inner }
+        Self { languages, tags, inner, alphabet: OnceLock::new() }
     }
 
     pub(crate) fn from_pieces<S: AsRef<str>>(spec: PieceSpec, languages: &[S]) -> Result<Self> {
@@ -248,6 +252,32 @@ impl Subwords {
             Inner::Pieces(_) => (self.byte_base()..self.piece_base()).contains(&id),
             Inner::Foreign(foreign) => foreign.is_byte(id),
         }
+    }
+
+    /// Whether the model has pieces for a character (a grapheme cluster), in a script that it knows more than a few words
+    /// of. What it does not know becomes bytes or unknown, of which translations make nothing that can be read.
+    pub fn knows(&self, character: &str) -> bool {
+        let Inner::Pieces(_) = &self.inner else { return self.has_pieces(character) };
+        let alphabet = self.alphabet();
+        let has_script = character.chars().all(|c| alphabet.has_script(c));
+        has_script && (character.chars().all(|c| alphabet.has(c)) || self.has_pieces(character))
+    }
+
+    /// Whether the letter is of a script that the model knows more than a few words of.
+    pub fn knows_script(&self, letter: char) -> bool {
+        matches!(self.inner, Inner::Foreign(_)) || self.alphabet().has_script(letter)
+    }
+
+    /// Normalization may make known what is not in the vocabulary as it is written.
+    fn has_pieces(&self, text: &str) -> bool {
+        !self.encode(text).into_iter().any(|id| id == UNKNOWN || self.is_byte(id))
+    }
+
+    fn alphabet(&self) -> &Alphabet {
+        self.alphabet.get_or_init(|| match &self.inner {
+            Inner::Pieces(model) => Alphabet::new(model.spec().pieces.iter().map(|(piece, _)| piece.as_str())),
+            Inner::Foreign(_) => Alphabet::default(),
+        })
     }
 
     fn special_count(&self) -> u32 {

@@ -55,7 +55,7 @@ fn plain_gz_zst_and_tsv_read_alike() {
     write(folder.path(), "valid.en-de.de", "w\n");
     write(folder.path(), "README.md", "not bitext");
     write(folder.path(), "train.en-de.fr", "not a side of this pair");
-    let bitext = discover(folder.path()).unwrap();
+    let bitext = discover(folder.path()).unwrap().bitext;
     let names: Vec<String> = bitext.keys().map(Pair::to_string).collect();
     assert_eq!(names, ["de-zh_CN", "en-de", "en-nl"]);
     let expected = owned(&[("one", "eins"), ("two", "zwei"), ("", "leer"), ("four", "vier")]);
@@ -70,7 +70,7 @@ fn sides_that_differ_name_both_files_and_counts() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "train.en-de.en", "a\nb\nc\nd\n");
     write(folder.path(), "train.en-de.de", "a\nb");
-    let bitext = discover(folder.path()).unwrap();
+    let bitext = discover(folder.path()).unwrap().bitext;
     let error = read_all(&bitext[&Pair::parse("en-de").unwrap()][&Split::Train]).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("train.en-de.en has 4 lines") && text.contains("train.en-de.de has 2:"), "{text}");
@@ -82,7 +82,7 @@ fn bad_lines_name_file_line_and_byte() {
     write(folder.path(), "train.en-de.en", b"fine\nab\xFFc\nlast\n");
     write(folder.path(), "train.en-de.de", [b"fine\nx\n".as_slice(), &vec![b'x'; MAX_LINE_BYTES + 9], b"\n"].concat());
     write(folder.path(), "train.en-fr.tsv", "a\tb\nonly one\na\tb\tc\n");
-    let bitext = discover(folder.path()).unwrap();
+    let bitext = discover(folder.path()).unwrap().bitext;
     let pairs = read_all(&bitext[&Pair::parse("en-de").unwrap()][&Split::Train]).unwrap();
     assert!(pairs[0].is_ok());
     let text = pairs[1].as_ref().unwrap_err().to_string();
@@ -123,7 +123,7 @@ fn damaged_compression_is_an_error_not_a_short_corpus() {
     encoder.write_all("a\tb\n".repeat(1000).as_bytes()).unwrap();
     let whole = encoder.finish().unwrap();
     write(folder.path(), "train.en-fr.tsv.gz", &whole[..whole.len() - 7]);
-    for splits in discover(folder.path()).unwrap().values() {
+    for splits in discover(folder.path()).unwrap().bitext.values() {
         let error = read_all(&splits[&Split::Train]).unwrap_err();
         assert!(matches!(error, Error::Files(strata_files::Error::Io { .. })), "{error}");
     }

@@ -57,4 +57,4 @@ pub use mapped::MappedFile;
 pub use numbers::thousands;
 pub use output::{OutputFile, write_output};
 pub use staging::Staging;
-pub use text::read_text;
+pub use text::{read_text, utf8};

@@ -21,6 +21,12 @@ pub enum Event {
         update: u64,
         /// Updates in all.
         updates: u64,
+        /// Pairs that are learned from.
+        pairs: u64,
+        /// Pairs that are left out: a side is empty, or longer than `data.max_length`.
+        left_out: u64,
+        /// Subwords of the longest side that is learned from, tag and end mark included.
+        max_length: usize,
     },
     /// `train.log_every` more updates.
     Progress(Progress),

@@ -44,8 +44,13 @@ pub enum Start<'a> {
         from: Option<u64>,
         /// The device to continue on, in place of the recipe's.
         device: Option<&'a str>,
+        /// Updates in all, in place of the recipe's, whose file gets them too.
+        updates: Option<u64>,
     },
 }
+
+/// The first line of a run's recipe.
+const RECIPE_HEADER: &str = "The recipe of this run, every key with its value.";
 
 /// Trains until all updates are made, `stop` is set, or patience ends. `scorer` measures BLEU where the recipe asks for
 /// it; `observe` gets every event.
@@ -63,9 +68,14 @@ pub fn train(
 ) -> Result<Summary, Error> {
     let (recipe, begun) = match start {
         Start::New { recipe, .. } => (recipe.clone(), None),
-        Start::Resume { run: path, from, device } => {
+        Start::Resume { run: path, from, device, updates } => {
             let mut run = Run::open(path)?;
             let mut recipe = Recipe::load(&path.join(RECIPE_FILE), None, &[])?;
+            if let Some(updates) = updates.filter(|updates| *updates != recipe.train.updates) {
+                // A later session goes on to the same end.
+                recipe.train.updates = updates;
+                strata_files::write_file(path.join(RECIPE_FILE), recipe.to_toml(RECIPE_HEADER).as_bytes())?;
+            }
             if let Some(device) = device {
                 recipe.train.device = device.to_string();
             }
@@ -106,7 +116,7 @@ fn create_run(recipe: &Recipe, overwrite: bool) -> Result<Run, Error> {
         let _earlier = Run::open(output)?;
         remove_folder(output)?;
     }
-    let text = recipe.to_toml("The recipe of this run, every key with its value.");
+    let text = recipe.to_toml(RECIPE_HEADER);
     Ok(Run::create(output, &text)?)
 }
 
@@ -167,6 +177,15 @@ struct Window {
     routing: RoutingStats,
 }
 
+/// The content of a model folder's `languages.json`: the corpus's, and how long the sides are that the model learns from.
+fn languages(path: &Path, max_length: usize) -> Result<Vec<u8>, Error> {
+    let mut languages = strata_corpus::languages::Languages::load(path)?;
+    languages.max_length = Some(max_length);
+    let mut bytes = serde_json::to_vec_pretty(&languages).map_err(std::io::Error::from).io_context("write", path)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
 impl Inputs {
     fn open(recipe: &Recipe) -> Result<Self, Error> {
         let train = &recipe.train;
@@ -175,7 +194,7 @@ impl Inputs {
             let path = prepared.join(name);
             std::fs::read(&path).io_context("read", &path).map_err(Error::Prepared)
         };
-        let (tokenizer, languages) = (read(TOKENIZER_FILE)?, read(LANGUAGES_FILE)?);
+        let tokenizer = read(TOKENIZER_FILE)?;
         let vocabulary = strata_corpus::Subwords::load(&prepared.join(TOKENIZER_FILE))?.vocab_size();
         let model = recipe.model_config(vocabulary)?;
         let device = parse_device(&train.device)?;
@@ -191,6 +210,7 @@ impl Inputs {
             tokens_per_batch: recipe.data.tokens_per_batch,
             max_length: recipe.data.max_length.min(model.max_length),
         };
+        let languages = languages(&prepared.join(LANGUAGES_FILE), options.max_length)?;
         let directions = &recipe.data.directions;
         let stream = TrainStream::open(&prepared, directions, options.clone())?;
         let held_out = HeldOut::open(
@@ -252,6 +272,9 @@ impl Session {
             flops_per_token: cost.flops_per_token,
             update: self.state.update,
             updates: train.updates,
+            pairs: self.stream.pairs(),
+            left_out: self.stream.skipped(),
+            max_length: self.recipe.data.max_length.min(self.model.config().max_length),
         });
         let mut logs = Logs::open(self.run.path(), self.state.update)?;
         let (session_start, seconds_before) = (Instant::now(), self.state.seconds);

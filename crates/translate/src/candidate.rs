@@ -4,7 +4,6 @@ use strata_corpus::subword::EOS;
 use strata_runtime::{Hypothesis, Request};
 
 use crate::alignment::align;
-use crate::split::join;
 use crate::translator::Translator;
 
 /// One translation of a line or of a part of one.
@@ -65,37 +64,5 @@ impl Translator {
     pub(crate) fn tokens(&self, ids: &[u32], scores: &[f32]) -> Vec<Token> {
         let token = |(id, score): (&u32, &f32)| Token { piece: self.subwords().piece(*id), score: *score };
         ids.iter().chain([&EOS]).zip(scores).map(token).collect()
-    }
-}
-
-/// The candidates of a line from those of its parts, whose texts are `texts`: the i-th of each together.
-pub(crate) fn whole(texts: &[&str], parts: &[Vec<Candidate>]) -> Vec<Candidate> {
-    match parts {
-        [] => vec![Candidate::default()],
-        [one] => one.clone(),
-        several => {
-            let count = several.iter().map(Vec::len).min().unwrap_or(0);
-            (0..count).map(|i| joined(texts, &several.iter().map(|part| &part[i]).collect::<Vec<_>>())).collect()
-        }
-    }
-}
-
-/// One candidate of each part put together.
-fn joined(texts: &[&str], parts: &[&Candidate]) -> Candidate {
-    let subwords: usize = parts.iter().map(|part| part.subwords).sum();
-    let sum: f32 = parts.iter().map(|part| part.score * part.subwords as f32).sum();
-    let words = |text: &str| text.split_whitespace().count() as u32;
-    let (mut source, mut target) = (0, 0); // words before the part
-    let mut alignment = Vec::new();
-    for (part, text) in parts.iter().zip(texts) {
-        alignment.extend(part.alignment.iter().map(|(s, t)| (source + s, target + t)));
-        (source, target) = (source + words(text), target + words(&part.text));
-    }
-    Candidate {
-        text: join(parts.iter().map(|part| part.text.as_str())),
-        score: sum / subwords.max(1) as f32,
-        subwords,
-        tokens: parts.iter().flat_map(|part| part.tokens.clone()).collect(),
-        alignment,
     }
 }

@@ -8,6 +8,7 @@ use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages, Level};
 use strata_files::IoContext;
 
 use crate::error::Error;
+use crate::lines::Translated;
 use crate::options::TranslateOptions;
 use crate::scores::{Metrics, Scores, Signatures};
 use crate::translator::Translator;
@@ -188,10 +189,12 @@ pub fn evaluate(
     let of = texts.len();
     for text in texts {
         let started = Instant::now();
-        let candidates = translator.translate(&text.sources, &text.direction.target, &options.translate)?;
+        // Scores are of the model, with the lines that the corpus has.
+        let translate = TranslateOptions { whole_lines: true, ..options.translate.clone() };
+        let found = translator.translate(&text.sources, &text.direction.target, &translate)?;
         let seconds = started.elapsed().as_secs_f64();
-        let hypotheses: Vec<String> =
-            candidates.into_iter().map(|best| best.into_iter().next().map_or(String::new(), |c| c.text)).collect();
+        let best = |line: Translated| line.candidates.into_iter().next().map_or(String::new(), |best| best.text);
+        let hypotheses: Vec<String> = found.into_iter().map(best).collect();
         let direction = &text.direction;
         directions.push(DirectionScore {
             of: ScoredDirection {

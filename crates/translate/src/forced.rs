@@ -32,7 +32,7 @@ impl Translator {
         to: &str,
     ) -> Result<Vec<Result<Forced, String>>, Error> {
         assert_eq!(sources.len(), targets.len(), "a target for each source");
-        let (tag, most) = (self.tag(to)?, self.longest());
+        let (tag, most) = (self.tag(to)?, self.most());
         let cpu = self.backend.cpu("forced decoding")?;
         let (sources, targets) = (self.subwords().encode_batch(sources), self.subwords().encode_batch(targets));
         let mut results = Vec::with_capacity(sources.len());

@@ -2,12 +2,34 @@
 
 use std::path::Path;
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::error::Error;
+use crate::sentences::is_unspaced;
 
 /// Terms with their translations, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Glossary {
-    terms: Vec<(String, String)>,
+    terms: Vec<Term>,
+}
+
+/// A term, in Unicode's composed form.
+#[derive(Clone, Debug, PartialEq)]
+struct Term {
+    source: String,
+    /// As it is written where a sentence begins, if that is another way.
+    capital: Option<String>,
+    translation: String,
+}
+
+impl Term {
+    fn new(source: &str, translation: &str) -> Self {
+        let source: String = source.nfc().collect();
+        let mut characters = source.chars();
+        let capital = characters.next().map(|first| first.to_uppercase().chain(characters).collect::<String>());
+        let capital = capital.filter(|capital| *capital != source);
+        Self { source, capital, translation: translation.nfc().collect() }
+    }
 }
 
 /// Terms with their translations.
@@ -18,10 +40,10 @@ impl FromIterator<(String, String)> for Glossary {
 }
 
 impl Glossary {
-    /// Reads a file of `term=translation` lines; skips empty lines and lines that begin with `#`.
+    /// Reads a file of `term=translation` lines; skips empty lines and lines that begin with `#`, and a byte-order mark.
     ///
     /// # Errors
-    /// A file that cannot be read; the first line that is not such a pair, by its number.
+    /// A file that cannot be read; the first line that is not UTF-8 or not such a pair, by its number.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = strata_files::read_text(path)?;
         let mut terms = Vec::new();
@@ -32,7 +54,7 @@ impl Glossary {
             }
             let pair = line.split_once('=').map(|(term, translation)| (term.trim(), translation.trim()));
             match pair.filter(|(term, translation)| !term.is_empty() && !translation.is_empty()) {
-                Some((term, translation)) => terms.push((term.to_string(), translation.to_string())),
+                Some((term, translation)) => terms.push(Term::new(term, translation)),
                 None => {
                     let what = format!("line {}: `{line}` is not `term=translation`", number + 1);
                     return Err(Error::Text { path: path.to_path_buf(), what });
@@ -42,11 +64,32 @@ impl Glossary {
         Ok(Self { terms })
     }
 
-    /// The translations of the terms that occur in `text` as whole words, each once.
+    /// The translations of the terms that occur in `text` as whole words, each once, in the order of the file. Of terms
+    /// at the same place the longest wins. A term may begin with a capital letter where a sentence or the text begins.
     pub fn required(&self, text: &str) -> Vec<&str> {
+        let text: String = text.nfc().collect();
+        // (start, end, place among the terms)
+        let mut places: Vec<(usize, usize, usize)> = Vec::new();
+        for (i, term) in self.terms.iter().enumerate() {
+            places.extend(occurrences(&text, &term.source).map(|at| (at, at + term.source.len(), i)));
+            if let Some(capital) = &term.capital {
+                let begins = |at: &usize| begins_sentence(&text[..*at]);
+                places.extend(occurrences(&text, capital).filter(begins).map(|at| (at, at + capital.len(), i)));
+            }
+        }
+        places.sort_by_key(|(start, end, i)| (std::cmp::Reverse(end - start), *start, *i));
+        let mut taken: Vec<(usize, usize, usize)> = Vec::new();
+        for (start, end, i) in places {
+            if taken.iter().all(|(from, to, _)| end <= *from || *to <= start) {
+                taken.push((start, end, i));
+            }
+        }
+        let mut terms: Vec<usize> = taken.into_iter().map(|(_, _, i)| i).collect();
+        terms.sort_unstable();
         let mut found: Vec<&str> = Vec::new();
-        for (term, translation) in &self.terms {
-            if occurs(term, text) && !found.contains(&translation.as_str()) {
+        for i in terms {
+            let translation = self.terms[i].translation.as_str();
+            if !found.contains(&translation) {
                 found.push(translation);
             }
         }
@@ -54,13 +97,24 @@ impl Glossary {
     }
 }
 
-/// Whether `term` is in `text` with no letter or digit touching it.
-fn occurs(term: &str, text: &str) -> bool {
-    text.match_indices(term).any(|(at, _)| {
-        let before = text[..at].chars().next_back();
+/// Where `term` is in `text` with no letter or digit touching it. Scripts without spaces have no word ends to see.
+fn occurrences<'a>(text: &'a str, term: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let touches = |inner: Option<char>, outer: Option<char>| {
+        let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && !is_unspaced(c));
+        word(inner) && word(outer)
+    };
+    let whole = move |at: &usize| {
+        let before = text[..*at].chars().next_back();
         let after = text[at + term.len()..].chars().next();
-        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
-    })
+        !touches(term.chars().next(), before) && !touches(term.chars().next_back(), after)
+    };
+    text.match_indices(term).map(|(at, _)| at).filter(whole)
+}
+
+/// Whether a sentence begins behind this text.
+fn begins_sentence(before: &str) -> bool {
+    let before = before.trim_end_matches(|c: char| c.is_whitespace() || "\"'“„«‘‚(¿¡".contains(c));
+    before.is_empty() || before.ends_with(['.', '!', '?', '…', ':', '。', '！', '？', '-', '–', '•'])
 }
 
 #[cfg(test)]
@@ -76,6 +130,43 @@ mod tests {
         assert_eq!(glossary.required("Open the file, or its icon."), ["Datei", "Symbol"]);
         assert_eq!(glossary.required("profile files icons icon"), ["Symbol", "Dateien"]);
         assert!(glossary.required("nothing").is_empty());
+    }
+
+    fn glossary(content: &[u8]) -> Result<Glossary, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("terms.txt");
+        std::fs::write(&path, content).unwrap();
+        Glossary::read(&path)
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_term() {
+        let glossary = glossary("\u{feff}icon=Symbol\r\nfile=Datei\r\n".as_bytes()).unwrap();
+        assert_eq!(glossary.required("the icon of a file"), ["Symbol", "Datei"]);
+    }
+
+    #[test]
+    fn of_terms_at_one_place_the_longest_wins() {
+        let glossary = glossary(b"the icon=das Symbol\nicon=Ikone\n").unwrap();
+        assert_eq!(glossary.required("Click the icon."), ["das Symbol"]);
+        assert_eq!(glossary.required("Click the icon or an icon."), ["das Symbol", "Ikone"]);
+        assert_eq!(glossary.required("an icon"), ["Ikone"]);
+    }
+
+    #[test]
+    fn terms_match_at_the_start_of_a_sentence_and_in_any_normal_form() {
+        let glossary = glossary("file=Datei\ncafé=Kaffeehaus\n桌子=Tisch\n".as_bytes()).unwrap();
+        assert_eq!(glossary.required("File it."), ["Datei"]);
+        assert_eq!(glossary.required("It is. File it."), ["Datei"]);
+        assert!(glossary.required("The File menu").is_empty(), "a name");
+        assert_eq!(glossary.required("a cafe\u{301} there"), ["Kaffeehaus"]);
+        assert_eq!(glossary.required("这是桌子上的"), ["Tisch"], "a script without spaces");
+    }
+
+    #[test]
+    fn a_line_that_is_not_utf_8_is_named() {
+        let message = glossary(b"a=b\nb\xff=c\n").unwrap_err().to_string();
+        assert!(message.contains("terms.txt, line 2: not valid UTF-8"), "{message}");
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub struct TranslateOptions {
     pub search: SearchOptions,
     /// Source subwords translated together.
     pub tokens_per_batch: usize,
+    /// A line is one sentence for the model, as in a corpus: it is cut only where it is longer than the model has learned,
+    /// nothing is copied around the model, and what comes out is taken as it is.
+    pub whole_lines: bool,
     /// Words that must be translated in a given way.
     pub glossary: Option<Arc<Glossary>>,
     /// Pieces, as the subword model prints them, that the search never chooses.
@@ -38,6 +41,7 @@ impl Default for TranslateOptions {
         Self {
             search: SearchOptions::default(),
             tokens_per_batch: Limits::default().source_tokens,
+            whole_lines: false,
             glossary: None,
             suppress: Vec::new(),
             vocabulary_map: None,

@@ -2,8 +2,8 @@
 //!
 //! A *part* is a sentence, or as much of one as the model takes. [`Translator::parts`] cuts text into parts and
 //! [`Translator::translate_parts`] translates them. A server, which joins the sentences of many users in one batch,
-//! takes the steps one by one: [`Translator::requests`] makes the engine's requests for parts, [`Translator::session`]
-//! gives the batch that requests join, and [`Requests::read`] turns what comes out into text.
+//! takes the steps one by one: [`Translator::begin`] makes the work of parts, whose requests join the batch that
+//! [`Translator::session`] gives.
 
 use std::ops::Range;
 
@@ -11,10 +11,15 @@ use strata_runtime::{Hypothesis, Limits, Request, Session};
 
 use crate::candidate::Candidate;
 use crate::error::Error;
-use crate::split::{sentences, split};
+use crate::sentences::sentences;
+use crate::shortfall::Shortfall;
+use crate::spaces;
+use crate::split::split;
+use crate::stand_in::{MARK, Substituted};
 use crate::task::Task;
 use crate::trace::{Target, Trace};
 use crate::translator::Translator;
+use crate::work::Work;
 
 /// The translations of a part.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,46 +30,104 @@ pub struct Part {
     pub source: Trace,
     /// Each candidate token by token; likewise.
     pub targets: Vec<Target>,
+    /// What the best candidate lacks of the source, if it seems to lack something.
+    pub shortfall: Option<Shortfall>,
 }
 
 impl Part {
-    /// A part that the model does not see, such as one without subwords: its translation is the text itself.
+    /// A part that the model does not see, such as one without letters: its translation is the text itself.
     pub fn unchanged(text: &str) -> Self {
         Self { candidates: vec![Candidate { text: text.to_string(), ..Candidate::default() }], ..Self::default() }
     }
-}
 
-/// Parts, each with the engine's request for it; none for a part without subwords, which needs no translation.
-#[derive(Clone, Debug)]
-pub struct Requests<S> {
-    parts: Vec<(S, Option<Request>)>,
-}
-
-impl<S: AsRef<str>> Requests<S> {
-    /// What the engine is to translate, in the order of the parts.
-    pub fn sent(&self) -> Vec<Request> {
-        self.parts.iter().filter_map(|(_, request)| request.clone()).collect()
+    /// The part with what the stand-ins of its source, `text`, stand for, in at most `most` candidates; none if no
+    /// candidate has kept all stand-ins.
+    pub(crate) fn restored(self, text: &str, substituted: &Substituted, most: usize) -> Option<Self> {
+        let mut targets = self.targets.into_iter();
+        let mut part = Self { source: self.source, ..Self::default() };
+        for mut candidate in self.candidates {
+            let target = targets.next();
+            let Some(restored) = substituted.restored(&candidate.text).filter(|_| part.candidates.len() < most) else {
+                continue;
+            };
+            let sources = word_places(&substituted.text, text, |range| substituted.original(range));
+            let words = word_places(&candidate.text, &restored.text, |range| restored.moved(range));
+            let moved = |(s, t): &(u32, u32)| Some((*sources.get(*s as usize)?, *words.get(*t as usize)?));
+            candidate.alignment = candidate.alignment.iter().filter_map(moved).collect();
+            candidate.text.clone_from(&restored.text);
+            part.candidates.push(candidate);
+            part.targets.extend(target.map(|mut target| {
+                target.trace.text.clone_from(&restored.text);
+                for token in &mut target.trace.tokens {
+                    token.range = restored.moved(token.range.clone());
+                }
+                target
+            }));
+        }
+        if !part.source.tokens.is_empty() {
+            part.source.text = text.to_string();
+            for token in &mut part.source.tokens {
+                token.range = substituted.original(token.range.clone());
+            }
+        }
+        (!part.candidates.is_empty()).then_some(part)
     }
 
-    /// The parts' translations, from what the engine found for [`Requests::sent`], in that order.
-    pub fn read(self, translator: &Translator, found: Vec<Vec<Hypothesis>>) -> Vec<Part> {
-        let mut found = found.into_iter();
-        let read = |(part, request): (S, Option<Request>)| match request {
-            Some(request) => translator.read(&request, found.next().unwrap_or_default()),
-            None => Part::unchanged(part.as_ref()),
-        };
-        self.parts.into_iter().map(read).collect()
+    /// Puts the source's unusual spaces back into the candidates. Tokens then stand where they stood only if no space
+    /// has another length, so traced parts stay as they are.
+    pub(crate) fn restore_spaces(&mut self, source: &str) {
+        if self.targets.is_empty() {
+            for candidate in &mut self.candidates {
+                if let Some(text) = spaces::restored(source, &candidate.text) {
+                    candidate.text = text;
+                }
+            }
+        }
     }
+}
+
+/// For each word of `from` the number of the word of `to` that stands at its place.
+fn word_places(from: &str, to: &str, place: impl Fn(Range<usize>) -> Range<usize>) -> Vec<u32> {
+    let start = |word: &str| word.as_ptr() as usize - from.as_ptr() as usize;
+    let number = |word: &str| {
+        let at = place(start(word)..start(word) + word.len()).start;
+        let before = to.get(..at).unwrap_or(to);
+        let inside = before.ends_with(|c: char| !c.is_whitespace());
+        before.split_whitespace().count() as u32 - u32::from(inside)
+    };
+    from.split_whitespace().map(number).collect()
 }
 
 impl Translator {
-    /// The parts of a line: its sentences, with those that are too long for the model cut up. The space around parts
-    /// belongs to none of them.
+    /// The parts of a line: its sentences, with those that are longer than the model has learned cut up. The space around
+    /// parts belongs to none of them, and no part begins or ends inside of what is [copied](Self::copied).
     pub fn parts(&self, line: &str) -> Vec<Range<usize>> {
-        let count = |text: &str| self.subwords().encode(text).len();
-        let start = |part: &str| part.as_ptr() as usize - line.as_ptr() as usize;
-        let parts = sentences(line).into_iter().flat_map(|sentence| split(sentence, self.longest(), &count));
-        parts.map(|part| start(part)..start(part) + part.len()).collect()
+        let marked = Substituted::marked(line, &self.copied(line));
+        let cut = |sentence: Range<usize>| {
+            let shifted = move |part: Range<usize>| part.start + sentence.start..part.end + sentence.start;
+            self.cut(&marked.text[sentence.clone()], self.longest()).into_iter().map(shifted)
+        };
+        sentences(&marked.text).into_iter().flat_map(cut).map(|part| marked.original(part)).collect()
+    }
+
+    /// A text in two halves, cut where it hurts least; one if it cannot be cut.
+    pub(crate) fn halves(&self, text: &str) -> Vec<Range<usize>> {
+        let marked = Substituted::marked(text, &self.copied(text));
+        let half = self.length(&marked.text).div_ceil(2) + 2;
+        self.cut(&marked.text, half).into_iter().map(|part| marked.original(part)).collect()
+    }
+
+    /// The parts of a text, each of at most `limit` subwords.
+    pub(crate) fn cut(&self, text: &str, limit: usize) -> Vec<Range<usize>> {
+        split(text, limit, &|text| self.length(text))
+    }
+
+    /// The length of a text in subwords, with one for each mark.
+    fn length(&self, text: &str) -> usize {
+        if text.contains(MARK) {
+            return self.subwords().encode(&text.replace(MARK, "X")).len();
+        }
+        self.subwords().encode(text).len()
     }
 
     /// Translates parts, in order.
@@ -72,18 +135,19 @@ impl Translator {
     /// # Errors
     /// A part that is too long for the model.
     pub fn translate_parts<S: AsRef<str>>(&self, parts: &[S], task: &Task) -> Result<Vec<Part>, Error> {
-        let requests = self.requests(parts, task);
-        let found = self.backend.translate(&requests.sent(), task.tokens_per_batch)?;
-        Ok(requests.read(self, found))
+        let parts: Vec<String> = parts.iter().map(|part| part.as_ref().to_string()).collect();
+        self.finished(self.begin(&parts, task), task)
     }
 
-    /// The engine's requests for parts.
-    pub fn requests<S: AsRef<str>>(&self, parts: impl IntoIterator<Item = S>, task: &Task) -> Requests<S> {
-        let request = |part: S| {
-            let request = self.request(part.as_ref(), task);
-            (part, request)
-        };
-        Requests { parts: parts.into_iter().map(request).collect() }
+    /// Does all rounds of a work.
+    pub(crate) fn finished(&self, mut work: Work, task: &Task) -> Result<Vec<Part>, Error> {
+        loop {
+            let requests = work.requests();
+            if requests.is_empty() {
+                return Ok(work.finish());
+            }
+            work.take(self.backend.translate(&requests, task.tokens_per_batch)?, self, task);
+        }
     }
 
     /// A batch that requests join and leave one by one.
@@ -95,9 +159,9 @@ impl Translator {
     }
 
     /// What the engine found for a request, as text.
-    pub fn read(&self, request: &Request, found: Vec<Hypothesis>) -> Part {
+    pub(crate) fn read(&self, request: &Request, found: Vec<Hypothesis>) -> Part {
         let candidates = self.candidates(request, &found);
-        let best = found.first().filter(|_| request.options.routing || request.options.alignments);
+        let best = found.first().filter(|best| best.routing.is_some() || best.attention.is_some());
         let Some(best) = best else { return Part { candidates, ..Part::default() } };
         let routing = best.routing.as_ref().map_or_else(Vec::new, |routing| routing.source.clone());
         let source = self.trace(&request.source, &[], routing);
@@ -106,6 +170,6 @@ impl Translator {
             let trace = self.trace(&ids, &found.token_scores, found.routing.unwrap_or_default().target);
             Target { trace, attention: found.attention.unwrap_or_default() }
         };
-        Part { candidates, source, targets: found.into_iter().map(target).collect() }
+        Part { candidates, source, targets: found.into_iter().map(target).collect(), shortfall: None }
     }
 }

@@ -7,7 +7,6 @@ use strata_runtime::Limits;
 use strata_runtime::bench::Times;
 
 use crate::error::Error;
-use crate::lines::Line;
 use crate::options::TranslateOptions;
 use crate::translator::Translator;
 
@@ -67,7 +66,8 @@ impl Translator {
         let cpu = self.backend.cpu("the speed of translation")?;
         self.tag(to)?;
         self.check_lines(lines)?;
-        let task = self.task(to, options)?;
+        // As other programs do it: a line is a sentence.
+        let task = self.task(to, &TranslateOptions { whole_lines: true, ..options.clone() })?;
         let hypotheses = batch.max(1) * task.search.beam;
         let limits = Limits { source_tokens: usize::MAX, hypotheses, ..cpu.limits() };
         let (mut timed, mut texts, mut tokens) = (Vec::new(), Vec::new(), 0);
@@ -75,15 +75,22 @@ impl Translator {
             let mut run = Run::default();
             (texts, tokens) = (Vec::with_capacity(lines.len()), 0);
             for call in lines.chunks(if batch <= 1 { 1 } else { lines.len() }) {
-                let call: Vec<Line> = call.iter().map(|text| Line { text, prefix: "" }).collect();
+                let call: Vec<(&str, &str)> = call.iter().map(|text| (text.as_str(), "")).collect();
                 let started = Instant::now();
-                let batch = self.batch(&call, &task);
-                let searching = Instant::now();
-                let found = cpu.engine.translate(&batch.requests, &limits)?;
-                run.search += searching.elapsed().as_secs_f64();
-                let found = self.lines(&batch, &found);
+                let mut work = self.begin_lines(&call, &task);
+                loop {
+                    let requests = work.requests();
+                    if requests.is_empty() {
+                        break;
+                    }
+                    let searching = Instant::now();
+                    let found = cpu.engine.translate(&requests, &limits)?;
+                    run.search += searching.elapsed().as_secs_f64();
+                    work.take(found, self, &task);
+                }
+                let found = work.finish();
                 run.calls.push(started.elapsed().as_secs_f64());
-                let best = found.into_iter().filter_map(|candidates| candidates.into_iter().next());
+                let best = found.into_iter().filter_map(|part| part.candidates.into_iter().next());
                 texts.extend(best.map(|best| {
                     tokens += best.subwords - 1;
                     best.text

@@ -19,6 +19,7 @@ pub struct Task {
     tag: u32,
     pub(crate) search: SearchOptions,
     pub(crate) tokens_per_batch: usize,
+    pub(crate) whole_lines: bool,
     glossary: Option<Arc<Glossary>>,
     suppressed: Arc<[u32]>,
     vocabulary: Option<Arc<[u32]>>,
@@ -43,18 +44,15 @@ impl Translator {
             tag,
             search: options.search,
             tokens_per_batch: options.tokens_per_batch,
+            whole_lines: options.whole_lines,
             glossary: options.glossary.clone(),
             vocabulary: map.map(|map| map.ids(self.subwords(), to)).transpose()?,
             suppressed: self.suppressed(&options.suppress)?.into(),
         })
     }
 
-    /// The engine's request for a part; none for text without subwords, which needs no translation.
-    pub fn request(&self, part: &str, task: &Task) -> Option<Request> {
-        self.request_for(part, self.subwords().encode(part), "", task)
-    }
-
-    /// The request for a part whose subwords are `ids`, and whose translation begins with `prefix`.
+    /// The engine's request for a part whose subwords are `ids`, and whose translation begins with `prefix`; none for text
+    /// without subwords, which needs no translation.
     pub(crate) fn request_for(&self, part: &str, ids: Vec<u32>, prefix: &str, task: &Task) -> Option<Request> {
         if ids.is_empty() {
             return None;

@@ -152,7 +152,14 @@ impl Translator {
     }
 
     /// Subwords of a source at most, without the tag and the end mark.
-    pub(crate) fn longest(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.config().max_length - 2
+    }
+
+    /// Subwords of the longest source that the model has learned from, without the tag and the end mark. Longer ones it
+    /// takes, but translates only in part.
+    pub(crate) fn longest(&self) -> usize {
+        let learned = self.languages.max_length.unwrap_or(usize::MAX);
+        learned.min(self.config().max_length).saturating_sub(2).max(1)
     }
 }

@@ -15,11 +15,12 @@ fn engine_and_model_translate_alike() {
     let plain = Translator::from_model(model, corpus.subwords(), corpus.languages());
     let search = SearchOptions { beam: 3, nbest: 3, max_ratio: 1.0, max_extra: 4, ..SearchOptions::default() };
     for tokens_per_batch in [1, 4096] {
-        let options = TranslateOptions { tokens_per_batch, ..TranslateOptions::from(search) };
+        let options = TranslateOptions { tokens_per_batch, whole_lines: true, ..TranslateOptions::from(search) };
         let ours = engine.translate(&corpus.lines, &corpus.to, &options).unwrap();
         let theirs = plain.translate(&corpus.lines, &corpus.to, &options).unwrap();
         assert_eq!(ours.len(), corpus.lines.len());
         for (ours, theirs) in ours.iter().zip(&theirs) {
+            let (ours, theirs) = (&ours.candidates, &theirs.candidates);
             assert_eq!((ours.len(), theirs.len()), (3, 3));
             for (ours, theirs) in ours.iter().zip(theirs) {
                 assert_eq!((&ours.text, ours.subwords), (&theirs.text, theirs.subwords));

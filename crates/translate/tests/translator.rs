@@ -24,15 +24,25 @@ fn lines_parts_and_requests_go_the_same_way() {
     let lines = translator.translate(&corpus.lines, &corpus.to, &options).unwrap();
     let parts = translator.translate_parts(&corpus.lines, &task).unwrap();
     let mut session = translator.session(Limits::default()).unwrap();
-    for ((text, candidates), part) in corpus.lines.iter().zip(&lines).zip(&parts) {
-        assert_eq!((candidates, candidates.len()), (&part.candidates, 2));
-        let request = translator.request(text, &task).unwrap();
-        session.submit(request.clone()).unwrap();
-        let mut finished = Vec::new();
-        while finished.is_empty() {
-            finished = session.step();
+    for ((text, line), part) in corpus.lines.iter().zip(&lines).zip(&parts) {
+        let candidates = &line.candidates;
+        assert_eq!((candidates, candidates.len(), line.shortfall), (&part.candidates, 2, part.shortfall));
+        let mut work = translator.begin(std::slice::from_ref(text), &task);
+        while let Some(request) = work.requests().first() {
+            let rounds = work.requests().len();
+            let mut found = Vec::new();
+            for request in work.requests() {
+                session.submit(request).unwrap();
+                let mut finished = Vec::new();
+                while finished.is_empty() {
+                    finished = session.step();
+                }
+                found.push(finished.remove(0).hypotheses);
+            }
+            assert!(rounds == found.len() && request.source.len() > 2);
+            work.take(found, &translator, &task);
         }
-        assert_eq!(translator.read(&request, finished.remove(0).hypotheses), *part);
+        assert_eq!(work.finish(), std::slice::from_ref(part));
         // A token's range is its text, and there is a way for each token that was read.
         assert_eq!(part.targets.len(), 2);
         for (target, candidate) in part.targets.iter().zip(&part.candidates) {
@@ -41,7 +51,7 @@ fn lines_parts_and_requests_go_the_same_way() {
             assert_eq!(texts, candidate.text);
             assert!(target.trace.tokens[0].routing.iter().all(|block| !block.visits.is_empty()));
         }
-        assert_eq!(part.source.tokens.len(), request.source.len());
+        assert_eq!(part.source.text, *text);
     }
 }
 
@@ -65,7 +75,9 @@ fn lines_without_text_and_long_lines() {
     let translator = translator(&corpus);
     let options = search().into();
     let empty = translator.translate(&["", "  "], &corpus.to, &options).unwrap();
-    assert_eq!(empty, [[Candidate::default()], [Candidate::default()]]);
+    let candidates: Vec<Vec<Candidate>> = empty.into_iter().map(|line| line.candidates).collect();
+    let blank = Candidate { text: "  ".into(), ..Candidate::default() };
+    assert_eq!(candidates, [[Candidate::default()], [blank]], "space stays as it is");
     let task = translator.task(&corpus.to, &options).unwrap();
     assert_eq!(translator.translate_parts(&["  "], &task).unwrap(), [Part::unchanged("  ")]);
     // The model takes 64 subwords: sentences are taken together as far as they fit, the prefix stands in front of the
@@ -73,7 +85,7 @@ fn lines_without_text_and_long_lines() {
     let long = corpus.lines[..8].join(" ");
     assert!(translator.subwords().encode(&long).len() > 64);
     let line = Line { text: &long, prefix: "the" };
-    let found = translator.translate_lines(&[line], &corpus.to, &options).unwrap().remove(0);
+    let found = translator.translate_lines(&[line], &corpus.to, &options).unwrap().remove(0).candidates;
     assert_eq!(found.len(), 2);
     assert!(found.iter().all(|candidate| candidate.text.starts_with("the") && candidate.subwords > 10));
 }

@@ -176,5 +176,17 @@ pub fn prepare_shown(options: &Options, terminal: &Terminal) -> strata_corpus::R
         _ => {}
     })?;
     terminal.say(&labeled("preparing", &report.summary()));
+    let unmeasured = report.without_validation();
+    if !unmeasured.is_empty() {
+        let named = unmeasured.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        let more = if unmeasured.len() > 5 { ", ..." } else { "" };
+        terminal.warn(&format!(
+            "no validation text for {named}{more}: training cannot tell when it stops getting better; add files such as \
+             valid.SRC-TGT.SRC and valid.SRC-TGT.TGT"
+        ));
+    }
+    for unused in &report.unused {
+        terminal.detail(&labeled("not used", &unused.to_string()));
+    }
     Ok(report)
 }

@@ -36,9 +36,9 @@ pub struct Arguments {
     /// Replace an earlier run in that folder
     #[arg(long)]
     overwrite: bool,
-    /// Resume the run in this folder
+    /// Resume the run in this folder; --set train.updates=N goes on for longer
     #[arg(long, value_name = "DIR",
-        conflicts_with_all = ["recipe", "variant", "set", "output", "overwrite", "list_keys"])]
+        conflicts_with_all = ["recipe", "variant", "output", "overwrite", "list_keys"])]
     resume: Option<PathBuf>,
     /// Resume from this checkpoint (step-500, or 500) instead of the newest; later ones are set aside
     #[arg(long, value_name = "STEP", requires = "resume", conflicts_with = "recipe")]
@@ -67,7 +67,13 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
             if threads > 0 {
                 terminal.warn("--threads is ignored: a run keeps its recipe's train.threads, for the same weights");
             }
-            resume(run, arguments.from.as_deref(), arguments.device.as_deref(), terminal)?
+            resume(
+                run,
+                arguments.from.as_deref(),
+                arguments.device.as_deref(),
+                updates(&arguments.overrides.set)?,
+                terminal,
+            )?
         }
         None => {
             let mut overrides = arguments.overrides.set.clone();
@@ -100,13 +106,33 @@ pub fn start(recipe: &Recipe, overwrite: bool, terminal: &Terminal) -> anyhow::R
     watch(Start::New { recipe, overwrite }, terminal)
 }
 
-/// Resumes a run: from the checkpoint `from` instead of the newest, on `device` instead of the recipe's.
-pub fn resume(run: &Path, from: Option<&str>, device: Option<&str>, terminal: &Terminal) -> anyhow::Result<Summary> {
+/// The one key of a recipe that a run can be resumed with.
+fn updates(set: &[(String, String)]) -> anyhow::Result<Option<u64>> {
+    let mut updates = None;
+    for (key, value) in set {
+        if key != "train.updates" {
+            bail!("{key}: a run keeps its recipe, so only train.updates can be set with --resume; start another run");
+        }
+        let number = value.replace('_', "").parse().ok().filter(|number| *number > 0);
+        updates = Some(number.with_context(|| format!("train.updates = {value} must be an integer from 1"))?);
+    }
+    Ok(updates)
+}
+
+/// Resumes a run: from the checkpoint `from` instead of the newest, on `device` and up to `updates` instead of the
+/// recipe's.
+pub fn resume(
+    run: &Path,
+    from: Option<&str>,
+    device: Option<&str>,
+    updates: Option<u64>,
+    terminal: &Terminal,
+) -> anyhow::Result<Summary> {
     let from = from.map(strata_store::parse_step).transpose()?;
     if !run.exists() {
         bail!("{}: there is no such run", run.display());
     }
-    watch(Start::Resume { run, from, device }, terminal)
+    watch(Start::Resume { run, from, device, updates }, terminal)
 }
 
 fn watch(start: Start, terminal: &Terminal) -> anyhow::Result<Summary> {
@@ -147,13 +173,34 @@ struct Shown {
 impl Shown {
     fn event(&mut self, event: &Event, terminal: &Terminal) {
         match event {
-            Event::Started { run, model, parameters, flops_per_token, update, updates } => {
+            Event::Started {
+                run,
+                model,
+                parameters,
+                flops_per_token,
+                update,
+                updates,
+                pairs,
+                left_out,
+                max_length,
+            } => {
                 let cost = format!(
                     "{model}: {} parameters, {} per token (uniform routing)",
                     short(*parameters as f64, ""),
                     short(*flops_per_token as f64, "FLOP")
                 );
                 terminal.say(&labeled("model", &cost));
+                if *left_out > 0 {
+                    let share = 100.0 * *left_out as f64 / (pairs + left_out) as f64;
+                    terminal.say(&labeled(
+                        "left out",
+                        &format!(
+                            "{} of {} pairs ({share:.1} %): a side is longer than data.max_length = {max_length}, or empty",
+                            thousands(*left_out),
+                            thousands(pairs + left_out)
+                        ),
+                    ));
+                }
                 let from = if *update > 0 { format!(", resuming after {}", thousands(*update)) } else { String::new() };
                 let what =
                     format!("{} updates{from}; log, curves, checkpoints in {}", thousands(*updates), run.display());

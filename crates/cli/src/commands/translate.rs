@@ -1,6 +1,5 @@
 //! `strata translate`: one line in, one line out, in order.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +9,8 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use strata_files::{IoContext, OutputFile, thousands};
-use strata_translate::{Candidate, Glossary, Line as Text, Placement, Token, Translator};
+use strata_files::{OutputFile, thousands};
+use strata_translate::{Candidate, Glossary, Line as Text, Placement, Token, Translated, Translator};
 
 use crate::search_args::{self, SearchArgs};
 use crate::terminal::{Terminal, labeled};
@@ -20,8 +19,11 @@ use crate::{Outcome, output};
 /// Translate lines of text
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A line is a sentence. Empty lines stay empty; a line that is too long for the model is split at \
-                  sentence ends and translated in parts."
+    after_help = "A line may be a sentence or a paragraph: it is translated sentence by sentence, and what is between the \
+                  sentences stays as it is. Web addresses, file names, placeholders, emoji and words that the model \
+                  cannot know are copied. A translation that seems to leave something out is tried again in pieces; \
+                  what stays short is reported by its line, with exit code 1. Files named .gz, .zst, .xz and .bz2 are \
+                  decompressed."
 )]
 pub struct Arguments {
     /// Model folder, packed folder, checkpoint, or run (its best checkpoint)
@@ -34,6 +36,9 @@ pub struct Arguments {
     /// Language of the text; only checked, because the model sees the target language alone
     #[arg(long, value_name = "LANG")]
     from: Option<String>,
+    /// Take each line for one sentence, as corpora have them, and the model's translation as it is
+    #[arg(long)]
+    whole_lines: bool,
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
@@ -81,6 +86,10 @@ struct Forced {
 
 /// Lines translated together at most. They are sorted by length, so that more lines make more even batches.
 const WINDOW: usize = 2048;
+/// Longest line in bytes; longer ones are reported.
+const MOST_BYTES: usize = 1 << 20;
+/// Bytes without a line end after which an input is no text.
+const MOST_SKIPPED: u64 = 1 << 30;
 /// How long to wait for more lines before translating what is there.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -92,13 +101,16 @@ struct Line {
 
 /// A line of `--json`.
 #[derive(Serialize)]
-struct Translated<'a> {
+struct JsonLine<'a> {
     line: u64,
     source: &'a str,
     translations: Vec<Scored<'a>>,
     /// Why there is no translation.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    /// What the best translation seems to lack.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -119,6 +131,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     search.beam = search.beam.max(search.nbest);
     options.glossary = forced.glossary.as_deref().map(Glossary::read).transpose()?.map(Arc::new);
     options.suppress.clone_from(&forced.suppress);
+    options.whole_lines = arguments.whole_lines;
     let prefixes = match &forced.prefixes {
         Some(path) => crate::text_files::lines(path)?,
         None => Vec::new(),
@@ -139,7 +152,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
             }
         }
     });
-    let (mut done, mut failed) = (0u64, 0u64);
+    let (mut done, mut failed, mut short) = (0u64, 0u64, 0u64);
     while let Some(window) = next_window(&lines)? {
         let texts: Vec<Text> = window
             .iter()
@@ -150,12 +163,16 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
             })
             .collect();
         let translations = translator.translate_lines(&texts, &arguments.to, &options)?;
-        for (line, candidates) in window.iter().zip(&translations) {
+        for (line, translated) in window.iter().zip(&translations) {
             if let Err(fault) = &line.text {
                 failed += 1;
                 terminal.warn(&format!("{}: {fault}; its translation is an empty line", line.place));
             }
-            write_line(output.writer(), done, line, candidates, &arguments.format)
+            if let Some(shortfall) = translated.shortfall {
+                short += 1;
+                terminal.warn(&format!("{}: {shortfall}", line.place));
+            }
+            write_line(output.writer(), done, line, translated, &arguments.format)
                 .context("cannot write the translations")?;
             done += 1;
         }
@@ -167,9 +184,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     terminal.progress("");
     if failed > 0 {
         terminal.warn(&format!("{} of {} lines could not be translated", thousands(failed), thousands(done)));
-        return Ok(Outcome::SomeFailed);
     }
-    Ok(Outcome::Done)
+    Ok(if failed + short > 0 { Outcome::SomeFailed } else { Outcome::Done })
 }
 
 /// Where translations go.
@@ -205,20 +221,20 @@ impl Output {
 }
 
 type Input = (String, Box<dyn Read + Send>);
+type Input = (String, Box<dyn BufRead + Send>);
 
 /// Opens all inputs before anything is translated, so that a missing one is reported at once.
 fn open(files: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
     if files.is_empty() {
-        return Ok(vec![("standard input".to_string(), Box::new(std::io::stdin()))]);
+        return Ok(vec![("standard input".to_string(), Box::new(BufReader::new(std::io::stdin())))]);
     }
     let open = |path: &PathBuf| -> anyhow::Result<Input> {
         if path == Path::new("-") {
-            return Ok(("standard input".to_string(), Box::new(std::io::stdin())));
+            return Ok(("standard input".to_string(), Box::new(BufReader::new(std::io::stdin()))));
         }
         let name = path.display().to_string();
-        let file = File::open(path).io_context("read", path)?;
-        anyhow::ensure!(!file.metadata().is_ok_and(|m| m.is_dir()), "cannot read {name}: it is a folder");
-        Ok((name, Box::new(file)))
+        anyhow::ensure!(!path.is_dir(), "cannot read {name}: it is a folder");
+        Ok((name, strata_corpus::text::open(path)?))
     };
     files.iter().map(open).collect()
 }
@@ -226,31 +242,69 @@ fn open(files: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
 /// Hands each line to `take`; `None` once `take` wants no more.
 fn read_lines(
     name: &str,
-    input: Box<dyn Read + Send>,
+    mut input: Box<dyn BufRead + Send>,
     take: &mut dyn FnMut(anyhow::Result<Line>) -> bool,
 ) -> Option<()> {
-    let mut input = BufReader::new(input);
     for number in 1u64.. {
         let place = format!("{name}, line {number}");
-        let mut bytes = Vec::new();
-        match input.read_until(b'\n', &mut bytes) {
-            Ok(0) => return Some(()),
-            Ok(_) => {}
+        let text = match next_line(&mut input) {
+            Ok(None) => return Some(()),
+            Ok(Some(text)) => text,
             Err(error) => {
                 take(Err(anyhow::Error::new(error).context(format!("cannot read {place}"))));
                 return None;
             }
-        }
-        while bytes.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
-            bytes.pop();
-        }
-        let text = String::from_utf8(bytes)
-            .map_err(|e| format!("not valid UTF-8 (byte {} of the line)", e.utf8_error().valid_up_to() + 1));
+        };
+        let text = text.and_then(|mut bytes| {
+            if number == 1 && bytes.starts_with(b"\xEF\xBB\xBF") {
+                bytes.drain(..3);
+            }
+            String::from_utf8(bytes)
+                .map_err(|e| format!("not valid UTF-8 (byte {} of the line)", e.utf8_error().valid_up_to() + 1))
+        });
         if !take(Ok(Line { place, text })) {
             return None;
         }
     }
     Some(())
+}
+
+/// The next line without its end, or why it cannot be translated; none at the end of the input.
+fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<Result<Vec<u8>, String>>> {
+    let mut bytes = Vec::new();
+    if (&mut *input).take(MOST_BYTES as u64 + 2).read_until(b'\n', &mut bytes)? == 0 {
+        return Ok(None);
+    }
+    let ended = bytes.last() == Some(&b'\n');
+    while bytes.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
+        bytes.pop();
+    }
+    if bytes.len() <= MOST_BYTES {
+        return Ok(Some(Ok(bytes)));
+    }
+    if !ended {
+        skip_line(input)?;
+    }
+    Ok(Some(Err(format!("longer than {} bytes; break it into lines", thousands(MOST_BYTES as u64)))))
+}
+
+/// Skips the rest of a line.
+fn skip_line(input: &mut dyn BufRead) -> std::io::Result<()> {
+    let mut skipped = 0;
+    loop {
+        let buffer = input.fill_buf()?;
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(buffer.len(), |end| end + 1);
+        input.consume(length);
+        skipped += length as u64;
+        if end.is_some() || length == 0 {
+            return Ok(());
+        }
+        if skipped > MOST_SKIPPED {
+            let what = format!("no line end within {} bytes; this is no text", thousands(MOST_SKIPPED));
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, what));
+        }
+    }
 }
 
 /// Waits for a line, then takes the lines that follow within [`PATIENCE`].
@@ -270,19 +324,21 @@ fn write_line(
     output: &mut dyn Write,
     number: u64,
     line: &Line,
-    candidates: &[Candidate],
+    found: &Translated,
     format: &Format,
 ) -> anyhow::Result<()> {
+    let candidates = &found.candidates;
     if format.json {
         let scored = |c| -> Scored {
             let Candidate { text, score, tokens, alignment, .. }: &Candidate = c;
             Scored { text, score: *score, tokens, alignment }
         };
-        let translated = Translated {
+        let translated = JsonLine {
             line: number + 1,
             source: line.text.as_deref().unwrap_or(""),
             translations: if line.text.is_ok() { candidates.iter().map(scored).collect() } else { Vec::new() },
             error: line.text.as_ref().err().map(String::as_str),
+            warnings: found.shortfall.iter().map(ToString::to_string).collect(),
         };
         writeln!(output, "{}", serde_json::to_string(&translated)?)?;
     } else if format.nbest.is_some() {
@@ -308,4 +364,36 @@ fn aligned(candidate: &Candidate, format: &Format) -> String {
     }
     let pairs: Vec<String> = candidate.alignment.iter().map(|(s, t)| format!("{s}-{t}")).collect();
     format!(" ||| {}", pairs.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines of an input: their lengths, or what is wrong with them.
+    fn read(mut input: impl BufRead) -> Vec<Result<usize, String>> {
+        let mut lines = Vec::new();
+        while let Some(line) = next_line(&mut input).unwrap() {
+            lines.push(line.map(|bytes| bytes.len()));
+        }
+        lines
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_reported_and_the_others_are_read() {
+        let long = |length: usize| "x".repeat(length);
+        let text = format!("one\n{}\ntwo\r\n{}", long(MOST_BYTES + 1), long(MOST_BYTES));
+        let found = read(text.as_bytes());
+        let Err(fault) = &found[1] else { panic!("{found:?}") };
+        assert_eq!((&found[0], &found[2], &found[3], found.len()), (&Ok(3), &Ok(3), &Ok(MOST_BYTES), 4));
+        assert_eq!(fault, "longer than 1,048,576 bytes; break it into lines");
+        let endless = read(format!("{}\nlast", long(5 * MOST_BYTES)).as_bytes());
+        assert!(endless[0].is_err() && endless[1] == Ok(4) && endless.len() == 2, "{endless:?}");
+    }
+
+    #[test]
+    fn an_input_without_line_ends_is_an_error_and_not_read_for_ever() {
+        let fault = next_line(&mut BufReader::new(std::io::repeat(0))).unwrap_err().to_string();
+        assert!(fault.contains("no line end within 1,073,741,824 bytes"), "{fault}");
+    }
 }

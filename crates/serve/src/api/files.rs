@@ -13,7 +13,7 @@ use strata_translate::{Part, SearchOptions};
 use crate::api::app::App;
 use crate::api::call::Call;
 use crate::api::params::Upload;
-use crate::api::work::{identified, within};
+use crate::api::work::{identified, warnings, within};
 use crate::documents::{File, Parts, download_type, worded};
 use crate::engine::{Loaded, blocking};
 use crate::error::{Answer, ApiError};
@@ -35,7 +35,7 @@ pub async fn translate_file(headers: HeaderMap, call: Call) -> Answer<Json<Value
         .map_err(|_| ApiError::busy("too many files are being translated; try again later", 5))?;
     let source = call.source_language(call.params.required("source")?)?;
     let target = call.language(call.params.required("target")?)?.to_string();
-    let translated = translate(&call, &file, source, &target).await?;
+    let (translated, warnings) = translate(&call, &file, source, &target).await?;
     let extension = file.name.rsplit_once('.').map_or("txt", |(_, extension)| extension).to_ascii_lowercase();
     let name = call.app.downloads.keep(&format!(".{target}.{extension}"), translated);
     let name = name.map_err(|_| ApiError::internal("the translation cannot be kept"))?;
@@ -43,11 +43,21 @@ pub async fn translate_file(headers: HeaderMap, call: Call) -> Answer<Json<Value
     let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_string);
     let host = said("x-forwarded-host").or_else(|| said("host")).unwrap_or_default();
     let scheme = said("x-forwarded-proto").filter(|scheme| scheme == "https").unwrap_or_else(|| "http".into());
-    Ok(Json(json!({ "translatedFileUrl": format!("{scheme}://{host}/download_file/{name}") })))
+    let mut answer = json!({ "translatedFileUrl": format!("{scheme}://{host}/download_file/{name}") });
+    if !warnings.is_empty() {
+        answer["warnings"] = warnings.into();
+    }
+    Ok(Json(answer))
 }
 
-/// Translates the content of a file; one that is in the target language already stays as it is.
-async fn translate(call: &Call, upload: &Upload, source: Option<String>, target: &str) -> Answer<Vec<u8>> {
+/// Translates the content of a file, and says what seems to be missing; one that is in the target language already stays
+/// as it is.
+async fn translate(
+    call: &Call,
+    upload: &Upload,
+    source: Option<String>,
+    target: &str,
+) -> Answer<(Vec<u8>, Vec<String>)> {
     let limits = &call.app.settings.request;
     let (name, content) = (upload.name.clone(), upload.content.clone());
     let (file, text) = blocking(move || {
@@ -69,7 +79,7 @@ async fn translate(call: &Call, upload: &Upload, source: Option<String>, target:
             None => identified(call, &text, target)?.0,
         };
         if source == target {
-            return Ok(upload.content.to_vec());
+            return Ok((upload.content.to_vec(), Vec::new()));
         }
         let served = call.app.models.choose(call.params.text("model")?, &source, target)?;
         let loaded = call.app.models.get(&served).await?;
@@ -82,7 +92,8 @@ async fn translate(call: &Call, upload: &Upload, source: Option<String>, target:
         let alignments = document.aligned();
         let search = SearchOptions { beam: call.app.settings.beam, alignments, ..SearchOptions::default() };
         let translations = in_batches(&loaded, document.texts(), target, search, deadline).await?;
-        blocking(move || document.render(&translations, 0)).await?
+        let warnings = warnings(document.texts(), &translations);
+        Ok((blocking(move || document.render(&translations, 0)).await??, warnings))
     })
     .await
 }

@@ -1,5 +1,6 @@
 //! LibreTranslate's API.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -39,6 +40,9 @@ pub async fn translate(call: Call) -> Answer<Json<Value>> {
     if alternatives > 0 {
         add("alternatives", &|t| t.alternatives.clone().into());
     }
+    if found.iter().any(|t| !t.warnings.is_empty()) {
+        add("warnings", &|t| t.warnings.clone().into());
+    }
     if detect {
         add("detectedLanguage", &|t| detected(&t.source, t.confidence.unwrap_or(0.0)));
     }
@@ -52,7 +56,7 @@ fn detected(tag: &str, confidence: f64) -> Value {
 
 /// `POST /detect`
 pub async fn detect(call: Call) -> Answer<Json<Value>> {
-    let (texts, several) = call.params.texts("q")?;
+    let (texts, _) = call.params.texts("q")?;
     let characters: usize = texts.iter().map(|text| text.chars().count()).sum();
     let most = call.app.settings.request.characters;
     if characters > most {
@@ -60,13 +64,30 @@ pub async fn detect(call: Call) -> Answer<Json<Value>> {
             "Invalid request: request ({characters}) exceeds text limit ({most})"
         )));
     }
-    let found = |text: &String| match call.app.models.identify(text) {
-        Some((tag, confidence)) => json!([detected(tag, confidence)]),
+    let found = texts.iter().filter_map(|text| Some((call.app.models.identify(text)?, text.chars().count())));
+    let languages = averaged(found.map(|((tag, confidence), length)| (tag, confidence, length)));
+    if languages.is_empty() {
         // As LibreTranslate does where it cannot tell.
-        None => json!([detected(call.app.models.tags().first().map_or("en", String::as_str), 0.0)]),
-    };
-    let mut answers: Vec<Value> = texts.iter().map(found).collect();
-    Ok(Json(if several { Value::Array(answers) } else { answers.pop().unwrap_or_default() }))
+        let first = call.app.models.tags().first().map_or("en", String::as_str);
+        return Ok(Json(json!([detected(first, 0.0)])));
+    }
+    Ok(Json(languages.into_iter().map(|(tag, confidence)| detected(tag, confidence)).collect()))
+}
+
+/// One list for all texts, as LibreTranslate gives it: each language with its mean confidence, that of most text first.
+fn averaged<'a>(found: impl Iterator<Item = (&'a str, f64, usize)>) -> Vec<(&'a str, f64)> {
+    // Of each language: the sum of its confidences, its texts, their characters.
+    let mut languages: BTreeMap<&str, (f64, usize, usize)> = BTreeMap::new();
+    for (tag, confidence, length) in found {
+        let (sum, texts, characters) = languages.entry(tag).or_default();
+        (*sum, *texts, *characters) = (*sum + confidence, *texts + 1, *characters + length);
+    }
+    let mut averages: Vec<(&str, f64, f64)> = languages
+        .into_iter()
+        .map(|(tag, (sum, texts, characters))| (tag, sum / texts as f64, sum / texts as f64 * characters as f64))
+        .collect();
+    averages.sort_by(|a, b| b.2.total_cmp(&a.2));
+    averages.into_iter().map(|(tag, confidence, _)| (tag, confidence)).collect()
 }
 
 /// `GET /languages`
@@ -100,4 +121,18 @@ pub async fn frontend_settings(State(app): State<Arc<App>>) -> Json<Value> {
 /// `GET /health`
 pub async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn languages_of_several_texts_are_one_list() {
+        let found = [("en", 0.8, 10), ("de", 0.9, 30), ("en", 0.4, 10)];
+        let averages = averaged(found.into_iter());
+        assert_eq!(averages.iter().map(|(tag, _)| *tag).collect::<Vec<_>>(), ["de", "en"]);
+        assert!((averages[1].1 - 0.6).abs() < 1e-9);
+        assert!(averaged(std::iter::empty()).is_empty());
+    }
 }

@@ -37,6 +37,8 @@ pub struct Translated {
     pub source: String,
     /// How sure that is, from 0 to 1, where it was identified.
     pub confidence: Option<f64>,
+    /// What seems to be missing in the translation, with the text that it is of.
+    pub warnings: Vec<String>,
 }
 
 /// Translates texts within the limits of a request.
@@ -194,8 +196,9 @@ fn put_together(
 ) -> Answer<Translated> {
     let Placed { text, source, confidence, .. } = placed;
     let Some(document) = document else {
-        return Ok(Translated { text, source, confidence, alternatives: Vec::new() });
+        return Ok(Translated { text, source, confidence, ..Translated::default() });
     };
+    let warnings = warnings(document.texts(), translations);
     let text = document.render_text(translations, 0)?;
     let mut others: Vec<String> = Vec::new();
     for choice in 1..=alternatives {
@@ -204,5 +207,11 @@ fn put_together(
             others.push(other);
         }
     }
-    Ok(Translated { text, alternatives: others, source, confidence })
+    Ok(Translated { text, alternatives: others, source, confidence, warnings })
+}
+
+/// What seems to be missing in the translations of parts, with the beginning of each.
+pub fn warnings(parts: &[String], translations: &[Part]) -> Vec<String> {
+    let short = parts.iter().zip(translations).filter_map(|(part, found)| Some((part, found.shortfall?)));
+    short.map(|(part, what)| format!("{what}: {:?}", part.chars().take(40).collect::<String>())).collect()
 }

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use strata_translate::{Part, Translator};
+use strata_translate::{Part, Translator, layout};
 
 use crate::documents::document::{Document, Segment};
 use crate::documents::markup::{Piece, push_text};
 use crate::documents::placement::Tree;
-use crate::documents::translation::{FULL_STOPS, chosen};
+use crate::documents::translation::chosen;
 use crate::error::{Answer, ApiError};
 
 /// Splits a text into the ranges of bytes to translate.
@@ -87,22 +87,8 @@ impl Parts {
 
 /// Plain text with its parts replaced: the space around them stays.
 fn plain(text: &str, ranges: &[Range<usize>], translations: &[Part], choice: usize) -> Vec<Piece> {
-    let mut written = String::new();
-    let mut at = 0;
-    for (i, range) in ranges.iter().enumerate() {
-        let gap = &text[at..range.start];
-        match gap {
-            _ if i == 0 => written.push_str(gap),
-            // Scripts without spaces have none between sentences, whatever the source's has.
-            _ if written.ends_with(FULL_STOPS) => {}
-            "" => written.push(' '),
-            _ => written.push_str(gap),
-        }
-        written.push_str(translations.get(i).map_or("", |part| chosen(part, choice)));
-        at = range.end;
-    }
-    written.push_str(&text[at..]);
     let mut pieces = Vec::new();
-    push_text(&mut pieces, &written);
+    let said = |i: usize| translations.get(i).map_or("", |part| chosen(part, choice));
+    push_text(&mut pieces, &layout::replaced(text, ranges, said));
     pieces
 }

@@ -1,11 +1,12 @@
 //! A model in memory: from sentences to their translations.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use strata_runtime::Request;
 use strata_translate::{Part, SearchOptions, Translator};
 
-use crate::engine::job::Failure;
+use crate::engine::job::{Failure, Translations};
 use crate::engine::load::Load;
 use crate::engine::thread::Engine;
 use crate::error::{Answer, ApiError};
@@ -59,17 +60,46 @@ impl Loaded {
         time: Duration,
     ) -> Answer<Vec<Part>> {
         let task = self.translator.task(target, &search.into()).map_err(|e| ApiError::invalid(e.to_string()))?;
-        let translator = self.translator.clone();
-        let requests = blocking(move || translator.requests(parts, &task)).await?;
-        let found = self.engine.translate(requests.sent(), time).await.map_err(|failure| match failure {
-            Failure::Broken => {
-                ApiError::internal("the model stopped by a fault; it is loaded again at the next request")
+        let task = Arc::new(task);
+        let deadline = Instant::now() + time;
+        let (translator, of) = (self.translator.clone(), task.clone());
+        let mut work = blocking(move || translator.begin(&parts, &of)).await?;
+        let mut first = true;
+        loop {
+            let requests = work.requests();
+            if requests.is_empty() {
+                return blocking(move || work.finish()).await;
             }
-            Failure::Full(seconds) => ApiError::busy("too many sentences are waiting; try again later", seconds),
-            Failure::Refused(why) => ApiError::invalid(why),
-        })?;
-        let translator = self.translator.clone();
-        blocking(move || requests.read(&translator, found)).await
+            let found = self.decode(requests, deadline, first).await?;
+            first = false;
+            let (translator, of) = (self.translator.clone(), task.clone());
+            work = blocking(move || {
+                work.take(found, &translator, &of);
+                work
+            })
+            .await?;
+        }
+    }
+
+    /// Decodes a round of requests. Only the first may be turned away: what was admitted waits for room.
+    async fn decode(&self, requests: Vec<Request>, deadline: Instant, first: bool) -> Answer<Translations> {
+        loop {
+            let time = deadline.saturating_duration_since(Instant::now());
+            match self.engine.translate(requests.clone(), time).await {
+                Ok(found) => return Ok(found),
+                Err(Failure::Full(seconds)) if !first && Duration::from_secs(seconds) < time => {
+                    tokio::time::sleep(Duration::from_secs(seconds.max(1))).await;
+                }
+                Err(Failure::Full(seconds)) => {
+                    return Err(ApiError::busy("too many sentences are waiting; try again later", seconds));
+                }
+                Err(Failure::Broken) => {
+                    let what = "the model stopped by a fault; it is loaded again at the next request";
+                    return Err(ApiError::internal(what));
+                }
+                Err(Failure::Refused(why)) => return Err(ApiError::invalid(why)),
+            }
+        }
     }
 }
 

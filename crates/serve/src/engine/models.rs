@@ -1,6 +1,6 @@
 //! All models of a server: which of them translates a direction, and which of them are in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -116,21 +116,34 @@ impl Models {
         directions.map(|d| d.source.as_str()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The language of a text among all, with a confidence from 0 to 1.
+    /// The language of a text among all, with a confidence from 0 to 1; where the text is too short to tell, the one that
+    /// the models have most text of.
     pub fn identify(&self, text: &str) -> Option<(&str, f64)> {
-        self.identifier.identify(text)
+        let mut usual: BTreeMap<&str, u64> = BTreeMap::new();
+        for language in self.models.iter().flat_map(|model| &model.languages().languages) {
+            *usual.entry(&language.tag).or_default() += language.train_pairs;
+        }
+        let mut tags: Vec<&str> = usual.keys().copied().collect();
+        tags.sort_by_key(|tag| std::cmp::Reverse(usual[tag]));
+        self.identifier.identify_likely(text, &tags)
     }
 
     /// The language of a text to translate into `target`, among `target` and those that are translated into it, with a
-    /// confidence from 0 to 1. None if nothing is translated into `target`.
+    /// confidence from 0 to 1. Where the text is too short to tell, it is taken for the language that the models have
+    /// most text of: who asks for a translation wants one. None if nothing is translated into `target`.
     pub fn identify_source(&self, text: &str, target: &str) -> Option<(String, f64)> {
         let directions = self.models.iter().flat_map(|model| &model.languages().directions);
-        let sources: BTreeSet<&str> = directions.filter(|d| d.target == target).map(|d| d.source.as_str()).collect();
-        let candidates: BTreeSet<&str> = sources.iter().copied().chain([target]).collect();
-        let found =
-            Identifier::new(candidates.iter().copied()).identify(text).map(|(tag, sure)| (tag.to_string(), sure));
+        let mut pairs: BTreeMap<&str, u64> = BTreeMap::new();
+        for direction in directions.filter(|direction| direction.target == target) {
+            *pairs.entry(&direction.source).or_default() += direction.train;
+        }
+        let mut usual: Vec<&str> = pairs.keys().copied().collect();
+        usual.sort_by_key(|source| std::cmp::Reverse(pairs[source]));
+        let candidates: BTreeSet<&str> = usual.iter().copied().chain([target]).collect();
+        let identifier = Identifier::new(candidates);
+        let found = identifier.identify_likely(text, &usual).map(|(tag, sure)| (tag.to_string(), sure));
         // Models do not see the source language, so any will do for a text without words.
-        found.or_else(|| sources.first().map(|tag| (tag.to_string(), 0.0)))
+        found.or_else(|| usual.first().map(|tag| ((*tag).to_string(), 0.0)))
     }
 
     /// The model for a direction: the one of this name, or the first that has the direction.

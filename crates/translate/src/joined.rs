@@ -1,0 +1,157 @@
+//! Translations of the pieces of a text put together: candidates, tokens, alignments, attention.
+
+use std::ops::Range;
+
+use crate::candidate::Candidate;
+use crate::layout::replaced;
+use crate::parts::Part;
+use crate::trace::{Target, Trace, TracedToken};
+
+/// The translation of `text`, of which the pieces at these ranges are translated and all else is copied. Its i-th
+/// candidate has the i-th of each piece, or the last of those that have fewer.
+pub(crate) fn joined(text: &str, pieces: &[(Range<usize>, Part)]) -> Part {
+    if let [(range, part)] = pieces
+        && *range == (0..text.len())
+    {
+        return part.clone();
+    }
+    let ranges: Vec<Range<usize>> = pieces.iter().map(|(range, _)| range.clone()).collect();
+    let count = pieces.iter().map(|(_, part)| part.candidates.len()).max().unwrap_or(1);
+    let candidates = (0..count).map(|choice| candidate(text, &ranges, pieces, choice)).collect();
+    let traced = pieces.iter().any(|(_, part)| !part.targets.is_empty());
+    let mut joined = Part { candidates, ..Part::default() };
+    joined.shortfall = pieces.iter().find_map(|(_, part)| part.shortfall);
+    if traced {
+        joined.source = source(text, pieces);
+        joined.targets =
+            (0..count).map(|choice| target(text, &joined.candidates[choice].text, pieces, choice)).collect();
+    }
+    joined
+}
+
+fn chosen(part: &Part, choice: usize) -> Option<&Candidate> {
+    part.candidates.get(choice).or(part.candidates.last())
+}
+
+fn candidate(text: &str, ranges: &[Range<usize>], pieces: &[(Range<usize>, Part)], choice: usize) -> Candidate {
+    let said = |i: usize| chosen(&pieces[i].1, choice).map_or("", |candidate| candidate.text.as_str());
+    let written = replaced(text, ranges, said);
+    let words = |text: &str| text.split_whitespace().count() as u32;
+    let (mut subwords, mut sum, mut tokens, mut alignment) = (0, 0.0, Vec::new(), Vec::new());
+    let mut at = 0; // in the translation
+    for (i, (range, part)) in pieces.iter().enumerate() {
+        let Some(candidate) = chosen(part, choice) else { continue };
+        subwords += candidate.subwords;
+        sum += candidate.score * candidate.subwords as f32;
+        tokens.extend(candidate.tokens.iter().cloned());
+        let start = written[at..].find(said(i)).map_or(at, |found| at + found);
+        let (before, written_before) = (words(&text[..range.start]), words(&written[..start]));
+        // A piece may begin inside of a word: `(` and what is in it are one.
+        let inside = |text: &str, at: usize| {
+            let touches = |c: Option<char>| c.is_some_and(|c| !c.is_whitespace());
+            u32::from(touches(text[..at].chars().next_back()) && touches(text[at..].chars().next()))
+        };
+        let (source, target) = (before - inside(text, range.start), written_before - inside(&written, start));
+        alignment.extend(candidate.alignment.iter().map(|(s, t)| (source + s, target + t)));
+        at = start + said(i).len();
+    }
+    Candidate { text: written, score: sum / subwords.max(1) as f32, subwords, tokens, alignment }
+}
+
+/// The tokens of all pieces: one tag, one end mark, and what is copied between the pieces as a token each.
+fn source(text: &str, pieces: &[(Range<usize>, Part)]) -> Trace {
+    let mut tokens: Vec<TracedToken> = Vec::new();
+    let mut at = 0;
+    let mut end = None;
+    for (range, part) in pieces {
+        let [tag, inner @ .., last] = part.source.tokens.as_slice() else { continue };
+        if tokens.is_empty() {
+            tokens.push(TracedToken { range: 0..0, ..tag.clone() });
+        }
+        tokens.extend(kept(text, at..range.start));
+        tokens.extend(inner.iter().map(|token| shifted(token, range.start)));
+        end = Some(TracedToken { range: text.len()..text.len(), ..last.clone() });
+        at = range.end;
+    }
+    tokens.extend(kept(text, at..text.len()));
+    tokens.extend(end);
+    contiguous(text, &mut tokens);
+    Trace { text: text.to_string(), tokens }
+}
+
+/// Gives the space between two tokens to the second one, as subword models do, and the space at the end to the last.
+fn contiguous(text: &str, tokens: &mut [TracedToken]) {
+    let mut end = 0;
+    for token in tokens.iter_mut().skip(1) {
+        if end < token.range.start && text[end..token.range.start].trim().is_empty() {
+            token.range.start = end;
+        }
+        end = end.max(token.range.end);
+    }
+    if let Some(last) = tokens.iter_mut().skip(1).rev().find(|token| token.range.start < text.len()) {
+        last.range.end = text.len().max(last.range.end);
+    }
+}
+
+fn shifted(token: &TracedToken, by: usize) -> TracedToken {
+    TracedToken { range: token.range.start + by..token.range.end + by, ..token.clone() }
+}
+
+/// The token of text that is copied; none for white space.
+fn kept(text: &str, range: Range<usize>) -> Option<TracedToken> {
+    let inner = text.get(range.clone())?.trim();
+    let start = inner.as_ptr() as usize - text.as_ptr() as usize;
+    let token =
+        TracedToken { piece: inner.to_string(), range: start..start + inner.len(), score: None, routing: Vec::new() };
+    (!inner.is_empty()).then_some(token)
+}
+
+/// The tokens of the translation with their attention to those of [`source`], in the same order.
+fn target(text: &str, written: &str, pieces: &[(Range<usize>, Part)], choice: usize) -> Target {
+    let width = source(text, pieces).tokens.len();
+    let mut tokens: Vec<TracedToken> = Vec::new();
+    let mut attention: Vec<Vec<f32>> = Vec::new();
+    let (mut at, mut written_at, mut column) = (0, 0, 1);
+    let copy = |from: Range<usize>,
+                to: Range<usize>,
+                column: &mut usize,
+                tokens: &mut Vec<TracedToken>,
+                rows: &mut Vec<Vec<f32>>| {
+        if kept(text, from).is_none() {
+            return;
+        }
+        if let Some(token) = kept(written, to) {
+            tokens.push(token);
+            rows.push((0..width).map(|i| if i == *column { 1.0 } else { 0.0 }).collect());
+        }
+        *column += 1;
+    };
+    for (range, part) in pieces {
+        let said = chosen(part, choice).map_or("", |candidate| candidate.text.as_str());
+        let start = written[written_at..].find(said).map_or(written_at, |found| written_at + found);
+        let Some(target) = part.targets.get(choice).or(part.targets.last()) else { continue };
+        if tokens.is_empty() {
+            tokens.extend(target.trace.tokens.first().map(|tag| TracedToken { range: 0..0, ..tag.clone() }));
+        }
+        copy(at..range.start, written_at..start, &mut column, &mut tokens, &mut attention);
+        let inner = part.source.tokens.len().saturating_sub(2);
+        for (i, token) in target.trace.tokens.iter().enumerate().skip(1) {
+            tokens.push(shifted(token, start));
+            let mut row = vec![0.0; width];
+            if let Some(found) = target.attention.get(i - 1) {
+                for (to, from) in row[column..].iter_mut().zip(found.iter().skip(1).take(inner)) {
+                    *to = *from;
+                }
+                attention.push(row);
+            }
+        }
+        column += inner;
+        (at, written_at) = (range.end, start + said.len());
+    }
+    copy(at..text.len(), written_at..written.len(), &mut column, &mut tokens, &mut attention);
+    if pieces.iter().flat_map(|(_, part)| &part.targets).all(|target| target.attention.is_empty()) {
+        attention.clear(); // only routing was asked for
+    }
+    contiguous(written, &mut tokens);
+    Target { trace: Trace { text: written.to_string(), tokens }, attention }
+}

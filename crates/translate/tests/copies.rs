@@ -1,0 +1,84 @@
+//! A model that copies its source: whatever comes out differently was changed by the program.
+
+use std::path::{Path, PathBuf};
+
+use strata_translate::{Placement, SearchOptions, TranslateOptions, Translator};
+
+/// The folder of the model and the cases, if it is there.
+fn field(test: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/field");
+    if !folder.join("copy-model").is_dir() {
+        strata_testing::skip(test, "../shared/field/copy-model is missing");
+        return None;
+    }
+    Some(folder)
+}
+
+fn translated(folder: &Path, lines: &[&str], options: &TranslateOptions) -> Vec<String> {
+    let translator = Translator::open(&folder.join("copy-model"), &Placement::default()).unwrap();
+    let found = translator.translate(lines, "de", options).unwrap();
+    found
+        .into_iter()
+        .map(|line| {
+            assert_eq!(line.shortfall, None, "{}", line.candidates[0].text);
+            line.candidates.into_iter().next().unwrap().text
+        })
+        .collect()
+}
+
+#[test]
+fn paragraphs_come_back_whole() {
+    let Some(folder) = field("paragraphs_come_back_whole") else { return };
+    let text = std::fs::read_to_string(folder.join("cases/para-one-line.txt")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(translated(&folder, &lines, &TranslateOptions::default()), lines);
+}
+
+#[test]
+fn what_the_model_cannot_know_comes_back() {
+    let Some(folder) = field("what_the_model_cannot_know_comes_back") else { return };
+    let mut lines = Vec::new();
+    for case in ["emoji-oov.txt", "url-query.txt"] {
+        lines.extend(std::fs::read_to_string(folder.join("cases").join(case)).unwrap().lines().map(str::to_string));
+    }
+    let more = [
+        "Click {ключ} now.",
+        "Open %(имя)s and %s, then ${x} and %1$d.",
+        "x!=y",
+        "See www.example.org/a?b=c!d now.",
+        "Open the file 👩\u{200d}💻 and close 1️⃣ the window 🇩🇪.",
+        "🎉🎉",
+        "→ Open the file ✓",
+        "The word Привет and the word こんにちは are here.",
+        "Write to first.last@example.org or open /etc/hosts.",
+        "Open <b>the</b> file &amp; close it.",
+        "Press {{ key }} {% now %} to close the window.",
+        "{x}{y} %d%s",
+        "Name:\tOpen the file.\t\tClose the window.",
+        "  Open the file.  Close the window.\u{a0} Press Enter. ",
+        "It is 5\u{a0}km to the file.",
+        "100 %",
+        "   ",
+        "",
+    ];
+    lines.extend(more.map(str::to_string));
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let found = translated(&folder, &lines, &TranslateOptions::default());
+    let wrong: Vec<_> = lines.iter().zip(&found).filter(|(line, found)| line != found).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn alternatives_and_alignments_are_of_the_text_and_not_of_stand_ins() {
+    let Some(folder) = field("alternatives_and_alignments_are_of_the_text_and_not_of_stand_ins") else { return };
+    let search = SearchOptions { beam: 4, nbest: 3, alignments: true, ..SearchOptions::default() };
+    let translator = Translator::open(&folder.join("copy-model"), &Placement::default()).unwrap();
+    let text = "😆 Open {x} now. Close {{ the }} window.";
+    let found = translator.translate(&[text], "de", &search.into()).unwrap().remove(0);
+    assert!(found.candidates.len() <= 3);
+    let best = &found.candidates[0];
+    assert_eq!(best.text, text);
+    // 😆 is copied around the model; all other words attend to themselves.
+    let own: Vec<(u32, u32)> = (1..4).chain([4, 5, 8]).map(|i| (i, i)).collect();
+    assert!(own.iter().all(|pair| best.alignment.contains(pair)), "{:?}", best.alignment);
+}
