@@ -35,7 +35,7 @@ impl Term {
 /// Terms with their translations.
 impl FromIterator<(String, String)> for Glossary {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(terms: I) -> Self {
-        Self { terms: terms.into_iter().collect() }
+        Self { terms: terms.into_iter().map(|(term, translation)| Term::new(&term, &translation)).collect() }
     }
 }
 

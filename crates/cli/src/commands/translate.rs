@@ -220,7 +220,6 @@ impl Output {
     }
 }
 
-type Input = (String, Box<dyn Read + Send>);
 type Input = (String, Box<dyn BufRead + Send>);
 
 /// Opens all inputs before anything is translated, so that a missing one is reported at once.
