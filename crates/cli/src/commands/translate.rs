@@ -1,4 +1,6 @@
-//! `strata translate`: one line in, one line out, in order.
+//! `strata translate`: one line in, one line out, in order; documents in their formats.
+
+mod document;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -17,11 +19,12 @@ use crate::search_args::{self, SearchArgs};
 use crate::terminal::{Terminal, labeled};
 use crate::{Outcome, output};
 
-/// Translate lines of text
+/// Translate lines of text, and documents
 #[derive(Debug, Args)]
 #[command(
     after_help = "A line is a sentence. Empty lines stay empty; a line that is too long for the model is split at \
-                  sentence ends and translated in parts."
+                  sentence ends and translated in parts. Documents (.docx, .html, .srt, .po, ...) keep their format; without \
+                  -o the translation of report.docx into de is report.de.docx beside it."
 )]
 pub struct Arguments {
     /// Model folder, packed folder, checkpoint, or run (its best checkpoint)
@@ -46,7 +49,8 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output options")]
 struct Format {
-    /// File for the translations, which appears when all lines are translated [default: standard output]
+    /// File for the translations, which appears when all lines are translated [default: standard output; for documents,
+    /// beside each], or a folder for several documents
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Print N translations of each line, as `LINE ||| TRANSLATION ||| SCORE`, lines from 0
@@ -119,6 +123,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     search.beam = search.beam.max(search.nbest);
     options.glossary = forced.glossary.as_deref().map(Glossary::read).transpose()?.map(Arc::new);
     options.suppress.clone_from(&forced.suppress);
+    if arguments.files.iter().any(|file| document::is_document(file)) {
+        return document::run(arguments, options, terminal);
+    }
     let prefixes = match &forced.prefixes {
         Some(path) => crate::text_files::lines(path)?,
         None => Vec::new(),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
+use strata_documents::{HTML, Options, TEXT, extensions};
 
 use crate::api::app::App;
 use crate::api::call::Call;
-use crate::api::work::{self, Ask, Translated};
-use crate::documents::{HTML, TEXT, extensions};
-use crate::engine::name_of;
+use crate::api::work::{self, Ask, Sentences, Translated};
+use crate::engine::{aliases, name_of};
 use crate::error::{Answer, ApiError};
 
 /// `POST /translate`
@@ -23,11 +23,12 @@ pub async fn translate(call: Call) -> Answer<Json<Value>> {
         _ => return Err(ApiError::invalid("format must be text or html")),
     };
     let source = call.source_language(params.required("source")?)?;
-    let target = call.language(params.required("target")?)?.to_string();
+    let target = call.language(params.required("target")?)?;
     let alternatives = params.number("alternatives")?.unwrap_or(0);
     let model = params.text("model")?.map(str::to_string);
     let detect = source.is_none();
-    let ask = Ask { texts, source, target, model, format, alternatives };
+    let (options, sentences) = (Options::default(), Sentences::Split);
+    let ask = Ask { texts, source, target, model, format, options, sentences, glossary: None, alternatives };
     let found = work::translate(&call, ask).await?;
     let mut answer = Map::new();
     let mut add = |name: &str, of: &dyn Fn(&Translated) -> Value| {
@@ -52,7 +53,7 @@ fn detected(tag: &str, confidence: f64) -> Value {
 
 /// `POST /detect`
 pub async fn detect(call: Call) -> Answer<Json<Value>> {
-    let (texts, several) = call.params.texts("q")?;
+    let (texts, _) = call.params.texts("q")?;
     let characters: usize = texts.iter().map(|text| text.chars().count()).sum();
     let most = call.app.settings.request.characters;
     if characters > most {
@@ -60,18 +61,26 @@ pub async fn detect(call: Call) -> Answer<Json<Value>> {
             "Invalid request: request ({characters}) exceeds text limit ({most})"
         )));
     }
-    let found = |text: &String| match call.app.models.identify(text) {
-        Some((tag, confidence)) => json!([detected(tag, confidence)]),
+    // Several texts get one answer: the languages by their mean confidence.
+    let mut sums: Vec<(String, f64)> = Vec::new();
+    for text in &texts {
+        let Some((tag, confidence)) = call.app.models.identify(text) else { continue };
+        match sums.iter_mut().find(|(other, _)| other == tag) {
+            Some((_, sum)) => *sum += confidence,
+            None => sums.push((tag.to_string(), confidence)),
+        }
+    }
+    sums.sort_by(|a, b| b.1.total_cmp(&a.1));
+    if sums.is_empty() {
         // As LibreTranslate does where it cannot tell.
-        None => json!([detected(call.app.models.tags().first().map_or("en", String::as_str), 0.0)]),
-    };
-    let mut answers: Vec<Value> = texts.iter().map(found).collect();
-    Ok(Json(if several { Value::Array(answers) } else { answers.pop().unwrap_or_default() }))
+        sums.push((call.app.models.tags().first().map_or("en", String::as_str).to_string(), 0.0));
+    }
+    Ok(Json(sums.iter().map(|(tag, sum)| detected(tag, sum / texts.len().max(1) as f64)).collect()))
 }
 
 /// `GET /languages`
 pub async fn languages(State(app): State<Arc<App>>) -> Json<Value> {
-    let language = |tag: &str| json!({ "code": tag, "name": name_of(tag), "targets": app.models.targets(tag) });
+    let language = |tag: &str| json!({ "code": tag, "name": name_of(tag), "aliases": aliases(tag), "targets": app.models.targets(tag) });
     Json(app.models.sources().into_iter().map(language).collect())
 }
 
@@ -92,7 +101,7 @@ pub async fn frontend_settings(State(app): State<Arc<App>>) -> Json<Value> {
             "source": { "code": "auto", "name": "Auto Detect" },
             "target": { "code": target, "name": name_of(&target) },
         },
-        "suggestions": false,
+        "suggestions": app.settings.suggestions.is_some(),
         "supportedFilesFormat": extensions().collect::<Vec<_>>(),
     }))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use strata_translate::{Part, SearchOptions, Translator};
+use strata_translate::{Part, TranslateOptions, Translator};
 
 use crate::engine::job::Failure;
 use crate::engine::load::Load;
@@ -55,10 +55,10 @@ impl Loaded {
         &self,
         parts: Vec<String>,
         target: &str,
-        search: SearchOptions,
+        options: &TranslateOptions,
         time: Duration,
     ) -> Answer<Vec<Part>> {
-        let task = self.translator.task(target, &search.into()).map_err(|e| ApiError::invalid(e.to_string()))?;
+        let task = self.translator.task(target, options).map_err(|e| ApiError::invalid(e.to_string()))?;
         let translator = self.translator.clone();
         let requests = blocking(move || translator.requests(parts, &task)).await?;
         let found = self.engine.translate(requests.sent(), time).await.map_err(|failure| match failure {
