@@ -8,6 +8,8 @@ Prints what each call gave; ends with an error at the first that fails.
 """
 
 import sys
+import tempfile
+from pathlib import Path
 
 import deepl
 from libretranslatepy import LibreTranslateAPI
@@ -34,6 +36,29 @@ assert [result.text for result in results] == [translated, translated], results
 html = client.translate_text(f"<p>{text}</p>", target_lang=target.upper(), tag_handling="html")
 assert html.text == f"<p>{translated}</p>", html.text
 print("deepl languages:", [language.code for language in client.get_target_languages()])
+xml = client.translate_text(f"<x>{text}</x><y>{text}</y>", source_lang=source.upper(), target_lang=target.upper(),
+                            tag_handling="xml", ignore_tags=["x"])
+assert xml.text == f"<x>{text}</x><y>{translated}</y>", xml.text
+for options in ({"formality": "more"}, {"preserve_formatting": True}):
+    try:
+        client.translate_text(text, target_lang=target.upper(), **options)
+        raise SystemExit(f"{options} was taken without effect")
+    except deepl.DeepLException as error:
+        print("deepl error:", error)
+with tempfile.TemporaryDirectory() as folder:
+    given, got = Path(folder, "a.html"), Path(folder, "b.html")
+    given.write_text(f"<p>{text}</p>")
+    client.translate_document_from_filepath(given, got, source_lang=source.upper(), target_lang=target.upper())
+    assert got.read_text() == f"<p>{translated}</p>", got.read_text()
+print("deepl document: translated")
+if any(pair.source_lang == source and pair.target_lang == target for pair in client.get_glossary_languages()):
+    glossary = client.create_glossary("ours", source_lang=source, target_lang=target, entries={"dog": "zzz"})
+    assert client.get_glossary_entries(glossary) == {"dog": "zzz"}
+    assert [found.glossary_id for found in client.list_glossaries()] == [glossary.glossary_id]
+    termed = client.translate_text(text, source_lang=source, target_lang=target.upper(), glossary=glossary)
+    client.delete_glossary(glossary)
+    assert client.list_glossaries() == []
+    print("deepl glossary:", termed.text)
 usage = client.get_usage()
 print("deepl usage:", usage.character.count, "of", usage.character.limit)
 try:

@@ -54,6 +54,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata translate runs/quickstart --to de --output out.de in.en",
             "strata translate runs/quickstart --to de pages.en.gz         # paragraphs, compressed",
             "strata translate runs/quickstart --to de --whole-lines in.en # a sentence a line, as corpora have them",
+            "strata translate runs/quickstart --to de report.docx         # into report.de.docx",
             "strata translate runs/quickstart --to de --nbest 5 in.en     # line ||| translation ||| score",
             "strata translate runs/quickstart --to de --glossary terms.txt in.en",
             "strata translate runs/quickstart --to de --sample --beam 1 --top-p 0.9 in.en",

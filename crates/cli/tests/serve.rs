@@ -12,6 +12,7 @@ mod serve {
     mod lifetime;
     mod limits;
     mod models;
+    mod proxy;
     mod route;
     mod translate;
 }

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use strata_translate::{Part, Translator};
+use strata_translate::{Part, Translator, layout};
 
 use crate::document::{Document, Segment};
 use crate::error::{Error, Result};
 use crate::markup::{Piece, push_text};
 use crate::placeholders::placeholders;
 use crate::placement::Tree;
-use crate::translation::{FULL_STOPS, chosen};
+use crate::translation::chosen;
 
 /// Splits a text into the ranges of bytes to translate.
 pub type Split<'a> = &'a dyn Fn(&str) -> Vec<Range<usize>>;
@@ -113,23 +113,8 @@ fn ranges(segment: &Segment, split: Split<'_>) -> Vec<Range<usize>> {
 
 /// Plain text with its parts replaced: the space around them stays.
 fn plain(text: &str, ranges: &[Range<usize>], translations: &[Part], choice: usize) -> Vec<Piece> {
-    let mut written = String::new();
-    let mut at = 0;
-    for (i, range) in ranges.iter().enumerate() {
-        let gap = &text[at..range.start];
-        match gap {
-            _ if i == 0 => written.push_str(gap),
-            // Scripts without spaces have none between sentences, where the source's has one.
-            " " if written.ends_with(FULL_STOPS) && !text[..at].ends_with(FULL_STOPS) => {}
-            "" if written.ends_with(FULL_STOPS) => {}
-            "" => written.push(' '),
-            _ => written.push_str(gap),
-        }
-        written.push_str(translations.get(i).map_or("", |part| chosen(part, choice)));
-        at = range.end;
-    }
-    written.push_str(&text[at..]);
     let mut pieces = Vec::new();
-    push_text(&mut pieces, &written);
+    let said = |i: usize| translations.get(i).map_or("", |part| chosen(part, choice));
+    push_text(&mut pieces, &layout::replaced(text, ranges, said));
     pieces
 }

@@ -44,7 +44,7 @@ pub fn aligned(source: &str, target: &str, links: &[usize]) -> Part {
         .map(|link| (0..source.tokens.len()).map(|i| if i == link + 1 { 0.9 } else { 0.01 }).collect())
         .collect();
     let candidate = Candidate { text: target.to_string(), ..Candidate::default() };
-    Part { candidates: vec![candidate], source, targets: vec![Target { trace: traced, attention }] }
+    Part { candidates: vec![candidate], source, targets: vec![Target { trace: traced, attention }], shortfall: None }
 }
 
 /// A translation that has the source's words in capitals from back to front, aligned.
@@ -82,6 +82,7 @@ fn word_by_word(text: &str, say: &dyn Fn(&str) -> String) -> Part {
         candidates: vec![candidate],
         source: trace(&words, true),
         targets: vec![Target { trace: trace(&said, false), attention }],
+        shortfall: None,
     }
 }
 

@@ -159,7 +159,7 @@ async function translate() {
   busy(true);
   try {
     if (state.from === "auto") {
-      const [found] = await ask("/detect", { q: text }, running.signal);
+      const [found] = await ask("detect", { q: text }, running.signal);
       const other = targets().find((tag) => tag !== found.language);
       if (found.confidence > 0 && found.language === state.to && other) {
         state.to = other;
@@ -168,13 +168,13 @@ async function translate() {
         state.told = `The text is ${nameOf(found.language)} already; translating into ${nameOf(other)}.`;
       }
     }
-    const route = await ask("/v1/route", { q: text, source: state.from, target: state.to, alignments: true }, running.signal);
+    const route = await ask("v1/route", { q: text, source: state.from, target: state.to, alignments: true }, running.signal);
     if (state.running !== running) return;
     show(route, []);
     note(state.told);
     state.told = "";
     say(route.translatedText);
-    const more = await ask("/translate", { q: text, source: route.source, target: state.to, alternatives: 3 }, running.signal);
+    const more = await ask("translate", { q: text, source: route.source, target: state.to, alternatives: 3 }, running.signal);
     if (state.running === running) alternatives(more.alternatives || []);
   } catch (error) {
     if (error.name !== "AbortError" && state.running === running) { show(null, []); note(error.message, true); }
@@ -399,9 +399,9 @@ async function translateFile(file) {
   form.append("target", state.to);
   form.append("file", file);
   try {
-    const { translatedFileUrl } = await ask("/translate_file", form);
-    // The path only: behind a proxy the page's host may be one that the server does not know.
-    const link = element("a", "Save the translation", { href: new URL(translatedFileUrl).pathname, download: "" });
+    const { translatedFileUrl } = await ask("translate_file", form);
+    // The name only: behind a proxy the page's host and path may be ones that the server does not know.
+    const link = element("a", "Save the translation", { href: `download_file/${new URL(translatedFileUrl).pathname.split("/").pop()}`, download: "" });
     const dot = file.name.lastIndexOf(".");
     link.download = `${file.name.slice(0, dot)}.${state.to}${file.name.slice(dot)}`;
     $("note").replaceChildren(`${file.name}: `, link);
@@ -429,12 +429,17 @@ function theme(set) {
 
 async function start() {
   theme();
-  const [settings, languages] = await Promise.all([ask("/frontend/settings"), ask("/languages")]);
+  const [settings, languages] = await Promise.all([ask("frontend/settings"), ask("languages")]);
   Object.assign(state, { languages, limit: Math.min(settings.charLimit, 5000), formats: settings.supportedFilesFormat });
   $("file").accept = state.formats.join(",");
   $("key-field").hidden = !settings.keyRequired;
   const wanted = languages.some((language) => language.code === navigator.language.split("-")[0]) ? navigator.language.split("-")[0] : settings.language.target.code;
-  setLanguages("auto", wanted);
+  // A link may say what to translate: ?q=TEXT&source=en&target=de.
+  const asked = new URLSearchParams(location.search);
+  const known = (tag) => languages.find((language) => language.code === tag || (language.aliases || []).includes(tag));
+  const [from, to] = ["source", "target"].map((name) => known(asked.get(name) || ""));
+  if (asked.get("q")) $("source").value = asked.get("q");
+  setLanguages(from ? from.code : "auto", to ? to.code : wanted);
   count();
 }
 

@@ -107,6 +107,16 @@ impl ApiError {
     }
 }
 
+/// 400 or 413.
+impl From<strata_documents::Error> for ApiError {
+    fn from(error: strata_documents::Error) -> Self {
+        match error {
+            strata_documents::Error::Invalid(why) => Self::invalid(why),
+            strata_documents::Error::TooLarge(why) => Self::too_large(why),
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         // LibreTranslate's clients read `error`, DeepL's `message`.

@@ -1,4 +1,4 @@
-//! A translation server: LibreTranslate's API, DeepL's for text, the routing of every token, metrics, and a web page.
+//! A translation server: LibreTranslate's API, DeepL's, the routing of every token, metrics, and a web page.
 //!
 //! # A request, from bytes to answer
 //! 1. `server` accepts the connection, within limits of number, size and time, and hyper reads the request's head.
@@ -6,20 +6,19 @@
 //! 3. `api::call` reads the body into parameters (JSON or a form) and admits the client by its key ([`keys`]).
 //! 4. The handler (`api::libretranslate` for `POST /translate`) checks the parameters and hands them to `api::work`.
 //! 5. `work` checks the limits, identifies the language, and gets a model from `engine::models`, which may load it.
-//! 6. `documents` reads each text (plain or HTML) into segments and splits these into sentences.
+//! 6. `strata_documents` reads each text (plain or HTML) into segments and splits these into sentences.
 //! 7. `engine::loaded` encodes the sentences as subwords and puts them into the queue of the model's thread.
 //! 8. The thread (`engine::worker`) decodes them in one batch with everybody else's, and sends back the hypotheses.
-//! 9. `documents` puts the translations into their segments, markup around the words that attend to what it marked.
+//! 9. `strata_documents` puts the translations into their segments, markup around words that attend to what it marked.
 //! 10. The handler makes JSON of the result, `observe` counts and logs the request, and hyper sends the answer.
 //!
-//! Dependencies go one way: `server` uses `api`, `api` uses `engine` and `documents`, and these two use neither each
-//! other nor `api`. [`serve`] runs an [`App`] made from [`Settings`] on a listener. Nothing is printed here: what
-//! happens goes to [`Settings::log`], never with the users' text.
+//! Dependencies go one way: `server` uses `api`, `api` uses `engine`, which does not use `api`. [`serve`] runs an
+//! [`App`] made from [`Settings`] on a listener. Nothing is printed here: what happens goes to [`Settings::log`], never
+//! with the users' text.
 
 #![forbid(unsafe_code)]
 
 mod api;
-mod documents;
 mod engine;
 mod error;
 pub mod keys;

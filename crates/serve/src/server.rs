@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
-use crate::api::{App, Hosts, Peer, router};
+use crate::api::{App, Hosts, Peer, router, without_prefix};
 use crate::error::Error;
 use crate::log::Entry;
 use crate::metrics::During;
@@ -59,7 +59,8 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(limits.body_time));
         let router = router.clone();
-        let service = service_fn(move |request| answer(router.clone(), peer, request));
+        let of_request = app.clone();
+        let service = service_fn(move |request| answer(of_request.clone(), router.clone(), peer, request));
         let header_time = limits.header_time;
         let (http, watcher, tls) = (http.clone(), graceful.watcher(), app.tls.clone());
         tokio::spawn(async move {
@@ -107,11 +108,15 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> std::io::Resul
 }
 
 async fn answer(
+    app: Arc<App>,
     router: Router,
     peer: Peer,
     request: Request<Incoming>,
 ) -> Result<axum::response::Response, std::convert::Infallible> {
-    let mut request = request.map(Body::new);
+    let mut request = match without_prefix(request.map(Body::new), &app.settings.url_prefix) {
+        Ok(request) => request,
+        Err(answer) => return Ok(*answer),
+    };
     request.extensions_mut().insert(peer);
     router.oneshot(request).await
 }

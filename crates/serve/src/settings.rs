@@ -113,6 +113,10 @@ pub struct Settings {
     /// Host names by which clients may call the server, besides those of this machine; `*` for any. If there are none
     /// and the server does not listen on loopback, any name will do.
     pub hosts: Vec<String>,
+    /// What is in front of all paths behind a proxy: `/translator`, or nothing.
+    pub url_prefix: String,
+    /// A file for translations that people suggest; none to take none.
+    pub suggestions: Option<PathBuf>,
     /// Sentences that may wait or be in progress in a model; beyond that requests are answered 429.
     pub queue: usize,
     /// What one request may ask for.

@@ -18,12 +18,10 @@ use crate::Outcome;
 use crate::output::print;
 use crate::terminal::Terminal;
 
-/// Serve translations over HTTP: LibreTranslate's API, DeepL's for text, and a web page
+/// Serve translations over HTTP: LibreTranslate's API, DeepL's, and a web page
 #[derive(Debug, Args)]
-#[command(
-    after_help = "LibreTranslate's API, DeepL's /v2/translate, /v1/route, /metrics; /spec describes the API, and a \
-                  browser gets a page. Ctrl-C or SIGTERM lets current requests finish."
-)]
+#[command(after_help = "LibreTranslate's API, DeepL's /v2, /v1/route, /metrics; /spec describes the API, and a \
+                  browser gets a page. Ctrl-C or SIGTERM lets current requests finish.")]
 pub struct Arguments {
     /// Models, each as PATH or NAME=PATH: model folder, packed folder, checkpoint, or run
     #[arg(required_unless_present = "new_key", value_name = "MODEL")]
@@ -46,6 +44,10 @@ pub struct Arguments {
     /// Sentences that may wait or be translated in a model; further requests are answered 429
     #[arg(long, default_value_t = 2000, value_parser = queue, value_name = "N")]
     queue: usize,
+    /// Take suggestions of better translations (POST /suggest), and add them to this file: languages, text and
+    /// suggestion with tabs between
+    #[arg(long, value_name = "FILE")]
+    suggestions: Option<PathBuf>,
     #[command(flatten)]
     network: Network,
     #[command(flatten)]
@@ -58,9 +60,9 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network options")]
 struct Network {
-    /// Address to listen on
-    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
-    host: IpAddr,
+    /// Address or name to listen on, such as localhost, 0.0.0.0 or [::1]
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS", value_parser = host)]
+    host: String,
     /// Port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 5000, value_name = "N")]
     port: u16,
@@ -68,6 +70,9 @@ struct Network {
     /// loopback this machine's own names, elsewhere all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     allowed_hosts: Vec<String>,
+    /// Path below which a proxy shows the server, such as /translator; the paths themselves are taken, too
+    #[arg(long, value_name = "PATH", value_parser = prefix)]
+    url_prefix: Option<String>,
     /// Web origin whose pages may call the server, or *; repeatable
     #[arg(long, value_name = "ORIGIN")]
     origin: Vec<String>,
@@ -153,6 +158,29 @@ fn positive(text: &str) -> Result<usize, String> {
     between(text, 1, 1 << 40).map(|number| number as usize)
 }
 
+/// A name or an address; one of IPv6 may be in brackets.
+fn host(text: &str) -> Result<String, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let is_name = !bare.is_empty() && bare.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c));
+    if is_name || bare.parse::<IpAddr>().is_ok() {
+        Ok(bare.to_string())
+    } else {
+        Err("write a name or an address, and the port as --port".to_string())
+    }
+}
+
+/// A path without the `/` at its end; none for `/`.
+fn prefix(text: &str) -> Result<String, String> {
+    let bare = text.trim_end_matches('/');
+    let fits = bare.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.~".contains(c)) && !bare.contains("//");
+    match bare {
+        "" => Ok(String::new()),
+        path if fits && path.starts_with('/') => Ok(path.to_string()),
+        path if fits => Ok(format!("/{path}")),
+        _ => Err("write a path such as /translator".to_string()),
+    }
+}
+
 fn queue(text: &str) -> Result<usize, String> {
     between(text, 1, 1_000_000).map(|number| number as usize)
 }
@@ -190,9 +218,12 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     let runtime = runtime.context("cannot start the server's threads")?;
     runtime.block_on(async {
         let stop = stop_signal()?;
-        let address = SocketAddr::new(arguments.network.host, arguments.network.port);
-        let listener = tokio::net::TcpListener::bind(address).await;
-        let listener = listener.with_context(|| format!("cannot listen on {address}; choose another --port"))?;
+        let (host, port) = (arguments.network.host.as_str(), arguments.network.port);
+        let listener = tokio::net::TcpListener::bind((host, port)).await;
+        let listener = listener.with_context(|| match host.parse() {
+            Ok(ip) => format!("cannot listen on {}; choose another --port", SocketAddr::new(ip, port)),
+            Err(_) => format!("cannot listen on {host}:{port}; choose another --port or --host"),
+        })?;
         if arguments.preload {
             app.preload().await?;
         }
@@ -220,6 +251,8 @@ fn settings(arguments: &Arguments, log: Logger) -> anyhow::Result<Settings> {
         unload_after: arguments.unload_after.map(Duration::from_secs),
         released: Arc::new(crate::allocator::give_back),
         hosts: arguments.network.allowed_hosts.clone(),
+        url_prefix: arguments.network.url_prefix.clone().unwrap_or_default(),
+        suggestions: arguments.suggestions.clone(),
         queue: arguments.queue,
         request: RequestLimits {
             characters: limits.max_characters,
@@ -324,5 +357,26 @@ impl LogLines {
         if self.0.try_send(Message::Flush(done)).is_ok() {
             let _ = told.recv_timeout(FLUSH_TIME);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_names_and_addresses() {
+        for (said, meant) in [("localhost", "localhost"), ("[::1]", "::1"), ("::1", "::1"), ("0.0.0.0", "0.0.0.0")] {
+            assert_eq!(host(said).as_deref(), Ok(meant));
+        }
+        assert!(host("localhost:80").is_err() && host("").is_err() && host("http://x").is_err());
+    }
+
+    #[test]
+    fn prefixes_begin_with_a_slash_and_do_not_end_in_one() {
+        for (said, meant) in [("/mt/", "/mt"), ("mt", "/mt"), ("/a/b", "/a/b"), ("/", ""), ("", "")] {
+            assert_eq!(prefix(said).as_deref(), Ok(meant));
+        }
+        assert!(prefix("/a b").is_err() && prefix("//x").is_err() && prefix("/x?y").is_err());
     }
 }

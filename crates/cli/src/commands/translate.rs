@@ -1,4 +1,6 @@
-//! `strata translate`: one line in, one line out, in order.
+//! `strata translate`: one line in, one line out, in order; documents in their formats.
+
+mod document;
 
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -16,14 +18,15 @@ use crate::search_args::{self, SearchArgs};
 use crate::terminal::{Terminal, labeled};
 use crate::{Outcome, output};
 
-/// Translate lines of text
+/// Translate lines of text, and documents
 #[derive(Debug, Args)]
 #[command(
     after_help = "A line may be a sentence or a paragraph: it is translated sentence by sentence, and what is between the \
                   sentences stays as it is. Web addresses, file names, placeholders, emoji and words that the model \
                   cannot know are copied. A translation that seems to leave something out is tried again in pieces; \
                   what stays short is reported by its line, with exit code 1. Files named .gz, .zst, .xz and .bz2 are \
-                  decompressed."
+                  decompressed. Documents (.docx, .html, .srt, .po, ...) keep their format; without -o the translation \
+                  of report.docx into de is report.de.docx beside it."
 )]
 pub struct Arguments {
     /// Model folder, packed folder, checkpoint, or run (its best checkpoint)
@@ -51,7 +54,8 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output options")]
 struct Format {
-    /// File for the translations, which appears when all lines are translated [default: standard output]
+    /// File for the translations, which appears when all lines are translated [default: standard output; for documents,
+    /// beside each], or a folder for several documents
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Print N translations of each line, as `LINE ||| TRANSLATION ||| SCORE`, lines from 0
@@ -132,6 +136,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     options.glossary = forced.glossary.as_deref().map(Glossary::read).transpose()?.map(Arc::new);
     options.suppress.clone_from(&forced.suppress);
     options.whole_lines = arguments.whole_lines;
+    if arguments.files.iter().any(|file| document::is_document(file)) {
+        return document::run(arguments, options, terminal);
+    }
     let prefixes = match &forced.prefixes {
         Some(path) => crate::text_files::lines(path)?,
         None => Vec::new(),

@@ -163,7 +163,7 @@ pub fn get(server: &Server, path: &str) -> Answer {
     raw(server, &format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", server.address))
 }
 
-fn send(address: &str, path: &str, kind: &str, body: &[u8]) -> Answer {
+pub fn send(address: &str, path: &str, kind: &str, body: &[u8]) -> Answer {
     let length = body.len();
     let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     let head = format!("{head}content-type: {kind}\r\ncontent-length: {length}\r\n\r\n");

@@ -22,3 +22,43 @@ fn deepl_clients_are_answered_as_they_expect() {
     assert_eq!(bad.status, 400);
     assert!(bad.json()["message"].as_str().unwrap().contains("languages: en, qaa, qab"));
 }
+
+#[test]
+fn options_act_or_are_refused_by_their_name() {
+    let here = folder("serve-deepl-options");
+    let server = Server::start(&here, "../served/run");
+    let wanted = translated(&here, TEXT, "");
+    let ask = |options: serde_json::Value, text: &str| {
+        let mut ask = json!({ "text": [text], "target_lang": "qaa", "source_lang": "en" });
+        ask.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+        post(&server, "/v2/translate", &ask)
+    };
+    let text = |options, text: &str| ask(options, text).json()["translations"][0]["text"].as_str().unwrap().to_string();
+    let two = format!("<x>{TEXT}</x><y>{TEXT}</y>");
+    assert_eq!(text(json!({ "tag_handling": "xml" }), &two), two.replace(TEXT, &wanted));
+    let ignored = json!({ "tag_handling": "xml", "ignore_tags": "x" });
+    assert_eq!(text(ignored, &two), format!("<x>{TEXT}</x><y>{wanted}</y>"));
+    assert_eq!(text(json!({ "split_sentences": "0" }), TEXT), wanted);
+    for (options, word) in [
+        (json!({ "ignore_tags": ["x"] }), "ignore_tags"),
+        (json!({ "formality": "more" }), "formality"),
+        (json!({ "preserve_formatting": true }), "preserve_formatting"),
+        (json!({ "split_sentences": "2" }), "split_sentences"),
+        (json!({ "style_id": "x" }), "style_id"),
+        (json!({ "tag_handling": "xml", "text": ["<a>"] }), "XML"),
+    ] {
+        let answer = ask(options, "x");
+        assert!(answer.status == 400 && answer.body.contains(word), "{}", answer.body);
+    }
+    assert_eq!(ask(json!({ "glossary_id": "x" }), "x").status, 404);
+    let made = post(
+        &server,
+        "/v2/glossaries",
+        &json!({ "name": "g", "source_lang": "en", "target_lang": "qaa", "entries": "dog\tzzz", "entries_format": "tsv" }),
+    );
+    assert_eq!(made.status, 201, "{}", made.body);
+    let id = made.json()["glossary_id"].as_str().unwrap().to_string();
+    assert!(text(json!({ "glossary_id": id }), TEXT).contains("zzz"));
+    assert_eq!(get(&server, &format!("/v2/glossaries/{id}/entries")).body, "dog\tzzz");
+    assert_eq!(ask(json!({ "glossary_id": id, "target_lang": "qab" }), "x").status, 400);
+}

@@ -6,7 +6,9 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use crate::api::cors;
+use crate::api::deepl::{Documents, Glossaries};
 use crate::api::downloads::Downloads;
+use crate::api::files::MEMORY;
 use crate::engine::Models;
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -22,14 +24,15 @@ pub struct App {
     pub(crate) metrics: Metrics,
     /// Translated files that wait to be fetched.
     pub(crate) downloads: Downloads,
-    /// Room for files that are being translated.
+    /// Files of DeepL's clients.
+    pub(crate) documents: Documents,
+    /// Glossaries of DeepL's clients.
+    pub(crate) glossaries: Glossaries,
+    /// Memory for files that are being translated, in KiB.
     pub(crate) files: Arc<Semaphore>,
     /// Speaks TLS, where a certificate is given.
     pub(crate) tls: Option<TlsAcceptor>,
 }
-
-/// Files that are translated at a time: each may take some 50 MB of memory.
-const MOST_FILES: usize = 16;
 
 impl App {
     /// The state of a server with these settings.
@@ -43,8 +46,10 @@ impl App {
         let models = Arc::new(Models::open(&settings)?);
         let tls = settings.certificate.as_ref().map(crate::tls::acceptor).transpose()?;
         cors::layer(&settings.origins)?;
-        let files = Arc::new(Semaphore::new(MOST_FILES));
-        Ok(Arc::new(Self { models, settings, metrics: Metrics::new(), downloads: Downloads::default(), files, tls }))
+        let files = Arc::new(Semaphore::new(MEMORY >> 10));
+        let (metrics, downloads) = (Metrics::new(), Downloads::default());
+        let (documents, glossaries) = (Documents::default(), Glossaries::default());
+        Ok(Arc::new(Self { settings, models, metrics, downloads, documents, glossaries, files, tls }))
     }
 
     /// Loads the models now, as many as may be in memory at a time.

@@ -37,13 +37,15 @@ impl Call {
         }
     }
 
-    /// The language that a client names: its tag among the models'.
+    /// The language that a client names: its tag among those of the model that the request names, or of all.
     ///
     /// # Errors
     /// 400 with the tags that there are.
-    pub fn language(&self, said: &str) -> Answer<&str> {
-        self.app.models.tag(said).ok_or_else(|| {
-            let known = self.app.models.tags().join(", ");
+    pub fn language(&self, said: &str) -> Answer<String> {
+        let models = &self.app.models;
+        let model = self.params.text("model")?.filter(|name| models.all().iter().any(|model| model.name() == *name));
+        models.tag(said, model).ok_or_else(|| {
+            let known = models.tags_of(model).join(", ");
             // What a client says here may be anything, so it is not repeated unless it looks like a tag.
             let fits = said.len() <= 20 && said.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
             let shown = if fits { said } else { "this" };
@@ -56,7 +58,7 @@ impl Call {
     /// # Errors
     /// As [`Call::language`].
     pub fn source_language(&self, said: &str) -> Answer<Option<String>> {
-        if said.eq_ignore_ascii_case("auto") { Ok(None) } else { self.language(said).map(|tag| Some(tag.to_string())) }
+        if said.eq_ignore_ascii_case("auto") { Ok(None) } else { self.language(said).map(Some) }
     }
 }
 

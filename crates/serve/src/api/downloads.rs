@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 
+use crate::api::random::name;
 use crate::lock::lock;
 
 /// How long a file waits.
@@ -32,9 +33,7 @@ impl Downloads {
     /// # Errors
     /// A system without random numbers.
     pub fn keep(&self, suffix: &str, content: Vec<u8>) -> Result<String, String> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|e| e.to_string())?;
-        let name: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + suffix;
+        let name = name()? + suffix;
         let mut files = lock(&self.files);
         let now = Instant::now();
         files.push_back(Waiting { name: name.clone(), content: content.into(), since: now });

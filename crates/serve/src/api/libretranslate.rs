@@ -6,12 +6,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
+use strata_documents::{HTML, Options, TEXT, extensions};
 
 use crate::api::app::App;
 use crate::api::call::Call;
-use crate::api::work::{self, Ask, Translated};
-use crate::documents::{HTML, TEXT, extensions};
-use crate::engine::name_of;
+use crate::api::work::{self, Ask, Sentences, Translated};
+use crate::engine::{aliases, name_of};
 use crate::error::{Answer, ApiError};
 
 /// `POST /translate`
@@ -24,11 +24,12 @@ pub async fn translate(call: Call) -> Answer<Json<Value>> {
         _ => return Err(ApiError::invalid("format must be text or html")),
     };
     let source = call.source_language(params.required("source")?)?;
-    let target = call.language(params.required("target")?)?.to_string();
+    let target = call.language(params.required("target")?)?;
     let alternatives = params.number("alternatives")?.unwrap_or(0);
     let model = params.text("model")?.map(str::to_string);
     let detect = source.is_none();
-    let ask = Ask { texts, source, target, model, format, alternatives };
+    let (options, sentences) = (Options::default(), Sentences::Split);
+    let ask = Ask { texts, source, target, model, format, options, sentences, glossary: None, alternatives };
     let found = work::translate(&call, ask).await?;
     let mut answer = Map::new();
     let mut add = |name: &str, of: &dyn Fn(&Translated) -> Value| {
@@ -92,7 +93,7 @@ fn averaged<'a>(found: impl Iterator<Item = (&'a str, f64, usize)>) -> Vec<(&'a 
 
 /// `GET /languages`
 pub async fn languages(State(app): State<Arc<App>>) -> Json<Value> {
-    let language = |tag: &str| json!({ "code": tag, "name": name_of(tag), "targets": app.models.targets(tag) });
+    let language = |tag: &str| json!({ "code": tag, "name": name_of(tag), "aliases": aliases(tag), "targets": app.models.targets(tag) });
     Json(app.models.sources().into_iter().map(language).collect())
 }
 
@@ -113,7 +114,7 @@ pub async fn frontend_settings(State(app): State<Arc<App>>) -> Json<Value> {
             "source": { "code": "auto", "name": "Auto Detect" },
             "target": { "code": target, "name": name_of(&target) },
         },
-        "suggestions": false,
+        "suggestions": app.settings.suggestions.is_some(),
         "supportedFilesFormat": extensions().collect::<Vec<_>>(),
     }))
 }

@@ -2,7 +2,7 @@
 //!
 //! A request passes `hosts` (is the server called by its own name?) and `observe` (count, time, log), is read into a
 //! `Call` (parameters in whatever form, and the client's key), and goes to a handler: `libretranslate`, `deepl`,
-//! `route`, `files` or `page`. Handlers that translate share `work`.
+//! `route`, `files`, `suggest` or `page`. Handlers that translate share `work`.
 
 mod app;
 mod call;
@@ -15,7 +15,10 @@ mod libretranslate;
 mod observe;
 mod page;
 mod params;
+mod prefix;
+mod random;
 mod route;
+mod suggest;
 mod work;
 
 use std::sync::Arc;
@@ -33,6 +36,7 @@ use crate::error::{ApiError, Error};
 pub use app::App;
 pub use hosts::Hosts;
 pub use observe::Peer;
+pub use prefix::without as without_prefix;
 
 /// All routes, for clients that call the server by one of the names.
 ///
@@ -49,8 +53,16 @@ pub fn router(app: &Arc<App>, hosts: Hosts) -> Result<Router, Error> {
         .route("/download_file/{name}", get(files::download_file))
         .route("/v1/route", post(route::route))
         .route("/v2/translate", post(deepl::translate))
-        .route("/v2/languages", get(deepl::languages))
-        .route("/v2/usage", get(deepl::usage))
+        .route("/v2/languages", get(deepl::languages).post(deepl::languages))
+        .route("/v2/usage", get(deepl::usage).post(deepl::usage))
+        .route("/v2/document", post(deepl::upload_document))
+        .route("/v2/document/{id}", post(deepl::document_status))
+        .route("/v2/document/{id}/result", post(deepl::document_result))
+        .route("/v2/glossary-language-pairs", get(deepl::glossary_languages))
+        .route("/v2/glossaries", get(deepl::list_glossaries).post(deepl::create_glossary))
+        .route("/v2/glossaries/{id}", get(deepl::glossary).delete(deepl::delete_glossary))
+        .route("/v2/glossaries/{id}/entries", get(deepl::glossary_entries))
+        .route("/suggest", post(suggest::suggest))
         .route("/metrics", get(metrics))
         .route("/spec", get(page::spec))
         .route("/", get(page::html))

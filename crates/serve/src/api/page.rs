@@ -42,13 +42,18 @@ pub async fn script() -> Response {
 
 /// `GET /spec`: the API's description (OpenAPI), with the languages of the models.
 pub async fn spec(State(app): State<Arc<App>>) -> Answer<Json<Value>> {
-    describe(app.models.tags()).map(Json).map_err(|_| ApiError::internal("the description of the API is damaged"))
+    describe(app.models.tags(), &app.settings.url_prefix)
+        .map(Json)
+        .map_err(|_| ApiError::internal("the description of the API is damaged"))
 }
 
-fn describe(tags: &[String]) -> Result<Value, serde_json::Error> {
+fn describe(tags: &[String], prefix: &str) -> Result<Value, serde_json::Error> {
     let mut spec: Value = serde_json::from_str(include_str!("../../page/openapi.json"))?;
     let auto = ["auto".to_string()];
     let upper: Vec<String> = tags.iter().map(|tag| upper(tag)).collect();
+    if !prefix.is_empty() {
+        spec["servers"][0]["url"] = prefix.into();
+    }
     let schemas = &mut spec["components"]["schemas"];
     schemas["Language"]["enum"] = json!(tags);
     schemas["Source"]["enum"] = auto.iter().chain(tags).cloned().collect();
@@ -62,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_description_names_the_languages_and_every_reference_is_there() {
-        let spec = describe(&["de".into(), "zh_CN".into()]).unwrap();
+        let spec = describe(&["de".into(), "zh_CN".into()], "").unwrap();
         let schemas = &spec["components"]["schemas"];
         assert_eq!(schemas["Source"]["enum"], json!(["auto", "de", "zh_CN"]));
         assert_eq!(schemas["DeeplLanguage"]["enum"], json!(["DE", "ZH-CN"]));

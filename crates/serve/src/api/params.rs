@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
+use strata_documents::json_fault;
 
 use crate::error::{Answer, ApiError};
 
@@ -78,11 +79,11 @@ impl Params {
         match kind.as_str() {
             _ if body.is_empty() => {}
             "application/json" => {
-                let value: Value = serde_json::from_slice(&body)
-                    // The place only: serde's own message may quote the text.
-                    .map_err(|e| {
-                        ApiError::invalid(format!("the body is no JSON: line {} column {}", e.line(), e.column()))
-                    })?;
+                // A mark of the byte order, which some programs write, is no part of JSON.
+                let json = std::str::from_utf8(&body).map_err(|_| ApiError::invalid("the body is not UTF-8"))?;
+                let json = json.trim_start_matches('\u{feff}');
+                let value: Value = serde_json::from_str(json)
+                    .map_err(|error| ApiError::invalid(format!("the body is {}", json_fault(&error))))?;
                 let Value::Object(object) = value else {
                     return Err(ApiError::invalid("the body must be a JSON object"));
                 };
@@ -193,6 +194,36 @@ impl Params {
         };
         let number = number.and_then(|number| usize::try_from(number).ok());
         number.map(Some).ok_or_else(|| ApiError::invalid(format!("{name} must be a whole number, 0 or more")))
+    }
+
+    /// Whether something is said under a name.
+    pub fn is_said(&self, name: &str) -> bool {
+        !matches!(self.values.get(name), None | Some(Value::Null))
+    }
+
+    /// Names in a list: an array, or a text with commas between them.
+    ///
+    /// # Errors
+    /// 400 for anything else.
+    pub fn list(&self, name: &str) -> Answer<Vec<String>> {
+        if !self.is_said(name) {
+            return Ok(Vec::new());
+        }
+        let names = self.texts(name)?.0;
+        let names = names.iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_string());
+        Ok(names.filter(|name| !name.is_empty()).collect())
+    }
+
+    /// One of several words; numbers and flags are such words, too.
+    ///
+    /// # Errors
+    /// 400 for lists and objects.
+    pub fn choice(&self, name: &str) -> Answer<Option<String>> {
+        match self.values.get(name) {
+            Some(Value::Bool(said)) => Ok(Some(said.to_string())),
+            Some(Value::Number(said)) => Ok(Some(said.to_string())),
+            _ => self.text(name).map(|text| text.map(str::to_string)),
+        }
     }
 
     /// A flag: `true` or `1`, also as text; `false` if it is missing.

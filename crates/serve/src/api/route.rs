@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use axum::Json;
 use serde_json::{Value, json};
+use strata_documents::{Options, Parts, TEXT, chosen};
 use strata_recipe::ModelConfig;
 use strata_translate::{Part, SearchOptions, Target, Trace, TracedToken};
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::api::call::Call;
 use crate::api::work::within;
-use crate::documents::{Parts, TEXT, chosen};
 use crate::engine::blocking;
 use crate::error::{Answer, ApiError};
 
@@ -34,11 +34,15 @@ pub async fn route(call: Call) -> Answer<Json<Value>> {
     let (scores, alignments) = (params.flag("scores")?, params.flag("alignments")?);
     let deadline = Instant::now() + limits.time;
     within(limits.time, async {
-        let target = call.language(params.required("target")?)?.to_string();
+        let target = call.language(params.required("target")?)?;
         let source = call.source_language(params.text("source")?.unwrap_or("auto"))?;
         let source = match source {
             Some(source) => source,
-            None => call.app.models.identify_source(&text, &target).map_or(target.clone(), |(tag, _)| tag),
+            None => call
+                .app
+                .models
+                .identify_source(&text, &target, params.text("model")?)
+                .map_or(target.clone(), |(tag, _)| tag),
         };
         let served = call.app.models.choose(params.text("model")?, &source, &target)?;
         let loaded = call.app.models.get(&served).await?;
@@ -46,7 +50,7 @@ pub async fn route(call: Call) -> Answer<Json<Value>> {
         call.tell(|told| (told.direction, told.model) = (direction, name));
         let translator = loaded.translator().clone();
         let split = move || {
-            let document = TEXT.open(text.into_bytes())?.read()?;
+            let document = TEXT.read_text(&text, &Options::default())?;
             Ok::<_, ApiError>(Parts::new(document, &|line| translator.parts(line)))
         };
         let document = blocking(split).await??;
@@ -61,7 +65,7 @@ pub async fn route(call: Call) -> Answer<Json<Value>> {
         let beam = call.app.settings.beam;
         let search = SearchOptions { beam, alignments, routing: true, ..SearchOptions::default() };
         let time = deadline.saturating_duration_since(Instant::now());
-        let parts = loaded.translate(document.texts().to_vec(), &target, search, time).await?;
+        let parts = loaded.translate(document.texts().to_vec(), &target, &search.into(), time).await?;
         let config = loaded.translator().config().clone();
         let name = served.name().to_string();
         let answer = blocking(move || {

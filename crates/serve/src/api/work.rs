@@ -1,16 +1,17 @@
 //! A translation from what is asked for to text: limits, languages, models, sentences, and together again.
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use strata_translate::{Part, SearchOptions};
+use strata_documents::{Format, Options, Parts, worded};
+use strata_translate::{Glossary, Part, SearchOptions, TranslateOptions, Translator};
 
 use crate::api::call::Call;
-use crate::documents::{Format, Parts, worded};
 use crate::engine::{Loaded, blocking};
 use crate::error::{Answer, ApiError};
 
 /// What is asked for.
-#[derive(Clone, Debug)]
 pub struct Ask {
     /// The texts.
     pub texts: Vec<String>,
@@ -22,8 +23,39 @@ pub struct Ask {
     pub model: Option<String>,
     /// How the texts are written.
     pub format: &'static Format,
+    /// What is said about their tags.
+    pub options: Options,
+    /// How sentences are found.
+    pub sentences: Sentences,
+    /// Terms that must be translated in a given way.
+    pub glossary: Option<Arc<Glossary>>,
     /// Translations besides the best.
     pub alternatives: usize,
+}
+
+/// How a piece of text is split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sentences {
+    /// At the ends of its sentences.
+    Split,
+    /// Not at all, unless it is longer than the model takes.
+    Whole,
+}
+
+impl Sentences {
+    /// The parts of a text that say something.
+    pub fn of(self, translator: &Translator, text: &str) -> Vec<Range<usize>> {
+        let parts = worded(translator, text);
+        let longest = translator.config().max_length.saturating_sub(2);
+        match (self, parts.first(), parts.last()) {
+            (Self::Whole, Some(first), Some(last)) => {
+                let whole = first.start..last.end;
+                let fits = translator.subwords().encode(&text[whole.clone()]).len() <= longest;
+                if fits { vec![whole] } else { parts }
+            }
+            _ => parts,
+        }
+    }
 }
 
 /// A text's translation.
@@ -100,7 +132,7 @@ impl Placed {
 }
 
 async fn translate_until(call: &Call, ask: Ask, deadline: Instant) -> Answer<Vec<Translated>> {
-    let Ask { texts, source, target, model, format, alternatives } = ask;
+    let Ask { texts, source, target, model, format, options, sentences, glossary, alternatives } = ask;
     let mut placed = Vec::with_capacity(texts.len());
     for text in texts {
         placed.push(place(call, text, source.as_deref(), &target, model.as_deref()).await?);
@@ -109,7 +141,7 @@ async fn translate_until(call: &Call, ask: Ask, deadline: Instant) -> Answer<Vec
         let name = first.model_name().unwrap_or("").to_string();
         call.tell(|told| (told.direction, told.model) = (format!("{}-{target}", first.source), name));
     }
-    let documents = split(&placed, format).await?;
+    let documents = split(&placed, format, options, sentences).await?;
     let sentences: usize = documents.iter().flatten().map(|parts| parts.texts().len()).sum();
     call.tell(|told| told.sentences = Some(sentences));
     let most = call.app.settings.request.sentences;
@@ -120,7 +152,8 @@ async fn translate_until(call: &Call, ask: Ask, deadline: Instant) -> Answer<Vec
     let nbest = alternatives + 1;
     let beam = call.app.settings.beam.max(nbest);
     let search = SearchOptions { beam, nbest, alignments, ..SearchOptions::default() };
-    let translations = translate_parts(&placed, &documents, &target, search, deadline).await?;
+    let search = TranslateOptions { glossary, ..search.into() };
+    let translations = translate_parts(&placed, &documents, &target, &search, deadline).await?;
     let results = placed.into_iter().zip(documents).zip(translations);
     results.map(|((placed, document), parts)| put_together(placed, document, &parts, alternatives)).collect()
 }
@@ -129,7 +162,7 @@ async fn translate_until(call: &Call, ask: Ask, deadline: Instant) -> Answer<Vec
 async fn place(call: &Call, text: String, source: Option<&str>, target: &str, model: Option<&str>) -> Answer<Placed> {
     let (source, confidence) = match source {
         Some(source) => (source.to_string(), None),
-        None => identified(call, &text, target).map(|(source, confidence)| (source, Some(confidence)))?,
+        None => identified(call, &text, target, model).map(|(source, confidence)| (source, Some(confidence)))?,
     };
     if source == target {
         return Ok(Placed { text, source, confidence, model: None });
@@ -143,20 +176,25 @@ async fn place(call: &Call, text: String, source: Option<&str>, target: &str, mo
 ///
 /// # Errors
 /// 400 if nothing is translated into `target`.
-pub fn identified(call: &Call, text: &str, target: &str) -> Answer<(String, f64)> {
-    call.app.models.identify_source(text, target).ok_or_else(|| {
+pub fn identified(call: &Call, text: &str, target: &str, model: Option<&str>) -> Answer<(String, f64)> {
+    call.app.models.identify_source(text, target, model).ok_or_else(|| {
         ApiError::invalid(format!("{target} is not available as a target language; nothing is translated into it"))
     })
 }
 
 /// Splits the texts that have a model.
-async fn split(placed: &[Placed], format: &'static Format) -> Answer<Vec<Option<Parts>>> {
+async fn split(
+    placed: &[Placed],
+    format: &'static Format,
+    options: Options,
+    sentences: Sentences,
+) -> Answer<Vec<Option<Parts>>> {
     let of = |placed: &Placed| (placed.text.clone(), placed.model.as_ref().map(|(_, loaded)| loaded.clone()));
     let texts: Vec<(String, Option<Loaded>)> = placed.iter().map(of).collect();
     let split = move |(text, loaded): (String, Option<Loaded>)| {
         let Some(loaded) = loaded else { return Ok(None) };
-        let document = format.open(text.into_bytes())?.read()?;
-        Ok(Some(Parts::new(document, &|line| worded(loaded.translator(), line))))
+        let document = format.read_text(&text, &options)?;
+        Ok(Some(Parts::new(document, &|line| sentences.of(loaded.translator(), line))))
     };
     blocking(move || texts.into_iter().map(split).collect()).await?
 }
@@ -167,7 +205,7 @@ async fn translate_parts(
     placed: &[Placed],
     documents: &[Option<Parts>],
     target: &str,
-    search: SearchOptions,
+    search: &TranslateOptions,
     deadline: Instant,
 ) -> Answer<Vec<Vec<Part>>> {
     let mut translations: Vec<Vec<Part>> = placed.iter().map(|_| Vec::new()).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use strata_runtime::Request;
-use strata_translate::{Part, SearchOptions, Translator};
+use strata_translate::{Part, TranslateOptions, Translator};
 
 use crate::engine::job::{Failure, Translations};
 use crate::engine::load::Load;
@@ -56,10 +56,10 @@ impl Loaded {
         &self,
         parts: Vec<String>,
         target: &str,
-        search: SearchOptions,
+        options: &TranslateOptions,
         time: Duration,
     ) -> Answer<Vec<Part>> {
-        let task = self.translator.task(target, &search.into()).map_err(|e| ApiError::invalid(e.to_string()))?;
+        let task = self.translator.task(target, options).map_err(|e| ApiError::invalid(e.to_string()))?;
         let task = Arc::new(task);
         let deadline = Instant::now() + time;
         let (translator, of) = (self.translator.clone(), task.clone());

@@ -9,8 +9,10 @@ mod load;
 mod loaded;
 mod models;
 mod served;
+mod tags;
 mod thread;
 mod worker;
 
 pub use loaded::{Loaded, blocking};
 pub use models::{Models, name_of};
+pub use tags::aliases;

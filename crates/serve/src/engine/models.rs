@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::engine::loaded::Loaded;
 use crate::engine::served::Served;
+use crate::engine::tags;
 use crate::error::{Answer, ApiError, Error};
 use crate::settings::Settings;
 
@@ -93,14 +94,19 @@ impl Models {
         &self.tags
     }
 
-    /// The tag that a client means: an exact match, else one that differs in case or in `_` for `-`, else one of the
-    /// same language in another variety (`en-US` for `en`).
-    pub fn tag(&self, said: &str) -> Option<&str> {
-        let base = |tag: &str| tag.split(['-', '_']).next().unwrap_or("").to_ascii_lowercase();
-        let find = |fits: &dyn Fn(&str) -> bool| self.tags.iter().map(String::as_str).find(|tag| fits(tag));
-        find(&|tag| tag == said)
-            .or_else(|| find(&|tag| tag.replace('_', "-").eq_ignore_ascii_case(&said.replace('_', "-"))))
-            .or_else(|| find(&|tag| base(tag) == base(said)))
+    /// The tag that a client means, among the languages of the model of this name, or of all. See [`tags::find`].
+    pub fn tag(&self, said: &str, model: Option<&str>) -> Option<String> {
+        let Some(model) = model else {
+            return tags::find(self.tags.iter().map(String::as_str), said).map(str::to_string);
+        };
+        let tags = self.models.iter().find(|other| other.name() == model)?.languages().tags();
+        tags::find(tags.iter().map(String::as_str), said).map(str::to_string)
+    }
+
+    /// The tags of the model of this name, or of all; sorted.
+    pub fn tags_of(&self, model: Option<&str>) -> Vec<String> {
+        let named = |model: &str| self.models.iter().find(|other| other.name() == model);
+        model.and_then(named).map_or_else(|| self.tags.clone(), |model| model.languages().tags())
     }
 
     /// Languages that some model translates `source` into, and `source` itself, sorted.
@@ -130,9 +136,11 @@ impl Models {
 
     /// The language of a text to translate into `target`, among `target` and those that are translated into it, with a
     /// confidence from 0 to 1. Where the text is too short to tell, it is taken for the language that the models have
-    /// most text of: who asks for a translation wants one. None if nothing is translated into `target`.
-    pub fn identify_source(&self, text: &str, target: &str) -> Option<(String, f64)> {
-        let directions = self.models.iter().flat_map(|model| &model.languages().directions);
+    /// most text of: who asks for a translation wants one. None if nothing is translated into `target` by the model of
+    /// this name, or by any.
+    pub fn identify_source(&self, text: &str, target: &str, model: Option<&str>) -> Option<(String, f64)> {
+        let asked = self.models.iter().filter(|other| model.is_none_or(|model| other.name() == model));
+        let directions = asked.flat_map(|model| &model.languages().directions);
         let mut pairs: BTreeMap<&str, u64> = BTreeMap::new();
         for direction in directions.filter(|direction| direction.target == target) {
             *pairs.entry(&direction.source).or_default() += direction.train;

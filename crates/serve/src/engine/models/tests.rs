@@ -25,6 +25,8 @@ fn without_weights(dir: &std::path::Path, log: crate::log::Logger) -> Settings {
         unload_after: None,
         released: Arc::new(|| {}),
         hosts: Vec::new(),
+        url_prefix: String::new(),
+        suggestions: None,
         queue: 10,
         request: RequestLimits::default(),
         connection: ConnectionLimits::default(),

@@ -1,13 +1,21 @@
-//! The part of DeepL's API that its clients need to translate text.
+//! DeepL's API: text, files, glossaries.
+
+mod documents;
+mod glossaries;
+mod options;
 
 use axum::Json;
 use serde_json::{Value, json};
 
 use crate::api::call::Call;
 use crate::api::work::{self, Ask, Translated};
-use crate::documents::{HTML, TEXT};
 use crate::engine::name_of;
 use crate::error::{Answer, ApiError};
+
+pub use documents::{Documents, document_result, document_status, upload_document};
+pub use glossaries::{
+    Glossaries, create_glossary, delete_glossary, glossary, glossary_entries, glossary_languages, list_glossaries,
+};
 
 /// A tag as DeepL writes it.
 pub fn upper(tag: &str) -> String {
@@ -18,16 +26,14 @@ pub fn upper(tag: &str) -> String {
 pub async fn translate(call: Call) -> Answer<Json<Value>> {
     let params = &call.params;
     let (texts, _) = params.texts("text")?;
-    let format = match params.text("tag_handling")? {
-        None => &TEXT,
-        Some("html" | "xml") => &HTML,
-        Some(_) => return Err(ApiError::invalid("tag_handling must be html or xml")),
-    };
+    let options::Handling { format, options, sentences } = options::handling(params)?;
     let said = params.text("source_lang")?;
-    let source = said.map(|said| call.language(said).map(str::to_string)).transpose()?;
-    let target = call.language(params.required("target_lang")?)?.to_string();
+    let source = said.map(|said| call.language(said)).transpose()?;
+    let target = call.language(params.required("target_lang")?)?;
+    let glossary = glossaries::asked(&call, source.as_deref(), &target)?;
+    let model = params.text("model")?.map(str::to_string);
     let characters: Vec<usize> = texts.iter().map(|text| text.chars().count()).collect();
-    let ask = Ask { texts, source, target, model: None, format, alternatives: 0 };
+    let ask = Ask { texts, source, target, model, format, options, sentences, glossary, alternatives: 0 };
     let found = work::translate(&call, ask).await?;
     let translation = |(found, characters): (Translated, usize)| {
         json!({
@@ -40,7 +46,7 @@ pub async fn translate(call: Call) -> Answer<Json<Value>> {
     Ok(Json(json!({ "translations": translations })))
 }
 
-/// `GET /v2/languages`
+/// `GET` and `POST /v2/languages`
 pub async fn languages(call: Call) -> Answer<Json<Value>> {
     let models = &call.app.models;
     let mut tags = models.sources();
@@ -58,7 +64,8 @@ pub async fn languages(call: Call) -> Answer<Json<Value>> {
     Ok(Json(tags.into_iter().map(language).collect()))
 }
 
-/// `GET /v2/usage`: characters since the server's start, by the client's key. Only requests per minute are limited.
+/// `GET` and `POST /v2/usage`: characters since the server's start, by the client's key. Only requests per minute are
+/// limited.
 pub async fn usage(call: Call) -> Answer<Json<Value>> {
     let count = match (&call.app.settings.keys, &call.client) {
         (Some(keys), Some(client)) => keys.characters(client),

@@ -1,0 +1,79 @@
+//! Documents in their formats, as the server translates them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use strata_documents::{Document, Format, Options, Parts, open, worded};
+use strata_files::{thousands, write_file};
+use strata_translate::{Part, Placement, TranslateOptions, Translator};
+
+use super::Arguments;
+use crate::Outcome;
+use crate::terminal::{Terminal, labeled};
+
+/// Sentences translated together.
+const WINDOW: usize = 2048;
+
+/// Whether a file is a document of a format other than plain text, by its name.
+pub fn is_document(file: &Path) -> bool {
+    let name = file.to_string_lossy().to_lowercase();
+    name.ends_with(".pdf") || (!name.ends_with(".txt") && Format::of_file(&name).is_some())
+}
+
+/// Translates each file into one of its own.
+pub fn run(arguments: &Arguments, mut options: TranslateOptions, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    let format = &arguments.format;
+    let lines_only = format.nbest.is_some() || format.scores || format.alignments || format.json;
+    ensure!(
+        !lines_only && arguments.forced.prefixes.is_none(),
+        "--nbest, --scores, --alignments, --json and --prefixes are for lines of text, not for documents"
+    );
+    let files: Vec<(&PathBuf, PathBuf)> =
+        arguments.files.iter().map(|file| Ok((file, output(file, arguments)?))).collect::<anyhow::Result<_>>()?;
+    // Everything is read before a model is loaded, so that a file that cannot be read is reported at once.
+    let documents = files.iter().map(|(file, _)| read(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
+    translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
+    for ((file, output), document) in files.iter().zip(documents) {
+        let parts = Parts::new(document, &|text| worded(&translator, text));
+        options.search.alignments = parts.aligned();
+        let task = translator.task(&arguments.to, &options)?;
+        let mut translations: Vec<Part> = Vec::with_capacity(parts.texts().len());
+        for texts in parts.texts().chunks(WINDOW) {
+            translations.extend(translator.translate_parts(texts, &task)?);
+            let done = thousands(translations.len() as u64);
+            terminal.progress(&labeled("translating", &format!("{}: {done} sentences", file.display())));
+        }
+        let bytes = parts.render(&translations, 0).with_context(|| format!("cannot translate {}", file.display()))?;
+        write_file(output, &bytes)?;
+        terminal.progress("");
+        terminal.detail(&labeled("translated", &format!("{} into {}", file.display(), output.display())));
+    }
+    Ok(Outcome::Done)
+}
+
+fn read(file: &Path) -> anyhow::Result<Box<dyn Document>> {
+    let content = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    open(&file.to_string_lossy(), content, &Options::default())
+        .with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// Where a file's translation goes: `-o`, a file or a folder, or beside it.
+fn output(file: &Path, arguments: &Arguments) -> anyhow::Result<PathBuf> {
+    ensure!(file != Path::new("-"), "standard input is lines of text; give documents as files, by themselves");
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let extension = file.extension().map_or(String::new(), |extension| format!(".{}", extension.to_string_lossy()));
+    let name = format!("{stem}.{}{extension}", arguments.to);
+    let output = match &arguments.format.output {
+        None => file.with_file_name(name),
+        Some(folder) if folder.is_dir() => folder.join(name),
+        Some(output) => {
+            let what = "several documents go to a folder: make one, and name it by -o, or leave -o out";
+            ensure!(arguments.files.len() == 1, what);
+            output.clone()
+        }
+    };
+    let same = output.canonicalize().ok().is_some_and(|output| file.canonicalize().is_ok_and(|file| file == output));
+    ensure!(!same, "{} is also an input; choose another", output.display());
+    Ok(output)
+}

@@ -1,0 +1,78 @@
+//! DeepL's options of a translation: each has its effect, or is refused by its name.
+
+use strata_documents::{FLOWING, Format, HTML, Options, TEXT, Tags, XML};
+
+use crate::api::params::Params;
+use crate::api::work::Sentences;
+use crate::error::{Answer, ApiError};
+
+/// How texts are read and split.
+pub struct Handling {
+    /// How they are written.
+    pub format: &'static Format,
+    /// What is said about their tags.
+    pub options: Options,
+    /// How sentences are found.
+    pub sentences: Sentences,
+}
+
+/// Reads the options of a request.
+///
+/// # Errors
+/// 400 for one with a value that it does not take, or that this server cannot follow.
+pub fn handling(params: &Params) -> Answer<Handling> {
+    refuse(params)?;
+    let tagged = match params.text("tag_handling")? {
+        None => None,
+        Some("html") => Some(&HTML),
+        Some("xml") => Some(&XML),
+        Some(_) => return Err(ApiError::invalid("tag_handling must be html or xml")),
+    };
+    let mut tags = Tags::default();
+    for (name, set) in [
+        ("ignore_tags", &mut tags.ignored),
+        ("splitting_tags", &mut tags.splitting),
+        ("non_splitting_tags", &mut tags.non_splitting),
+    ] {
+        set.extend(params.list(name)?);
+        if !set.is_empty() && tagged.is_none() {
+            return Err(ApiError::invalid(format!("{name} needs tag_handling, html or xml")));
+        }
+    }
+    if params.is_said("outline_detection") {
+        if tagged.is_none() {
+            return Err(ApiError::invalid("outline_detection needs tag_handling, html or xml"));
+        }
+        tags.detects_outline = params.flag("outline_detection")?;
+    }
+    let (plain, sentences) = match params.choice("split_sentences")?.as_deref() {
+        None | Some("1" | "true" | "default") => (&TEXT, Sentences::Split),
+        Some("nonewlines") => (&FLOWING, Sentences::Split),
+        Some("0" | "false" | "off") => (&FLOWING, Sentences::Whole),
+        Some(_) => return Err(ApiError::invalid("split_sentences must be 0, 1 or nonewlines")),
+    };
+    Ok(Handling { format: tagged.unwrap_or(plain), options: Options { tags, ..Options::default() }, sentences })
+}
+
+/// Refuses what cannot be followed. `context`, `model_type` and `show_billed_characters` ask for nothing that would
+/// change a translation here, and formality that is only preferred falls back, as DeepL's own does.
+fn refuse(params: &Params) -> Answer<()> {
+    match params.text("formality")? {
+        None | Some("default" | "prefer_more" | "prefer_less") => {}
+        Some("more" | "less") => {
+            return Err(ApiError::invalid(
+                "formality is not supported; leave it out, or ask for prefer_more or prefer_less",
+            ));
+        }
+        Some(_) => return Err(ApiError::invalid("formality must be default, more, less, prefer_more or prefer_less")),
+    }
+    if params.flag("preserve_formatting")? {
+        let text = "preserve_formatting is not supported: formatting is never corrected here; leave it out";
+        return Err(ApiError::invalid(text));
+    }
+    let others = ["style_id", "style_rule_id", "custom_instructions", "translation_memory_id", "tag_handling_version"];
+    match others.iter().find(|name| params.is_said(name)) {
+        Some(name) => Err(ApiError::invalid(format!("{name} is not supported; leave it out"))),
+        None => Ok(()),
+    }
+}
