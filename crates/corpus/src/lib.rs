@@ -13,6 +13,7 @@ pub mod dedup;
 pub mod error;
 pub mod filter;
 mod foreign;
+pub mod frame;
 pub mod frequency;
 mod held_out;
 mod lanes;

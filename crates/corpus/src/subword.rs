@@ -42,11 +42,6 @@ impl std::fmt::Debug for Subwords {
     }
 }
 
-/// The encoder's input for a sentence: the tag of the target language, the sentence's subwords, the end mark.
-pub fn encoder_input(tag: u32, ids: impl IntoIterator<Item = u32>) -> impl Iterator<Item = u32> {
-    [tag].into_iter().chain(ids).chain([EOS])
-}
-
 /// Sorted, without repetition.
 fn sorted_languages<S: AsRef<str>>(languages: &[S]) -> Vec<String> {
     languages.iter().map(|l| l.as_ref().to_string()).collect::<BTreeSet<_>>().into_iter().collect()

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let translator = Translator::open(Path::new(model), &Placement::default())?;
     let lines: Vec<String> = std::io::stdin().lines().collect::<Result<_, _>>()?;
     let options = TranslateOptions::from(SearchOptions { beam: 4, ..SearchOptions::default() });
-    for candidates in translator.translate(&lines, language, &options)? {
+    for candidates in translator.translate(&lines, None, language, &options)? {
         println!("{}", candidates[0].text);
     }
     Ok(())

@@ -188,7 +188,8 @@ pub fn evaluate(
     let of = texts.len();
     for text in texts {
         let started = Instant::now();
-        let candidates = translator.translate(&text.sources, &text.direction.target, &options.translate)?;
+        let Direction { source, target, .. } = &text.direction;
+        let candidates = translator.translate(&text.sources, Some(source), target, &options.translate)?;
         let seconds = started.elapsed().as_secs_f64();
         let hypotheses: Vec<String> =
             candidates.into_iter().map(|best| best.into_iter().next().map_or(String::new(), |c| c.text)).collect();

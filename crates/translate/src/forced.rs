@@ -1,6 +1,6 @@
 //! The score of a given translation (forced decoding).
 
-use strata_corpus::subword::{EOS, encoder_input};
+use strata_corpus::subword::EOS;
 use strata_runtime::Request;
 
 use crate::candidate::Token;
@@ -21,7 +21,7 @@ impl Translator {
     /// are too long for the model, what is wrong with them.
     ///
     /// # Errors
-    /// [`Error::Language`]; a model that is not on the CPU.
+    /// As [`Translator::frame`]; a model that is not on the CPU.
     ///
     /// # Panics
     /// If there are not as many sources as targets.
@@ -29,10 +29,11 @@ impl Translator {
         &self,
         sources: &[S],
         targets: &[S],
+        from: Option<&str>,
         to: &str,
     ) -> Result<Vec<Result<Forced, String>>, Error> {
         assert_eq!(sources.len(), targets.len(), "a target for each source");
-        let (tag, most) = (self.tag(to)?, self.longest());
+        let (frame, most) = (self.frame(from, to)?, self.longest());
         let cpu = self.backend.cpu("forced decoding")?;
         let (sources, targets) = (self.subwords().encode_batch(sources), self.subwords().encode_batch(targets));
         let mut results = Vec::with_capacity(sources.len());
@@ -41,7 +42,7 @@ impl Translator {
             let length = source.len().max(target.len() + 1);
             results.push(Err(format!("a side of {length} subwords; this model takes at most {most}")));
             if length <= most {
-                requests.push(Request::score(encoder_input(tag, source).collect(), tag, EOS, target.clone()));
+                requests.push(Request::score(frame.source(source).collect(), frame.prompt(), EOS, target.clone()));
                 places.push(i);
             }
         }

@@ -38,11 +38,12 @@ impl Translator {
     pub fn translate<S: AsRef<str>>(
         &self,
         lines: &[S],
+        from: Option<&str>,
         to: &str,
         options: &TranslateOptions,
     ) -> Result<Vec<Vec<Candidate>>, Error> {
         let lines: Vec<Line> = lines.iter().map(|text| Line { text: text.as_ref(), ..Line::default() }).collect();
-        self.translate_lines(&lines, to, options)
+        self.translate_lines(&lines, from, to, options)
     }
 
     /// Translates lines into `to`: for each up to `nbest` candidates, best first. A line without text gives one empty
@@ -53,10 +54,11 @@ impl Translator {
     pub fn translate_lines(
         &self,
         lines: &[Line],
+        from: Option<&str>,
         to: &str,
         options: &TranslateOptions,
     ) -> Result<Vec<Vec<Candidate>>, Error> {
-        let task = self.task(to, options)?;
+        let task = self.task(from, to, options)?;
         let batch = self.batch(lines, &task);
         let found = self.backend.translate(&batch.requests, task.tokens_per_batch)?;
         Ok(self.lines(&batch, &found))

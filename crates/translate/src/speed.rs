@@ -59,15 +59,15 @@ impl Translator {
     pub fn speed(
         &self,
         lines: &[String],
+        from: Option<&str>,
         to: &str,
         options: &TranslateOptions,
         batch: usize,
         runs: usize,
     ) -> Result<(Speed, Vec<String>), Error> {
         let cpu = self.backend.cpu("the speed of translation")?;
-        self.tag(to)?;
+        let task = self.task(from, to, options)?;
         self.check_lines(lines)?;
-        let task = self.task(to, options)?;
         let hypotheses = batch.max(1) * task.search.beam;
         let limits = Limits { source_tokens: usize::MAX, hypotheses, ..cpu.limits() };
         let (mut timed, mut texts, mut tokens) = (Vec::new(), Vec::new(), 0);

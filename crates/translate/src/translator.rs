@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use strata_corpus::Subwords;
+use strata_corpus::frame::{Frame, MissingTag};
 use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
-use strata_recipe::ModelConfig;
+use strata_recipe::{ModelConfig, Prompts};
 use strata_runtime::{Model, PackedFolder, Precision, Weights};
 use strata_store::{Check, ModelFolder, resolve_model};
 
@@ -141,18 +142,32 @@ impl Translator {
         from.map_or(Ok(()), |from| check("from", from, of(|d| &d.source)))
     }
 
-    pub(crate) fn tag(&self, to: &str) -> Result<u32, Error> {
+    /// What the model wants around sentences of a direction. `from` only counts for models that read it from a tag.
+    ///
+    /// # Errors
+    /// [`Error::Language`] for a language that the model does not know, [`Error::NoSource`] where it wants to know that
+    /// of the source and `from` is none.
+    pub fn frame(&self, from: Option<&str>, to: &str) -> Result<Frame, Error> {
         self.check_direction(None, to)?;
-        self.subwords.tag(to).ok_or_else(|| Error::Language {
-            way: "into",
-            language: to.to_string(),
+        let prompts = &self.config().prompts;
+        let unknown = |way, language: &str| Error::Language {
+            way,
+            language: language.to_string(),
             known: self.subwords.languages().join(", "),
             hint: String::new(),
+        };
+        let tag = |language: &str| self.subwords.tag(language);
+        Frame::new(prompts, from.and_then(tag), tag(to)).map_err(|missing| match (missing, from) {
+            (MissingTag::Target, _) => unknown("into", to),
+            (MissingTag::Source, Some(from)) => unknown("from", from),
+            (MissingTag::Source, None) => Error::NoSource { known: self.subwords.languages().join(", ") },
         })
     }
 
-    /// Subwords of a source at most, without the tag and the end mark.
+    /// Subwords of a source at most, without what stands around it.
     pub(crate) fn longest(&self) -> usize {
-        self.config().max_length - 2
+        let Prompts { source_front, source_end, .. } = &self.config().prompts;
+        // A translation has an end mark of its own.
+        self.config().max_length - (source_front.len() + source_end.len()).max(2)
     }
 }

@@ -25,6 +25,9 @@ pub struct Arguments {
     source: PathBuf,
     /// Its translation, line by line
     target: PathBuf,
+    /// Language of the text, for models that read it from a tag
+    #[arg(long, value_name = "LANG")]
+    from: Option<String>,
     /// Language of the translation
     #[arg(long, value_name = "LANG")]
     to: String,
@@ -49,7 +52,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     same_length((&arguments.source, &sources), (&arguments.target, &targets))?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.place))?;
     let mut outcome = Outcome::Done;
-    for (i, scored) in translator.score(&sources, &targets, &arguments.to)?.into_iter().enumerate() {
+    for (i, scored) in
+        translator.score(&sources, &targets, arguments.from.as_deref(), &arguments.to)?.into_iter().enumerate()
+    {
         match scored {
             Ok(forced) => {
                 let score = forced.sum / forced.tokens.len().max(1) as f32;

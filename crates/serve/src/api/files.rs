@@ -81,7 +81,7 @@ async fn translate(call: &Call, upload: &Upload, source: Option<String>, target:
         call.tell(|told| told.sentences = Some(document.texts().len()));
         let alignments = document.aligned();
         let search = SearchOptions { beam: call.app.settings.beam, alignments, ..SearchOptions::default() };
-        let translations = in_batches(&loaded, document.texts(), target, search, deadline).await?;
+        let translations = in_batches(&loaded, document.texts(), [&source, target], search, deadline).await?;
         blocking(move || document.render(&translations, 0)).await?
     })
     .await
@@ -91,7 +91,7 @@ async fn translate(call: &Call, upload: &Upload, source: Option<String>, target:
 async fn in_batches(
     loaded: &Loaded,
     texts: &[String],
-    target: &str,
+    languages: [&str; 2],
     search: SearchOptions,
     deadline: Instant,
 ) -> Answer<Vec<Part>> {
@@ -99,7 +99,7 @@ async fn in_batches(
     while translations.len() < texts.len() {
         let next: Vec<String> = texts[translations.len()..].iter().take(BATCH).cloned().collect();
         let time = deadline.saturating_duration_since(Instant::now());
-        match loaded.translate(next, target, search, time).await {
+        match loaded.translate(next, languages, search, time).await {
             Ok(found) => translations.extend(found),
             Err(ApiError { retry_after: Some(seconds), .. }) => tokio::time::sleep(Duration::from_secs(seconds)).await,
             Err(other) => return Err(other),

@@ -47,18 +47,19 @@ impl Loaded {
         &self.translator
     }
 
-    /// Translates parts, in order, if that is possible in `time`.
+    /// Translates parts from a language into another, in order, if that is possible in `time`.
     ///
     /// # Errors
     /// 400 for a part that the model cannot take, 429 if there is no room, 500 if a fault ended the thread.
     pub async fn translate(
         &self,
         parts: Vec<String>,
-        target: &str,
+        [source, target]: [&str; 2],
         search: SearchOptions,
         time: Duration,
     ) -> Answer<Vec<Part>> {
-        let task = self.translator.task(target, &search.into()).map_err(|e| ApiError::invalid(e.to_string()))?;
+        let task = self.translator.task(Some(source), target, &search.into());
+        let task = task.map_err(|e| ApiError::invalid(e.to_string()))?;
         let translator = self.translator.clone();
         let requests = blocking(move || translator.requests(parts, &task)).await?;
         let found = self.engine.translate(requests.sent(), time).await.map_err(|failure| match failure {
