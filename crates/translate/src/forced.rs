@@ -35,7 +35,8 @@ impl Translator {
         assert_eq!(sources.len(), targets.len(), "a target for each source");
         let (frame, most) = (self.frame(from, to)?, self.longest());
         let cpu = self.backend.cpu("forced decoding")?;
-        let (sources, targets) = (self.subwords().encode_batch(sources), self.subwords().encode_batch(targets));
+        let sources = self.subwords().encode_batch(sources);
+        let targets: Vec<Vec<u32>> = targets.iter().map(|text| self.subwords().encode_target(text.as_ref())).collect();
         let mut results = Vec::with_capacity(sources.len());
         let (mut requests, mut places) = (Vec::new(), Vec::new());
         for (i, (source, target)) in sources.into_iter().zip(&targets).enumerate() {

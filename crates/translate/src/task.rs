@@ -45,7 +45,7 @@ impl Translator {
             search: options.search,
             tokens_per_batch: options.tokens_per_batch,
             glossary: options.glossary.clone(),
-            vocabulary: map.map(|map| map.ids(self.subwords(), to)).transpose()?,
+            vocabulary: map.map(|map| map.ids(self.subwords(), self.language(to))).transpose()?,
             suppressed: self.suppressed(&options.suppress)?.into(),
         })
     }
@@ -63,18 +63,18 @@ impl Translator {
         let subwords = self.subwords();
         let required = task.glossary.as_deref().map_or(Vec::new(), |glossary| glossary.required(part));
         let mut request = Request::new(task.frame.source(ids).collect(), task.frame.prompt(), EOS, task.search);
-        request.prefix = if prefix.is_empty() { Vec::new() } else { subwords.encode(prefix) };
-        request.constraints = required.into_iter().map(|translation| subwords.encode(translation)).collect();
+        request.prefix = if prefix.is_empty() { Vec::new() } else { subwords.encode_target(prefix) };
+        request.constraints = required.into_iter().map(|translation| subwords.encode_target(translation)).collect();
         request.suppressed = task.suppressed.clone();
         request.vocabulary = task.vocabulary.as_ref().map(|allowed| with_forced(allowed, &request));
         Some(request)
     }
 
-    /// Ids that no translation has: padding, unknown, tags, and those of `pieces`.
+    /// Ids that no translation has: those of [`Subwords::control_ids`](strata_corpus::Subwords::control_ids) and `pieces`.
     fn suppressed(&self, pieces: &[String]) -> Result<Vec<u32>, Error> {
         let subwords = self.subwords();
         let reserved = (SPECIALS.len() + subwords.languages().len()) as u32;
-        let mut ids: Vec<u32> = (0..reserved).filter(|id| *id != EOS).collect();
+        let mut ids = subwords.control_ids();
         for piece in pieces {
             let found = (reserved..subwords.vocab_size() as u32).find(|id| subwords.piece(*id) == *piece);
             ids.push(found.ok_or_else(|| {

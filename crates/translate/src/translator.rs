@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use strata_corpus::Subwords;
+use strata_corpus::codes;
 use strata_corpus::frame::{Frame, MissingTag};
 use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
@@ -119,6 +120,11 @@ impl Translator {
         self.backend.config()
     }
 
+    /// The model's tag for the language that `said` means ([`codes::find`]); `said` itself where it has none.
+    pub fn language<'a>(&'a self, said: &'a str) -> &'a str {
+        codes::find(said, self.languages.languages.iter().map(|language| language.tag.as_str())).unwrap_or(said)
+    }
+
     /// Whether the model was trained to translate into `to` (and from `from`).
     ///
     /// # Errors
@@ -131,7 +137,7 @@ impl Translator {
             known
         };
         let check = |way: &'static str, language: &str, known: Vec<&str>| {
-            if known.contains(&language) {
+            if known.contains(&self.language(language)) {
                 return Ok(());
             }
             let hint = strata_recipe::nearest(language, known.iter().copied())
@@ -156,7 +162,7 @@ impl Translator {
             known: self.subwords.languages().join(", "),
             hint: String::new(),
         };
-        let tag = |language: &str| self.subwords.tag(language);
+        let tag = |language: &str| self.subwords.tag(self.language(language));
         Frame::new(prompts, from.and_then(tag), tag(to)).map_err(|missing| match (missing, from) {
             (MissingTag::Target, _) => unknown("into", to),
             (MissingTag::Source, Some(from)) => unknown("from", from),

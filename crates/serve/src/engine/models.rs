@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use strata_corpus::codes;
 use strata_corpus::language::{Identifier, english_name};
 use tokio::sync::Mutex;
 
@@ -93,14 +94,9 @@ impl Models {
         &self.tags
     }
 
-    /// The tag that a client means: an exact match, else one that differs in case or in `_` for `-`, else one of the
-    /// same language in another variety (`en-US` for `en`).
+    /// The tag of the language that a client means ([`codes::find`]).
     pub fn tag(&self, said: &str) -> Option<&str> {
-        let base = |tag: &str| tag.split(['-', '_']).next().unwrap_or("").to_ascii_lowercase();
-        let find = |fits: &dyn Fn(&str) -> bool| self.tags.iter().map(String::as_str).find(|tag| fits(tag));
-        find(&|tag| tag == said)
-            .or_else(|| find(&|tag| tag.replace('_', "-").eq_ignore_ascii_case(&said.replace('_', "-"))))
-            .or_else(|| find(&|tag| base(tag) == base(said)))
+        codes::find(said, self.tags.iter().map(String::as_str))
     }
 
     /// Languages that some model translates `source` into, and `source` itself, sorted.
