@@ -112,8 +112,8 @@ def golden(folder: Path, model, tokenizer, directions, encode_target, words, for
     lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
     about = json.dumps(dict(transformers=transformers.__version__, new_tokens=NEW_TOKENS, suppressed=suppressed))[1:-1]
     (folder / "golden.json").write_text(f'{{{about}, "cases": [\n{lines}\n]}}\n', encoding="utf8")
-    for needless in ["tokenizer.json", "added_tokens.json"]:
-        (folder / needless).unlink(missing_ok=True)
+    # Only added_tokens.json says where NLLB's languages begin.
+    (folder / "tokenizer.json").unlink(missing_ok=True)
     # What repeats special_tokens_map.json, and is most of the file.
     path = folder / "tokenizer_config.json"
     config = {key: value for key, value in json.loads(path.read_text()).items() if key not in REPEATED}
