@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(model) = PackedFolder::open(&path, Check::Sizes).and_then(|folder| Model::load_packed(&folder)) else { return };
     // Other bytes are a model too, even if some weights are NaN.
     let options = SearchOptions { beam: 2, max_length: 4, ..SearchOptions::default() };
-    let request = Request::new(vec![2, 3, 1], 2, 1, options);
+    let request = Request::new(vec![2, 3, 1], [2], 1, options);
     let _ = Engine::new(Arc::new(model)).translate(&[request], &Limits::default());
 });
 

@@ -7,8 +7,8 @@ use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand
 
 use crate::color::Color;
 use crate::commands::{
-    analyze, bench, capacity, evaluate, export, fetch, generate, inspect, prepare, prune, quickstart, score, serve,
-    study, train, translate, vocabulary,
+    analyze, bench, capacity, evaluate, export, fetch, generate, import, inspect, prepare, prune, quickstart, score,
+    serve, study, train, translate, vocabulary,
 };
 use crate::examples;
 
@@ -59,6 +59,7 @@ pub enum Command {
     Vocabulary(vocabulary::Arguments),
     Serve(serve::Arguments),
     Export(export::Arguments),
+    Import(import::Arguments),
     Study(study::Arguments),
     Analyze(analyze::Arguments),
     Prune(prune::Arguments),

@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod export;
 pub mod fetch;
 pub mod generate;
+pub mod import;
 pub mod inspect;
 pub mod prepare;
 pub mod prune;

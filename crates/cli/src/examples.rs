@@ -101,6 +101,14 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "import",
+        &[
+            "strata import nllb-200-distilled-600M models/nllb     # a folder as downloaded from Hugging Face",
+            "strata translate models/nllb --from en --to de < text.en",
+            "strata import firefox/enpt models/en-pt --from en --to pt --json",
+        ],
+    ),
+    (
         "study",
         &[
             "strata study studies/docs.toml --dry-run",

@@ -26,8 +26,8 @@ use anyhow::Context;
 
 use crate::command_line::{Cli, Command, Global};
 use crate::commands::{
-    analyze, bench, capacity, evaluate, export, fetch, generate, inspect, prepare, prune, quickstart, score, serve,
-    study, train, translate, vocabulary,
+    analyze, bench, capacity, evaluate, export, fetch, generate, import, inspect, prepare, prune, quickstart, score,
+    serve, study, train, translate, vocabulary,
 };
 use crate::terminal::Terminal;
 
@@ -76,6 +76,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Vocabulary(arguments) => vocabulary::run(&arguments, &terminal),
         Command::Serve(arguments) => serve::run(&arguments, &terminal),
         Command::Export(arguments) => export::run(&arguments, &terminal),
+        Command::Import(arguments) => import::run(&arguments, &terminal),
         Command::Study(arguments) => study::run(&arguments, threads, &terminal),
         Command::Analyze(arguments) => analyze::run(&arguments, &terminal),
         Command::Prune(arguments) => prune::run(&arguments, &terminal),

@@ -1,6 +1,7 @@
 //! Batches of token ids: sentences of any length, packed.
 
-use crate::subword::{EOS, encoder_input};
+use crate::frame::Frame;
+use crate::subword::EOS;
 
 /// Sentences one after another, without padding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,20 +37,20 @@ pub struct ExampleId {
 /// Examples that are learned from together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// `<2TGT> subwords </s>` of each example.
+    /// What the encoder reads of each example, such as `<2TGT> subwords </s>`.
     pub source: Ragged,
-    /// `<2TGT> subwords`: what the decoder sees.
+    /// What the decoder sees: its prompt, such as `<2TGT>`, and the subwords.
     pub target_in: Ragged,
-    /// `subwords </s>`: what it should predict, with the offsets of `target_in`.
+    /// `subwords </s>`: what it should predict from the last token of its prompt on.
     pub target_out: Vec<u32>,
     /// The examples.
     pub examples: Vec<ExampleId>,
 }
 
 impl Batch {
-    pub(crate) fn push(&mut self, example: ExampleId, tag: u32, source: &[u32], target: &[u32]) {
-        self.source.push(encoder_input(tag, source.iter().copied()));
-        self.target_in.push([tag].into_iter().chain(target.iter().copied()));
+    pub(crate) fn push(&mut self, example: ExampleId, frame: &Frame, source: &[u32], target: &[u32]) {
+        self.source.push(frame.source(source.iter().copied()));
+        self.target_in.push(frame.prompt().iter().chain(target).copied());
         self.target_out.extend(target.iter().copied().chain([EOS]));
         self.examples.push(example);
     }

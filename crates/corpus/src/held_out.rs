@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::batches::{Batch, ExampleId};
 use crate::error::Result;
-use crate::lanes::{Lane, Lanes, cost};
+use crate::lanes::{Lane, Lanes};
+use crate::stream::StreamOptions;
 
 /// The pairs of a held-out split, direction by direction, in the order of their files.
 #[derive(Debug)]
@@ -19,7 +20,8 @@ pub struct HeldOut {
 
 impl HeldOut {
     /// Opens a split of a prepared folder: `limit` pairs (0: all) of each of `directions` (all if empty), spread evenly
-    /// over those that fit. Held-out files are in no random order, so the first pairs would be a poor sample.
+    /// over those that fit, in batches as `options` say. Held-out files are in no random order, so the first pairs would
+    /// be a poor sample.
     ///
     /// # Errors
     /// An unknown direction, missing or damaged files. A corpus without this split is empty, not an error.
@@ -27,15 +29,14 @@ impl HeldOut {
         prepared: &Path,
         split: &str,
         directions: &[String],
-        tokens_per_batch: usize,
-        max_length: usize,
+        options: &StreamOptions,
         limit: usize,
     ) -> Result<Self> {
-        let lanes = Lanes::open(prepared, split, directions)?;
-        let (kept, skipped) = lanes.fitting(max_length);
+        let lanes = Lanes::open(prepared, split, directions, &options.prompts)?;
+        let (kept, skipped) = lanes.fitting(options.max_length);
         let of = |lane: &Lane| spread(&kept[lane.shard], limit);
         let examples = lanes.lanes.iter().map(of).collect();
-        Ok(Self { lanes, examples, skipped, tokens_per_batch })
+        Ok(Self { lanes, examples, skipped, tokens_per_batch: options.tokens_per_batch })
     }
 
     /// Names of the directions.
@@ -61,7 +62,7 @@ impl HeldOut {
             std::iter::from_fn(move || {
                 let (mut batch, mut tokens) = (Batch::default(), 0);
                 while let Some(index) = left.front().copied() {
-                    tokens += cost(shard.lengths(index as usize));
+                    tokens += self.lanes.cost(shard.lengths(index as usize));
                     if !batch.examples.is_empty() && tokens > self.tokens_per_batch {
                         break;
                     }

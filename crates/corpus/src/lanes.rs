@@ -4,9 +4,11 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
+use strata_recipe::Prompts;
 
 use crate::batches::{Batch, ExampleId};
 use crate::error::{Error, Result};
+use crate::frame::{Frame, MissingTag};
 use crate::languages::{Direction, Languages};
 use crate::shards::PairShard;
 use crate::subword::Subwords;
@@ -18,8 +20,8 @@ pub(crate) struct Lane {
     pub shard: usize,
     /// Whether the source is the second side of the shard.
     pub swapped: bool,
-    /// Id of the target language's tag.
-    pub tag: u32,
+    /// What stands around its sentences.
+    pub frame: Frame,
 }
 
 /// Shards and directions of one split.
@@ -29,15 +31,12 @@ pub(crate) struct Lanes {
     /// Names of the directions, such as `en-de`.
     pub names: Vec<String>,
     pub shards: Vec<PairShard>,
-}
-
-/// Tokens that an example counts: its longer side with its marks (`<2TGT>` and `</s>`).
-pub(crate) fn cost(lengths: (usize, usize)) -> usize {
-    lengths.0.max(lengths.1) + 2
+    /// Tokens around a sentence, those of the side that has more: a tag and the end mark.
+    marks: usize,
 }
 
 impl Lanes {
-    pub(crate) fn open(prepared: &Path, split: &str, directions: &[String]) -> Result<Self> {
+    pub(crate) fn open(prepared: &Path, split: &str, directions: &[String], prompts: &Prompts) -> Result<Self> {
         let languages = Languages::load(&prepared.join(LANGUAGES_FILE))?;
         let subwords = Subwords::load(&prepared.join(TOKENIZER_FILE))?;
         let named = |d: &Direction, name: &String| *name == d.name() || *name == d.to_string();
@@ -66,27 +65,36 @@ impl Lanes {
                     shards.len() - 1
                 }
             };
-            let tag = subwords.tag(&direction.target).ok_or_else(|| Error::UnknownLanguage {
-                language: direction.target.clone(),
+            let Direction { source, target, .. } = direction;
+            let frame = Frame::new(prompts, subwords.tag(source), subwords.tag(target));
+            let frame = frame.map_err(|missing| Error::UnknownLanguage {
+                language: if missing == MissingTag::Source { source } else { target }.clone(),
                 known: subwords.languages().to_vec(),
             })?;
-            lanes.push(Lane { shard, swapped: direction.swapped, tag });
+            lanes.push(Lane { shard, swapped: direction.swapped, frame });
             names.push(direction.name());
         }
-        Ok(Self { lanes, names, shards })
+        // A target has the end mark besides its prompt.
+        let marks = (prompts.source_front.len() + prompts.source_end.len()).max(prompts.decoder.len() + 1);
+        Ok(Self { lanes, names, shards, marks })
+    }
+
+    /// Tokens that an example of a direction counts: its longer side with what stands around it.
+    pub(crate) fn cost(&self, lengths: (usize, usize)) -> usize {
+        lengths.0.max(lengths.1) + self.marks
     }
 
     pub(crate) fn push(&self, batch: &mut Batch, example: ExampleId) -> Result<()> {
         let lane = &self.lanes[example.direction];
         let (first, second) = self.shards[lane.shard].pair(example.index as usize)?;
         let (source, target) = if lane.swapped { (&second, &first) } else { (&first, &second) };
-        batch.push(example, lane.tag, source, target);
+        batch.push(example, &lane.frame, source, target);
         Ok(())
     }
 
     /// The pairs of each shard that have two sides and fit, and how many do not.
     pub(crate) fn fitting(&self, max_length: usize) -> (Vec<Vec<u32>>, u64) {
-        let fits = |lengths: (usize, usize)| lengths.0 > 0 && lengths.1 > 0 && cost(lengths) <= max_length;
+        let fits = |lengths: (usize, usize)| lengths.0 > 0 && lengths.1 > 0 && self.cost(lengths) <= max_length;
         let kept: Vec<Vec<u32>> = self
             .shards
             .iter()

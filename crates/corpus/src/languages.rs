@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use strata_files::IoContext;
 pub use strata_files::names::LANGUAGES_FILE;
 
@@ -104,7 +105,7 @@ impl std::fmt::Display for Direction {
     }
 }
 
-/// The content of `languages.json`.
+/// The content of `languages.json`: in full, or in the form that [`every_direction`] writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Languages {
     /// Layout version of this file.
@@ -120,8 +121,27 @@ pub struct Languages {
     pub max_length: Option<usize>,
 }
 
-/// Current layout version.
-const VERSION: u32 = 1;
+/// Current layout version; the second is [`EveryDirection`].
+const VERSION: u32 = 2;
+/// The layout that lists each direction with its training text.
+const IN_FULL: u32 = 1;
+
+/// The second layout, of models without training text of their own: only the languages, from each of which the model
+/// translates into each other one. 202 languages have 40,602 directions.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EveryDirection {
+    version: u32,
+    /// Tags.
+    every_direction_between: Vec<String>,
+}
+
+/// The text of a `languages.json` for a model that translates between any two of these languages, sorted by tag.
+pub fn every_direction(tags: &[String]) -> String {
+    let short = EveryDirection { version: VERSION, every_direction_between: tags.to_vec() };
+    // Strings and a number always have a JSON form.
+    serde_json::to_string_pretty(&short).unwrap_or_default() + "\n"
+}
 
 /// Numbers of pairs per split: train, valid, test.
 pub(crate) type Counts = [u64; 3];
@@ -159,7 +179,7 @@ impl Languages {
             level: thresholds.level(train_pairs),
         };
         Self {
-            version: VERSION,
+            version: IN_FULL,
             thresholds,
             languages: totals.into_iter().map(language).collect(),
             directions,
@@ -173,12 +193,35 @@ impl Languages {
     /// A missing or damaged file, or one of a newer layout.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).io_context("read", path)?;
-        let found: Self = serde_json::from_slice(&bytes).map_err(|e| Error::damaged(path, e.to_string()))?;
-        if found.version > VERSION {
-            let reason = format!("written by a newer strata (layout {}, this one reads {VERSION})", found.version);
-            return Err(Error::damaged(path, reason));
+        let json: Value = serde_json::from_slice(&bytes).map_err(|e| Error::damaged(path, e.to_string()))?;
+        let damaged = |e: serde_json::Error| Error::damaged(path, e.to_string());
+        match json["version"].as_u64().unwrap_or_default() {
+            version if version > u64::from(VERSION) => {
+                let reason = format!("written by a newer strata (layout {version}, this one reads {VERSION})");
+                Err(Error::damaged(path, reason))
+            }
+            2 => EveryDirection::deserialize(json).map_err(damaged)?.expand().map_err(|e| Error::damaged(path, e)),
+            _ => Self::deserialize(json).map_err(damaged),
         }
-        Ok(found)
+    }
+
+    /// A model's languages and directions where nothing is known of its training text.
+    pub fn without_text(tags: &[String], directions: &[(String, String)]) -> Self {
+        let thresholds = Thresholds { high_from: 0, very_low_to: 0 };
+        let language = |tag: &String| Language { tag: tag.clone(), train_pairs: 0, level: Level::High };
+        let direction = |(source, target): &(String, String)| Direction {
+            source: source.clone(),
+            target: target.clone(),
+            pair: format!("{source}-{target}"),
+            swapped: false,
+            train: 0,
+            valid: 0,
+            test: 0,
+            level: Level::High,
+        };
+        let languages = tags.iter().map(language).collect();
+        let directions = directions.iter().map(direction).collect();
+        Self { version: IN_FULL, thresholds, languages, directions, max_length: None }
     }
 
     /// The language of a tag.
@@ -198,9 +241,52 @@ impl Languages {
     }
 }
 
+/// More languages than any model has.
+const MOST_LANGUAGES: usize = 2000;
+
+impl EveryDirection {
+    /// Each direction, sorted by source and target.
+    fn expand(self) -> Result<Languages, String> {
+        let tags = self.every_direction_between;
+        if !tags.is_sorted_by(|a, b| a < b) {
+            return Err("the tags are not sorted, or repeated".to_string());
+        }
+        if tags.len() > MOST_LANGUAGES {
+            return Err(format!("{} languages; the limit is {MOST_LANGUAGES}", tags.len()));
+        }
+        let pairs = tags.iter().flat_map(|source| tags.iter().map(move |target| (source, target)));
+        let directions: Vec<(String, String)> =
+            pairs.filter(|(a, b)| a != b).map(|(source, target)| (source.clone(), target.clone())).collect();
+        Ok(Languages::without_text(&tags, &directions))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_compact_form_names_every_direction() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(LANGUAGES_FILE);
+        let tags = ["de", "en", "zh"].map(String::from);
+        std::fs::write(&path, every_direction(&tags)).unwrap();
+        let languages = Languages::load(&path).unwrap();
+        assert_eq!(languages.tags(), tags);
+        let names: Vec<String> = languages.directions.iter().map(Direction::to_string).collect();
+        assert_eq!(names, ["de->en", "de->zh", "en->de", "en->zh", "zh->de", "zh->en"]);
+        std::fs::write(&path, serde_json::to_string(&languages).unwrap()).unwrap();
+        assert_eq!(Languages::load(&path).unwrap(), languages);
+        for (text, expected) in [
+            (r#"{"version": 3}"#, "written by a newer strata (layout 3, this one reads 2)"),
+            (r#"{"version": 2, "every_direction_between": ["b", "a"]}"#, "not sorted"),
+            (r#"{"version": 2, "every_direction_between": ["a"], "more": 1}"#, "unknown field"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = Languages::load(&path).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 
     #[test]
     fn levels_follow_the_largest_pair_or_fixed_thresholds() {

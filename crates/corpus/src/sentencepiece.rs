@@ -62,6 +62,15 @@ const BYTE: i32 = 6;
 const UNIGRAM: i32 = 1;
 const BPE: i32 = 2;
 
+/// The names of all pieces by id.
+///
+/// # Errors
+/// Bytes that are no SentencePiece model.
+pub(crate) fn names(bytes: &[u8]) -> Result<Vec<String>> {
+    let model = ModelProto::decode(bytes).map_err(|e| Error::subwords(format!("not a SentencePiece model: {e}")))?;
+    Ok(model.pieces.into_iter().map(|proto| proto.piece.unwrap_or_default()).collect())
+}
+
 /// The segmentation that the content of a `.model` file defines, without the model's control tokens.
 ///
 /// # Errors
@@ -126,7 +135,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<PieceSpec> {
 }
 
 /// The merges that a SentencePiece BPE model implies: every way to make a piece out of two others, best piece first.
-fn merges(pieces: &[(String, f64)]) -> Vec<(String, String)> {
+pub(crate) fn merges(pieces: &[(String, f64)]) -> Vec<(String, String)> {
     let known: HashMap<&str, f64> = pieces.iter().map(|(piece, score)| (piece.as_str(), *score)).collect();
     let mut merges: Vec<(f64, &str, &str)> = Vec::new();
     for (piece, score) in pieces {

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use strata_recipe::Prompts;
 
 use crate::batches::{Batch, ExampleId};
 use crate::error::{Error, Result};
-use crate::lanes::{Lanes, cost};
+use crate::lanes::Lanes;
 use crate::sampling::{examples_per_round, hash, places};
 
 /// How batches are made.
@@ -22,6 +23,8 @@ pub struct StreamOptions {
     pub tokens_per_batch: usize,
     /// Examples with a longer side, tag and end mark included, are left out.
     pub max_length: usize,
+    /// What stands around the sentences.
+    pub prompts: Prompts,
 }
 
 /// A place in the stream, for a checkpoint.
@@ -64,7 +67,7 @@ impl TrainStream {
     /// # Errors
     /// An unknown direction, missing or damaged files, no pair that can be learned from.
     pub fn open(prepared: &Path, directions: &[String], options: StreamOptions) -> Result<Self> {
-        let lanes = Lanes::open(prepared, "train", directions)?;
+        let lanes = Lanes::open(prepared, "train", directions, &options.prompts)?;
         let (kept, skipped) = lanes.fitting(options.max_length);
         let sizes: Vec<u64> = lanes.lanes.iter().map(|lane| kept[lane.shard].len() as u64).collect();
         if sizes.iter().sum::<u64>() == 0 {
@@ -151,7 +154,7 @@ impl TrainStream {
             let of_direction = hash(&[seed, round, direction as u64]);
             keyed.extend(places(kept.len() as u64, *examples, of_direction).enumerate().map(|(count, place)| {
                 let index = kept[place as usize];
-                let tokens = cost(shard.lengths(index as usize)) as u32;
+                let tokens = self.lanes.cost(shard.lengths(index as usize)) as u32;
                 (tokens, hash(&[of_direction, count as u64, place]) as u32, direction as u32, index)
             }));
         }

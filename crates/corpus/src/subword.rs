@@ -17,6 +17,7 @@ use strata_files::IoContext;
 use crate::alphabet::Alphabet;
 use crate::error::{Error, Result};
 use crate::foreign::Foreign;
+use crate::mapped::{Mapped, MappedForm, SegmenterForm};
 use crate::normalize::SPACE_MARK;
 use crate::pieces::{Normalizer, PieceModel, PieceSpec, byte_name};
 use crate::specials::special_names;
@@ -38,6 +39,25 @@ pub struct Subwords {
 enum Inner {
     Pieces(Box<PieceModel>),
     Foreign(Box<Foreign>),
+    Mapped(Box<Mapped>),
+}
+
+/// The vocabulary of another program's model, for [`Subwords::import_vocabulary`].
+#[derive(Clone, Debug)]
+pub struct ImportedVocabulary<'a> {
+    /// Languages with a tag.
+    pub languages: &'a [String],
+    /// The names of the ids behind special tokens and tags, in order. Pieces of a segmenter that are not among them are
+    /// unknown.
+    pub names: Vec<String>,
+    /// Those of the source, where it has a vocabulary of its own.
+    pub source_names: Option<Vec<String>>,
+    /// Which names are no text, such as `<s>`.
+    pub hidden: Vec<String>,
+    /// The SentencePiece model that cuts the source, and the target where there is no other; its bytes.
+    pub source: &'a [u8],
+    /// The SentencePiece model that cuts the target.
+    pub target: Option<&'a [u8]>,
 }
 
 impl std::fmt::Debug for Subwords {
@@ -46,9 +66,12 @@ impl std::fmt::Debug for Subwords {
     }
 }
 
-/// The encoder's input for a sentence: the tag of the target language, the sentence's subwords, the end mark.
-pub fn encoder_input(tag: u32, ids: impl IntoIterator<Item = u32>) -> impl Iterator<Item = u32> {
-    [tag].into_iter().chain(ids).chain([EOS])
+/// All pieces of a SentencePiece model by its own ids, control tokens included, for vocabularies that number by them.
+///
+/// # Errors
+/// Bytes that are no SentencePiece model.
+pub fn sentencepiece_names(model: &[u8]) -> Result<Vec<String>> {
+    sentencepiece::names(model)
 }
 
 /// Sorted, without repetition.
@@ -117,8 +140,30 @@ impl Subwords {
             .map_err(|e| Error::damaged(path, e.to_string()))
     }
 
+    /// Puts a vocabulary of another program together with its segmenters.
+    ///
+    /// # Errors
+    /// Languages that are not sorted, a name that is repeated, a segmenter of a kind that is not supported.
+    pub fn import_vocabulary(vocabulary: ImportedVocabulary<'_>) -> Result<Self> {
+        let ImportedVocabulary { languages, names, source_names, hidden, source, target } = vocabulary;
+        if sorted_languages(languages) != languages {
+            return Err(Error::subwords("the languages are not sorted, or one is repeated"));
+        }
+        let source = SegmenterForm::of_sentencepiece(source)?;
+        let target = target.map(SegmenterForm::of_sentencepiece).transpose()?;
+        Self::mapped(MappedForm { names, source_names, hidden, source, target }, languages.to_vec())
+    }
+
+    fn mapped(form: MappedForm, languages: Vec<String>) -> Result<Self> {
+        let base = (SPECIALS.len() + languages.len()) as u32;
+        Ok(Self::new(languages, Inner::Mapped(Box::new(Mapped::new(form, base)?))))
+    }
+
     fn from_json(json: &Value) -> Result<Self> {
         let languages = tokenizer_json::languages(json)?;
+        if tokenizer_json::is_mapped(json) {
+            return Self::mapped(tokenizer_json::read_mapped(json)?, languages);
+        }
         if tokenizer_json::is_foreign(json) {
             let foreign = Foreign::from_json(json.clone(), &languages)?;
             return Ok(Self::new(languages, Inner::Foreign(Box::new(foreign))));
@@ -131,7 +176,10 @@ impl Subwords {
         let wanted = sorted_languages(languages);
         match self.inner {
             Inner::Pieces(model) => Self::from_pieces(model.spec().clone(), &wanted),
-            Inner::Foreign(_) if wanted == self.languages => Ok(self),
+            Inner::Foreign(_) | Inner::Mapped(_) if wanted == self.languages => Ok(self),
+            Inner::Mapped(_) => Err(Error::subwords(
+                "the vocabulary of an imported model has its own languages; they cannot be changed",
+            )),
             Inner::Foreign(foreign) => {
                 let foreign = foreign.with_languages(&self.languages, &wanted)?;
                 Ok(Self::new(wanted, Inner::Foreign(Box::new(foreign))))
@@ -145,6 +193,7 @@ impl Subwords {
         let json = match &self.inner {
             Inner::Pieces(model) => tokenizer_json::write(model.spec(), &self.languages),
             Inner::Foreign(foreign) => foreign.json().clone(),
+            Inner::Mapped(mapped) => tokenizer_json::write_mapped(mapped, &self.languages),
         };
         format!("{json:#}\n")
     }
@@ -163,7 +212,16 @@ impl Subwords {
         match &self.inner {
             Inner::Pieces(model) => model.encode(text, UNKNOWN, self.byte_base(), self.piece_base(), &mut ids),
             Inner::Foreign(foreign) => foreign.encode(text, &mut ids),
+            Inner::Mapped(mapped) => mapped.encode(text, &mut ids),
         }
+        ids
+    }
+
+    /// The ids of a sentence of the target, which imported models may cut otherwise than the source.
+    pub fn encode_target(&self, text: &str) -> Vec<u32> {
+        let Inner::Mapped(mapped) = &self.inner else { return self.encode(text) };
+        let mut ids = Vec::with_capacity(text.len() / 3 + 1);
+        mapped.encode_target(text, &mut ids);
         ids
     }
 
@@ -177,7 +235,7 @@ impl Subwords {
     pub fn pieces(&self, text: &str) -> Vec<String> {
         match &self.inner {
             Inner::Pieces(model) => model.pieces(text),
-            Inner::Foreign(_) => self.encode(text).into_iter().map(|id| self.piece(id)).collect(),
+            Inner::Foreign(_) | Inner::Mapped(_) => self.encode(text).into_iter().map(|id| self.piece(id)).collect(),
         }
     }
 
@@ -186,6 +244,7 @@ impl Subwords {
         let model = match &self.inner {
             Inner::Pieces(model) => model,
             Inner::Foreign(foreign) => return foreign.decode(ids, self.special_count()),
+            Inner::Mapped(mapped) => return mapped.decode(ids, UNKNOWN_SURFACE),
         };
         let spec = model.spec();
         let mut bytes: Vec<u8> = Vec::with_capacity(ids.len() * 4);
@@ -220,6 +279,7 @@ impl Subwords {
         }
         let found = match &self.inner {
             Inner::Foreign(foreign) => foreign.piece(id),
+            Inner::Mapped(mapped) => mapped.name(id).map(str::to_owned),
             Inner::Pieces(model) => match id.checked_sub(self.piece_base()) {
                 Some(piece) => model.spec().pieces.get(piece as usize).map(|(piece, _)| piece.clone()),
                 None => Some(byte_name((id - self.byte_base()) as u8)),
@@ -238,6 +298,7 @@ impl Subwords {
         match &self.inner {
             Inner::Pieces(model) => self.piece_base() as usize + model.spec().pieces.len(),
             Inner::Foreign(foreign) => foreign.vocab_size(),
+            Inner::Mapped(mapped) => self.special_count() as usize + mapped.form().names.len(),
         }
     }
 
@@ -246,11 +307,22 @@ impl Subwords {
         &self.languages
     }
 
+    /// The ids that no translation has: padding, unknown, tags, and the control tokens of imported models; not the end
+    /// mark.
+    pub fn control_ids(&self) -> Vec<u32> {
+        let mut ids: Vec<u32> = (0..self.special_count()).filter(|id| *id != EOS).collect();
+        if let Inner::Mapped(mapped) = &self.inner {
+            ids.extend(mapped.hidden());
+        }
+        ids
+    }
+
     /// Whether the id stands for one byte of a character that no piece covers.
     pub fn is_byte(&self, id: u32) -> bool {
         match &self.inner {
             Inner::Pieces(_) => (self.byte_base()..self.piece_base()).contains(&id),
             Inner::Foreign(foreign) => foreign.is_byte(id),
+            Inner::Mapped(mapped) => mapped.is_byte(id),
         }
     }
 
@@ -265,7 +337,7 @@ impl Subwords {
 
     /// Whether the letter is of a script that the model knows more than a few words of.
     pub fn knows_script(&self, letter: char) -> bool {
-        matches!(self.inner, Inner::Foreign(_)) || self.alphabet().has_script(letter)
+        !matches!(self.inner, Inner::Pieces(_)) || self.alphabet().has_script(letter)
     }
 
     /// Normalization may make known what is not in the vocabulary as it is written.
@@ -276,7 +348,7 @@ impl Subwords {
     fn alphabet(&self) -> &Alphabet {
         self.alphabet.get_or_init(|| match &self.inner {
             Inner::Pieces(model) => Alphabet::new(model.spec().pieces.iter().map(|(piece, _)| piece.as_str())),
-            Inner::Foreign(_) => Alphabet::default(),
+            Inner::Foreign(_) | Inner::Mapped(_) => Alphabet::default(),
         })
     }
 

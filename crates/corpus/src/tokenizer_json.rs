@@ -6,16 +6,19 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::charsmap::Charsmap;
 use crate::error::{Error, Result};
+use crate::mapped::{Mapped, MappedForm};
 use crate::normalize::{Form, SPACE_MARK};
 use crate::pieces::{Algorithm, CLASSES, Normalizer, PieceSpec, byte_name};
 use crate::specials::{SPECIALS, UNKNOWN, special_names};
 
-/// Version of the `strata` section.
-const VERSION: u32 = 1;
+/// Version of the `strata` section; the second has `vocabulary`.
+const VERSION: u32 = 2;
+/// The version of sections without `vocabulary`.
+const WITHOUT_VOCABULARY: u32 = 1;
 
 /// The section `strata`.
 #[derive(Serialize, Deserialize)]
@@ -25,6 +28,9 @@ struct Section {
     /// Present if [`crate::pieces`] cuts the text; absent if Hugging Face's pipeline does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pieces: Option<PieceSection>,
+    /// A vocabulary of another program with its segmenters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    vocabulary: Option<MappedForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -54,7 +60,45 @@ pub(crate) fn is_ours(json: &Value) -> bool {
 
 /// Whether the file has this project's layout but Hugging Face's pipeline cuts its text.
 pub(crate) fn is_foreign(json: &Value) -> bool {
-    found(json).is_some_and(|section| section.get("pieces").is_none())
+    found(json).is_some_and(|section| section.get("pieces").is_none() && !is_mapped(json))
+}
+
+/// Whether the file has a vocabulary of another program with its segmenters.
+pub(crate) fn is_mapped(json: &Value) -> bool {
+    found(json).is_some_and(|section| section.get("vocabulary").is_some())
+}
+
+/// The vocabulary of a file of which [`is_mapped`] is true.
+pub(crate) fn read_mapped(json: &Value) -> Result<MappedForm> {
+    section(json)?.vocabulary.ok_or_else(|| Error::subwords("section `strata` has no vocabulary"))
+}
+
+/// The file of a vocabulary: to readers that know nothing of segmenters, a list of words.
+pub(crate) fn write_mapped(mapped: &Mapped, languages: &[String]) -> Value {
+    let specials = special_names(languages);
+    let added: Vec<Value> = specials.iter().enumerate().map(|(id, name)| added_token(id, name, true)).collect();
+    let mut vocab: Map<String, Value> =
+        mapped.ids().into_iter().map(|(name, id)| (name.to_owned(), json!(id))).collect();
+    vocab.extend(specials.iter().enumerate().map(|(id, name)| (name.clone(), json!(id))));
+    let vocabulary = Some(mapped.form().clone());
+    let section = Section { version: VERSION, languages: languages.to_vec(), pieces: None, vocabulary };
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
+        "pre_tokenizer": null, "post_processor": null, "decoder": null,
+        "model": {
+            "type": "WordLevel", "vocab": vocab, "unk_token": SPECIALS[UNKNOWN as usize], "strata": section,
+        },
+    })
+}
+
+pub(crate) fn encode_base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// # Errors
+/// Text that is not base64.
+pub(crate) fn decode_base64(text: &str) -> Result<Vec<u8>> {
+    STANDARD.decode(text).map_err(|_| Error::subwords("the normalization rules are not base64"))
 }
 
 fn section(json: &Value) -> Result<Section> {
@@ -74,7 +118,7 @@ pub(crate) fn languages(json: &Value) -> Result<Vec<String>> {
 
 /// The section `strata` of a foreign model.
 pub(crate) fn foreign_section(languages: &[String]) -> Value {
-    json!(Section { version: VERSION, languages: languages.to_vec(), pieces: None })
+    json!(Section { version: WITHOUT_VOCABULARY, languages: languages.to_vec(), pieces: None, vocabulary: None })
 }
 
 /// An entry of `added_tokens`.
@@ -118,8 +162,9 @@ pub(crate) fn write(spec: &PieceSpec, languages: &[String]) -> Value {
         }
     };
     let section = Section {
-        version: VERSION,
+        version: WITHOUT_VOCABULARY,
         languages: languages.to_vec(),
+        vocabulary: None,
         pieces: Some(PieceSection {
             form,
             remove_extra_whitespaces: remove_extra,

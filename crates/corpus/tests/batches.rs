@@ -5,6 +5,7 @@ use std::path::Path;
 
 use strata_corpus::prepare::{Options, prepare};
 use strata_corpus::{Batch, ExampleId, HeldOut, StreamOptions, StreamPosition, TrainStream};
+use strata_recipe::{Mark, Prompts};
 
 /// Two language pairs of 40 and 10 sentences, prepared.
 fn prepared(folder: &Path) -> std::path::PathBuf {
@@ -30,7 +31,7 @@ fn prepared(folder: &Path) -> std::path::PathBuf {
 }
 
 fn options() -> StreamOptions {
-    StreamOptions { seed: 7, temperature: 1.0, tokens_per_batch: 120, max_length: 100 }
+    StreamOptions { seed: 7, temperature: 1.0, tokens_per_batch: 120, max_length: 100, prompts: Prompts::default() }
 }
 
 fn open(prepared: &Path, options: StreamOptions) -> TrainStream {
@@ -135,8 +136,9 @@ fn long_pairs_are_left_out_and_small_budgets_still_hold_one() {
 fn held_out_pairs_are_all_or_a_sample_spread_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let prepared = prepared(folder.path());
+    let few = StreamOptions { tokens_per_batch: 60, ..options() };
     let order = |limit| {
-        let held_out = HeldOut::open(&prepared, "valid", &["qab-en".to_string()], 60, 100, limit).unwrap();
+        let held_out = HeldOut::open(&prepared, "valid", &["qab-en".to_string()], &few, limit).unwrap();
         let batches: Vec<(usize, Batch)> = held_out.batches().map(|b| b.unwrap()).collect();
         batches.iter().flat_map(|(_, b)| b.examples.iter().map(|e| e.index)).collect::<Vec<u64>>()
     };
@@ -146,7 +148,48 @@ fn held_out_pairs_are_all_or_a_sample_spread_over_the_file() {
     let half = all.len() as u64 / 2;
     assert_eq!((order(2), order(1)), (vec![0, half], vec![0]));
     assert_eq!(order(all.len() + 5), all);
-    let held_out = HeldOut::open(&prepared, "valid", &["qab-en".to_string()], 60, 100, 3).unwrap();
+    let held_out = HeldOut::open(&prepared, "valid", &["qab-en".to_string()], &few, 3).unwrap();
     assert!(!held_out.is_empty() && held_out.directions() == ["qab-en"]);
-    assert!(HeldOut::open(&prepared, "test", &[], 60, 100, 0).unwrap().is_empty());
+    assert!(HeldOut::open(&prepared, "test", &[], &few, 0).unwrap().is_empty());
+}
+
+#[test]
+fn batches_have_what_the_model_wants_around_sentences() {
+    let folder = tempfile::tempdir().unwrap();
+    let prepared = prepared(folder.path());
+    let prompts = Prompts {
+        source_front: vec![Mark::Source],
+        source_end: vec![Mark::End],
+        decoder: vec![Mark::End, Mark::Target],
+    };
+    let usual = round(&mut open(&prepared, options()));
+    let framed = round(&mut open(&prepared, StreamOptions { prompts, tokens_per_batch: 200, ..options() }));
+    let sentences = |batches: &[Batch]| {
+        let mut found = BTreeMap::new();
+        for batch in batches {
+            // Labels have no offsets of their own.
+            let prompt = batch.target_in.ids.len() + batch.examples.len() - batch.target_out.len();
+            let prompt = prompt / batch.examples.len();
+            let mut labels = batch.target_out.as_slice();
+            for (i, example) in batch.examples.iter().enumerate() {
+                let part = |of: &strata_corpus::Ragged| of.ids[of.offsets[i]..of.offsets[i + 1]].to_vec();
+                let (source, target) = (part(&batch.source), part(&batch.target_in));
+                let (own, rest) = labels.split_at(target.len() - prompt + 1);
+                labels = rest;
+                found.insert(*example, (source, target, own.to_vec()));
+            }
+        }
+        found
+    };
+    let (usual, framed) = (sentences(&usual), sentences(&framed));
+    assert_eq!(framed.len(), 100);
+    for (example, (source, target, labels)) in &framed {
+        let (usual_source, usual_target, usual_labels) = &usual[example];
+        // Tags are 3 to 5: English, qaa, qab.
+        let into = usual_source[0];
+        let from = [4, 5, 3, 3][example.direction];
+        assert_eq!((source[0], &source[1..]), ([3, 3, 4, 5][example.direction], &usual_source[1..]));
+        assert_eq!((into, &target[..2]), (from, &[1, into][..]));
+        assert_eq!((&target[2..], labels), (&usual_target[1..], usual_labels));
+    }
 }

@@ -14,8 +14,9 @@ use crate::transformer::Transformer;
 /// The ids that a search must know.
 #[derive(Clone, Copy, Debug)]
 pub struct SearchIds<'a> {
-    /// The decoder's first token of each sentence: the tag of the language to translate into.
-    pub first: &'a [u32],
+    /// What the decoder reads first for each sentence, such as the tag of the language to translate into; as many tokens
+    /// for each.
+    pub prompts: &'a [Vec<u32>],
     /// The end mark.
     pub end: u32,
     /// Ids that never occur in a translation: padding, unknown, language tags.
@@ -25,7 +26,7 @@ pub struct SearchIds<'a> {
 /// One translation of a sentence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hypothesis {
-    /// Subword ids without the first tag and the end mark.
+    /// Subword ids without the prompt and the end mark.
     pub ids: Vec<u32>,
     /// Sum of the log-probabilities over `length ^ length_penalty`.
     pub score: f32,
@@ -67,10 +68,15 @@ pub fn beam_search(
     options: &SearchOptions,
 ) -> Result<Vec<Vec<Hypothesis>>, Error> {
     model.check(source)?;
-    let sentences = ids.first.len();
+    let sentences = ids.prompts.len();
     let mut forward = Forward::inference();
     let memory = model.encode(source, &mut forward);
     let mut state = model.start(memory, source);
+    let prompt = ids.prompts.first().map_or(0, Vec::len);
+    for at in 0..prompt.saturating_sub(1) {
+        let tokens: Vec<u32> = ids.prompts.iter().map(|prompt| prompt[at]).collect();
+        model.step(&mut state, &tokens, &mut Forward::inference());
+    }
     let mut results = vec![Vec::new(); sentences];
     let longest = |i: usize| {
         let length = (source.offsets[i + 1] - source.offsets[i]) as f32;
@@ -82,7 +88,7 @@ pub fn beam_search(
         .map(|sentence| Search {
             sentence,
             longest: longest(sentence),
-            open: vec![Open { ids: vec![ids.first[sentence]], sum: 0.0 }],
+            open: vec![Open { ids: ids.prompts[sentence].last().copied().into_iter().collect(), sum: 0.0 }],
             done: Vec::new(),
         })
         .collect();
@@ -129,7 +135,7 @@ impl Search {
         }
         // A stable sort: equal scores keep the order of hypotheses and ids, so results are reproducible.
         candidates.sort_by(|a, b| b.sum.total_cmp(&a.sum));
-        let length = self.open.first().map_or(0, |open| open.ids.len()); // with the new token, without the first tag
+        let length = self.open.first().map_or(0, |open| open.ids.len()); // with the new token, without the prompt
         let at_limit = length >= self.longest;
         let (mut open, mut parents) = (Vec::new(), Vec::new());
         for (rank, candidate) in candidates.iter().enumerate() {

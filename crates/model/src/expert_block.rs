@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData, activation};
 use strata_kernels::{Activation, Dispatch, ExpertWeights, MatmulPrecision, Rows, gather_rows, linear, replace_rows};
-use strata_recipe::{ExitRule, ExpertDropout, Kind, ModelConfig, SecondChoice};
+use strata_recipe::{ExitRule, ExpertDropout, Kind, ModelConfig, SecondChoice, Side};
 use strata_routing::{SMALLEST_SUM, Strata, Waiting, adjust_offsets, chance};
 use strata_simd::random::{mix, unit};
 
@@ -22,8 +22,8 @@ pub struct ExpertBlock {
     config: ModelConfig,
     strata: Strata,
     norms: Vec<Norm>,
-    /// One for each stratum: `[visible experts, d]`.
-    gates: Vec<Tensor<2>>,
+    /// One for each stratum.
+    gates: Vec<Gate>,
     /// Of each gate where there is a capacity budget, `[visible experts]`: what is added to its logits when it chooses.
     /// Without gradient; [`ExpertBlock::adjust_offsets`] moves them.
     offsets: Vec<Tensor<1>>,
@@ -31,6 +31,15 @@ pub struct ExpertBlock {
     scales: Option<Tensor<1>>,
     experts: Experts,
     cmr: Option<Cmr>,
+}
+
+/// A gate's map to the logits of the experts that it sees.
+#[derive(Clone)]
+struct Gate {
+    /// `[visible experts, d]`
+    weight: Tensor<2>,
+    /// `[visible experts]`
+    bias: Option<Tensor<1>>,
 }
 
 /// All experts of a block, stacked.
@@ -76,11 +85,15 @@ struct Visit {
 }
 
 impl ExpertBlock {
-    /// A block for a checked configuration; weights are named below `path`.
-    pub fn new(init: &Initializer, path: &str, config: &ModelConfig) -> Self {
-        let strata = config.block_strata();
-        let (d, f, experts) = (config.d_model, config.d_ffn, strata.experts());
-        let gate = |i: usize| init.gate(&format!("{path}.gate.{i}.weight"), [strata.visible(i).len(), d]);
+    /// Expert block `block` of a checked configuration, encoder blocks first, which belongs to `side`; weights are named
+    /// below `path`.
+    pub fn new(init: &Initializer, path: &str, config: &ModelConfig, side: Side, block: usize) -> Self {
+        let strata = config.strata_of_block(block);
+        let (d, f, experts) = (config.d_model, config.d_ffn_of(side), strata.experts());
+        let gate = |i: usize| Gate {
+            weight: init.gate(&format!("{path}.gate.{i}.weight"), [strata.visible(i).len(), d]),
+            bias: config.network.gate_bias.then(|| init.constant(0.0, [strata.visible(i).len()])),
+        };
         let offsets = if config.capacity_budget > 0.0 { strata.count() } else { 0 };
         let stack = join(path, "experts");
         let (fc1, bias1) = init.stacked(&stack, "fc1", [experts, f, d]);
@@ -88,10 +101,10 @@ impl ExpertBlock {
         let cmr = (config.kind == Kind::Cmr).then(|| Cmr {
             weight: init.gate(&join(path, "cmr_gate.weight"), [1, d]),
             bias: init.constant(0.0, [1]),
-            shared: Ffn::new(init, &join(path, "shared"), config),
+            shared: Ffn::new(init, &join(path, "shared"), config, side),
         });
         Self {
-            norms: (0..strata.norms()).map(|_| Norm::new(init, d)).collect(),
+            norms: (0..strata.norms()).map(|_| Norm::new(init, config)).collect(),
             gates: (0..strata.count()).map(gate).collect(),
             offsets: (0..offsets).map(|i| init.constant(0.0, [strata.visible(i).len()])).collect(),
             scales: config.learned_scale.then(|| init.constant(config.visit_scale as f32, [strata.count()])),
@@ -258,7 +271,8 @@ impl ExpertBlock {
         }
         let visible = self.strata.visible(stratum);
         // Gates decide by small differences: always f32.
-        let logits = linear(x.clone(), self.gates[stratum].clone(), None, Activation::None, MatmulPrecision::F32);
+        let Gate { weight, bias } = self.gates[stratum].clone();
+        let logits = linear(x.clone(), weight, bias, Activation::None, MatmulPrecision::F32);
         let probabilities = activation::softmax(logits, 1); // [tokens, visible]
         let values = host(probabilities.clone());
         let decision = Decision::new(&values, &self.rules(stratum, pass.forward));
@@ -334,7 +348,10 @@ impl ExpertBlock {
             norm.visit_weights(&format!("{path}.norm.{i}"), visitor);
         }
         for (i, gate) in self.gates.iter_mut().enumerate() {
-            visitor.visit_weight(&format!("{path}.gate.{i}.weight"), gate);
+            visitor.visit_weight(&format!("{path}.gate.{i}.weight"), &mut gate.weight);
+            if let Some(bias) = &mut gate.bias {
+                visitor.visit_weight(&format!("{path}.gate.{i}.bias"), bias);
+            }
         }
         for (i, offsets) in self.offsets.iter_mut().enumerate() {
             visitor.visit_weight(&format!("{path}.gate.{i}.offset"), offsets);

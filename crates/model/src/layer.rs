@@ -1,7 +1,7 @@
 //! One layer of the Transformer: self-attention, in the decoder attention to the source, and an FFN or an expert block.
 
 use burn::tensor::Tensor;
-use strata_recipe::ModelConfig;
+use strata_recipe::{ModelConfig, Side};
 
 use crate::expert_block::ExpertBlock;
 use crate::forward::Forward;
@@ -33,19 +33,21 @@ struct DenseFfn {
 }
 
 impl Layer {
-    /// Layer `index` of the encoder or of the decoder; weights are named below `path`.
-    pub fn new(init: &Initializer, path: &str, config: &ModelConfig, index: usize, decoder: bool) -> Self {
-        let ffn = if config.is_expert_layer(index) {
-            FfnSublayer::Experts(Box::new(ExpertBlock::new(init, &join(path, "block"), config)))
-        } else {
-            FfnSublayer::Dense(Box::new(DenseFfn {
-                norm: Norm::new(init, config.d_model),
-                ffn: Ffn::new(init, &join(path, "ffn"), config),
-            }))
+    /// Layer `index` of `side`; weights are named below `path`.
+    pub fn new(init: &Initializer, path: &str, config: &ModelConfig, side: Side, index: usize) -> Self {
+        let ffn = match config.block_at(side, index) {
+            Some(block) => {
+                FfnSublayer::Experts(Box::new(ExpertBlock::new(init, &join(path, "block"), config, side, block)))
+            }
+            None => FfnSublayer::Dense(Box::new(DenseFfn {
+                norm: Norm::new(init, config),
+                ffn: Ffn::new(init, &join(path, "ffn"), config, side),
+            })),
         };
+        let attention = |name: &str| Attention::new(init, &join(path, name), config, side);
         Self {
-            self_attention: Attention::new(init, &join(path, "self_attention"), config),
-            cross_attention: decoder.then(|| Attention::new(init, &join(path, "cross_attention"), config)),
+            self_attention: attention("self_attention"),
+            cross_attention: (side == Side::Decoder).then(|| attention("cross_attention")),
             ffn,
         }
     }

@@ -13,6 +13,7 @@ mod layer;
 mod packed;
 mod parameter;
 mod sublayers;
+mod supported;
 mod trace;
 mod transformer;
 mod weights;

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use strata_kernels::{Activation, AttentionShape, MatmulPrecision, Offsets, attention, layer_norm, linear};
-use strata_recipe::ModelConfig;
+use strata_recipe::{ModelConfig, Side};
 
 use crate::forward::Forward;
 use crate::parameter::{Initializer, Use, WeightVisitor, join};
@@ -39,18 +39,19 @@ impl Linear {
 pub(crate) struct Norm {
     weight: Tensor<1>,
     bias: Tensor<1>,
+    /// Added to the variance.
+    epsilon: f32,
 }
 
-/// Added to the variance, as in PyTorch and fairseq.
-const EPSILON: f32 = 1e-5;
-
 impl Norm {
-    pub fn new(init: &Initializer, d: usize) -> Self {
-        Self { weight: init.constant(1.0, [d]), bias: init.constant(0.0, [d]) }
+    pub fn new(init: &Initializer, config: &ModelConfig) -> Self {
+        let d = config.d_model;
+        let epsilon = config.network.layer_norm.epsilon as f32;
+        Self { weight: init.constant(1.0, [d]), bias: init.constant(0.0, [d]), epsilon }
     }
 
     pub fn apply(&self, x: Tensor<2>) -> Tensor<2> {
-        layer_norm(x, self.weight.clone(), self.bias.clone(), EPSILON)
+        layer_norm(x, self.weight.clone(), self.bias.clone(), self.epsilon)
     }
 
     pub fn visit_weights(&mut self, path: &str, visitor: &mut impl WeightVisitor) {
@@ -67,8 +68,8 @@ pub(crate) struct Ffn {
 }
 
 impl Ffn {
-    pub fn new(init: &Initializer, path: &str, config: &ModelConfig) -> Self {
-        let (d, f) = (config.d_model, config.d_ffn);
+    pub fn new(init: &Initializer, path: &str, config: &ModelConfig, side: Side) -> Self {
+        let (d, f) = (config.d_model, config.d_ffn_of(side));
         let map = |name: &str, shape| Linear::new(init, &join(path, name), Use::Ffn, shape);
         Self { fc1: map("fc1", [f, d]), fc2: map("fc2", [d, f]) }
     }
@@ -115,16 +116,17 @@ pub(crate) struct Context {
 }
 
 impl Attention {
-    pub fn new(init: &Initializer, path: &str, config: &ModelConfig) -> Self {
+    /// Attention of the layers of `side`.
+    pub fn new(init: &Initializer, path: &str, config: &ModelConfig, side: Side) -> Self {
         let d = config.d_model;
         let map = |name: &str, used| Linear::new(init, &join(path, name), used, [d, d]);
         Self {
-            norm: Norm::new(init, d),
+            norm: Norm::new(init, config),
             query: map("query", Use::Projection),
             key: map("key", Use::Projection),
             value: map("value", Use::Projection),
             output: map("output", Use::Other),
-            heads: config.heads,
+            heads: config.heads_of(side),
         }
     }
 

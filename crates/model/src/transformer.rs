@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use strata_kernels::{
     Activation, CrossEntropy, MatmulPrecision, Offsets, Rows, cross_entropy, embed, gather_rows, linear,
 };
-use strata_recipe::{ModelConfig, sinusoidal};
+use strata_recipe::{EmbeddingScale, ModelConfig, Side, sinusoidal};
 
 use crate::error::Error;
 use crate::forward::Forward;
@@ -13,6 +13,7 @@ use crate::layer::Layer;
 use crate::packed::Packed;
 use crate::parameter::{Initializer, WeightVisitor};
 use crate::sublayers::{Context, KeysValues, Norm};
+use crate::supported;
 use crate::trace::BlockTrace;
 use crate::weights::InnerIfAutodiff;
 
@@ -22,12 +23,12 @@ pub struct Transformer {
     config: ModelConfig,
     /// `[vocabulary, d]`
     embedding: Tensor<2>,
-    /// Sinusoidal positions `[max_length, d]`, sines in the first half and cosines in the second.
+    /// Sinusoidal positions of the longest sequence, prompt included: `[tokens, d]`.
     positions: Tensor<2>,
     encoder: Vec<Layer>,
     decoder: Vec<Layer>,
-    encoder_norm: Norm,
-    decoder_norm: Norm,
+    encoder_norm: Option<Norm>,
+    decoder_norm: Option<Norm>,
 }
 
 /// What the decoder keeps between steps, for [`Transformer::step`].
@@ -46,24 +47,28 @@ impl Transformer {
     /// A model with initial weights on `device`; an autodiff device for training.
     ///
     /// # Errors
-    /// [`Error::Config`] for an invalid configuration.
+    /// [`Error::Config`] for an invalid configuration, and for an architecture that this crate does not know yet.
     pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, Error> {
         config.validate()?;
+        supported::check(config)?;
         let init = Initializer { initialization: config.initialization, seed, device: device.clone() };
         let d = config.d_model;
-        let layers = |side: &str, count: usize| -> Vec<Layer> {
-            (0..count).map(|i| Layer::new(&init, &format!("{side}.layers.{i}"), config, i, side == "decoder")).collect()
+        let layers = |name: &str, side: Side| -> Vec<Layer> {
+            let path = |layer: usize| format!("{name}.layers.{layer}");
+            (0..config.layers(side)).map(|i| Layer::new(&init, &path(i), config, side, i)).collect()
         };
+        let last_norm = || config.network.layer_norm.last.then(|| Norm::new(&init, config));
+        let longest = config.max_length + config.prompts.decoder.len();
         Ok(Self {
             embedding: init.embedding("embedding.weight", [config.vocab_size, d]),
             positions: Tensor::from_data(
-                TensorData::new(sinusoidal(config.max_length + 1, d), [config.max_length + 1, d]),
+                TensorData::new(sinusoidal(config.network.positions, longest, d), [longest, d]),
                 device,
             ),
-            encoder: layers("encoder", config.encoder_layers),
-            decoder: layers("decoder", config.decoder_layers),
-            encoder_norm: Norm::new(&init, d),
-            decoder_norm: Norm::new(&init, d),
+            encoder: layers("encoder", Side::Encoder),
+            decoder: layers("decoder", Side::Decoder),
+            encoder_norm: last_norm(),
+            decoder_norm: last_norm(),
             config: config.clone(),
         })
     }
@@ -106,8 +111,11 @@ impl Transformer {
                 layer.visit_weights(&format!("{side}.layers.{i}"), visitor);
             }
         }
-        self.encoder_norm.visit_weights("encoder.norm", visitor);
-        self.decoder_norm.visit_weights("decoder.norm", visitor);
+        for (norm, path) in [(&mut self.encoder_norm, "encoder.norm"), (&mut self.decoder_norm, "decoder.norm")] {
+            if let Some(norm) = norm {
+                norm.visit_weights(path, visitor);
+            }
+        }
     }
 
     /// Moves the offsets of all gates one step of `rate` towards the capacity budget, given what the gates decided in the
@@ -142,7 +150,10 @@ impl Transformer {
     }
 
     fn embed(&self, ids: Rows, places: Rows, forward: &mut Forward) -> Tensor<2> {
-        let scale = (self.config.d_model as f32).sqrt();
+        let scale = match self.config.network.embeddings.scale {
+            EmbeddingScale::SqrtD => (self.config.d_model as f32).sqrt(),
+            EmbeddingScale::One => 1.0,
+        };
         let x = embed(self.embedding.clone(), ids, scale, &self.positions, places);
         forward.dropout(x, self.config.dropout)
     }
@@ -157,7 +168,7 @@ impl Transformer {
             x = layer.attend_self(x, h, context, forward, &self.config);
             x = layer.feed_forward(x, forward, &self.config, BlockTrace { layer: i, ..BlockTrace::default() });
         }
-        self.encoder_norm.apply(x)
+        ended(&self.encoder_norm, x)
     }
 
     /// The decoder's output `[tokens, d]` for whole target prefixes `target`, one for each sentence of the source.
@@ -175,10 +186,11 @@ impl Transformer {
             }
             x = layer.feed_forward(x, forward, &self.config, decoder_trace(i));
         }
-        self.decoder_norm.apply(x)
+        ended(&self.decoder_norm, x)
     }
 
-    /// Label-smoothed loss of `targets` after `target` prefixes, times `scale`; see [`cross_entropy`].
+    /// Label-smoothed loss of `targets` after `target` prefixes, times `scale`; see [`cross_entropy`]. A prefix begins
+    /// with the decoder's prompt, and `targets` are those of its last token and of all behind it.
     pub fn loss(
         &self,
         source: &Packed,
@@ -189,7 +201,12 @@ impl Transformer {
         forward: &mut Forward,
     ) -> CrossEntropy {
         let memory = self.encode(source, forward);
-        let hidden = self.decode(memory, source, target, forward);
+        let mut hidden = self.decode(memory, source, target, forward);
+        let unscored = self.config.prompts.decoder.len() - 1;
+        if unscored > 0 {
+            let scored = target.offsets.windows(2).flat_map(|ends| (ends[0] + unscored) as u32..ends[1] as u32);
+            hidden = gather_rows(hidden, scored.collect::<Vec<u32>>().into());
+        }
         cross_entropy(hidden, self.embedding.clone(), targets, smoothing, scale, forward.products)
     }
 
@@ -238,8 +255,16 @@ impl Transformer {
             }
             x = layer.feed_forward(x, forward, &self.config, decoder_trace(i));
         }
-        let hidden = self.decoder_norm.apply(x);
+        let hidden = ended(&self.decoder_norm, x);
         linear(hidden, self.embedding.clone(), None, Activation::None, forward.products)
+    }
+}
+
+/// The end of a side: through its last norm, if it has one.
+fn ended(norm: &Option<Norm>, x: Tensor<2>) -> Tensor<2> {
+    match norm {
+        Some(norm) => norm.apply(x),
+        None => x,
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Tensor, TensorData};
 use common::{device, values};
 use strata_model::{BlockTrace, ExpertBlock, Forward, Initializer, WeightVisitor};
-use strata_recipe::{Kind, ModelConfig, Normalization};
+use strata_recipe::{Kind, ModelConfig, Normalization, Side};
 use strata_store::TensorFile;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -138,11 +138,8 @@ fn block_equals_the_golden_vectors_values_and_gradients() {
 fn check(path: &Path) {
     let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
     let (config, file, device) = (config(path), TensorFile::open(path).expect("a golden file"), device().autodiff());
-    let mut block = ExpertBlock::new(
-        &Initializer { initialization: config.initialization, seed: 1, device: device.clone() },
-        "block",
-        &config,
-    );
+    let init = Initializer { initialization: config.initialization, seed: 1, device: device.clone() };
+    let mut block = ExpertBlock::new(&init, "block", &config, Side::Encoder, 0);
     block.visit_weights("block", &mut Load(&file));
     let shape = file.view("x").expect("x").shape.to_vec();
     let (tokens, d) = (shape[0] * shape[1], shape[2]);

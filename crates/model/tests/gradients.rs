@@ -11,7 +11,10 @@ use std::collections::BTreeSet;
 use burn::tensor::{Gradients, Tensor, TensorData};
 use common::{device, number, small, smoe, values};
 use strata_model::{BlockTrace, Forward, Packed, Transformer, WeightVisitor};
-use strata_recipe::{ExitRule, ExpertDropout, Initialization, Kind, ModelConfig, Normalization, SecondChoice, Visible};
+use strata_recipe::{
+    Decoder, EmbeddingScale, Embeddings, ExitRule, ExpertDropout, Frequencies, Initialization, Kind, LayerNorm, Mark,
+    ModelConfig, Network, Normalization, Positions, Prompts, SecondChoice, Visible,
+};
 use strata_store::TensorSource;
 
 /// Entries of each weight that must agree: those with the largest gradients, and some others.
@@ -120,6 +123,45 @@ fn moe_as_the_authors_train_it() {
 #[test]
 fn smoe_with_one_choice() {
     check(&ModelConfig { top_k: 1, ..smoe(&[2, 2]) });
+}
+
+/// Positions from 2 with the last frequency at 1/10000, heads and d_ffn for each side, a prompt of two tokens.
+fn of_m2m100(config: ModelConfig) -> ModelConfig {
+    let network = Network {
+        positions: Positions { frequencies: Frequencies::Tensor2tensor, first: 2, ..Positions::default() },
+        layer_norm: LayerNorm { epsilon: 1e-3, ..LayerNorm::default() },
+        decoder: Decoder { d_ffn: Some(40), heads: Some(4), ..Decoder::default() },
+        ..Network::default()
+    };
+    let prompts = Prompts {
+        source_front: vec![Mark::Source],
+        source_end: vec![Mark::End],
+        decoder: vec![Mark::End, Mark::Target],
+    };
+    ModelConfig { network, prompts, ..config }
+}
+
+#[test]
+fn m2m100() {
+    check(&of_m2m100(small()));
+}
+
+#[test]
+fn nllb_moe_with_fewer_experts_in_the_decoder() {
+    let config = ModelConfig { kind: Kind::Moe, experts: 4, block_experts: vec![4, 3], ..small() };
+    let mut config = of_m2m100(config);
+    config.network.gate_bias = true;
+    check(&config);
+}
+
+#[test]
+fn no_last_norms_and_no_scale_of_embeddings() {
+    let network = Network {
+        layer_norm: LayerNorm { last: false, ..LayerNorm::default() },
+        embeddings: Embeddings { scale: EmbeddingScale::One, ..Embeddings::default() },
+        ..Network::default()
+    };
+    check(&ModelConfig { network, ..small() });
 }
 
 /// The seed of a pass fixes dropout, masks and noise, so that they have gradients like everything else.
@@ -238,13 +280,12 @@ fn pass(model: &Transformer) -> (Tensor<1>, Vec<BlockTrace>) {
         vec![3, 8, 8, 12, 28, 11, 22, 1],
         vec![4, 19, 24, 10, 15, 6, 1],
     ]);
-    let target = Packed::from_sentences(&[
-        vec![3, 11, 12, 5, 21],
-        vec![4, 6, 14, 27],
-        vec![3, 9, 10, 22, 17, 25, 16, 8],
-        vec![4, 23, 18, 7, 13],
-    ]);
-    let targets = vec![11, 12, 5, 21, 1, 6, 14, 27, 1, 9, 10, 22, 17, 25, 16, 8, 1, 23, 18, 7, 13, 1];
+    let target =
+        [vec![3, 11, 12, 5, 21], vec![4, 6, 14, 27], vec![3, 9, 10, 22, 17, 25, 16, 8], vec![4, 23, 18, 7, 13]];
+    // What follows each token from the last one of the prompt on, and the end mark.
+    let prompt = model.config().prompts.decoder.len();
+    let targets: Vec<u32> = target.iter().flat_map(|ids| ids[prompt..].iter().copied().chain([1])).collect();
+    let target = Packed::from_sentences(&target);
     let mut forward = Forward::training(5);
     let scale = 1.0 / targets.len() as f32;
     let mut loss = model.loss(&source, &target, targets.into(), 0.1, scale, &mut forward).loss;
@@ -262,8 +303,8 @@ fn pass(model: &Transformer) -> (Tensor<1>, Vec<BlockTrace>) {
 fn all_visited(config: &ModelConfig, blocks: &[BlockTrace]) -> bool {
     let (encoder, decoder) = config.expert_blocks();
     assert_eq!(blocks.len(), encoder + decoder);
-    let strata = config.block_strata();
-    blocks.iter().all(|block| {
+    blocks.iter().enumerate().all(|(i, block)| {
+        let strata = config.strata_of_block(i);
         let visits = |expert: usize| block.gates.iter().map(|gate| gate.chosen[expert]).sum::<u32>();
         block.gates.len() == strata.count() && (0..strata.experts()).all(|expert| visits(expert) > 1)
     })

@@ -71,8 +71,8 @@ fn options(beam: usize) -> SearchOptions {
 /// Padding, unknown and two tags.
 const SUPPRESSED: [u32; 4] = [0, 2, 3, 4];
 
-fn ids(first: &[u32]) -> SearchIds<'_> {
-    SearchIds { first, end: 1, suppressed: &SUPPRESSED }
+fn ids(prompts: &[Vec<u32>]) -> SearchIds<'_> {
+    SearchIds { prompts, end: 1, suppressed: &SUPPRESSED }
 }
 
 #[test]
@@ -82,11 +82,11 @@ fn translations_do_not_depend_on_their_neighbors() {
         let model = Transformer::new(&config, 1, &device()).expect("a model");
         let sentences: Vec<Vec<u32>> =
             (0..6u32).map(|i| (0..2 + i).map(|j| 5 + (i * 7 + j * 5) % 24).chain([1]).collect()).collect();
-        let first = [3u32; 6];
+        let prompts = vec![vec![3u32]; 6];
         let together =
-            beam_search(&model, &Packed::from_sentences(&sentences), ids(&first), &options(3)).expect("translations");
+            beam_search(&model, &Packed::from_sentences(&sentences), ids(&prompts), &options(3)).expect("translations");
         for (sentence, together) in sentences.iter().zip(&together) {
-            let alone = beam_search(&model, &Packed::from_sentences(&[sentence]), ids(&[3]), &options(3))
+            let alone = beam_search(&model, &Packed::from_sentences(&[sentence]), ids(&[vec![3]]), &options(3))
                 .expect("a translation");
             assert_eq!(alone[0].len(), together.len());
             assert!(
@@ -107,7 +107,7 @@ fn a_wide_beam_finds_the_best_translation() {
     let model = Transformer::new(&config, 4, &device()).expect("a model");
     let source = Packed::from_sentences(&[vec![3, 5, 6, 1]]);
     let wide = SearchOptions { max_ratio: 0.0, max_extra: 3, nbest: 1, ..options(64) };
-    let found = beam_search(&model, &source, ids(&[3]), &wide).expect("a translation")[0][0].clone();
+    let found = beam_search(&model, &source, ids(&[vec![3]]), &wide).expect("a translation")[0][0].clone();
     // Every translation of up to two subwords and an end mark.
     let score = |ids: &[u32]| {
         let target = Packed::from_sentences(&[[&[3], ids].concat()]);
@@ -132,7 +132,7 @@ fn a_wide_beam_finds_the_best_translation() {
 fn sentences_that_do_not_fit_are_refused() {
     let model = Transformer::new(&small(), 1, &device()).expect("a model");
     let refused = |sentence: Vec<u32>| {
-        beam_search(&model, &Packed::from_sentences(&[sentence]), ids(&[3]), &options(2))
+        beam_search(&model, &Packed::from_sentences(&[sentence]), ids(&[vec![3]]), &options(2))
             .expect_err("an error")
             .to_string()
     };

@@ -16,9 +16,11 @@
 use std::ops::{Add, Mul};
 
 use serde::Serialize;
+use strata_routing::Strata;
 
 use crate::error::ConfigError;
 use crate::model_config::{Kind, ModelConfig};
+use crate::network::{Mixer, Network, Side};
 use crate::rules::{ExitRule, Visible};
 
 pub use crate::cost_table::render;
@@ -35,9 +37,9 @@ pub struct Part {
 /// A model by parts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Parts {
-    /// The embedding shared by source, target and output; its FLOPs are the output projection's.
+    /// The tables of embeddings and the output layer; the FLOPs are the output layer's.
     pub embeddings: Part,
-    /// Self- and cross-attention: the four projections with biases.
+    /// Self- and cross-attention: the four projections with biases. The two maps of an SSRU count here too.
     pub attention: Part,
     /// The FFNs of the layers without an expert block.
     pub dense_ffn: Part,
@@ -140,30 +142,49 @@ struct Sizes {
 
 impl Sizes {
     fn of(config: &ModelConfig) -> Sizes {
-        let ModelConfig { d_model, d_ffn, encoder_layers, decoder_layers, vocab_size, .. } = *config;
-        let layers = encoder_layers + decoder_layers;
-        let blocks = expert_blocks(config);
-        let ffn = Size::linear(d_model, d_ffn) + Size::linear(d_ffn, d_model);
+        let ModelConfig { d_model, encoder_layers, decoder_layers, ref network, .. } = *config;
         let norm = Size::small(2 * d_model);
-        let strata = config.block_strata();
-        let gates: usize = (0..strata.count()).map(|gate| strata.visible(gate).len()).sum();
-        // Factors of the strata that are learned, and the offsets of the gates.
-        let scales = if config.learned_scale { strata.count() } else { 0 };
-        let routing = scales + if config.capacity_budget > 0.0 { gates } else { 0 };
-        // A norm in front of each attention, and one at the end of the encoder and of the decoder. Each layer's second
-        // sub-layer has the norms of its block, or one.
-        let norms = attentions(config) + 2 + (layers - blocks) + blocks * strata.norms();
-        Sizes {
-            embeddings: Size { matrices: (vocab_size * d_model) as u128, rows: vocab_size as u128, small: 0 },
+        let mut sizes = Sizes {
+            embeddings: embeddings(config),
             attention: Size::linear(d_model, d_model) * (4 * attentions(config)),
-            dense_ffn: ffn * (layers - blocks),
-            experts: ffn * strata.experts() * blocks,
-            cmr: match config.kind {
-                Kind::Cmr => (ffn + Size::small(d_model + 1)) * blocks,
-                _ => Size::default(),
-            },
-            gates_and_norms: Size::small(d_model) * gates * blocks + norm * norms + Size::small(routing) * blocks,
+            dense_ffn: Size::default(),
+            experts: Size::default(),
+            cmr: Size::default(),
+            gates_and_norms: Size::default(),
+        };
+        // A norm for each attention or SSRU, and one at the end of the encoder and of the decoder.
+        let mut norms = encoder_layers + 2 * decoder_layers + if network.layer_norm.last { 2 } else { 0 };
+        if network.decoder.mixer == Mixer::Ssru {
+            sizes.attention = sizes.attention + Size::linear(d_model, d_model) * (2 * decoder_layers);
         }
+        for side in [Side::Encoder, Side::Decoder] {
+            let layers = config.layers(side);
+            let blocks = blocks(config, side);
+            let ffn = ffn(config, side);
+            // Each layer's last sub-layer has the norms of its block, or one.
+            norms += layers - blocks.len() + blocks.len() * config.block_strata().norms();
+            sizes.dense_ffn = sizes.dense_ffn + ffn * (layers - blocks.len());
+            if config.kind == Kind::Cmr {
+                sizes.cmr = sizes.cmr + (ffn + Size::small(d_model + 1)) * blocks.len();
+            }
+            let mut add = |strata: &Strata, times: usize| {
+                let gates: usize = (0..strata.count()).map(|gate| strata.visible(gate).len()).sum();
+                let gate = if network.gate_bias { d_model + 1 } else { d_model };
+                // Factors of the strata that are learned, and the offsets of the gates.
+                let scales = if config.learned_scale { strata.count() } else { 0 };
+                let routing = scales + if config.capacity_budget > 0.0 { gates } else { 0 };
+                sizes.experts = sizes.experts + ffn * strata.experts() * times;
+                sizes.gates_and_norms =
+                    sizes.gates_and_norms + (Size::small(gate) * gates + Size::small(routing)) * times;
+            };
+            if config.block_experts.is_empty() {
+                add(&config.block_strata(), blocks.len());
+            } else {
+                blocks.for_each(|block| add(&config.strata_of_block(block), 1));
+            }
+        }
+        sizes.gates_and_norms = sizes.gates_and_norms + norm * norms;
+        sizes
     }
 
     fn total(&self) -> Size {
@@ -171,14 +192,40 @@ impl Sizes {
     }
 }
 
-/// Encoder layers have one attention, decoder layers two.
+/// Encoder layers have one attention, decoder layers two, or one beside an SSRU.
 fn attentions(config: &ModelConfig) -> usize {
-    config.encoder_layers + 2 * config.decoder_layers
+    let of_decoder = if config.network.decoder.mixer == Mixer::Ssru { 1 } else { 2 };
+    config.encoder_layers + of_decoder * config.decoder_layers
 }
 
-fn expert_blocks(config: &ModelConfig) -> usize {
+/// The tables of embeddings, and the bias of the output layer.
+fn embeddings(config: &ModelConfig) -> Size {
+    let ModelConfig { d_model, vocab_size, ref network, .. } = *config;
+    let tables = network.embeddings.tables;
+    let mut rows = vocab_size as u128;
+    if tables.source_apart() {
+        rows += config.source_vocab_size() as u128;
+    }
+    if tables.output_apart() {
+        rows += vocab_size as u128;
+    }
+    let bias = if network.embeddings.output_bias { vocab_size } else { 0 };
+    Size { matrices: rows * d_model as u128, rows, small: bias as u128 }
+}
+
+/// One FFN or expert of a side.
+fn ffn(config: &ModelConfig, side: Side) -> Size {
+    let (d_model, d_ffn) = (config.d_model, config.d_ffn_of(side));
+    Size::linear(d_model, d_ffn) + Size::linear(d_ffn, d_model)
+}
+
+/// The expert blocks of a side, counted with encoder blocks first.
+fn blocks(config: &ModelConfig, side: Side) -> std::ops::Range<usize> {
     let (encoder, decoder) = config.expert_blocks();
-    encoder + decoder
+    match side {
+        Side::Encoder => 0..encoder,
+        Side::Decoder => encoder..encoder + decoder,
+    }
 }
 
 impl Cost {
@@ -194,22 +241,27 @@ impl Cost {
             check_measurement(config, rc)?;
         }
         let sizes = Sizes::of(config);
-        let blocks = expert_blocks(config);
-        // One expert, or FFN: two products of d_model x d_ffn.
-        let ffn = 4.0 * config.d_model as f64 * config.d_ffn as f64;
         let strata = config.block_strata();
         let requested_capacity = strata.uniform_requested_capacity();
-        let experts = |visits: f64| (config.top_k as f64 * visits * ffn).round() as u64;
-        let visits = strata.uniform_visits();
-        let gates: f64 = visits.iter().enumerate().map(|(i, visit)| visit * strata.visible(i).len() as f64).sum();
+        // The experts of all blocks, with so many strata visited in each.
+        let experts = |visits: &dyn Fn(usize) -> f64| {
+            let of_side = |side| {
+                // One expert, or FFN: two products of d_model x d_ffn.
+                let ffn = 4.0 * config.d_model as f64 * config.d_ffn_of(side) as f64;
+                config.top_k as f64 * blocks(config, side).map(visits).sum::<f64>() * ffn
+            };
+            (of_side(Side::Encoder) + of_side(Side::Decoder)).round() as u64
+        };
+        let all_blocks = 0..blocks(config, Side::Decoder).end;
+        let gates = all_blocks.map(|block| gate_outputs(&config.strata_of_block(block))).sum::<f64>();
 
         let counted = |size: Size, flops: u64| Part { parameters: size.parameters() as u64, flops_per_token: flops };
         let products = |size: Size| counted(size, 2 * size.matrices as u64);
         let parts = Parts {
-            embeddings: products(sizes.embeddings),
+            embeddings: counted(sizes.embeddings, (2 * config.vocab_size * config.d_model) as u64),
             attention: products(sizes.attention),
             dense_ffn: products(sizes.dense_ffn),
-            experts: counted(sizes.experts, experts(requested_capacity * blocks as f64)),
+            experts: counted(sizes.experts, experts(&|_| requested_capacity)),
             cmr: products(sizes.cmr),
             gates_and_norms: counted(sizes.gates_and_norms, 0),
         };
@@ -222,12 +274,12 @@ impl Cost {
             name: config.name(),
             parameters,
             flops_per_token,
-            flops_per_token_measured: rc.map(|rc| without_experts + experts(rc.iter().sum())),
+            flops_per_token_measured: rc.map(|rc| without_experts + experts(&|block| rc[block])),
             requested_capacity,
             requested_capacity_measured: rc.map(<[f64]>::to_vec),
             parts,
             not_counted: Uncounted {
-                gates: (2.0 * config.d_model as f64 * gates * blocks as f64).round() as u64,
+                gates: (2.0 * config.d_model as f64 * gates).round() as u64,
                 attention_scores_per_position: (4 * config.d_model * attentions(config)) as u64,
             },
             dense_parameters: dense.as_ref().map_or(parameters, |dense| dense.parameters),
@@ -250,12 +302,18 @@ impl Parts {
     }
 }
 
+/// Outputs of a block's gates for one token under uniform routing.
+fn gate_outputs(strata: &Strata) -> f64 {
+    strata.uniform_visits().iter().enumerate().map(|(i, visit)| visit * strata.visible(i).len() as f64).sum()
+}
+
 /// The dense model of the same sizes.
 fn dense(config: &ModelConfig) -> ModelConfig {
     ModelConfig {
         kind: Kind::Dense,
         experts: 0,
         strata: Vec::new(),
+        block_experts: Vec::new(),
         eom: 0.0,
         fom: 0.0,
         visible: Visible::Later,
@@ -264,12 +322,13 @@ fn dense(config: &ModelConfig) -> ModelConfig {
         capacity_budget: 0.0,
         visit_scale: 1.0,
         learned_scale: false,
+        network: Network { gate_bias: false, ..config.network },
         ..config.clone()
     }
 }
 
 fn check_measurement(config: &ModelConfig, rc: &[f64]) -> Result<(), ConfigError> {
-    let blocks = expert_blocks(config);
+    let blocks = blocks(config, Side::Decoder).end;
     let strata = config.block_strata().count();
     let fault = |message| Err(ConfigError { key: "rc", message });
     if rc.len() != blocks {

@@ -10,6 +10,7 @@ mod cost_table;
 mod error;
 mod keys;
 mod model_config;
+mod network;
 mod positions;
 mod recipe;
 mod recipe_file;
@@ -25,6 +26,10 @@ pub use cost::{Cost, Part, Parts, Uncounted, render};
 pub use error::{ConfigError, Error};
 pub use keys::{Key, SECTIONS, Values, key, keys, render_keys};
 pub use model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalization, SecondChoice};
+pub use network::{
+    Activation, Decoder, EmbeddingScale, Embeddings, Frequencies, LayerNorm, Mark, Mixer, Network, NormPlace,
+    PositionLayout, Positions, Prompts, Side, Tables,
+};
 pub use positions::sinusoidal;
 pub use recipe::{DataSection, ModelSection, Precision, Recipe, Schedule, Subwords, TrainSection, TranslateSection};
 pub use recipe_file::RecipeFile;

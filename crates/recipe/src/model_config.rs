@@ -18,10 +18,13 @@ use serde::{Deserialize, Serialize};
 use strata_routing::{Exits, Norms, Strata, View, go_on_for_capacity, output_scale};
 
 use crate::error::{ConfigError, Error};
+use crate::network::{Network, Prompts, Side};
 use crate::rules::{ExitRule, ExpertDropout, Initialization, Visible, is_default, is_one, one};
 
 /// The version of `config.json` that this crate writes; it reads every version up to this one.
-pub const FORMAT_VERSION: u32 = 1;
+///
+/// Version 1 had neither `block_experts`, `network` nor `prompts`: their defaults are what it meant.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// What stands in the place of the FFN in every `moe_every`-th layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,11 +66,12 @@ pub enum SecondChoice {
     Gumbel,
 }
 
-/// A model's shape and routing. Encoder and decoder share every value but their number of layers.
+/// A model's shape and routing. Encoder and decoder share every value but their number of layers, and what
+/// [`network.decoder`](crate::Decoder) says of the decoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// [`FORMAT_VERSION`] of the file this came from.
+    /// [`FORMAT_VERSION`], whatever the version of the file was that this came from.
     pub format_version: u32,
     /// What the expert blocks are.
     pub kind: Kind,
@@ -77,6 +81,10 @@ pub struct ModelConfig {
     /// Experts of each stratum (`smoe`) or of each MoE layer of the stack (`stacked`); empty otherwise.
     #[serde(default)]
     pub strata: Vec<usize>,
+    /// Experts of each block, those of the encoder first, where blocks differ (`moe`, `switch`); `experts` is then the
+    /// largest. Empty otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub block_experts: Vec<usize>,
     /// Experts that a token uses at each gate: 1 to 8; 1 or 2 in the paper.
     pub top_k: usize,
     /// Every `moe_every`-th layer of the encoder and of the decoder has an expert block; 2 means layers 2, 4, 6, ...
@@ -145,12 +153,18 @@ pub struct ModelConfig {
     pub dropout: f64,
     /// Dropout on attention probabilities.
     pub attention_dropout: f64,
-    /// Dropout behind the ReLU of an FFN or expert.
+    /// Dropout behind the activation of an FFN or expert.
     pub activation_dropout: f64,
-    /// Subwords, special tokens and language tags together: rows of the shared embedding.
+    /// Subwords, special tokens and language tags together: rows of the target's embedding, and of the source's.
     pub vocab_size: usize,
     /// The longest source or target in subwords, with tag and end mark.
     pub max_length: usize,
+    /// How the layers are put together.
+    #[serde(default)]
+    pub network: Network,
+    /// What stands around the text.
+    #[serde(default)]
+    pub prompts: Prompts,
 }
 
 /// Transformer-base without experts, 32k subwords: the `dense` model of the M4 recipe.
@@ -161,6 +175,7 @@ impl Default for ModelConfig {
             kind: Kind::Dense,
             experts: 0,
             strata: Vec::new(),
+            block_experts: Vec::new(),
             top_k: 2,
             moe_every: 2,
             normalization: Normalization::Paper,
@@ -190,6 +205,8 @@ impl Default for ModelConfig {
             activation_dropout: 0.0,
             vocab_size: 32_000,
             max_length: 512,
+            network: Network::default(),
+            prompts: Prompts::default(),
         }
     }
 }
@@ -204,11 +221,58 @@ impl ModelConfig {
     }
 
     /// How one expert block is laid out: the strata of SMoE, the layers of a stack, one stratum of all experts for MoE,
-    /// Switch and CMR, none for a dense model.
+    /// Switch and CMR, none for a dense model. Where blocks differ, the largest.
     pub fn block_strata(&self) -> Strata {
+        self.strata_with(self.experts)
+    }
+
+    /// [`ModelConfig::block_strata`] of expert block `block`, encoder blocks first.
+    pub fn strata_of_block(&self, block: usize) -> Strata {
+        self.strata_with(self.block_experts.get(block).copied().unwrap_or(self.experts))
+    }
+
+    /// The expert block of a layer (from 0), counted with encoder blocks first; none for a layer with an FFN.
+    pub fn block_at(&self, side: Side, layer: usize) -> Option<usize> {
+        let before = match side {
+            Side::Encoder => 0,
+            Side::Decoder => self.expert_blocks().0,
+        };
+        self.is_expert_layer(layer).then(|| before + (layer + 1) / self.moe_every - 1)
+    }
+
+    /// Layers of a side.
+    pub fn layers(&self, side: Side) -> usize {
+        match side {
+            Side::Encoder => self.encoder_layers,
+            Side::Decoder => self.decoder_layers,
+        }
+    }
+
+    /// Inner width of the FFNs and experts of a side.
+    pub fn d_ffn_of(&self, side: Side) -> usize {
+        match side {
+            Side::Encoder => self.d_ffn,
+            Side::Decoder => self.network.decoder.d_ffn.unwrap_or(self.d_ffn),
+        }
+    }
+
+    /// Attention heads of a side; in the decoder those of self- and of cross-attention.
+    pub fn heads_of(&self, side: Side) -> usize {
+        match side {
+            Side::Encoder => self.heads,
+            Side::Decoder => self.network.decoder.heads.unwrap_or(self.heads),
+        }
+    }
+
+    /// Rows of the source's table of embeddings.
+    pub fn source_vocab_size(&self) -> usize {
+        self.network.embeddings.source_vocab_size.unwrap_or(self.vocab_size)
+    }
+
+    fn strata_with(&self, experts: usize) -> Strata {
         match self.kind {
             Kind::Dense => Strata::none(),
-            Kind::Moe | Kind::Switch | Kind::Cmr => Strata::single(self.experts),
+            Kind::Moe | Kind::Switch | Kind::Cmr => Strata::single(experts),
             Kind::Stacked => Strata::stacked(&self.strata),
             Kind::Smoe => {
                 let exits = match self.exits {
@@ -307,7 +371,8 @@ impl ModelConfig {
                 known: FORMAT_VERSION,
             });
         }
-        let config: ModelConfig = serde_json::from_str(text).map_err(json)?;
+        let mut config: ModelConfig = serde_json::from_str(text).map_err(json)?;
+        config.format_version = FORMAT_VERSION;
         config.validate().map_err(|source| Error::Config { origin: origin.to_owned(), source })?;
         Ok(config)
     }
@@ -346,6 +411,7 @@ impl fmt::Display for Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Mark;
 
     fn smoe(strata: &[usize]) -> ModelConfig {
         ModelConfig { kind: Kind::Smoe, strata: strata.to_vec(), ..ModelConfig::default() }
@@ -425,10 +491,57 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_version_1_is_the_model_that_it_was() {
+        let text = r#"{
+            "format_version": 1, "kind": "smoe", "experts": 8, "strata": [4, 4], "top_k": 2, "moe_every": 2,
+            "normalisation": "reference", "capacity_factor": null, "second_choice": "argmax", "eom": 0.0,
+            "cmr_gate_dropout": 0.1, "cmr_budget": 0.8, "cmr_weight": 0.01, "balance_weight": 0.01,
+            "encoder_layers": 6, "decoder_layers": 6, "d_model": 512, "d_ffn": 2048, "heads": 8, "dropout": 0.3,
+            "attention_dropout": 0.1, "activation_dropout": 0.0, "vocab_size": 32000, "max_length": 512
+        }"#;
+        let config = ModelConfig::from_json(text, "config.json").unwrap();
+        let same = ModelConfig { experts: 8, normalization: Normalization::Reference, ..smoe(&[4, 4]) };
+        assert_eq!(config, same);
+        assert_eq!(config.format_version, 2);
+        assert_eq!((config.network, config.prompts), (Network::default(), Prompts::default()));
+    }
+
+    #[test]
+    fn what_other_architectures_say_comes_back() {
+        let text = moe(Kind::Moe, 8).to_json();
+        let network = r#""network": {
+            "positions": {"frequencies": "tensor2tensor", "first": 2},
+            "layer_norm": {"place": "post", "last": false, "epsilon": 1e-6}, "activation": "gelu-sigmoid",
+            "embeddings": {"tables": "source-apart", "scale": "one", "output_bias": true, "source_vocab_size": 70},
+            "decoder": {"mixer": "ssru", "d_ffn": 1024, "heads": 4}, "gate_bias": true
+        }, "block_experts": [8, 4, 2, 8, 8, 3],
+        "prompts": {"source_front": ["source"], "source_end": ["end"], "decoder": ["end", {"subword": 7}, "target"]}"#;
+        let mut value: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+        value.extend(serde_json::from_str::<serde_json::Map<_, _>>(&format!("{{{network}}}")).unwrap());
+        let text = serde_json::to_string(&value).unwrap();
+        let config = ModelConfig::from_json(&text, "config.json").unwrap();
+        assert_eq!(ModelConfig::from_json(&config.to_json(), "config.json").unwrap(), config);
+        let network = &config.network;
+        assert_eq!((network.positions.first, network.layer_norm.last, network.gate_bias), (2, false, true));
+        assert_eq!(config.prompts.decoder, [Mark::End, Mark::Subword(7), Mark::Target]);
+        assert!(config.prompts.has(Mark::Source) && !config.prompts.has(Mark::Zero));
+        let of = |side| (config.layers(side), config.d_ffn_of(side), config.heads_of(side));
+        assert_eq!((of(Side::Encoder), of(Side::Decoder)), ((6, 2048, 8), (6, 1024, 4)));
+        assert_eq!(config.source_vocab_size(), 70);
+        let block = |side, layer| config.block_at(side, layer).map(|block| config.strata_of_block(block).experts());
+        assert_eq!([1, 3, 5].map(|layer| block(Side::Encoder, layer)), [Some(8), Some(4), Some(2)]);
+        assert_eq!([1, 3, 5].map(|layer| block(Side::Decoder, layer)), [Some(8), Some(8), Some(3)]);
+        assert_eq!(block(Side::Decoder, 2), None);
+        let wrong = text.replace("\"epsilon\"", "\"epsilom\"");
+        let error = ModelConfig::from_json(&wrong, "config.json").unwrap_err().to_string();
+        assert!(error.contains("epsilom"), "{error}");
+    }
+
+    #[test]
     fn a_later_format_an_unknown_field_and_a_bad_value_are_named() {
         let text = smoe(&[4, 4]).to_json();
         let message = |text: String| ModelConfig::from_json(&text, "m/config.json").unwrap_err().to_string();
-        let later = message(text.replace("\"format_version\": 1", "\"format_version\": 7, \"new\": 3"));
+        let later = message(text.replace("\"format_version\": 2", "\"format_version\": 7, \"new\": 3"));
         assert!(later.contains("m/config.json") && later.contains('7') && later.contains("newer"), "{later}");
         let unknown = message(text.replace("\"heads\"", "\"hedas\""));
         assert!(unknown.contains("hedas") && unknown.contains("line"), "{unknown}");

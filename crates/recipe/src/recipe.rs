@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ConfigError, Error};
 use crate::keys::{Key, Values};
 use crate::model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalization, SecondChoice};
+use crate::network::{Network, Prompts};
 use crate::rules::{ExitRule, ExpertDropout, Initialization, Visible};
 use crate::search_options::SearchOptions;
 
@@ -211,6 +212,7 @@ impl Recipe {
             // So that a variant can be dense by changing `kind` alone.
             experts: if model.kind == Kind::Dense { 0 } else { model.experts },
             strata: model.strata,
+            block_experts: Vec::new(),
             top_k: model.top_k,
             moe_every: model.moe_every,
             normalization: model.normalization,
@@ -240,6 +242,9 @@ impl Recipe {
             activation_dropout: model.activation_dropout,
             vocab_size,
             max_length: model.max_length,
+            // Recipes train today's model; what others differ in comes with the weights that training starts from.
+            network: Network::default(),
+            prompts: Prompts::default(),
         };
         config.validate()?;
         config.experts = config.block_strata().experts();

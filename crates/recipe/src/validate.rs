@@ -5,6 +5,7 @@ use strata_routing::MOST_CHOICES;
 use crate::cost::Cost;
 use crate::error::ConfigError;
 use crate::model_config::{Kind, ModelConfig};
+use crate::network::{Frequencies, Mark, NormPlace, Side};
 use crate::rules::{ExitRule, Visible};
 
 /// Far beyond today's models, and low enough that no count of parameters overflows.
@@ -14,6 +15,8 @@ const MOST_D_MODEL: usize = 65_536;
 const MOST_D_FFN: usize = 1 << 20;
 const MOST_SUBWORDS: usize = 1 << 24;
 const LONGEST: usize = 1 << 20;
+/// Tokens around the text.
+const MOST_MARKS: usize = 16;
 /// 4 TB of f32 weights.
 const MOST_PARAMETERS: u128 = 1_000_000_000_000;
 
@@ -25,6 +28,8 @@ pub(crate) fn validate(config: &ModelConfig) -> Result<(), ConfigError> {
     sizes(config)?;
     probabilities(config)?;
     experts(config)?;
+    network(config)?;
+    prompts(config)?;
     let parameters = Cost::parameters_of(config);
     if parameters > MOST_PARAMETERS {
         let message = format!("these sizes make {parameters} parameters; the limit is {MOST_PARAMETERS}");
@@ -34,14 +39,16 @@ pub(crate) fn validate(config: &ModelConfig) -> Result<(), ConfigError> {
 }
 
 fn sizes(config: &ModelConfig) -> Result<(), ConfigError> {
-    let ModelConfig { d_model, heads, .. } = *config;
+    let d_model = config.d_model;
     for (key, value, most) in [
         ("encoder_layers", config.encoder_layers, MOST_LAYERS),
         ("decoder_layers", config.decoder_layers, MOST_LAYERS),
         ("moe_every", config.moe_every, MOST_LAYERS),
         ("d_model", d_model, MOST_D_MODEL),
         ("d_ffn", config.d_ffn, MOST_D_FFN),
-        ("heads", heads, MOST_D_MODEL),
+        ("network.decoder.d_ffn", config.d_ffn_of(Side::Decoder), MOST_D_FFN),
+        ("heads", config.heads, MOST_D_MODEL),
+        ("network.decoder.heads", config.heads_of(Side::Decoder), MOST_D_MODEL),
         ("vocab_size", config.vocab_size, MOST_SUBWORDS),
         ("max_length", config.max_length, LONGEST),
     ] {
@@ -53,9 +60,10 @@ fn sizes(config: &ModelConfig) -> Result<(), ConfigError> {
         let message = format!("d_model = {d_model} must be even: sinusoidal positions are pairs of sine and cosine");
         return Err(fault("d_model", message));
     }
-    if d_model % heads != 0 {
-        let message = format!("heads = {heads} does not divide d_model = {d_model}");
-        return Err(fault("heads", message));
+    for (key, heads) in [("heads", config.heads), ("network.decoder.heads", config.heads_of(Side::Decoder))] {
+        if d_model % heads != 0 {
+            return Err(fault(key, format!("{key} = {heads} does not divide d_model = {d_model}")));
+        }
     }
     Ok(())
 }
@@ -122,6 +130,7 @@ fn experts(config: &ModelConfig) -> Result<(), ConfigError> {
         }
         _ => {}
     }
+    check_block_experts(config)?;
     check_top_k(config)?;
     check_strata_rules(config)?;
     if kind == Kind::Switch && top_k != 1 {
@@ -166,6 +175,114 @@ fn check_strata(config: &ModelConfig) -> Result<(), ConfigError> {
         let message =
             format!("strata = {strata:?}, but the layers of kind \"stacked\" have the same number of experts");
         return Err(fault("strata", message));
+    }
+    Ok(())
+}
+
+fn check_block_experts(config: &ModelConfig) -> Result<(), ConfigError> {
+    let ModelConfig { kind, experts, ref block_experts, top_k, .. } = *config;
+    let Some(largest) = block_experts.iter().max() else { return Ok(()) };
+    let wrong = |message| Err(fault("block_experts", message));
+    if !matches!(kind, Kind::Moe | Kind::Switch) {
+        return wrong(format!(
+            "block_experts differ by block, but the blocks of kind \"{kind}\" are alike; leave it out"
+        ));
+    }
+    let (encoder, decoder) = config.expert_blocks();
+    if block_experts.len() != encoder + decoder {
+        return wrong(format!(
+            "block_experts has {} numbers, but there are {encoder} expert blocks in the encoder and {decoder} in the \
+             decoder",
+            block_experts.len()
+        ));
+    }
+    if let Some(block) = block_experts.iter().position(|experts| *experts < top_k.max(1)) {
+        return wrong(format!(
+            "block_experts: block {} has {} experts, but a token chooses top_k = {top_k}",
+            block + 1,
+            block_experts[block]
+        ));
+    }
+    if *largest != experts {
+        return wrong(format!("experts = {experts} must be the largest of block_experts, {largest}"));
+    }
+    Ok(())
+}
+
+fn network(config: &ModelConfig) -> Result<(), ConfigError> {
+    let ModelConfig { kind, d_model, ref network, .. } = *config;
+    if network.positions.first > LONGEST {
+        let message = format!("network.positions.first = {} must be at most {LONGEST}", network.positions.first);
+        return Err(fault("network.positions.first", message));
+    }
+    if network.positions.frequencies == Frequencies::Tensor2tensor && d_model < 4 {
+        let message = format!("d_model = {d_model} is too small for positions with frequencies \"tensor2tensor\": 4");
+        return Err(fault("d_model", message));
+    }
+    let epsilon = network.layer_norm.epsilon;
+    // Below, f32 would not see it beside a variance of 1.
+    if !(1e-30..1.0).contains(&epsilon) {
+        let message = format!("network.layer_norm.epsilon = {epsilon} must be positive and below 1, such as 1e-5");
+        return Err(fault("network.layer_norm.epsilon", message));
+    }
+    if network.layer_norm.place == NormPlace::Post && !matches!(kind, Kind::Dense | Kind::Moe | Kind::Switch) {
+        let message = format!(
+            "network.layer_norm.place = \"post\", but the blocks of kind \"{kind}\" have their own norms; set \"pre\""
+        );
+        return Err(fault("network.layer_norm.place", message));
+    }
+    if network.gate_bias && kind == Kind::Dense {
+        let message = "network.gate_bias = true, but kind \"dense\" has no gates; set it to false".to_owned();
+        return Err(fault("network.gate_bias", message));
+    }
+    match network.embeddings.source_vocab_size {
+        Some(rows) if !network.embeddings.tables.source_apart() => {
+            let message = format!(
+                "network.embeddings.source_vocab_size = {rows}, but the source has no table of its own; set tables = \
+                 \"source-apart\" or \"apart\""
+            );
+            Err(fault("network.embeddings.source_vocab_size", message))
+        }
+        Some(rows) if rows == 0 || rows > MOST_SUBWORDS => {
+            let message =
+                format!("network.embeddings.source_vocab_size = {rows} must be between 1 and {MOST_SUBWORDS}");
+            Err(fault("network.embeddings.source_vocab_size", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn prompts(config: &ModelConfig) -> Result<(), ConfigError> {
+    let prompts = &config.prompts;
+    if prompts.decoder.is_empty() {
+        let message = "prompts.decoder is empty, but the decoder needs a token to begin with, e.g. [\"target\"]";
+        return Err(fault("prompts.decoder", message.to_owned()));
+    }
+    for (key, marks, rows) in [
+        ("prompts.source_front", &prompts.source_front, config.source_vocab_size()),
+        ("prompts.source_end", &prompts.source_end, config.source_vocab_size()),
+        ("prompts.decoder", &prompts.decoder, config.vocab_size),
+    ] {
+        if marks.len() > MOST_MARKS {
+            return Err(fault(key, format!("{key} has {} tokens; the limit is {MOST_MARKS}", marks.len())));
+        }
+        for (place, mark) in marks.iter().enumerate() {
+            match *mark {
+                Mark::Zero if key != "prompts.decoder" || place > 0 => {
+                    let message = format!("{key}: \"zero\" can only be the first token of prompts.decoder");
+                    return Err(fault(key, message));
+                }
+                Mark::Subword(id) if id as usize >= rows => {
+                    return Err(fault(key, format!("{key}: subword {id} is outside the vocabulary of {rows}")));
+                }
+                _ => {}
+            }
+        }
+    }
+    let around = prompts.source_front.len() + prompts.source_end.len();
+    if around.max(prompts.decoder.len()) >= config.max_length {
+        let message = format!("max_length = {} leaves no room for text beside the prompts", config.max_length);
+        return Err(fault("max_length", message));
     }
     Ok(())
 }

@@ -56,7 +56,7 @@ fn main() {
                         min_length: length + 1,
                         ..SearchOptions::default()
                     };
-                    Request::new(source, 5, 1, options)
+                    Request::new(source, [5], 1, options)
                 })
                 .collect();
             // One sentence at a time is measured on fewer.

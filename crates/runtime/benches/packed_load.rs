@@ -128,7 +128,7 @@ fn hold(folder: &Path, form: usize, contents: bool) -> Result<(), Box<dyn Error>
     let options = SearchOptions { beam: 1, max_extra: 4, max_ratio: 0.0, ..SearchOptions::default() };
     // Enough tokens to use every expert, so that all weights are in memory.
     let requests: Vec<Request> = (0..16)
-        .map(|i| Request::new((0..24).map(|j| 4 + (i * 1031 + j * 517) % 31_000).collect(), 2, 1, options))
+        .map(|i| Request::new((0..24).map(|j| 4 + (i * 1031 + j * 517) % 31_000).collect(), [2], 1, options))
         .collect();
     engine.translate(&requests, &Limits { threads: 1, ..Limits::default() })?;
     println!("{:.2}", start.elapsed().as_secs_f64());

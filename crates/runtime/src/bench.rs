@@ -116,7 +116,7 @@ pub fn decode(options: &DecodeOptions) -> Result<DecodeReport, Error> {
     let vocab = options.shape.vocab.saturating_sub(4).max(1) as u64;
     let request = |sentence: usize| {
         let id = |place: usize| 4 + (mix(sentence as u64, place as u64) % vocab) as u32;
-        Request::new((0..options.source_length).map(id).collect(), 1, 2, search)
+        Request::new((0..options.source_length).map(id).collect(), [1], 2, search)
     };
     let requests: Vec<Request> = (0..options.sentences).map(request).collect();
     let limits = Limits {

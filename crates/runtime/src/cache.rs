@@ -7,11 +7,13 @@
 //! values) and so is negligible next to the products; copying caches instead would move `beam * length * 2d` values per
 //! layer and step.
 //!
+//! A decoder with an SSRU keeps a cell of `d` values in a token's row instead; a child reads its parent's row alone.
+//!
 //! Source tokens: one block for each sentence, computed once and shared by its hypotheses.
 
-/// Keys and values of target tokens.
+/// Keys and values of target tokens, or their cells where the decoder has an SSRU.
 pub(crate) struct TargetCache {
-    /// `[rows, 2d]` of each layer.
+    /// `[rows, 2d]` of each layer; cells `[rows, d]`.
     pub layers: Vec<Vec<f32>>,
     /// Unused rows.
     free: Vec<u32>,
@@ -20,8 +22,9 @@ pub(crate) struct TargetCache {
 }
 
 impl TargetCache {
-    pub fn new(layers: usize, d: usize) -> Self {
-        Self { layers: vec![Vec::new(); layers], free: Vec::new(), rows: 0, width: 2 * d }
+    /// A cache of rows of `width` values for each layer.
+    pub fn new(layers: usize, width: usize) -> Self {
+        Self { layers: vec![Vec::new(); layers], free: Vec::new(), rows: 0, width }
     }
 
     /// Takes an unused row.

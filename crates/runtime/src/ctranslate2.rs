@@ -25,7 +25,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use strata_recipe::{Kind, ModelConfig, sinusoidal};
+use strata_recipe::{Kind, ModelConfig, Network, Prompts, sinusoidal};
 use strata_store::{Existing, FileWriter, FolderWriter, ModelFolder, TensorFile};
 
 use crate::error::Error;
@@ -72,6 +72,14 @@ pub fn write_ctranslate2(
             "CTranslate2 has no Mixture-of-Experts Transformers: {} is a {}, only dense models can be exported to it",
             folder.path().display(),
             config.name()
+        )));
+    }
+    let same_but_positions = Network { positions: config.network.positions, ..Network::default() };
+    if config.network != same_but_positions || config.prompts != Prompts::default() {
+        return Err(Error::Unsupported(format!(
+            "{}: the export to CTranslate2 writes models of the architecture that Strata trains; `network` and `prompts` \
+             in this one's config.json are of another",
+            folder.path().display()
         )));
     }
     if vocabulary.len() != config.vocab_size {
@@ -189,7 +197,10 @@ fn variables(config: &ModelConfig) -> Vec<(String, Values)> {
     let mut add = |name: String, values: Values| all.push((name, values));
     let positions = config.max_length + 1;
     add("decoder/embeddings/weight".into(), Values::Weights(vec!["embedding.weight".into()], vec![v, d]));
-    add("decoder/position_encodings/encodings".into(), Values::Floats(sinusoidal(positions, d), vec![positions, d]));
+    add(
+        "decoder/position_encodings/encodings".into(),
+        Values::Floats(sinusoidal(config.network.positions, positions, d), vec![positions, d]),
+    );
     for (side, layers) in [("encoder", config.encoder_layers), ("decoder", config.decoder_layers)] {
         for (name, value) in [("activation", 0), ("pre_norm", 1), ("scale_embeddings", 1)] {
             add(format!("{side}/{name}"), Values::Byte(value));

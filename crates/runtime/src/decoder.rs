@@ -1,8 +1,11 @@
 //! One decoder step over tokens of any sentences and hypotheses, each at its own position.
 
+use strata_recipe::Side;
+
 use crate::cache::{Sources, TargetCache};
-use crate::kernels::{KeysValues, attend};
-use crate::model::Model;
+use crate::kernels::{KeysValues, attend, ssru};
+use crate::layers::{SelfAttention, Ssru};
+use crate::model::{Model, TargetMixer};
 use crate::parallel::{over_rows, room};
 use crate::product::{added, plain};
 use crate::workspace::Workspace;
@@ -55,37 +58,22 @@ impl Model {
         sources: &Sources,
         workspace: &mut Workspace,
     ) {
-        let (d, heads, n) = (self.config.d_model, self.config.heads, tokens.len());
+        let (d, heads, n) = (self.config.d_model, self.config.heads_of(Side::Decoder), tokens.len());
         let threads = workspace.threads();
         let ids = tokens.ids.iter().copied().zip(tokens.places.iter().copied());
-        self.embed(ids, room(&mut workspace.x, n * d));
+        self.embed(Side::Decoder, ids, room(&mut workspace.x, n * d));
         for (i, layer) in self.decoder.iter().enumerate() {
-            let scratch = &mut workspace.scratch;
-            let normed = room(&mut workspace.normed, n * d);
-            let context = room(&mut workspace.context, n * d);
-
-            layer.attention.norm.apply(&workspace.x[..n * d], normed);
-            let projections = room(&mut workspace.projections, n * 3 * d);
-            layer.attention.projections.apply(normed, n, projections, plain(threads), &mut scratch[0]);
-            let cache = &mut own.layers[i];
-            for (row, projections) in tokens.rows.iter().zip(projections.chunks_exact(3 * d)) {
-                cache[*row as usize * 2 * d..][..2 * d].copy_from_slice(&projections[d..]);
+            match &layer.mixer {
+                TargetMixer::Attention(attention) => attention.read(heads, tokens, &mut own.layers[i], workspace),
+                TargetMixer::Ssru(ssru) => ssru.read(tokens, &mut own.layers[i], workspace),
             }
-            let over = KeysValues { rows: cache, width: 2 * d, keys: 0 };
-            over_rows(context, d, threads, 64 * d, |first, out| {
-                let mut scores = Vec::new();
-                for (t, out) in (first..).zip(out.chunks_exact_mut(d)) {
-                    let (start, end) = tokens.spans[t];
-                    let past = tokens.past[start as usize..end as usize].iter().map(|row| *row as usize);
-                    attend(&projections[t * 3 * d..][..d], over, past, heads, &mut scores, out);
-                }
-            });
+            let scratch = &mut workspace.scratch;
+            let context = room(&mut workspace.context, n * d);
             let x = &mut workspace.x[..n * d];
-            layer.attention.output.apply(context, n, x, added(threads), &mut scratch[0]);
 
-            layer.cross.norm.apply(x, normed);
+            let input = layer.cross.norm.input(x, &mut workspace.normed);
             let queries = room(&mut workspace.projections, n * d);
-            layer.cross.query.apply(normed, n, queries, plain(threads), &mut scratch[0]);
+            layer.cross.query.apply(input, n, queries, plain(threads), &mut scratch[0]);
             let of_source = |t: usize| {
                 let source = &sources.slots[tokens.sources[t] as usize];
                 (KeysValues { rows: &source.layers[i], width: 2 * d, keys: 0 }, source.length)
@@ -108,8 +96,63 @@ impl Model {
                 }
             }
             layer.cross.output.apply(context, n, x, added(threads), &mut scratch[0]);
+            layer.cross.norm.finish(n * d, &mut workspace.x, &mut workspace.normed);
             layer.feed_forward.apply(n, i, d, workspace);
         }
-        self.decoder_norm.apply(&workspace.x[..n * d], room(&mut workspace.normed, n * d));
+        self.finish(Side::Decoder, n, workspace);
+    }
+}
+
+impl SelfAttention {
+    /// Adds to `workspace.x` `[tokens, d]` what `tokens` see of those in front of them. `cache` `[rows, 2d]` holds keys
+    /// and values, and gets those of `tokens`.
+    fn read(&self, heads: usize, tokens: &StepTokens, cache: &mut [f32], workspace: &mut Workspace) {
+        let (d, n) = (self.output.outputs(), tokens.len());
+        let threads = workspace.threads();
+        let scratch = &mut workspace.scratch;
+        let context = room(&mut workspace.context, n * d);
+
+        let input = self.norm.input(&workspace.x[..n * d], &mut workspace.normed);
+        let projections = room(&mut workspace.projections, n * 3 * d);
+        self.projections.apply(input, n, projections, plain(threads), &mut scratch[0]);
+        for (row, projections) in tokens.rows.iter().zip(projections.chunks_exact(3 * d)) {
+            cache[*row as usize * 2 * d..][..2 * d].copy_from_slice(&projections[d..]);
+        }
+        let over = KeysValues { rows: cache, width: 2 * d, keys: 0 };
+        over_rows(context, d, threads, 64 * d, |first, out| {
+            let mut scores = Vec::new();
+            for (t, out) in (first..).zip(out.chunks_exact_mut(d)) {
+                let (start, end) = tokens.spans[t];
+                let past = tokens.past[start as usize..end as usize].iter().map(|row| *row as usize);
+                attend(&projections[t * 3 * d..][..d], over, past, heads, &mut scores, out);
+            }
+        });
+        self.output.apply(context, n, &mut workspace.x[..n * d], added(threads), &mut scratch[0]);
+        self.norm.finish(n * d, &mut workspace.x, &mut workspace.normed);
+    }
+}
+
+impl Ssru {
+    /// Adds to `workspace.x` `[tokens, d]` what `tokens` remember of those in front of them. `cache` `[rows, d]` holds
+    /// the cells, and gets those of `tokens`.
+    fn read(&self, tokens: &StepTokens, cache: &mut [f32], workspace: &mut Workspace) {
+        let (n, threads) = (tokens.len(), workspace.threads());
+        let d = self.maps.outputs() / 2;
+        let input = self.norm.input(&workspace.x[..n * d], &mut workspace.normed);
+        let maps = room(&mut workspace.projections, n * 2 * d);
+        self.maps.apply(input, n, maps, plain(threads), &mut workspace.scratch[0]);
+        // Tokens of a forced prefix follow one another, so a token's parent is in the cache before it.
+        for (t, (maps, x)) in maps.chunks_exact(2 * d).zip(workspace.x.chunks_exact_mut(d)).enumerate() {
+            let (forget, input) = maps.split_at(d);
+            let own = tokens.rows[t] as usize * d;
+            let (start, end) = tokens.spans[t];
+            // The last of a token's past is itself.
+            match tokens.past[start as usize..end as usize] {
+                [.., parent, _] => cache.copy_within(parent as usize * d..(parent as usize + 1) * d, own),
+                _ => cache[own..own + d].fill(0.0),
+            }
+            ssru(forget, input, &mut cache[own..own + d], x);
+        }
+        self.norm.finish(n * d, &mut workspace.x, &mut workspace.normed);
     }
 }

@@ -3,7 +3,7 @@
 use crate::gate::Choices;
 use crate::layers::Ffn;
 use crate::parallel::room;
-use crate::product::{Scratch, plain, relu};
+use crate::product::{Scratch, plain};
 
 /// Tokens and the experts that they chose.
 #[derive(Clone, Copy)]
@@ -12,7 +12,6 @@ pub(crate) struct Group<'a> {
     pub choices: &'a [Choices],
     pub top_k: usize,
     pub d: usize,
-    pub inner: usize,
 }
 
 /// Buffers of a dispatch. A place is a slot for one (token, choice) pair, in order of the pairs' experts.
@@ -35,7 +34,7 @@ impl Dispatch {
     /// thread.
     pub fn run(&mut self, experts: &[Ffn], group: Group<'_>, x: &[f32], scratch: &mut [Scratch]) {
         self.sort(experts.len(), &group);
-        let Group { choices, top_k, d, inner } = group;
+        let Group { choices, top_k, d } = group;
         let pairs = choices.len() * top_k;
         let inputs = room(&mut self.inputs, pairs * d);
         for (pair, place) in self.places.iter().enumerate() {
@@ -52,9 +51,8 @@ impl Dispatch {
                 continue;
             }
             let inputs = &inputs[start * d..][..rows * d];
-            let hidden = room(&mut self.hidden, rows * inner);
             let outputs = &mut outputs[start * d..][..rows * d];
-            expert.fc1.apply(inputs, rows, hidden, relu(threads), &mut scratch[0]);
+            let hidden = expert.hidden(inputs, rows, threads, &mut self.hidden, &mut scratch[0]);
             expert.fc2.apply(hidden, rows, outputs, plain(threads), &mut scratch[0]);
         }
     }

@@ -1,5 +1,7 @@
 //! The encoder over packed, ragged batches: `[tokens, d]` with offsets, no padding.
 
+use strata_recipe::Side;
+
 use crate::cache::Sources;
 use crate::kernels::{AttentionScratch, attend_all};
 use crate::model::Model;
@@ -11,23 +13,23 @@ impl Model {
     /// Encodes sentences packed in `tokens`, sentence `i` at `offsets[i]..offsets[i + 1]`; leaves the result `[tokens,
     /// d]` in `workspace.normed`.
     pub(crate) fn encode(&self, tokens: &[u32], offsets: &[usize], workspace: &mut Workspace) {
-        let (d, heads, n) = (self.config.d_model, self.config.heads, tokens.len());
+        let (d, heads, n) = (self.config.d_model, self.config.heads_of(Side::Encoder), tokens.len());
         let threads = workspace.threads();
         let places = offsets.windows(2).flat_map(|w| 0..(w[1] - w[0]) as u32);
-        self.embed(tokens.iter().copied().zip(places), room(&mut workspace.x, n * d));
+        self.embed(Side::Encoder, tokens.iter().copied().zip(places), room(&mut workspace.x, n * d));
         for (i, layer) in self.encoder.iter().enumerate() {
             let attention = &layer.attention;
-            let normed = room(&mut workspace.normed, n * d);
-            attention.norm.apply(&workspace.x[..n * d], normed);
+            let input = attention.norm.input(&workspace.x[..n * d], &mut workspace.normed);
             let projections = room(&mut workspace.projections, n * 3 * d);
-            attention.projections.apply(normed, n, projections, plain(threads), &mut workspace.scratch[0]);
+            attention.projections.apply(input, n, projections, plain(threads), &mut workspace.scratch[0]);
             let context = room(&mut workspace.context, n * d);
             attend_sentences(projections, offsets, [d, heads], &mut workspace.attention, context);
             let x = &mut workspace.x[..n * d];
             attention.output.apply(context, n, x, added(threads), &mut workspace.scratch[0]);
+            attention.norm.finish(n * d, &mut workspace.x, &mut workspace.normed);
             layer.feed_forward.apply(n, i, d, workspace);
         }
-        self.encoder_norm.apply(&workspace.x[..n * d], room(&mut workspace.normed, n * d));
+        self.finish(Side::Encoder, n, workspace);
     }
 
     /// Computes the decoder's keys and values of the sentences that were just encoded into their slots.

@@ -3,7 +3,7 @@
 //!
 //! [`strata_routing`] states the rules (R1 to R7 in its header); this file applies them to rows of numbers.
 
-use strata_recipe::{Kind, ModelConfig};
+use strata_recipe::{Kind, ModelConfig, NormPlace, Side};
 use strata_routing::{Strata, Waiting, chance};
 
 use crate::dispatch::{Dispatch, Group};
@@ -13,7 +13,7 @@ use crate::layers::{Ffn, Norm};
 use crate::linear::Linear;
 use crate::parallel::{over_rows, room};
 use crate::parts::{LinearSpec, Part, Parts};
-use crate::product::{Scratch, plain, relu};
+use crate::product::{Scratch, plain};
 use crate::routing::{StratumVisit, Tracer};
 use crate::storage::Storage;
 
@@ -35,8 +35,9 @@ pub(crate) struct ExpertBlock {
     learned: Option<Storage<f32>>,
     experts: Vec<Ffn>,
     cmr: Option<Cmr>,
+    /// Where the norm of a block of one stratum stands.
+    place: NormPlace,
     d: usize,
-    inner: usize,
 }
 
 /// The shared FFN of conditional MoE routing and the gate that mixes it in.
@@ -66,18 +67,27 @@ pub(crate) struct ExpertBuffers {
 }
 
 impl ExpertBlock {
-    pub fn build(path: &str, config: &ModelConfig, parts: &mut dyn Parts) -> Result<Self, Error> {
-        let strata = config.block_strata();
-        let (d, inner) = (config.d_model, config.d_ffn);
+    /// Expert block `block` of the model, which belongs to `side`.
+    pub fn build(
+        path: &str,
+        config: &ModelConfig,
+        side: Side,
+        block: usize,
+        parts: &mut dyn Parts,
+    ) -> Result<Self, Error> {
+        let strata = config.strata_of_block(block);
+        let (d, inner) = (config.d_model, config.d_ffn_of(side));
         let norms = (0..strata.norms())
-            .map(|i| Norm::build(&format!("{path}.norm.{i}"), d, parts))
+            .map(|i| Norm::build(&format!("{path}.norm.{i}"), config, parts))
             .collect::<Result<_, _>>()?;
         let mut exact = |name: String, outputs: usize, bias: bool| {
             let maps = [name.clone()];
             parts.linear(LinearSpec { name: &name, maps: &maps, outputs, inputs: d, bias, exact: true })
         };
         let gates = (0..strata.count())
-            .map(|stratum| exact(format!("{path}.gate.{stratum}"), strata.visible(stratum).len(), false))
+            .map(|stratum| {
+                exact(format!("{path}.gate.{stratum}"), strata.visible(stratum).len(), config.network.gate_bias)
+            })
             .collect::<Result<_, _>>()?;
         let gate = if config.kind == Kind::Cmr { Some(exact(format!("{path}.cmr_gate"), 1, true)?) } else { None };
         let offset = |stratum: usize| format!("{path}.gate.{stratum}.offset");
@@ -91,10 +101,10 @@ impl ExpertBlock {
         let factor = |stratum: usize| learned.as_ref().map_or(config.visit_scale as f32, |learned| learned[stratum]);
         let scales = (0..strata.count()).map(|stratum| config.inference_scale() * factor(stratum)).collect();
         let experts = (0..strata.experts())
-            .map(|e| Ffn::build(&format!("{path}.experts.{e}"), config, parts))
+            .map(|e| Ffn::build(&format!("{path}.experts.{e}"), config, inner, parts))
             .collect::<Result<_, _>>()?;
         let cmr = match gate {
-            Some(gate) => Some(Cmr { gate, shared: Ffn::build(&format!("{path}.shared"), config, parts)? }),
+            Some(gate) => Some(Cmr { gate, shared: Ffn::build(&format!("{path}.shared"), config, inner, parts)? }),
             None => None,
         };
         Ok(Self {
@@ -108,8 +118,8 @@ impl ExpertBlock {
             learned,
             experts,
             cmr,
+            place: config.network.layer_norm.place,
             d,
-            inner,
         })
     }
 
@@ -146,14 +156,14 @@ impl ExpertBlock {
         }
     }
 
-    /// Stratum by stratum; with one stratum this is the plain pre-norm MoE.
+    /// Stratum by stratum; with one stratum this is the plain MoE.
     fn stratified(&self, x: &mut [f32], buffers: &mut ExpertBuffers, scratch: &mut [Scratch], tracer: &mut Tracer) {
         let d = self.d;
         buffers.waiting.start(self.strata.count(), x.len() / d);
         for stratum in 0..self.strata.count() {
             let rows = buffers.waiting.take(stratum);
             let input = room(&mut buffers.input, rows.len() * d).chunks_exact_mut(d).zip(&rows);
-            match self.strata.norm_on_arrival(stratum) {
+            match self.strata.norm_on_arrival(stratum).filter(|_| self.place == NormPlace::Pre) {
                 Some(norm) => input.for_each(|(to, row)| self.norms[norm].apply(row_of(x, *row, d), to)),
                 None => input.for_each(|(to, row)| to.copy_from_slice(row_of(x, *row, d))),
             }
@@ -173,6 +183,11 @@ impl ExpertBlock {
                 buffers.waiting.move_to(next, *row);
             }
             buffers.waiting.give_back(stratum, rows);
+        }
+        if self.place == NormPlace::Post {
+            let normed = room(&mut buffers.input, x.len());
+            self.norms[0].apply(x, normed);
+            x.copy_from_slice(normed);
         }
     }
 
@@ -198,8 +213,7 @@ impl ExpertBlock {
         let input = &buffers.input[..n * d];
         let mix = room(&mut buffers.mix, n);
         cmr.gate.apply(input, n, mix, plain(threads), &mut scratch[0]);
-        let hidden = room(&mut buffers.hidden, n * self.inner);
-        cmr.shared.fc1.apply(input, n, hidden, relu(threads), &mut scratch[0]);
+        let hidden = cmr.shared.hidden(input, n, threads, &mut buffers.hidden, &mut scratch[0]);
         let shared = room(&mut buffers.shared, n * d);
         cmr.shared.fc2.apply(hidden, n, shared, plain(threads), &mut scratch[0]);
         for (row, logit) in mix.iter().enumerate() {
@@ -247,7 +261,7 @@ impl ExpertBlock {
         // Deciding has turned the logits into probabilities.
         let probabilities = &*logits;
         tracer.note(StratumVisit { stratum, visible: visible.clone(), top_k, rows, choices, probabilities });
-        let group = Group { choices, top_k, d, inner: self.inner };
+        let group = Group { choices, top_k, d };
         buffers.dispatch.run(&self.experts[visible], group, input, scratch);
         let dispatch = &buffers.dispatch;
         // First choice, then second: the order of the sum does not depend on the batch.

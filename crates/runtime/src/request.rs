@@ -10,10 +10,11 @@ use crate::routing::Routing;
 /// One sentence to translate.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Subword ids with the tag and the end mark.
+    /// Subword ids with what the model wants in front of and behind the text: a tag, the end mark.
     pub source: Vec<u32>,
-    /// The decoder's first token: the tag.
-    pub first: u32,
+    /// What the decoder reads first, such as the tag; neither in the translation nor in its score. As many tokens as
+    /// [`Prompts::decoder`](strata_recipe::Prompts) has; where that has a zero vector, the id is not looked at.
+    pub prompt: Vec<u32>,
     /// Id of the end mark.
     pub end: u32,
     /// How to search, and what to give back.
@@ -33,10 +34,10 @@ pub struct Request {
 
 impl Request {
     /// A request without prefix, constraints and limits of the vocabulary.
-    pub fn new(source: Vec<u32>, first: u32, end: u32, options: SearchOptions) -> Self {
+    pub fn new(source: Vec<u32>, prompt: impl Into<Vec<u32>>, end: u32, options: SearchOptions) -> Self {
         Self {
             source,
-            first,
+            prompt: prompt.into(),
             end,
             options,
             prefix: Vec::new(),
@@ -48,14 +49,14 @@ impl Request {
     }
 
     /// Asks for the score of the translation `target`, given without the end mark, which is scored too.
-    pub fn score(source: Vec<u32>, first: u32, end: u32, target: Vec<u32>) -> Self {
+    pub fn score(source: Vec<u32>, prompt: impl Into<Vec<u32>>, end: u32, target: Vec<u32>) -> Self {
         let options = SearchOptions { beam: 1, ..SearchOptions::default() };
-        Self { prefix: target, score_only: true, ..Self::new(source, first, end, options) }
+        Self { prefix: target, score_only: true, ..Self::new(source, prompt, end, options) }
     }
 
     /// The most hypotheses that the request keeps at a time.
     pub(crate) fn width(&self) -> usize {
-        self.options.beam.max(self.prefix.len() + 1)
+        self.options.beam.max(self.prompt.len() + self.prefix.len())
     }
 
     /// The longest translation, end mark included.
@@ -95,13 +96,19 @@ impl Request {
                 self.needed()
             ));
         }
+        let (prompt, expected) = (self.prompt.len(), model.prompts.decoder.len());
+        if prompt != expected {
+            return fault(format!("a prompt of {prompt} tokens; the decoder of this model reads {expected} first"));
+        }
         let subset = self.vocabulary.as_deref().unwrap_or(&[]);
-        let ids = self.source.iter().chain([&self.first, &self.end]).chain(self.forced());
-        if let Some(id) = ids.chain(&*self.suppressed).chain(subset).find(|id| **id as usize >= model.vocab_size) {
-            return fault(format!(
-                "subword id {id} is outside the model's vocabulary of {}; text and model use different subword models",
-                model.vocab_size
-            ));
+        let ids = self.prompt.iter().chain([&self.end]).chain(self.forced()).chain(&*self.suppressed).chain(subset);
+        for (size, id) in [(model.source_vocab_size(), self.source.iter().max()), (model.vocab_size, ids.max())] {
+            if let Some(id) = id.filter(|id| **id as usize >= size) {
+                return fault(format!(
+                    "subword id {id} is outside the model's vocabulary of {size}; text and model use different subword \
+                     models"
+                ));
+            }
         }
         if self.forced().any(|id| *id == self.end) {
             return fault("prefix and constraints cannot have the end mark; leave it out".to_owned());

@@ -36,8 +36,8 @@ pub type TokenRouting = Vec<BlockRouting>;
 pub struct Routing {
     /// Of each source token, in the encoder.
     pub source: Vec<TokenRouting>,
-    /// Of each token that the decoder read: the first token (the language tag), then the translation without its last
-    /// one.
+    /// Of each token that the decoder read: the last token of its prompt (such as the language tag), then the
+    /// translation without its last one.
     pub target: Vec<TokenRouting>,
 }
 

@@ -89,7 +89,7 @@ impl Session {
     /// A session without requests.
     pub fn new(model: Arc<Model>, limits: Limits) -> Self {
         Self {
-            own: TargetCache::new(model.decoder.len(), model.config.d_model),
+            own: TargetCache::new(model.decoder.len(), model.row_width()),
             workspace: Workspace::new(limits.threads),
             model,
             limits,
@@ -273,7 +273,7 @@ mod tests {
 
     fn request(length: usize) -> Request {
         let options = SearchOptions { max_ratio: 0.0, max_extra: 30, min_length: 25, ..SearchOptions::default() };
-        Request::new([vec![3; length - 1], vec![1]].concat(), 2, 1, options)
+        Request::new([vec![3; length - 1], vec![1]].concat(), [2], 1, options)
     }
 
     #[test]

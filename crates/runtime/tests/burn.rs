@@ -28,7 +28,7 @@ fn beam_searches_of_both_find_the_same_translations() {
         let model = Model::load(&folder, Precision::F32).expect("a packed model");
         let engine = Engine::new(Arc::new(model));
         let lines = sources(&config, 12, seed as u64 + 40);
-        let first: Vec<u32> = (0..lines.len() as u32).map(|i| 2 + i % 3).collect();
+        let prompts: Vec<Vec<u32>> = (0..lines.len() as u32).map(|i| vec![2 + i % 3]).collect();
         for (beam, length_penalty, max_extra) in [(1, 1.0, 6), (3, 0.0, 4), (5, 1.0, 3), (8, 1.6, 12)] {
             let suppressed: Arc<[u32]> = Arc::new([0, 3, 4]);
             let options = SearchOptions {
@@ -39,13 +39,13 @@ fn beam_searches_of_both_find_the_same_translations() {
                 max_extra,
                 ..SearchOptions::default()
             };
-            let ids = SearchIds { first: &first, end: END, suppressed: &suppressed };
+            let ids = SearchIds { prompts: &prompts, end: END, suppressed: &suppressed };
             let expected = beam_search(&trained, &Packed::from_sentences(&lines), ids, &options).expect("translations");
-            let request = |(line, first): (&Vec<u32>, &u32)| Request {
+            let request = |(line, prompt): (&Vec<u32>, &Vec<u32>)| Request {
                 suppressed: suppressed.clone(),
-                ..Request::new(line.clone(), *first, END, options)
+                ..Request::new(line.clone(), prompt.clone(), END, options)
             };
-            let requests: Vec<Request> = lines.iter().zip(&first).map(request).collect();
+            let requests: Vec<Request> = lines.iter().zip(&prompts).map(request).collect();
             let found = engine.translate(&requests, &Limits::default()).expect("translations");
             for (found, expected) in found.iter().zip(&expected) {
                 assert_eq!(found.len(), expected.len(), "{} beam {beam}", config.name());
@@ -59,6 +59,44 @@ fn beam_searches_of_both_find_the_same_translations() {
         }
     }
     assert!(lengths.len() > 8, "lengths vary: {lengths:?}");
+}
+
+/// Architectures that training knows give the engine's translations, and the others are refused by name.
+#[test]
+fn other_architectures_translate_alike_or_are_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut alike = 0;
+    for (seed, (name, config)) in common::shapes::shapes().into_iter().enumerate() {
+        let device = parse_device("cpu").expect("a device");
+        let mut trained = match Transformer::new(&config, seed as u64, &device) {
+            Ok(model) => model,
+            Err(error) => {
+                assert!(error.to_string().contains("cannot compute it yet"), "{name}: {error}");
+                continue;
+            }
+        };
+        alike += 1;
+        let folder = write(&dir.path().join(seed.to_string()), &config, &trained.weights());
+        let engine = Engine::new(Arc::new(Model::load(&folder, Precision::F32).expect("a packed model")));
+        let lines = sources(&config, 6, seed as u64);
+        let prompts: Vec<Vec<u32>> = (0..lines.len() as u32)
+            .map(|i| (0..config.prompts.decoder.len() as u32).map(|j| 2 + i + j).collect())
+            .collect();
+        let options = SearchOptions { beam: 4, nbest: 4, max_ratio: 0.8, max_extra: 6, ..SearchOptions::default() };
+        let ids = SearchIds { prompts: &prompts, end: END, suppressed: &[0] };
+        let expected = beam_search(&trained, &Packed::from_sentences(&lines), ids, &options).expect("translations");
+        let request = |(line, prompt): (&Vec<u32>, &Vec<u32>)| Request {
+            suppressed: Arc::new([0]),
+            ..Request::new(line.clone(), prompt.clone(), END, options)
+        };
+        let requests: Vec<Request> = lines.iter().zip(&prompts).map(request).collect();
+        let found = engine.translate(&requests, &Limits::default()).expect("translations");
+        for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+            assert_eq!(found.ids, expected.ids, "{name}");
+            assert!((found.score - expected.score).abs() < 1e-3, "{name}: {found:?} {expected:?}");
+        }
+    }
+    assert!(alike >= 12, "only {alike} architectures");
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn both_programs_find_and_score_the_same_translations() {
                 ..options()
             };
             // CTranslate2 takes suppressed subwords out before the softmax, which changes scores.
-            let request = |line: &Vec<u32>| Request::new(line.clone(), TAG, END, options);
+            let request = |line: &Vec<u32>| Request::new(line.clone(), [TAG], END, options);
             let requests: Vec<_> = lines.iter().map(request).collect();
             let found = engine.translate(&requests, &Limits::default()).unwrap();
             assert_eq!(found.len(), theirs.len());

@@ -23,7 +23,7 @@ fn everything() -> SearchOptions {
 
 /// Nothing is suppressed.
 fn free(source: &[u32], options: SearchOptions) -> Request {
-    Request::new(source.to_vec(), 2, END, options)
+    Request::new(source.to_vec(), [2], END, options)
 }
 
 fn one(engine: &Engine, request: Request) -> Vec<Hypothesis> {
@@ -38,7 +38,7 @@ fn all_translations(engine: &Engine, source: &[u32], longest: usize) -> Vec<(Vec
         last = last.iter().flat_map(|ids| [0, 2, 3, 4, 5].map(|id| [ids.as_slice(), &[id]].concat())).collect();
         all.extend(last.iter().cloned());
     }
-    let requests: Vec<Request> = all.iter().map(|ids| Request::score(source.to_vec(), 2, END, ids.clone())).collect();
+    let requests: Vec<Request> = all.iter().map(|ids| Request::score(source.to_vec(), [2], END, ids.clone())).collect();
     let found = engine.translate(&requests, &Limits::default()).expect("scores");
     let mut scored: Vec<(Vec<u32>, f32)> = all
         .into_iter()

@@ -293,8 +293,9 @@ pub(crate) fn route(
         let mut counts = DirectionCounts::new(model.config());
         let mut example: Option<(usize, Example)> = None;
         let chunks = text.sources.chunks(CHUNK).zip(text.references.chunks(CHUNK));
+        let languages = [&text.direction.source, &text.direction.target].map(String::as_str);
         for (sources, references) in chunks {
-            for (i, pair) in model.route(sources, references, &text.direction.target)? {
+            for (i, pair) in model.route(sources, references, languages)? {
                 counts.add(&places, &pair);
                 // A sentence of medium length fits a line and shows most.
                 let unlike = sources[i].chars().count().abs_diff(50);

@@ -68,8 +68,9 @@ pub fn places(config: &ModelConfig) -> Vec<Place> {
 }
 
 impl BlockCounts {
-    fn new(config: &ModelConfig) -> Self {
-        let strata = config.block_strata();
+    /// Of expert block `block`, encoder blocks first.
+    fn new(config: &ModelConfig, block: usize) -> Self {
+        let strata = config.strata_of_block(block);
         let gate = |stratum| GateCounts {
             first: vec![0; strata.visible(stratum).len()],
             probability: vec![0.0; strata.visible(stratum).len()],
@@ -165,7 +166,7 @@ impl BlockCounts {
 impl DirectionCounts {
     /// Zero counts for a model's blocks.
     pub fn new(config: &ModelConfig) -> Self {
-        Self { sentences: 0, blocks: places(config).iter().map(|_| BlockCounts::new(config)).collect() }
+        Self { sentences: 0, blocks: (0..places(config).len()).map(|block| BlockCounts::new(config, block)).collect() }
     }
 
     /// Adds a routed pair; `places` are those of the model.

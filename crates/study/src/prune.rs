@@ -125,16 +125,18 @@ pub fn plan(
     let after = strata_after(config, &importance, options.keep);
     let mut smaller = config.clone();
     smaller.experts = after.iter().sum();
+    smaller.block_experts.iter_mut().for_each(|experts| *experts = share(options.keep, config.top_k, *experts));
     if matches!(config.kind, Kind::Smoe | Kind::Stacked) {
         smaller.strata.clone_from(&after);
     }
     let blocks: Vec<PrunedBlock> = places(config)
         .into_iter()
         .zip(importance)
-        .map(|(place, importance)| PrunedBlock {
+        .enumerate()
+        .map(|(block, (place, importance))| PrunedBlock {
             side: if place.decoder { "decoder" } else { "encoder" }.to_string(),
             layer: place.layer,
-            kept: best(&config.block_strata(), &after, &importance),
+            kept: best(&config.strata_of_block(block), &smaller.strata_of_block(block).sizes(), &importance),
             importance,
         })
         .collect();
@@ -157,17 +159,22 @@ fn ranked(strata: &Strata, stratum: usize, importance: &[f64]) -> Vec<usize> {
     order
 }
 
-/// How many experts of each stratum are kept. All blocks of a model have the same strata, so one more expert in a
+/// How many of a gate's experts are kept: at least as many as a token chooses there.
+fn share(keep: f64, top_k: usize, experts: usize) -> usize {
+    ((keep * experts as f64).round() as usize).clamp(top_k.min(experts), experts)
+}
+
+/// How many experts of each stratum are kept; where blocks differ, in the largest. All blocks of an SMoE have the same strata, so one more expert in a
 /// stratum counts by what it adds in all of them. Every stratum keeps one, and the last at least as many as a token
 /// chooses there.
 fn strata_after(config: &ModelConfig, importance: &[Vec<f64>], keep: f64) -> Vec<usize> {
     let layout = config.block_strata();
     let strata = layout.sizes();
-    let of_share = |experts: usize| (keep * experts as f64).round() as usize;
     if config.kind != Kind::Smoe {
         // One stratum, or the equal layers of a stack, each with a gate of its own.
-        return strata.iter().map(|experts| of_share(*experts).clamp(config.top_k.min(*experts), *experts)).collect();
+        return strata.iter().map(|experts| share(keep, config.top_k, *experts)).collect();
     }
+    let wanted = (keep * strata.iter().sum::<usize>() as f64).round() as usize;
     let mut after: Vec<usize> = vec![1; strata.len()];
     if let (Some(last), Some(experts)) = (after.last_mut(), strata.last()) {
         *last = config.top_k.min(*experts);
@@ -177,7 +184,7 @@ fn strata_after(config: &ModelConfig, importance: &[Vec<f64>], keep: f64) -> Vec
     let gain = |stratum: usize, next: usize| -> f64 {
         ranked.iter().zip(importance).map(|(ranked, block)| block[ranked[stratum][next]]).sum()
     };
-    while after.iter().sum::<usize>() < of_share(strata.iter().sum()) {
+    while after.iter().sum::<usize>() < wanted {
         let open = (0..strata.len()).filter(|s| after[*s] < strata[*s]);
         let Some(most) = open.max_by(|a, b| gain(*a, after[*a]).total_cmp(&gain(*b, after[*b])).then(b.cmp(a))) else {
             break;
@@ -221,7 +228,7 @@ pub fn write(folder: &ModelFolder, plan: &PrunePlan, output: &Path, existing: Ex
 
 /// The weights under their names in the smaller model.
 fn smaller_weights<'a>(file: &'a TensorFile, before: &ModelConfig, plan: &PrunePlan) -> Result<TensorList<'a>, Error> {
-    let (places, strata) = (places(before), before.block_strata());
+    let places = places(before);
     let mut weights = TensorList::new();
     for name in file.names() {
         let view = file.view(name)?;
@@ -234,7 +241,7 @@ fn smaller_weights<'a>(file: &'a TensorFile, before: &ModelConfig, plan: &PruneP
             what: format!("tensor `{name}` fits no expert block of config.json"),
         };
         let block = places.iter().position(|p| *p == place).ok_or_else(unknown)?;
-        let kept = &plan.blocks[block].kept;
+        let (kept, strata) = (&plan.blocks[block].kept, before.strata_of_block(block));
         let mut parts = rest.splitn(3, '.');
         match (parts.next(), parts.next().and_then(|n| n.parse::<usize>().ok()), parts.next()) {
             (Some("experts"), Some(expert), Some(kind)) => {
@@ -242,9 +249,9 @@ fn smaller_weights<'a>(file: &'a TensorFile, before: &ModelConfig, plan: &PruneP
                     weights.push(format!("{path}experts.{now}.{kind}"), view.dtype, view.shape, view.bytes);
                 }
             }
-            (Some("gate"), Some(stratum), Some("weight" | "offset")) => {
+            (Some("gate"), Some(stratum), Some("weight" | "bias" | "offset")) => {
                 let seen = strata.visible(stratum);
-                let rows = view.shape.first().copied().unwrap_or(0);
+                let [rows, ref rest @ ..] = *view.shape else { return Err(unknown()) };
                 if rows != seen.len() {
                     return Err(unknown());
                 }
@@ -252,8 +259,7 @@ fn smaller_weights<'a>(file: &'a TensorFile, before: &ModelConfig, plan: &PruneP
                 let chosen: Vec<usize> = kept.iter().copied().filter(|e| seen.contains(e)).collect();
                 let bytes: Vec<u8> =
                     chosen.iter().flat_map(|e| view.bytes[(e - seen.start) * row..][..row].iter().copied()).collect();
-                let shape: Vec<usize> = [chosen.len()].into_iter().chain(view.shape[1..].iter().copied()).collect();
-                weights.push(name, view.dtype, &shape, bytes);
+                weights.push(name, view.dtype, &[&[chosen.len()], rest].concat(), bytes);
             }
             _ => weights.push(name, view.dtype, view.shape, view.bytes),
         }

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use strata_corpus::Subwords;
+use strata_corpus::frame::{Frame, MissingTag};
 use strata_corpus::languages::{LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
-use strata_corpus::subword::{EOS, encoder_input};
+use strata_corpus::subword::EOS;
 use strata_recipe::{Kind, ModelConfig};
 use strata_runtime::{Engine, Limits, Model, PackedFolder, Precision, Request, Routing};
 use strata_store::{Check, ModelFolder, resolve_model};
@@ -87,23 +88,31 @@ impl RoutedModel {
     ///
     /// # Errors
     /// A language that the model has no tag for; what the engine reports.
-    pub fn route(&self, sources: &[String], targets: &[String], to: &str) -> Result<Vec<(usize, RoutedPair)>, Error> {
-        let tag = self.subwords.tag(to).ok_or_else(|| {
+    pub fn route(
+        &self,
+        sources: &[String],
+        targets: &[String],
+        [from, to]: [&str; 2],
+    ) -> Result<Vec<(usize, RoutedPair)>, Error> {
+        let [source_tag, target_tag] = [from, to].map(|language| self.subwords.tag(language));
+        let frame = Frame::new(&self.config().prompts, source_tag, target_tag).map_err(|missing| {
+            let language = if missing == MissingTag::Source { from } else { to };
             let known = self.subwords.languages().join(", ");
-            Error::Invalid(format!("this model has no language `{to}`; it knows: {known}"))
+            Error::Invalid(format!("this model has no language `{language}`; it knows: {known}"))
         })?;
+        let around = frame.source([]).count();
         let most = self.config().max_length;
         let (mut requests, mut pairs) = (Vec::new(), Vec::new());
         let encoded = self.subwords.encode_batch(sources).into_iter().zip(self.subwords.encode_batch(targets));
         for (i, (source, target)) in encoded.enumerate() {
-            if source.len() + 2 > most || target.len() + 1 > most || source.is_empty() || target.is_empty() {
+            if source.len() + around > most || target.len() + 1 > most || source.is_empty() || target.is_empty() {
                 continue;
             }
-            let source: Vec<u32> = encoder_input(tag, source).collect();
-            let mut request = Request::score(source.clone(), tag, EOS, target.clone());
+            let source: Vec<u32> = frame.source(source).collect();
+            let mut request = Request::score(source.clone(), frame.prompt(), EOS, target.clone());
             request.options.routing = true;
             requests.push(request);
-            pairs.push((i, source, [tag].into_iter().chain(target).collect::<Vec<u32>>()));
+            pairs.push((i, source, frame.prompt().last().copied().into_iter().chain(target).collect::<Vec<u32>>()));
         }
         let limits = Limits { threads: self.threads, hypotheses: 4096, ..Limits::default() };
         let found = self.engine.translate(&requests, &limits)?;

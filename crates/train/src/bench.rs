@@ -11,7 +11,7 @@ use strata_files::names::TOKENIZER_FILE;
 pub use strata_kernels::MatmulPrecision;
 use strata_kernels::{Activation, AdamStep, linear};
 use strata_model::{Forward, Packed, Transformer, parse_device};
-use strata_recipe::{Cost, ModelConfig, Shape};
+use strata_recipe::{Cost, ModelConfig, Prompts, Shape};
 use strata_simd::random::SplitMix64;
 
 use crate::batch::Tensors;
@@ -285,6 +285,7 @@ fn batches(options: &StepOptions) -> Result<(Vec<Tensors>, usize, usize), Error>
                 temperature: 1.0,
                 tokens_per_batch: *tokens_per_batch,
                 max_length: MAX_LENGTH,
+                prompts: Prompts::default(),
             };
             let mut stream = TrainStream::open(prepared, &[], of_stream)?;
             let batches = (0..options.steps + WARM_UP).map(|_| Ok(Tensors::new(stream.next_batch()?)));

@@ -209,18 +209,12 @@ impl Inputs {
             temperature: recipe.data.temperature,
             tokens_per_batch: recipe.data.tokens_per_batch,
             max_length: recipe.data.max_length.min(model.max_length),
+            prompts: model.prompts.clone(),
         };
         let languages = languages(&prepared.join(LANGUAGES_FILE), options.max_length)?;
         let directions = &recipe.data.directions;
         let stream = TrainStream::open(&prepared, directions, options.clone())?;
-        let held_out = HeldOut::open(
-            &prepared,
-            "valid",
-            directions,
-            options.tokens_per_batch,
-            options.max_length,
-            train.validate_sentences,
-        )?;
+        let held_out = HeldOut::open(&prepared, "valid", directions, &options, train.validate_sentences)?;
         Ok(Self { model, device, products, stream, held_out, tokenizer, languages })
     }
 }

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [model, language] = arguments.as_slice() else { return Err("name a model and a language".into()) };
     let translator = Translator::open(Path::new(model), &Placement::default())?;
     let options = SearchOptions { routing: true, ..SearchOptions::default() };
-    let task = translator.task(language, &TranslateOptions::from(options))?;
+    let task = translator.task(None, language, &TranslateOptions::from(options))?;
     for line in std::io::stdin().lines() {
         let line = line?;
         let sentences: Vec<&str> = translator.parts(&line).into_iter().map(|range| &line[range]).collect();

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let translator = Translator::open(Path::new(model), &Placement::default())?;
     let lines: Vec<String> = std::io::stdin().lines().collect::<Result<_, _>>()?;
     let options = TranslateOptions::from(SearchOptions { beam: 4, ..SearchOptions::default() });
-    for line in translator.translate(&lines, language, &options)? {
+    for line in translator.translate(&lines, None, language, &options)? {
         println!("{}", line.candidates[0].text);
     }
     Ok(())

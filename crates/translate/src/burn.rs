@@ -83,8 +83,8 @@ impl OnDevice {
     fn search(&self, batch: Vec<&Request>) -> Result<Vec<Vec<Hypothesis>>, Error> {
         let Some(one) = batch.first() else { return Ok(Vec::new()) };
         let sources: Vec<&[u32]> = batch.iter().map(|request| request.source.as_slice()).collect();
-        let first: Vec<u32> = batch.iter().map(|request| request.first).collect();
-        let ids = SearchIds { first: &first, end: one.end, suppressed: &one.suppressed };
+        let prompts: Vec<Vec<u32>> = batch.iter().map(|request| request.prompt.clone()).collect();
+        let ids = SearchIds { prompts: &prompts, end: one.end, suppressed: &one.suppressed };
         let found = beam_search(&self.0, &Packed::from_sentences(&sources), ids, &one.options)?;
         let hypothesis = |found: strata_model::Hypothesis| Hypothesis {
             ids: found.ids,

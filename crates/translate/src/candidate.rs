@@ -1,5 +1,6 @@
 //! From what the engine found to text: a translation with its score, its subwords and its word alignment.
 
+use strata_corpus::frame::text_within;
 use strata_corpus::subword::EOS;
 use strata_runtime::{Hypothesis, Request};
 
@@ -46,8 +47,8 @@ impl Translator {
         let Hypothesis { ids, score, token_scores, attention, .. } = found;
         let pieces = |ids: &[u32]| -> Vec<String> { ids.iter().map(|id| self.subwords().piece(*id)).collect() };
         let alignment = attention.as_ref().map_or_else(Vec::new, |attention| {
-            // Without the tag and the end mark, which are no words.
-            let words = 1..request.source.len() - 1;
+            // Without tags and the end mark, which are no words.
+            let words = text_within(&self.config().prompts, request.source.len());
             let rows: Vec<&[f32]> = attention.iter().map(|row| &row[words.clone()]).collect();
             align(&pieces(&request.source[words.clone()]), &pieces(ids), &rows)
         });

@@ -18,6 +18,12 @@ pub enum Error {
         /// ` (did you mean ...?)`, or nothing.
         hint: String,
     },
+    /// A model that reads the source's language from a tag, and was not told it.
+    #[error("this model must be told the language of the text to translate; it knows: {known}")]
+    NoSource {
+        /// The languages that it knows.
+        known: String,
+    },
     /// A direction that the corpus does not have.
     #[error("the corpus has no direction `{direction}`; it has: {known}")]
     Direction {

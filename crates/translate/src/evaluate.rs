@@ -191,7 +191,8 @@ pub fn evaluate(
         let started = Instant::now();
         // Scores are of the model, with the lines that the corpus has.
         let translate = TranslateOptions { whole_lines: true, ..options.translate.clone() };
-        let found = translator.translate(&text.sources, &text.direction.target, &translate)?;
+        let Direction { source, target, .. } = &text.direction;
+        let found = translator.translate(&text.sources, Some(source), target, &translate)?;
         let seconds = started.elapsed().as_secs_f64();
         let best = |line: Translated| line.candidates.into_iter().next().map_or(String::new(), |best| best.text);
         let hypotheses: Vec<String> = found.into_iter().map(best).collect();

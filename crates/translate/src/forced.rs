@@ -1,6 +1,6 @@
 //! The score of a given translation (forced decoding).
 
-use strata_corpus::subword::{EOS, encoder_input};
+use strata_corpus::subword::EOS;
 use strata_runtime::Request;
 
 use crate::candidate::Token;
@@ -21,7 +21,7 @@ impl Translator {
     /// are too long for the model, what is wrong with them.
     ///
     /// # Errors
-    /// [`Error::Language`]; a model that is not on the CPU.
+    /// As [`Translator::frame`]; a model that is not on the CPU.
     ///
     /// # Panics
     /// If there are not as many sources as targets.
@@ -29,19 +29,21 @@ impl Translator {
         &self,
         sources: &[S],
         targets: &[S],
+        from: Option<&str>,
         to: &str,
     ) -> Result<Vec<Result<Forced, String>>, Error> {
         assert_eq!(sources.len(), targets.len(), "a target for each source");
-        let (tag, most) = (self.tag(to)?, self.most());
+        let (frame, most) = (self.frame(from, to)?, self.most());
         let cpu = self.backend.cpu("forced decoding")?;
-        let (sources, targets) = (self.subwords().encode_batch(sources), self.subwords().encode_batch(targets));
+        let sources = self.subwords().encode_batch(sources);
+        let targets: Vec<Vec<u32>> = targets.iter().map(|text| self.subwords().encode_target(text.as_ref())).collect();
         let mut results = Vec::with_capacity(sources.len());
         let (mut requests, mut places) = (Vec::new(), Vec::new());
         for (i, (source, target)) in sources.into_iter().zip(&targets).enumerate() {
             let length = source.len().max(target.len() + 1);
             results.push(Err(format!("a side of {length} subwords; this model takes at most {most}")));
             if length <= most {
-                requests.push(Request::score(encoder_input(tag, source).collect(), tag, EOS, target.clone()));
+                requests.push(Request::score(frame.source(source).collect(), frame.prompt(), EOS, target.clone()));
                 places.push(i);
             }
         }

@@ -33,11 +33,12 @@ impl Translator {
     pub fn translate<S: AsRef<str>>(
         &self,
         lines: &[S],
+        from: Option<&str>,
         to: &str,
         options: &TranslateOptions,
     ) -> Result<Vec<Translated>, Error> {
         let lines: Vec<Line> = lines.iter().map(|text| Line { text: text.as_ref(), ..Line::default() }).collect();
-        self.translate_lines(&lines, to, options)
+        self.translate_lines(&lines, from, to, options)
     }
 
     /// Translates lines into `to`: for each up to `nbest` candidates, best first. Lines are cut into sentences, and those
@@ -49,10 +50,11 @@ impl Translator {
     pub fn translate_lines(
         &self,
         lines: &[Line],
+        from: Option<&str>,
         to: &str,
         options: &TranslateOptions,
     ) -> Result<Vec<Translated>, Error> {
-        let task = self.task(to, options)?;
+        let task = self.task(from, to, options)?;
         let lines: Vec<(&str, &str)> = lines.iter().map(|line| (line.text, line.prefix)).collect();
         let parts = self.finished(self.begin_lines(&lines, &task), &task)?;
         let line = |part: Part| Translated { candidates: part.candidates, shortfall: part.shortfall };

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use strata_corpus::frame::text_within;
 use strata_runtime::{Hypothesis, Limits, Request, Session};
 
 use crate::candidate::Candidate;
@@ -164,10 +165,12 @@ impl Translator {
         let best = found.first().filter(|best| best.routing.is_some() || best.attention.is_some());
         let Some(best) = best else { return Part { candidates, ..Part::default() } };
         let routing = best.routing.as_ref().map_or_else(Vec::new, |routing| routing.source.clone());
-        let source = self.trace(&request.source, &[], routing);
+        let text = text_within(&self.config().prompts, request.source.len());
+        let source = self.trace(&request.source, text, &[], routing);
         let target = |found: Hypothesis| {
-            let ids: Vec<u32> = [request.first].into_iter().chain(found.ids).collect();
-            let trace = self.trace(&ids, &found.token_scores, found.routing.unwrap_or_default().target);
+            let ids: Vec<u32> = request.prompt.last().copied().into_iter().chain(found.ids).collect();
+            let routing = found.routing.unwrap_or_default().target;
+            let trace = self.trace(&ids, 1..ids.len(), &found.token_scores, routing);
             Target { trace, attention: found.attention.unwrap_or_default() }
         };
         Part { candidates, source, targets: found.into_iter().map(target).collect(), shortfall: None }

@@ -58,16 +58,16 @@ impl Translator {
     pub fn speed(
         &self,
         lines: &[String],
+        from: Option<&str>,
         to: &str,
         options: &TranslateOptions,
         batch: usize,
         runs: usize,
     ) -> Result<(Speed, Vec<String>), Error> {
         let cpu = self.backend.cpu("the speed of translation")?;
-        self.tag(to)?;
-        self.check_lines(lines)?;
         // As other programs do it: a line is a sentence.
-        let task = self.task(to, &TranslateOptions { whole_lines: true, ..options.clone() })?;
+        let task = self.task(from, to, &TranslateOptions { whole_lines: true, ..options.clone() })?;
+        self.check_lines(lines)?;
         let hypotheses = batch.max(1) * task.search.beam;
         let limits = Limits { source_tokens: usize::MAX, hypotheses, ..cpu.limits() };
         let (mut timed, mut texts, mut tokens) = (Vec::new(), Vec::new(), 0);

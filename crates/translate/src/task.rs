@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use strata_corpus::subword::{EOS, SPECIALS, encoder_input};
+use strata_corpus::frame::Frame;
+use strata_corpus::subword::{EOS, SPECIALS};
 use strata_recipe::SearchOptions;
 use strata_runtime::Request;
 
@@ -16,7 +17,7 @@ use crate::translator::Translator;
 /// used for any number of texts.
 #[derive(Clone, Debug)]
 pub struct Task {
-    tag: u32,
+    frame: Frame,
     pub(crate) search: SearchOptions,
     pub(crate) tokens_per_batch: usize,
     pub(crate) whole_lines: bool,
@@ -26,12 +27,12 @@ pub struct Task {
 }
 
 impl Translator {
-    /// The task of translating into `to`.
+    /// The task of translating into `to`. Most models need not know the language of the source, `from`.
     ///
     /// # Errors
-    /// [`Error::Language`]; an option with a value that it does not take, or that this model or device cannot do.
-    pub fn task(&self, to: &str, options: &TranslateOptions) -> Result<Task, Error> {
-        let tag = self.tag(to)?;
+    /// As [`Translator::frame`]; an option with a value that it does not take, or that this model or device cannot do.
+    pub fn task(&self, from: Option<&str>, to: &str, options: &TranslateOptions) -> Result<Task, Error> {
+        let frame = self.frame(from, to)?;
         options.search.check()?;
         self.backend.check(options)?;
         if options.tokens_per_batch == 0 {
@@ -41,12 +42,12 @@ impl Translator {
         }
         let map = options.vocabulary_map.as_deref();
         Ok(Task {
-            tag,
+            frame,
             search: options.search,
             tokens_per_batch: options.tokens_per_batch,
             whole_lines: options.whole_lines,
             glossary: options.glossary.clone(),
-            vocabulary: map.map(|map| map.ids(self.subwords(), to)).transpose()?,
+            vocabulary: map.map(|map| map.ids(self.subwords(), self.language(to))).transpose()?,
             suppressed: self.suppressed(&options.suppress)?.into(),
         })
     }
@@ -59,19 +60,19 @@ impl Translator {
         }
         let subwords = self.subwords();
         let required = task.glossary.as_deref().map_or(Vec::new(), |glossary| glossary.required(part));
-        let mut request = Request::new(encoder_input(task.tag, ids).collect(), task.tag, EOS, task.search);
-        request.prefix = if prefix.is_empty() { Vec::new() } else { subwords.encode(prefix) };
-        request.constraints = required.into_iter().map(|translation| subwords.encode(translation)).collect();
+        let mut request = Request::new(task.frame.source(ids).collect(), task.frame.prompt(), EOS, task.search);
+        request.prefix = if prefix.is_empty() { Vec::new() } else { subwords.encode_target(prefix) };
+        request.constraints = required.into_iter().map(|translation| subwords.encode_target(translation)).collect();
         request.suppressed = task.suppressed.clone();
         request.vocabulary = task.vocabulary.as_ref().map(|allowed| with_forced(allowed, &request));
         Some(request)
     }
 
-    /// Ids that no translation has: padding, unknown, tags, and those of `pieces`.
+    /// Ids that no translation has: those of [`Subwords::control_ids`](strata_corpus::Subwords::control_ids) and `pieces`.
     fn suppressed(&self, pieces: &[String]) -> Result<Vec<u32>, Error> {
         let subwords = self.subwords();
         let reserved = (SPECIALS.len() + subwords.languages().len()) as u32;
-        let mut ids: Vec<u32> = (0..reserved).filter(|id| *id != EOS).collect();
+        let mut ids = subwords.control_ids();
         for piece in pieces {
             let found = (reserved..subwords.vocab_size() as u32).find(|id| subwords.piece(*id) == *piece);
             ids.push(found.ok_or_else(|| {

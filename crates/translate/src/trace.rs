@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use strata_corpus::subword::EOS;
 use strata_runtime::TokenRouting;
 
 use crate::translator::Translator;
@@ -12,7 +11,7 @@ use crate::translator::Translator;
 pub struct TracedToken {
     /// Its piece, as the subword model prints it.
     pub piece: String,
-    /// Where it stands in the text of [`Trace`], in bytes; empty for the tag and the end mark.
+    /// Where it stands in the text of [`Trace`], in bytes; empty for tags and the end mark.
     pub range: Range<usize>,
     /// Natural log-probability; none for source tokens and for the tag.
     pub score: Option<f32>,
@@ -26,7 +25,8 @@ pub struct TracedToken {
 pub struct Trace {
     /// The text as the model sees or writes it.
     pub text: String,
-    /// Source: the tag, the subwords, the end mark. Translation: the tag, the subwords.
+    /// Source: with what stands around the subwords, such as a tag and the end mark. Translation: the last token of the
+    /// decoder's prompt, such as the tag, and the subwords.
     pub tokens: Vec<TracedToken>,
 }
 
@@ -41,17 +41,16 @@ pub struct Target {
 }
 
 impl Translator {
-    /// The tokens of `ids`, which begin with a tag; `scores` are those of the ids behind it.
-    pub(crate) fn trace(&self, ids: &[u32], scores: &[f32], routing: Vec<TokenRouting>) -> Trace {
-        let end = if ids.len() > 1 && ids.last() == Some(&EOS) { ids.len() - 1 } else { ids.len() };
-        let (text, ends) = ends(&ids[1..end], |ids| self.subwords().decode(ids));
-        // The tag ends where the text begins, and the end mark where it ends.
-        let ends = [0].into_iter().chain(ends).chain([text.len()]);
+    /// The tokens of `ids`, whose sentence is `within`; `scores` are those of the ids from there on.
+    pub(crate) fn trace(&self, ids: &[u32], within: Range<usize>, scores: &[f32], routing: Vec<TokenRouting>) -> Trace {
+        let (text, ends) = ends(&ids[within.clone()], |ids| self.subwords().decode(ids));
+        // Tags in front end where the text begins, and what stands behind it where it ends.
+        let ends = std::iter::repeat_n(0, within.start).chain(ends).chain(std::iter::repeat(text.len()));
         let (mut routing, mut start) = (routing.into_iter(), 0);
         let token = |(i, (id, end)): (usize, (&u32, usize))| TracedToken {
             piece: self.subwords().piece(*id),
             range: std::mem::replace(&mut start, end)..end,
-            score: i.checked_sub(1).and_then(|i| scores.get(i)).copied(),
+            score: i.checked_sub(within.start).and_then(|i| scores.get(i)).copied(),
             routing: routing.next().unwrap_or_default(),
         };
         let tokens = ids.iter().zip(ends).enumerate().map(token).collect();

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use strata_corpus::Subwords;
+use strata_corpus::codes;
+use strata_corpus::frame::{Frame, MissingTag};
 use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
-use strata_recipe::ModelConfig;
+use strata_recipe::{ModelConfig, Prompts};
 use strata_runtime::{Model, PackedFolder, Precision, Weights};
 use strata_store::{Check, ModelFolder, resolve_model};
 
@@ -118,6 +120,11 @@ impl Translator {
         self.backend.config()
     }
 
+    /// The model's tag for the language that `said` means ([`codes::find`]); `said` itself where it has none.
+    pub fn language<'a>(&'a self, said: &'a str) -> &'a str {
+        codes::find(said, self.languages.languages.iter().map(|language| language.tag.as_str())).unwrap_or(said)
+    }
+
     /// Whether the model was trained to translate into `to` (and from `from`).
     ///
     /// # Errors
@@ -130,7 +137,7 @@ impl Translator {
             known
         };
         let check = |way: &'static str, language: &str, known: Vec<&str>| {
-            if known.contains(&language) {
+            if known.contains(&self.language(language)) {
                 return Ok(());
             }
             let hint = strata_recipe::nearest(language, known.iter().copied())
@@ -141,25 +148,43 @@ impl Translator {
         from.map_or(Ok(()), |from| check("from", from, of(|d| &d.source)))
     }
 
-    pub(crate) fn tag(&self, to: &str) -> Result<u32, Error> {
+    /// What the model wants around sentences of a direction. `from` only counts for models that read it from a tag.
+    ///
+    /// # Errors
+    /// [`Error::Language`] for a language that the model does not know, [`Error::NoSource`] where it wants to know that
+    /// of the source and `from` is none.
+    pub fn frame(&self, from: Option<&str>, to: &str) -> Result<Frame, Error> {
         self.check_direction(None, to)?;
-        self.subwords.tag(to).ok_or_else(|| Error::Language {
-            way: "into",
-            language: to.to_string(),
+        let prompts = &self.config().prompts;
+        let unknown = |way, language: &str| Error::Language {
+            way,
+            language: language.to_string(),
             known: self.subwords.languages().join(", "),
             hint: String::new(),
+        };
+        let tag = |language: &str| self.subwords.tag(self.language(language));
+        Frame::new(prompts, from.and_then(tag), tag(to)).map_err(|missing| match (missing, from) {
+            (MissingTag::Target, _) => unknown("into", to),
+            (MissingTag::Source, Some(from)) => unknown("from", from),
+            (MissingTag::Source, None) => Error::NoSource { known: self.subwords.languages().join(", ") },
         })
     }
 
-    /// Subwords of a source at most, without the tag and the end mark.
-    pub(crate) fn most(&self) -> usize {
-        self.config().max_length - 2
+    /// Tokens beside a sentence: what stands around a source, or the tag and the end mark of a translation.
+    fn around(&self) -> usize {
+        let Prompts { source_front, source_end, .. } = &self.config().prompts;
+        (source_front.len() + source_end.len()).max(2)
     }
 
-    /// Subwords of the longest source that the model has learned from, without the tag and the end mark. Longer ones it
+    /// Subwords of a source at most, without what stands around it.
+    pub(crate) fn most(&self) -> usize {
+        self.config().max_length - self.around()
+    }
+
+    /// Subwords of the longest source that the model has learned from, without what stands around it. Longer ones it
     /// takes, but translates only in part.
     pub(crate) fn longest(&self) -> usize {
         let learned = self.languages.max_length.unwrap_or(usize::MAX);
-        learned.min(self.config().max_length).saturating_sub(2).max(1)
+        learned.min(self.config().max_length).saturating_sub(self.around()).max(1)
     }
 }

@@ -16,8 +16,8 @@ fn engine_and_model_translate_alike() {
     let search = SearchOptions { beam: 3, nbest: 3, max_ratio: 1.0, max_extra: 4, ..SearchOptions::default() };
     for tokens_per_batch in [1, 4096] {
         let options = TranslateOptions { tokens_per_batch, whole_lines: true, ..TranslateOptions::from(search) };
-        let ours = engine.translate(&corpus.lines, &corpus.to, &options).unwrap();
-        let theirs = plain.translate(&corpus.lines, &corpus.to, &options).unwrap();
+        let ours = engine.translate(&corpus.lines, None, &corpus.to, &options).unwrap();
+        let theirs = plain.translate(&corpus.lines, None, &corpus.to, &options).unwrap();
         assert_eq!(ours.len(), corpus.lines.len());
         for (ours, theirs) in ours.iter().zip(&theirs) {
             let (ours, theirs) = (&ours.candidates, &theirs.candidates);
@@ -40,11 +40,11 @@ fn other_devices_refuse_what_plain_beam_search_does_not_have() {
         SearchOptions { sample: true, ..SearchOptions::default() },
         SearchOptions { max_length: 5, ..SearchOptions::default() },
     ] {
-        let refused = plain.translate(&corpus.lines, &corpus.to, &search.into()).unwrap_err().to_string();
+        let refused = plain.translate(&corpus.lines, None, &corpus.to, &search.into()).unwrap_err().to_string();
         assert!(refused.contains("plain beam search only") && refused.contains("the device cpu"), "{refused}");
     }
     let lines = [strata_translate::Line { text: &corpus.lines[0], prefix: "the" }];
-    assert!(plain.translate_lines(&lines, &corpus.to, &TranslateOptions::default()).is_err());
-    let refused = plain.score(&corpus.lines, &corpus.lines, &corpus.to).unwrap_err().to_string();
+    assert!(plain.translate_lines(&lines, None, &corpus.to, &TranslateOptions::default()).is_err());
+    let refused = plain.score(&corpus.lines, &corpus.lines, None, &corpus.to).unwrap_err().to_string();
     assert_eq!(refused, "forced decoding needs the device cpu");
 }

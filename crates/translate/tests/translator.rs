@@ -20,8 +20,8 @@ fn lines_parts_and_requests_go_the_same_way() {
     let corpus = Corpus::new();
     let translator = translator(&corpus);
     let options = TranslateOptions::from(SearchOptions { alignments: true, routing: true, ..search() });
-    let task = translator.task(&corpus.to, &options).unwrap();
-    let lines = translator.translate(&corpus.lines, &corpus.to, &options).unwrap();
+    let task = translator.task(None, &corpus.to, &options).unwrap();
+    let lines = translator.translate(&corpus.lines, None, &corpus.to, &options).unwrap();
     let parts = translator.translate_parts(&corpus.lines, &task).unwrap();
     let mut session = translator.session(Limits::default()).unwrap();
     for ((text, line), part) in corpus.lines.iter().zip(&lines).zip(&parts) {
@@ -59,11 +59,11 @@ fn lines_parts_and_requests_go_the_same_way() {
 fn bits_do_not_depend_on_the_batch() {
     let corpus = Corpus::new();
     let translator = translator(&corpus);
-    let expected = translator.translate(&corpus.lines, &corpus.to, &search().into()).unwrap();
+    let expected = translator.translate(&corpus.lines, None, &corpus.to, &search().into()).unwrap();
     let reversed: Vec<&String> = corpus.lines.iter().rev().collect();
     for tokens_per_batch in [1, 300, 20_000] {
         let options = TranslateOptions { tokens_per_batch, ..TranslateOptions::from(search()) };
-        let mut again = translator.translate(&reversed, &corpus.to, &options).unwrap();
+        let mut again = translator.translate(&reversed, None, &corpus.to, &options).unwrap();
         again.reverse();
         assert_eq!(again, expected, "{tokens_per_batch} tokens a batch");
     }
@@ -74,18 +74,18 @@ fn lines_without_text_and_long_lines() {
     let corpus = Corpus::new();
     let translator = translator(&corpus);
     let options = search().into();
-    let empty = translator.translate(&["", "  "], &corpus.to, &options).unwrap();
+    let empty = translator.translate(&["", "  "], None, &corpus.to, &options).unwrap();
     let candidates: Vec<Vec<Candidate>> = empty.into_iter().map(|line| line.candidates).collect();
     let blank = Candidate { text: "  ".into(), ..Candidate::default() };
     assert_eq!(candidates, [[Candidate::default()], [blank]], "space stays as it is");
-    let task = translator.task(&corpus.to, &options).unwrap();
+    let task = translator.task(None, &corpus.to, &options).unwrap();
     assert_eq!(translator.translate_parts(&["  "], &task).unwrap(), [Part::unchanged("  ")]);
     // The model takes 64 subwords: sentences are taken together as far as they fit, the prefix stands in front of the
     // first.
     let long = corpus.lines[..8].join(" ");
     assert!(translator.subwords().encode(&long).len() > 64);
     let line = Line { text: &long, prefix: "the" };
-    let found = translator.translate_lines(&[line], &corpus.to, &options).unwrap().remove(0).candidates;
+    let found = translator.translate_lines(&[line], None, &corpus.to, &options).unwrap().remove(0).candidates;
     assert_eq!(found.len(), 2);
     assert!(found.iter().all(|candidate| candidate.text.starts_with("the") && candidate.subwords > 10));
 }
@@ -94,11 +94,11 @@ fn lines_without_text_and_long_lines() {
 fn bad_options_are_named_by_their_own_name() {
     let corpus = Corpus::new();
     let translator = translator(&corpus);
-    let refused = |options: TranslateOptions| translator.task(&corpus.to, &options).unwrap_err().to_string();
+    let refused = |options: TranslateOptions| translator.task(None, &corpus.to, &options).unwrap_err().to_string();
     let bad = SearchOptions { beam: 0, ..SearchOptions::default() };
     assert_eq!(refused(bad.into()), "beam = 0 must be an integer from 1 to 1024");
     let piece = TranslateOptions { suppress: vec!["no piece".into()], ..TranslateOptions::default() };
     assert!(refused(piece).contains("no piece `no piece`"));
-    let unknown = translator.task("xx", &TranslateOptions::default()).unwrap_err().to_string();
+    let unknown = translator.task(None, "xx", &TranslateOptions::default()).unwrap_err().to_string();
     assert!(unknown.contains("does not translate into `xx`"), "{unknown}");
 }

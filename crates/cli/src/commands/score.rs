@@ -33,6 +33,9 @@ pub struct Arguments {
     source: Option<PathBuf>,
     /// Its translation, line by line
     target: Option<PathBuf>,
+    /// Language of the text, for models that read it from a tag
+    #[arg(long, value_name = "LANG", conflicts_with = "prepared")]
+    from: Option<String>,
     /// Language of the translation
     #[arg(long, value_name = "LANG", required_unless_present = "prepared", conflicts_with = "prepared")]
     to: Option<String>,
@@ -114,7 +117,7 @@ fn of_files(
     same_length((source, &sources), (target, &targets))?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.place))?;
     let mut outcome = Outcome::Done;
-    for (i, scored) in translator.score(&sources, &targets, to)?.into_iter().enumerate() {
+    for (i, scored) in translator.score(&sources, &targets, arguments.from.as_deref(), to)?.into_iter().enumerate() {
         match scored {
             Ok(forced) => {
                 let score = forced.sum / forced.tokens.len().max(1) as f32;

@@ -36,7 +36,7 @@ pub struct Arguments {
     /// Language to translate into
     #[arg(long, value_name = "LANG")]
     to: String,
-    /// Language of the text; only checked, because the model sees the target language alone
+    /// Language of the text; models that see the target language alone only check it
     #[arg(long, value_name = "LANG")]
     from: Option<String>,
     /// Take each line for one sentence, as corpora have them, and the model's translation as it is
@@ -169,7 +169,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
                 prefix: prefixes.get(done as usize + i).map_or("", String::as_str),
             })
             .collect();
-        let translations = translator.translate_lines(&texts, &arguments.to, &options)?;
+        let translations = translator.translate_lines(&texts, arguments.from.as_deref(), &arguments.to, &options)?;
         for (line, translated) in window.iter().zip(&translations) {
             if let Err(fault) = &line.text {
                 failed += 1;

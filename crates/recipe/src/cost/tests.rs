@@ -184,3 +184,44 @@ fn json_has_the_promised_keys() {
     assert!(json["flops_per_token_measured"].is_null());
     assert!(json["parts"]["experts"]["parameters"].is_u64());
 }
+
+/// The tiny model above with the options of other architectures, counted by hand.
+#[test]
+fn other_architectures_counted_by_hand() {
+    use crate::{Decoder, Embeddings, LayerNorm, Network, Tables};
+
+    let dense = ModelConfig {
+        encoder_layers: 1,
+        decoder_layers: 1,
+        d_model: 4,
+        d_ffn: 6,
+        heads: 2,
+        vocab_size: 10,
+        ..ModelConfig::default()
+    };
+    let parameters = |config: &ModelConfig| Cost::of(config, None).unwrap().parameters;
+    let plain = parameters(&dense);
+    let more = |network| parameters(&ModelConfig { network, ..dense.clone() }) as i64 - plain as i64;
+    let embeddings = |tables, output_bias, source_vocab_size| Network {
+        embeddings: Embeddings { tables, output_bias, source_vocab_size, ..Embeddings::default() },
+        ..Network::default()
+    };
+    assert_eq!(more(embeddings(Tables::Shared, true, None)), 10);
+    assert_eq!(more(embeddings(Tables::OutputApart, false, None)), 40);
+    assert_eq!(more(embeddings(Tables::Apart, true, Some(7))), 40 + 28 + 10);
+    let layer_norm = LayerNorm { last: false, ..LayerNorm::default() };
+    assert_eq!(more(Network { layer_norm, ..Network::default() }), -16);
+    // Two maps instead of four.
+    let decoder = Decoder { mixer: Mixer::Ssru, ..Decoder::default() };
+    assert_eq!(more(Network { decoder, ..Network::default() }), -2 * 20);
+    let decoder = Decoder { d_ffn: Some(8), ..Decoder::default() };
+    let wider = Network { decoder, ..Network::default() };
+    assert_eq!(more(wider), 2 * (4 + 4) + 2);
+    let cost = Cost::of(&ModelConfig { network: wider, ..dense.clone() }, None).unwrap();
+    assert_eq!(cost.flops_per_token, Cost::of(&dense, None).unwrap().flops_per_token + 4 * 4 * 2);
+    // One block of 3 experts and one of 2 against two of 3: an expert of 58 and its row of the gate with bias less.
+    let moe = ModelConfig { kind: Kind::Moe, experts: 3, moe_every: 1, ..dense };
+    let moe = ModelConfig { network: Network { gate_bias: true, ..Network::default() }, ..moe };
+    let fewer = ModelConfig { block_experts: vec![3, 2], ..moe.clone() };
+    assert_eq!(parameters(&moe) - parameters(&fewer), (4 * 6 + 6 + 6 * 4 + 4) + 5);
+}

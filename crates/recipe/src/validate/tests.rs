@@ -1,7 +1,7 @@
 //! One test per fault; the message must name the key and the value and say what to do.
 
 use super::*;
-use crate::{Normalization, SecondChoice};
+use crate::{Embeddings, LayerNorm, Network, Normalization, Positions, Prompts, SecondChoice, Tables};
 
 fn smoe(strata: &[usize]) -> ModelConfig {
     ModelConfig { kind: Kind::Smoe, strata: strata.to_vec(), ..ModelConfig::default() }
@@ -123,4 +123,65 @@ fn rules_for_strata_need_strata_and_go_together() {
     refused(ModelConfig { exits: ExitRule::Never, ..moe(Kind::Moe, 8) }, "exits", &["strata", "\"moe\""]);
     refused(ModelConfig { learned_scale: true, ..ModelConfig::default() }, "learned_scale", &["\"dense\""]);
     refused(ModelConfig { fom: 0.1, ..ModelConfig::default() }, "fom", &["masks the output of experts"]);
+}
+
+#[test]
+fn experts_by_block_that_do_not_fit() {
+    let config = |block_experts: &[usize]| ModelConfig { block_experts: block_experts.to_vec(), ..moe(Kind::Moe, 8) };
+    config(&[8, 4, 4, 8, 2, 8]).validate().unwrap();
+    refused(config(&[8, 4]), "block_experts", &["2 numbers", "3 expert blocks"]);
+    refused(config(&[8, 4, 4, 8, 1, 8]), "block_experts", &["block 5", "1 experts", "top_k = 2"]);
+    refused(config(&[4, 4, 4, 4, 4, 4]), "block_experts", &["experts = 8", "4"]);
+    refused(ModelConfig { kind: Kind::Cmr, ..config(&[8; 6]) }, "block_experts", &["cmr", "leave it out"]);
+}
+
+#[test]
+fn networks_that_cannot_be() {
+    let with = |network| ModelConfig { network, ..ModelConfig::default() };
+    let positions = Positions { first: usize::MAX, ..Positions::default() };
+    refused(with(Network { positions, ..Network::default() }), "network.positions.first", &["at most"]);
+    let frequencies = Frequencies::Tensor2tensor;
+    let positions = Positions { frequencies, ..Positions::default() };
+    let narrow = ModelConfig { d_model: 2, heads: 1, ..with(Network { positions, ..Network::default() }) };
+    refused(narrow, "d_model", &["d_model = 2", "tensor2tensor"]);
+    for epsilon in [0.0, -1e-5, f64::NAN, 1.0] {
+        let layer_norm = LayerNorm { epsilon, ..LayerNorm::default() };
+        refused(with(Network { layer_norm, ..Network::default() }), "network.layer_norm.epsilon", &["positive"]);
+    }
+    let layer_norm = LayerNorm { place: NormPlace::Post, ..LayerNorm::default() };
+    let post = Network { layer_norm, ..Network::default() };
+    with(post).validate().unwrap();
+    refused(ModelConfig { network: post, ..smoe(&[4, 4]) }, "network.layer_norm.place", &["post", "smoe"]);
+    refused(with(Network { gate_bias: true, ..Network::default() }), "network.gate_bias", &["no gates"]);
+    let mut decoder = Network::default();
+    decoder.decoder.heads = Some(7);
+    refused(with(decoder), "network.decoder.heads", &["= 7", "512"]);
+    decoder.decoder.heads = Some(0);
+    refused(with(decoder), "network.decoder.heads", &["= 0"]);
+    decoder = Network::default();
+    decoder.decoder.d_ffn = Some(0);
+    refused(with(decoder), "network.decoder.d_ffn", &["= 0"]);
+    let tables = |tables, rows| {
+        let embeddings = Embeddings { tables, source_vocab_size: Some(rows), ..Embeddings::default() };
+        with(Network { embeddings, ..Network::default() })
+    };
+    tables(Tables::Apart, 70).validate().unwrap();
+    refused(tables(Tables::Shared, 70), "network.embeddings.source_vocab_size", &["= 70", "source-apart"]);
+    refused(tables(Tables::Apart, 0), "network.embeddings.source_vocab_size", &["= 0"]);
+}
+
+#[test]
+fn prompts_that_cannot_be() {
+    let usual = Prompts::default;
+    let with = |prompts| ModelConfig { prompts, ..ModelConfig::default() };
+    with(Prompts { decoder: vec![Mark::Zero], ..usual() }).validate().unwrap();
+    with(Prompts { source_front: vec![], source_end: vec![], ..usual() }).validate().unwrap();
+    refused(with(Prompts { decoder: vec![], ..usual() }), "prompts.decoder", &["empty"]);
+    refused(with(Prompts { decoder: vec![Mark::End, Mark::Zero], ..usual() }), "prompts.decoder", &["zero", "first"]);
+    refused(with(Prompts { source_end: vec![Mark::Zero], ..usual() }), "prompts.source_end", &["zero"]);
+    let beyond = Prompts { source_front: vec![Mark::Subword(32_000)], ..usual() };
+    refused(with(beyond), "prompts.source_front", &["32000"]);
+    refused(with(Prompts { source_end: vec![Mark::End; 17], ..usual() }), "prompts.source_end", &["17"]);
+    let full = Prompts { decoder: vec![Mark::Target; 3], ..usual() };
+    refused(ModelConfig { max_length: 3, ..with(full) }, "max_length", &["max_length = 3", "no room"]);
 }

@@ -6,6 +6,7 @@
 pub(crate) mod drive;
 pub(crate) mod quantize;
 
+mod activations;
 mod attention;
 mod f32_tiles;
 mod int8;
@@ -18,11 +19,14 @@ mod int8_tiles;
 mod int8_x86;
 mod norm;
 mod output;
+mod ssru;
 mod tiling;
 mod top_k;
 
+pub use activations::activate;
 pub use attention::{AttentionScratch, KeysValues, attend, attend_all};
 pub use norm::layer_norm;
+pub use ssru::ssru;
 pub use top_k::{log_sum_exp, top_k};
 
 use crate::product::PANEL;

@@ -46,7 +46,8 @@ impl Search {
     fn routing_of(&self, done: &Done) -> Routing {
         let mut target = Vec::new();
         let mut node = if done.read { done.node } else { self.nodes[done.node as usize].parent };
-        while node != NONE {
+        // From the last token of the prompt on.
+        while node != NONE && node as usize + 1 >= self.request.prompt.len() {
             target.extend(self.routing.get(node as usize).cloned());
             node = self.nodes[node as usize].parent;
         }

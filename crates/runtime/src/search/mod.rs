@@ -66,14 +66,14 @@ pub(crate) struct Search {
     constraints: Constraints,
     /// Longest translation, end mark included.
     longest: usize,
-    /// Tokens that every open hypothesis has, without the first.
+    /// Tokens that every open hypothesis has, without the prompt.
     length: usize,
     nodes: Vec<Node>,
     open: Vec<Open>,
     /// The open hypotheses of the next step; a buffer between steps.
     next: Vec<Open>,
     done: Vec<Done>,
-    /// Nodes to read in the next step: those of a forced prefix, then the open hypotheses.
+    /// Nodes to read in the next step: those of the prompt and of a forced prefix, then the open hypotheses.
     pending: Vec<u32>,
     /// Nodes that have a row in the target cache.
     held: Vec<u32>,
@@ -93,11 +93,16 @@ impl Search {
     /// Starts the search of a checked request.
     pub fn new(request: Request, longest: usize) -> Self {
         let constraints = Constraints::new(&request.constraints);
-        let root = Node { parent: NONE, id: request.first, log_p: 0.0, row: NONE, attention: NONE, reached: 0 };
-        let mut nodes = vec![root];
-        for (i, id) in request.prefix.iter().enumerate() {
-            nodes.push(Node { parent: i as u32, id: *id, ..root });
-        }
+        let read = request.prompt.iter().chain(&request.prefix).enumerate();
+        let node = |(i, id): (usize, &u32)| Node {
+            parent: (i as u32).checked_sub(1).unwrap_or(NONE),
+            id: *id,
+            log_p: 0.0,
+            row: NONE,
+            attention: NONE,
+            reached: 0,
+        };
+        let nodes: Vec<Node> = read.map(node).collect();
         let last = nodes.len() as u32 - 1;
         let mut met = constraints.none();
         request.prefix.iter().for_each(|id| constraints.advance(&mut met, *id));
@@ -140,7 +145,9 @@ impl Search {
             self.nodes[node as usize].row = row;
             self.held.push(node);
             tokens.ids.push(self.nodes[node as usize].id);
-            tokens.places.push((self.length + i.min(forced) - forced) as u32);
+            // The last token of the prompt stands in front of the hypothesis.
+            let last = self.request.prompt.len() - 1;
+            tokens.places.push((last + self.length + i.min(forced) - forced) as u32);
             tokens.rows.push(row);
             tokens.sources.push(source);
             tokens.attention.push(attention);
@@ -171,7 +178,9 @@ impl Search {
             let log_p = candidates[i].first().map_or(f32::NEG_INFINITY, |(_, log_p)| *log_p);
             self.nodes[child].log_p = log_p;
             self.nodes[child].attention = self.attention_row(i);
-            self.open[0].sum += log_p;
+            if child >= self.request.prompt.len() {
+                self.open[0].sum += log_p;
+            }
         }
         let over = self.choose(&candidates[forced..]);
         std::mem::swap(&mut self.open, &mut self.next);
@@ -247,12 +256,13 @@ impl Search {
         self.give_back(cache);
     }
 
-    /// The nodes of a hypothesis without the first, from last to first.
+    /// The nodes of a hypothesis without its prompt, from last to first.
     fn backwards(&self, mut node: u32) -> impl Iterator<Item = &Node> {
         std::iter::from_fn(move || {
+            let behind_the_prompt = node as usize >= self.request.prompt.len();
             let at = &self.nodes[node as usize];
             node = at.parent;
-            (node != NONE).then_some(at)
+            behind_the_prompt.then_some(at)
         })
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test uses some of it
 
 pub mod reference;
+pub mod shapes;
 #[path = "../../../model/tests/common/small.rs"]
 mod small;
 
@@ -60,7 +61,7 @@ pub fn sources(config: &ModelConfig, count: usize, seed: u64) -> Vec<Vec<u32>> {
 
 /// The log-probability of each subword of `target` and of the end mark after it.
 pub fn score(engine: &Engine, source: &[u32], first: u32, target: &[u32]) -> Vec<f32> {
-    let request = Request::score(source.to_vec(), first, END, target.to_vec());
+    let request = Request::score(source.to_vec(), [first], END, target.to_vec());
     let found = engine.translate(&[request], &Limits::default()).expect("scores");
     found.into_iter().flatten().next().expect("a hypothesis").token_scores
 }
@@ -71,5 +72,5 @@ pub fn options() -> SearchOptions {
 
 /// A request for the language of tag 2; padding is never chosen.
 pub fn request(source: &[u32], options: &SearchOptions) -> Request {
-    Request { suppressed: Arc::new([0]), ..Request::new(source.to_vec(), 2, END, *options) }
+    Request { suppressed: Arc::new([0]), ..Request::new(source.to_vec(), [2], END, *options) }
 }

@@ -135,7 +135,7 @@ pub async fn translate(call: &Call, file: ReadFile, ask: AskFile) -> Answer<Tran
         let (beam, alignments) = (call.app.settings.beam, document.aligned());
         let search = SearchOptions { beam, alignments, ..SearchOptions::default() };
         let search = TranslateOptions { glossary, ..search.into() };
-        let translations = in_batches(&loaded, document.texts(), &target, &search, deadline).await?;
+        let translations = in_batches(&loaded, document.texts(), [&source, &target], &search, deadline).await?;
         let warnings = warnings(document.texts(), &translations);
         let content = blocking(move || document.render(&translations, 0)).await??;
         Ok(TranslatedFile { content, warnings })
@@ -162,7 +162,7 @@ fn beginning(document: &dyn Document) -> String {
 async fn in_batches(
     loaded: &Loaded,
     texts: &[String],
-    target: &str,
+    languages: [&str; 2],
     search: &TranslateOptions,
     deadline: Instant,
 ) -> Answer<Vec<Part>> {
@@ -170,7 +170,7 @@ async fn in_batches(
     while translations.len() < texts.len() {
         let next: Vec<String> = texts[translations.len()..].iter().take(BATCH).cloned().collect();
         let time = deadline.saturating_duration_since(Instant::now());
-        match loaded.translate(next, target, search, time).await {
+        match loaded.translate(next, languages, search, time).await {
             Ok(found) => translations.extend(found),
             Err(ApiError { retry_after: Some(seconds), .. }) => tokio::time::sleep(Duration::from_secs(seconds)).await,
             Err(other) => return Err(other),

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
+use strata_corpus::codes::aliases;
 use strata_documents::{HTML, Options, TEXT, extensions};
 
 use crate::api::app::App;
 use crate::api::call::Call;
 use crate::api::work::{self, Ask, Sentences, Translated};
-use crate::engine::{aliases, name_of};
+use crate::engine::name_of;
 use crate::error::{Answer, ApiError};
 
 /// `POST /translate`

@@ -65,7 +65,7 @@ pub async fn route(call: Call) -> Answer<Json<Value>> {
         let beam = call.app.settings.beam;
         let search = SearchOptions { beam, alignments, routing: true, ..SearchOptions::default() };
         let time = deadline.saturating_duration_since(Instant::now());
-        let parts = loaded.translate(document.texts().to_vec(), &target, &search.into(), time).await?;
+        let parts = loaded.translate(document.texts().to_vec(), [&source, &target], &search.into(), time).await?;
         let config = loaded.translator().config().clone();
         let name = served.name().to_string();
         let answer = blocking(move || {

@@ -199,8 +199,8 @@ async fn split(
     blocking(move || texts.into_iter().map(split).collect()).await?
 }
 
-/// The translations of each document's parts. All parts for one model go to it at once, so that they are admitted or
-/// turned away together.
+/// The translations of each document's parts. All parts in one language for one model go to it at once, so that they are
+/// admitted or turned away together.
 async fn translate_parts(
     placed: &[Placed],
     documents: &[Option<Parts>],
@@ -211,14 +211,14 @@ async fn translate_parts(
     let mut translations: Vec<Vec<Part>> = placed.iter().map(|_| Vec::new()).collect();
     let mut left: Vec<usize> = (0..placed.len()).collect();
     while let Some(first) = left.first().map(|i| &placed[*i]) {
-        let (these, others): (Vec<usize>, _) =
-            left.into_iter().partition(|i| placed[*i].model_name() == first.model_name());
+        let alike = |other: &Placed| other.model_name() == first.model_name() && other.source == first.source;
+        let (these, others): (Vec<usize>, _) = left.into_iter().partition(|i| alike(&placed[*i]));
         left = others;
         let Some((_, loaded)) = &first.model else { continue };
         let parts_of = |i: usize| documents[i].as_ref().map_or(&[][..], Parts::texts);
         let parts: Vec<String> = these.iter().flat_map(|i| parts_of(*i)).cloned().collect();
         let time = deadline.saturating_duration_since(Instant::now());
-        let mut found = loaded.translate(parts, target, search, time).await?.into_iter();
+        let mut found = loaded.translate(parts, [&first.source, target], search, time).await?.into_iter();
         for i in these {
             translations[i] = found.by_ref().take(parts_of(i).len()).collect();
         }

@@ -48,19 +48,19 @@ impl Loaded {
         &self.translator
     }
 
-    /// Translates parts, in order, if that is possible in `time`.
+    /// Translates parts from a language into another, in order, if that is possible in `time`.
     ///
     /// # Errors
     /// 400 for a part that the model cannot take, 429 if there is no room, 500 if a fault ended the thread.
     pub async fn translate(
         &self,
         parts: Vec<String>,
-        target: &str,
+        [source, target]: [&str; 2],
         options: &TranslateOptions,
         time: Duration,
     ) -> Answer<Vec<Part>> {
-        let task = self.translator.task(target, options).map_err(|e| ApiError::invalid(e.to_string()))?;
-        let task = Arc::new(task);
+        let task = self.translator.task(Some(source), target, options);
+        let task = Arc::new(task.map_err(|e| ApiError::invalid(e.to_string()))?);
         let deadline = Instant::now() + time;
         let (translator, of) = (self.translator.clone(), task.clone());
         let mut work = blocking(move || translator.begin(&parts, &of)).await?;

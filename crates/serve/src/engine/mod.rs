@@ -9,10 +9,8 @@ mod load;
 mod loaded;
 mod models;
 mod served;
-mod tags;
 mod thread;
 mod worker;
 
 pub use loaded::{Loaded, blocking};
 pub use models::{Models, name_of};
-pub use tags::aliases;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use strata_corpus::codes;
 use strata_corpus::language::{Identifier, english_name};
 use tokio::sync::Mutex;
 
 use crate::engine::loaded::Loaded;
 use crate::engine::served::Served;
-use crate::engine::tags;
 use crate::error::{Answer, ApiError, Error};
 use crate::settings::Settings;
 
@@ -94,13 +94,13 @@ impl Models {
         &self.tags
     }
 
-    /// The tag that a client means, among the languages of the model of this name, or of all. See [`tags::find`].
+    /// The tag that a client means, among the languages of the model of this name, or of all. See [`codes::find`].
     pub fn tag(&self, said: &str, model: Option<&str>) -> Option<String> {
         let Some(model) = model else {
-            return tags::find(self.tags.iter().map(String::as_str), said).map(str::to_string);
+            return codes::find(said, self.tags.iter().map(String::as_str)).map(str::to_string);
         };
         let tags = self.models.iter().find(|other| other.name() == model)?.languages().tags();
-        tags::find(tags.iter().map(String::as_str), said).map(str::to_string)
+        codes::find(said, tags.iter().map(String::as_str)).map(str::to_string)
     }
 
     /// The tags of the model of this name, or of all; sorted.

@@ -83,7 +83,8 @@ impl Measurement<'_> {
         for (text, i, line) in shown(&evaluation) {
             let mut example = plain(text, i, line);
             let (source, target) = (&text.sources[i..=i], std::slice::from_ref(line));
-            if let Some((_, pair)) = routed.route(source, target, &text.direction.target)?.first() {
+            let languages = [&text.direction.source, &text.direction.target].map(String::as_str);
+            if let Some((_, pair)) = routed.route(source, target, languages)?.first() {
                 let tokens = colored(&routed, &text.direction, pair);
                 (example.source_tokens, example.tokens) = (tokens.source, tokens.target);
             }

@@ -25,6 +25,9 @@ pub struct Arguments {
     model: PathBuf,
     /// File of sentences, one a line
     file: PathBuf,
+    /// Language of the text, for models that read it from a tag
+    #[arg(long, value_name = "LANG")]
+    from: Option<String>,
     /// Language to translate into
     #[arg(long, value_name = "LANG")]
     to: String,
@@ -51,7 +54,7 @@ pub fn run(a: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let translator = Translator::open(&a.model, &Placement::from(&a.search.place))?;
     for batch in &a.batch {
         terminal.progress(&format!("{} lines, {batch} at a time", lines.len()));
-        let (speed, texts) = translator.speed(&lines, &a.to, &options, *batch, a.runs)?;
+        let (speed, texts) = translator.speed(&lines, a.from.as_deref(), &a.to, &options, *batch, a.runs)?;
         terminal.progress("");
         print_json_line(&WithMemory::of(speed))?;
         if let Some(path) = &a.output {

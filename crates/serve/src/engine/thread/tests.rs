@@ -48,7 +48,7 @@ impl Decoder for Echo {
 }
 
 fn sentences(ids: &[u32]) -> Vec<Request> {
-    ids.iter().map(|id| Request::new(vec![*id], 0, 1, SearchOptions::default())).collect()
+    ids.iter().map(|id| Request::new(vec![*id], [0], 1, SearchOptions::default())).collect()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -65,7 +65,7 @@ fn answers_come_in_order_and_the_count_returns_to_nothing() {
         let ids: Vec<u32> = found.iter().map(|hypotheses| hypotheses[0].ids[0]).collect();
         assert_eq!(ids, [3, 1, 2]);
         assert_eq!(engine.translate(Vec::new(), LONG).await, Ok(Vec::new()));
-        let empty = Request::new(Vec::new(), 0, 1, SearchOptions::default());
+        let empty = Request::new(Vec::new(), [0], 1, SearchOptions::default());
         let refused = engine.translate(vec![empty], LONG).await;
         assert_eq!(refused, Err(Failure::Refused("nothing to translate".into())));
     });

@@ -1,0 +1,78 @@
+//! `strata import`: a model of another program as a model folder.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use strata_files::thousands;
+use strata_import::{Options, Summary, import};
+use strata_store::Existing;
+
+use crate::Outcome;
+use crate::output::print_json;
+use crate::terminal::{Terminal, labeled};
+
+/// Turn a model of another program into a model folder
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Reads folders of Hugging Face (M2M100, NLLB-200, NLLB-MoE, Marian / OPUS-MT) with safetensors or \
+                  PyTorch files, and those of Firefox, Bergamot and Marian. Nothing in them is run, and memory is that of \
+                  the largest tensor. The new folder needs nothing of the old one."
+)]
+pub struct Arguments {
+    /// Model folder or file of the other program
+    source: PathBuf,
+    /// Folder to write
+    #[arg(value_name = "DIR")]
+    output: PathBuf,
+    /// Language of the text that a bilingual model translates, where its files do not say it
+    #[arg(long, value_name = "LANG")]
+    from: Option<String>,
+    /// Language that a bilingual model translates into, where its files do not say it
+    #[arg(long, value_name = "LANG")]
+    to: Option<String>,
+    /// Replace an existing folder
+    #[arg(long)]
+    overwrite: bool,
+    /// Print what was imported as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
+    let options = Options { from: arguments.from.clone(), to: arguments.to.clone() };
+    let summary = import(&arguments.source, &arguments.output, &options, existing)?;
+    if arguments.json {
+        print_json(&summary)?;
+    } else {
+        show(&summary, terminal);
+    }
+    Ok(Outcome::Done)
+}
+
+/// Languages that are listed by name.
+const FEW: usize = 12;
+
+fn show(summary: &Summary, terminal: &Terminal) {
+    let Summary { model, origin, name, parameters, layers, d_model, vocab_size, languages, directions } = summary;
+    let listed = if languages.len() <= FEW {
+        languages.join(", ")
+    } else {
+        format!("{}, ... ({})", languages[..FEW].join(", "), languages.len())
+    };
+    let shape = format!(
+        "{name}, {} parameters: {} + {} layers, width {d_model}, {} subwords",
+        thousands(*parameters),
+        layers[0],
+        layers[1],
+        thousands(*vocab_size as u64)
+    );
+    for (label, value) in [
+        ("model", origin.clone()),
+        ("shape", shape),
+        ("languages", format!("{listed}; {} directions", thousands(*directions as u64))),
+        ("written", model.display().to_string()),
+    ] {
+        terminal.say(&labeled(label, &value));
+    }
+}

@@ -1,0 +1,92 @@
+//! M2M100 (Fan et al., 2021), NLLB-200 (NLLB Team, 2022) and its mixture of experts: pre-norm, one table, positions from 2.
+
+use std::path::Path;
+
+use strata_corpus::Subwords;
+use strata_formats::open_weights;
+use strata_recipe::{EmbeddingScale, Frequencies, Kind, Mark, Prompts};
+
+use super::layers::{self, BART, NLLB_MOE};
+use super::tokenizer::{self, Tokenizer};
+use crate::error::Error;
+use crate::options::Options;
+use crate::plan::{Between, Plan};
+use crate::vocabulary::Ours;
+use crate::weights::Weights;
+
+pub(super) fn plan(folder: &Path, options: &Options) -> Result<Plan, Error> {
+    let mut config = super::sizes(options)?;
+    config.network.positions.frequencies = Frequencies::Tensor2tensor;
+    config.network.positions.first = options.number("pad_token_id")? + 1;
+    if !options.switch("scale_embedding", true)? {
+        config.network.embeddings.scale = EmbeddingScale::One;
+    }
+    options.must_be("tie_word_embeddings", true, true)?;
+    config.prompts = Prompts {
+        source_front: vec![Mark::Source],
+        source_end: vec![Mark::End],
+        decoder: vec![Mark::End, Mark::Target],
+    };
+    let mut scale = 1.0;
+    let mixture = options.text("model_type") == Some("nllb-moe");
+    if mixture {
+        scale = experts(options, &mut config)?;
+    }
+    let tokenizer = Tokenizer::read(folder, config.vocab_size)?;
+    let origin = match (mixture, tokenizer.is_nllb) {
+        (true, _) => "Hugging Face NLLB-MoE",
+        (false, true) => "Hugging Face NLLB-200",
+        (false, false) => "Hugging Face M2M100",
+    };
+    let Ours { rows, languages, names, hidden } = tokenizer.ids.renumber(folder)?;
+    let vocabulary = strata_corpus::ImportedVocabulary {
+        languages: &languages,
+        names,
+        source_names: None,
+        hidden,
+        source: &tokenizer.pieces,
+        target: None,
+    };
+    let subwords = Subwords::import_vocabulary(vocabulary)?;
+
+    let mut weights = Weights::new(open_weights(folder)?);
+    weights.table("embedding.weight", "model.shared.weight", config.vocab_size, config.d_model, &rows);
+    layers::add(&mut weights, &config, if mixture { NLLB_MOE } else { BART }, scale);
+    // Copies of the one table, and position tables of old files.
+    let copies = ["model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"];
+    let positions = ["model.encoder.embed_positions.weights", "model.decoder.embed_positions.weights"];
+    weights.known.extend(copies.into_iter().chain(positions).map(str::to_owned));
+    tokenizer::name_the_table(&mut weights, &copies);
+    Ok(Plan {
+        origin: origin.to_owned(),
+        config,
+        subwords,
+        languages: Between::All(languages),
+        weights,
+        _unpacked: None,
+    })
+}
+
+/// Takes over what the configuration says of experts. Returns what their output is multiplied by.
+fn experts(options: &Options, config: &mut strata_recipe::ModelConfig) -> Result<f32, Error> {
+    let every = options.number("encoder_sparse_step")?;
+    if options.number("decoder_sparse_step")? != every {
+        return Err(options.unsupported("decoder_sparse_step", &format!("encoder_sparse_step, {every}")));
+    }
+    if every == 0 {
+        return Err(options.unsupported("encoder_sparse_step", "1 or more; without experts the model is a m2m_100"));
+    }
+    if options.text("second_expert_policy").is_some_and(|policy| policy != "all") {
+        return Err(options.unsupported("second_expert_policy", "\"all\""));
+    }
+    if options.real("moe_eval_capacity_token_fraction", 1.0)? < 1.0 {
+        return Err(options.unsupported("moe_eval_capacity_token_fraction", "1.0: no token is dropped"));
+    }
+    options.must_be("normalize_router_prob_before_dropping", false, false)?;
+    config.kind = Kind::Moe;
+    config.experts = options.number("num_experts")?;
+    config.top_k = 2;
+    config.moe_every = every;
+    config.network.gate_bias = options.switch("router_bias", false)?;
+    Ok((1.0 - options.real("moe_token_dropout", 0.2)?) as f32)
+}
