@@ -2,9 +2,9 @@
 #![allow(dead_code)] // each test uses some of it
 
 pub mod reference;
+pub mod shapes;
 #[path = "../../../model/tests/common/small.rs"]
 mod small;
-pub mod shapes;
 
 use std::sync::Arc;
 
