@@ -56,12 +56,12 @@ fn sizes(config: &ModelConfig) -> Result<(), ConfigError> {
             return Err(fault(key, format!("{key} = {value} must be between 1 and {most}")));
         }
     }
-    if d_model % 2 != 0 {
+    if !d_model.is_multiple_of(2) {
         let message = format!("d_model = {d_model} must be even: sinusoidal positions are pairs of sine and cosine");
         return Err(fault("d_model", message));
     }
     for (key, heads) in [("heads", config.heads), ("network.decoder.heads", config.heads_of(Side::Decoder))] {
-        if d_model % heads != 0 {
+        if !d_model.is_multiple_of(heads) {
             return Err(fault(key, format!("{key} = {heads} does not divide d_model = {d_model}")));
         }
     }

@@ -91,9 +91,10 @@ fn every_step_gives_the_numbers_of_the_plain_model() {
 fn every_option_changes_what_the_model_computes() {
     let scores = |config: &ModelConfig| {
         let engine = engine(config, 5, Precision::F32);
-        let source = sentences(config, 1, 7).remove(0);
-        let request = Request::score(source, ids(&config.prompts.decoder), END, vec![9, 3, 14, 6]);
-        translate(&engine, &[request], Limits::default()).remove(0).remove(0).token_scores
+        let score = |source| Request::score(source, ids(&config.prompts.decoder), END, vec![9, 3, 14, 6, 21, 28, 17]);
+        let requests: Vec<Request> = sentences(config, 8, 7).into_iter().map(score).collect();
+        let found = translate(&engine, &requests, Limits::default()).into_iter().flatten();
+        found.flat_map(|hypothesis| hypothesis.token_scores).collect::<Vec<f32>>()
     };
     for (name, config) in shapes() {
         let usual = ModelConfig { network: Default::default(), prompts: Default::default(), ..config.clone() };

@@ -1,5 +1,7 @@
 //! The activations that no product applies by itself.
 
+use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, SQRT_2};
+
 use strata_recipe::Activation;
 use strata_simd::{exp, simd};
 
@@ -8,9 +10,9 @@ pub fn activate(activation: Activation, values: &mut [f32]) {
     match activation {
         Activation::Relu => each(values, |x| if x < 0.0 { 0.0 } else { x }),
         Activation::Swish => each(values, |x| x * sigmoid(x)),
-        Activation::Gelu => each(values, |x| 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))),
+        Activation::Gelu => each(values, |x| 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2))),
         // (1 + tanh(z)) / 2 is sigmoid(2 z).
-        Activation::GeluTanh => each(values, |x| x * sigmoid(1.595_769_1 * (x + 0.044_715 * x * x * x))),
+        Activation::GeluTanh => each(values, |x| x * sigmoid(FRAC_2_SQRT_PI * SQRT_2 * (x + 0.044_715 * x * x * x))),
         Activation::GeluSigmoid => each(values, |x| x * sigmoid(1.702 * x)),
     }
 }
@@ -25,9 +27,9 @@ pub fn sigmoid(x: f32) -> f32 {
 /// which it is 1 in f32 (the coefficients are those of XLA).
 #[inline(always)]
 fn erf(x: f32) -> f32 {
-    let x = x.clamp(-3.832_506_9, 3.832_506_9);
+    let x = x.clamp(-3.832_507, 3.832_507);
     let y = x * x;
-    let over = ((((2.290_506_6e-4 * y + 3.408_291e-3) * y + 5.095_569_5e-2) * y + 0.185_208_32) * y) + 1.128_379_1;
+    let over = ((((2.290_506_6e-4 * y + 3.408_291e-3) * y + 5.095_569_5e-2) * y + 0.185_208_32) * y) + FRAC_2_SQRT_PI;
     let under =
         (((((-1.179_160_3e-7 * y + 2.354_796_6e-5) * y + 1.017_962_5e-3) * y + 1.407_047e-2) * y + 0.110_985_05) * y
             + 0.497_469_25)
