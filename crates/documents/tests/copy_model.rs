@@ -24,7 +24,7 @@ fn through(translator: &Translator, name: &str, content: &[u8]) -> Vec<u8> {
     let document = open(name, content.to_vec(), &Options::default()).unwrap();
     let parts = Parts::new(document, &|text| worded(translator, text));
     let search = SearchOptions { beam: 1, alignments: true, ..SearchOptions::default() };
-    let task = translator.task("de", &TranslateOptions::from(search)).unwrap();
+    let task = translator.task(None, "de", &TranslateOptions::from(search)).unwrap();
     let translations: Vec<Part> = translator.translate_parts(parts.texts(), &task).unwrap();
     parts.render(&translations, 0).unwrap()
 }

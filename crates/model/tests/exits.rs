@@ -6,7 +6,7 @@ mod common;
 use burn::tensor::{Tensor, TensorData};
 use common::{device, smoe, values};
 use strata_model::{BlockTrace, ExpertBlock, Forward, Initializer, WeightVisitor};
-use strata_recipe::{ExitRule, ModelConfig};
+use strata_recipe::{ExitRule, ModelConfig, Side};
 
 const TOKENS: usize = 12;
 
@@ -23,7 +23,7 @@ fn pass(exits: ExitRule, second: f32) -> Found {
     let config = ModelConfig { exits, learned_scale: true, ..smoe(&[2, 2]) };
     let device = device().autodiff();
     let init = Initializer { initialization: config.initialization, seed: 3, device: device.clone() };
-    let mut block = ExpertBlock::new(&init, "block", &config);
+    let mut block = ExpertBlock::new(&init, "block", &config, Side::Encoder, 0);
     struct Scale(f32);
     impl WeightVisitor for Scale {
         fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {

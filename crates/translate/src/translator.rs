@@ -171,20 +171,20 @@ impl Translator {
     }
 
     /// Tokens beside a sentence: what stands around a source, or the tag and the end mark of a translation.
-    fn around(&self) -> usize {
+    fn framing(&self) -> usize {
         let Prompts { source_front, source_end, .. } = &self.config().prompts;
         (source_front.len() + source_end.len()).max(2)
     }
 
     /// Subwords of a source at most, without what stands around it.
     pub(crate) fn most(&self) -> usize {
-        self.config().max_length - self.around()
+        self.config().max_length - self.framing()
     }
 
     /// Subwords of the longest source that the model has learned from, without what stands around it. Longer ones it
     /// takes, but translates only in part.
     pub(crate) fn longest(&self) -> usize {
         let learned = self.languages.max_length.unwrap_or(usize::MAX);
-        learned.min(self.config().max_length).saturating_sub(self.around()).max(1)
+        learned.min(self.config().max_length).saturating_sub(self.framing()).max(1)
     }
 }

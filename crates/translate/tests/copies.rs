@@ -16,7 +16,7 @@ fn field(test: &str) -> Option<PathBuf> {
 
 fn translated(folder: &Path, lines: &[&str], options: &TranslateOptions) -> Vec<String> {
     let translator = Translator::open(&folder.join("copy-model"), &Placement::default()).unwrap();
-    let found = translator.translate(lines, "de", options).unwrap();
+    let found = translator.translate(lines, None, "de", options).unwrap();
     found
         .into_iter()
         .map(|line| {
@@ -74,7 +74,7 @@ fn alternatives_and_alignments_are_of_the_text_and_not_of_stand_ins() {
     let search = SearchOptions { beam: 4, nbest: 3, alignments: true, ..SearchOptions::default() };
     let translator = Translator::open(&folder.join("copy-model"), &Placement::default()).unwrap();
     let text = "😆 Open {x} now. Close {{ the }} window.";
-    let found = translator.translate(&[text], "de", &search.into()).unwrap().remove(0);
+    let found = translator.translate(&[text], None, "de", &search.into()).unwrap().remove(0);
     assert!(found.candidates.len() <= 3);
     let best = &found.candidates[0];
     assert_eq!(best.text, text);

@@ -72,7 +72,8 @@ impl Likelihood {
 /// # Errors
 /// A language that the model does not know; a model that is not on the CPU.
 pub fn losses(translator: &Translator, text: &Text) -> Result<Vec<Loss>, Error> {
-    let scored = translator.score(&text.sources, &text.references, &text.direction.target)?;
+    let (source, target) = (&text.direction.source, &text.direction.target);
+    let scored = translator.score(&text.sources, &text.references, Some(source), target)?;
     let loss = |scored: Result<strata_translate::Forced, String>| match scored {
         Ok(forced) => Loss { nll: -f64::from(forced.sum), subwords: forced.tokens.len() as u64 },
         Err(_) => Loss::default(),

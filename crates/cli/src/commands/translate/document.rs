@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments, mut options: TranslateOptions, terminal: &Term
     for ((file, output), document) in files.iter().zip(documents) {
         let parts = Parts::new(document, &|text| worded(&translator, text));
         options.search.alignments = parts.aligned();
-        let task = translator.task(&arguments.to, &options)?;
+        let task = translator.task(arguments.from.as_deref(), &arguments.to, &options)?;
         let mut translations: Vec<Part> = Vec::with_capacity(parts.texts().len());
         for texts in parts.texts().chunks(WINDOW) {
             translations.extend(translator.translate_parts(texts, &task)?);
