@@ -1,5 +1,7 @@
 //! Translations that say less than their source: cut off, or much too short.
 
+use std::ops::Range;
+
 use strata_runtime::{Hypothesis, Request};
 
 /// Why a translation may lack some of its source.
@@ -37,9 +39,10 @@ const MOST_UNREAD: (usize, f32) = (8, 0.3);
 /// Nor is a stretch missed where the translation is longer than this share of its source.
 const FULL_RATIO: f32 = 0.7;
 
-/// What a translation lacks, if it lacks something. A length that the caller sets is his own will.
-pub(crate) fn shortfall(request: &Request, found: &Hypothesis) -> Option<Shortfall> {
-    let (written, source) = (found.ids.len(), request.source.len().saturating_sub(2));
+/// What a translation lacks, if it lacks something, of the tokens of the source that are `text`, and no tags or end mark.
+/// A length that the caller sets is his own will.
+pub(crate) fn shortfall(request: &Request, text: Range<usize>, found: &Hypothesis) -> Option<Shortfall> {
+    let (written, source) = (found.ids.len(), text.len());
     if request.options.max_length == 0 && written > 0 && found.token_scores.len() == written {
         return Some(Shortfall::CutOff);
     }
@@ -51,15 +54,13 @@ pub(crate) fn shortfall(request: &Request, found: &Hypothesis) -> Option<Shortfa
         return Some(Shortfall::Short);
     }
     let attention = found.attention.as_deref().filter(|_| ratio < FULL_RATIO)?;
-    (unread(attention, source) > MOST_UNREAD.0.max((source as f32 * MOST_UNREAD.1) as usize))
-        .then_some(Shortfall::Unread)
+    (unread(attention, text) > MOST_UNREAD.0.max((source as f32 * MOST_UNREAD.1) as usize)).then_some(Shortfall::Unread)
 }
 
-/// The longest stretch of the source that no row of `[target, source]` attends to; the source's first and last position
-/// are the tag and the end mark.
-fn unread(attention: &[Vec<f32>], source: usize) -> usize {
+/// The longest stretch of the text in the source that no row of `[target, source]` attends to.
+fn unread(attention: &[Vec<f32>], text: Range<usize>) -> usize {
     let (mut longest, mut run) = (0, 0);
-    for position in 1..=source {
+    for position in text {
         let mass: f32 = attention.iter().filter_map(|row| row.get(position)).sum();
         run = if mass < LEAST_ATTENTION { run + 1 } else { 0 };
         longest = longest.max(run);
@@ -74,10 +75,11 @@ mod tests {
     use super::*;
 
     fn found(source: u32, written: u32, ended: bool, attention: Option<Vec<Vec<f32>>>) -> Option<Shortfall> {
-        let request = Request::new((0..source + 2).collect(), 3, 1, SearchOptions::default());
+        let request = Request::new((0..source + 2).collect(), vec![3], 1, SearchOptions::default());
         let scores = vec![-0.1; (written + u32::from(ended)) as usize];
         shortfall(
             &request,
+            1..source as usize + 1,
             &Hypothesis { ids: (0..written).collect(), token_scores: scores, attention, ..Hypothesis::default() },
         )
     }
@@ -107,8 +109,8 @@ mod tests {
     #[test]
     fn a_length_that_was_asked_for_is_none() {
         let options = SearchOptions { max_length: 5, ..SearchOptions::default() };
-        let request = Request::new((0..30).collect(), 3, 1, options);
+        let request = Request::new((0..30).collect(), vec![3], 1, options);
         let cut = Hypothesis { ids: vec![7; 5], token_scores: vec![-0.1; 5], ..Hypothesis::default() };
-        assert_eq!(shortfall(&request, &cut), None);
+        assert_eq!(shortfall(&request, 1..29, &cut), None);
     }
 }

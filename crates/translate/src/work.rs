@@ -11,6 +11,7 @@
 
 use std::ops::Range;
 
+use strata_corpus::frame::text_within;
 use strata_runtime::{Hypothesis, Request};
 
 use crate::joined::joined;
@@ -147,7 +148,8 @@ impl Translator {
     /// What becomes of a text whose translations were found.
     fn settled(&self, open: Open, mut found: Vec<Hypothesis>, task: &Task) -> Node {
         let Open { text, substituted, copied, request, halvings } = open;
-        let short = found.first().filter(|_| !task.whole_lines).and_then(|best| shortfall(&request, best));
+        let text_of = || text_within(&self.config().prompts, request.source.len());
+        let short = found.first().filter(|_| !task.whole_lines).and_then(|best| shortfall(&request, text_of(), best));
         if !task.search.alignments {
             found.iter_mut().for_each(|found| found.attention = None);
         }
