@@ -224,7 +224,8 @@ fn ctranslate2(version: u32) -> Vec<u8> {
         bytes.extend(text("TransformerSpec"));
         bytes.extend(3u32.to_le_bytes());
     }
-    let variables: [(&str, &[u32], u8, u8, Vec<u8>); 3] = [
+    type Variable<'a> = (&'a str, &'a [u32], u8, u8, Vec<u8>);
+    let variables: [Variable; 3] = [
         ("w", &[2, 2], 1, 1, [2i8, -4, 3, 6].map(|q| q as u8).to_vec()),
         ("w_scale", &[2], 0, 4, floats(&[2.0, 3.0])),
         ("heads", &[], 2, 2, 8i16.to_le_bytes().to_vec()),

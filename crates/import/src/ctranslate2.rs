@@ -28,8 +28,8 @@ pub(crate) fn find(source: &Path) -> Option<PathBuf> {
     let folders = [source.to_path_buf(), source.join("model")];
     folders.into_iter().find(|folder| {
         let lists = ["shared_vocabulary", "source_vocabulary"];
-        let has_list = |name: &&str| ["json", "txt"].iter().any(|end| folder.join(format!("{name}.{end}")).exists());
-        folder.join("model.bin").exists() && lists.iter().any(|name| has_list(&name))
+        let has_list = |name: &str| ["json", "txt"].iter().any(|end| folder.join(format!("{name}.{end}")).exists());
+        folder.join("model.bin").exists() && lists.iter().any(|name| has_list(name))
     })
 }
 

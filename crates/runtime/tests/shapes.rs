@@ -125,8 +125,10 @@ fn bits_do_not_depend_on_batches_or_threads_in_any_architecture() {
                 threads,
                 workers: 0,
             };
-            let alone: Vec<Vec<Hypothesis>> =
-                requests.iter().map(|one| translate(&engine, &[one.clone()], limits(1, 1)).remove(0)).collect();
+            let alone: Vec<Vec<Hypothesis>> = requests
+                .iter()
+                .map(|one| translate(&engine, std::slice::from_ref(one), limits(1, 1)).remove(0))
+                .collect();
             for (sentences, threads) in [(5, 1), (12, 2)] {
                 let found = translate(&engine, &requests, limits(sentences, threads));
                 assert!(found == alone, "{name}, {precision:?}: {sentences} at a time on {threads} threads");
