@@ -8,8 +8,9 @@ use crate::parts::Part;
 use crate::trace::{Target, Trace, TracedToken};
 
 /// The translation of `text`, of which the pieces at these ranges are translated and all else is copied. Its i-th
-/// candidate has the i-th of each piece, or the last of those that have fewer.
-pub(crate) fn joined(text: &str, pieces: &[(Range<usize>, Part)]) -> Part {
+/// candidate has the i-th of each piece, or the last of those that have fewer. `around` tokens stand in front of a source's
+/// text and behind it.
+pub(crate) fn joined(text: &str, pieces: &[(Range<usize>, Part)], around: [usize; 2]) -> Part {
     if let [(range, part)] = pieces
         && *range == (0..text.len())
     {
@@ -22,9 +23,10 @@ pub(crate) fn joined(text: &str, pieces: &[(Range<usize>, Part)]) -> Part {
     let mut joined = Part { candidates, ..Part::default() };
     joined.shortfall = pieces.iter().find_map(|(_, part)| part.shortfall);
     if traced {
-        joined.source = source(text, pieces);
-        joined.targets =
-            (0..count).map(|choice| target(text, &joined.candidates[choice].text, pieces, choice)).collect();
+        joined.source = source(text, pieces, around);
+        let written = |choice: usize| joined.candidates[choice].text.as_str();
+        let shape = [around[0], around[1], joined.source.tokens.len()];
+        joined.targets = (0..count).map(|choice| target([text, written(choice)], pieces, choice, shape)).collect();
     }
     joined
 }
@@ -58,37 +60,43 @@ fn candidate(text: &str, ranges: &[Range<usize>], pieces: &[(Range<usize>, Part)
     Candidate { text: written, score: sum / subwords.max(1) as f32, subwords, tokens, alignment }
 }
 
-/// The tokens of all pieces: one tag, one end mark, and what is copied between the pieces as a token each.
-fn source(text: &str, pieces: &[(Range<usize>, Part)]) -> Trace {
+/// The tokens of all pieces: tags and end marks once, and what is copied between the pieces as a token each.
+fn source(text: &str, pieces: &[(Range<usize>, Part)], [front, behind]: [usize; 2]) -> Trace {
     let mut tokens: Vec<TracedToken> = Vec::new();
     let mut at = 0;
-    let mut end = None;
+    let mut end: Vec<TracedToken> = Vec::new();
+    let mut is_first = true;
     for (range, part) in pieces {
-        let [tag, inner @ .., last] = part.source.tokens.as_slice() else { continue };
-        if tokens.is_empty() {
-            tokens.push(TracedToken { range: 0..0, ..tag.clone() });
+        let own = part.source.tokens.as_slice();
+        if own.is_empty() || own.len() < front + behind {
+            continue;
+        }
+        let (tags, own) = own.split_at(front);
+        let (inner, last) = own.split_at(own.len() - behind);
+        if std::mem::take(&mut is_first) {
+            tokens.extend(tags.iter().map(|tag| TracedToken { range: 0..0, ..tag.clone() }));
         }
         tokens.extend(kept(text, at..range.start));
         tokens.extend(inner.iter().map(|token| shifted(token, range.start)));
-        end = Some(TracedToken { range: text.len()..text.len(), ..last.clone() });
+        end = last.iter().map(|mark| TracedToken { range: text.len()..text.len(), ..mark.clone() }).collect();
         at = range.end;
     }
     tokens.extend(kept(text, at..text.len()));
     tokens.extend(end);
-    contiguous(text, &mut tokens);
+    contiguous(text, tokens.get_mut(front..).unwrap_or_default());
     Trace { text: text.to_string(), tokens }
 }
 
 /// Gives the space between two tokens to the second one, as subword models do, and the space at the end to the last.
 fn contiguous(text: &str, tokens: &mut [TracedToken]) {
     let mut end = 0;
-    for token in tokens.iter_mut().skip(1) {
+    for token in tokens.iter_mut() {
         if end < token.range.start && text[end..token.range.start].trim().is_empty() {
             token.range.start = end;
         }
         end = end.max(token.range.end);
     }
-    if let Some(last) = tokens.iter_mut().skip(1).rev().find(|token| token.range.start < text.len()) {
+    if let Some(last) = tokens.iter_mut().rev().find(|token| token.range.start < text.len()) {
         last.range.end = text.len().max(last.range.end);
     }
 }
@@ -106,12 +114,16 @@ fn kept(text: &str, range: Range<usize>) -> Option<TracedToken> {
     (!inner.is_empty()).then_some(token)
 }
 
-/// The tokens of the translation with their attention to those of [`source`], in the same order.
-fn target(text: &str, written: &str, pieces: &[(Range<usize>, Part)], choice: usize) -> Target {
-    let width = source(text, pieces).tokens.len();
+/// The tokens of the translation with their attention to the `width` tokens of [`source`], in the same order.
+fn target(
+    [text, written]: [&str; 2],
+    pieces: &[(Range<usize>, Part)],
+    choice: usize,
+    [front, behind, width]: [usize; 3],
+) -> Target {
     let mut tokens: Vec<TracedToken> = Vec::new();
     let mut attention: Vec<Vec<f32>> = Vec::new();
-    let (mut at, mut written_at, mut column) = (0, 0, 1);
+    let (mut at, mut written_at, mut column) = (0, 0, front);
     let copy = |from: Range<usize>,
                 to: Range<usize>,
                 column: &mut usize,
@@ -134,12 +146,12 @@ fn target(text: &str, written: &str, pieces: &[(Range<usize>, Part)], choice: us
             tokens.extend(target.trace.tokens.first().map(|tag| TracedToken { range: 0..0, ..tag.clone() }));
         }
         copy(at..range.start, written_at..start, &mut column, &mut tokens, &mut attention);
-        let inner = part.source.tokens.len().saturating_sub(2);
+        let inner = part.source.tokens.len().saturating_sub(front + behind);
         for (i, token) in target.trace.tokens.iter().enumerate().skip(1) {
             tokens.push(shifted(token, start));
             let mut row = vec![0.0; width];
             if let Some(found) = target.attention.get(i - 1) {
-                for (to, from) in row[column..].iter_mut().zip(found.iter().skip(1).take(inner)) {
+                for (to, from) in row[column..].iter_mut().zip(found.iter().skip(front).take(inner)) {
                     *to = *from;
                 }
                 attention.push(row);
@@ -152,6 +164,6 @@ fn target(text: &str, written: &str, pieces: &[(Range<usize>, Part)], choice: us
     if pieces.iter().flat_map(|(_, part)| &part.targets).all(|target| target.attention.is_empty()) {
         attention.clear(); // only routing was asked for
     }
-    contiguous(written, &mut tokens);
+    contiguous(written, tokens.get_mut(1..).unwrap_or_default()); // behind the tag
     Target { trace: Trace { text: written.to_string(), tokens }, attention }
 }

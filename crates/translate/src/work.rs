@@ -12,6 +12,7 @@
 use std::ops::Range;
 
 use strata_corpus::frame::text_within;
+use strata_recipe::Prompts;
 use strata_runtime::{Hypothesis, Request};
 
 use crate::joined::joined;
@@ -27,6 +28,8 @@ const MOST_HALVINGS: u8 = 2;
 /// Texts on their way through the engine.
 pub struct Work {
     texts: Vec<Node>,
+    /// Tokens in front of a source's text and behind it.
+    around: [usize; 2],
 }
 
 /// A piece of a text.
@@ -56,7 +59,12 @@ struct Open {
 impl Translator {
     /// The work of translating texts, each of them a part ([`Translator::parts`]).
     pub fn begin(&self, texts: &[String], task: &Task) -> Work {
-        Work { texts: texts.iter().map(|text| self.node(text, "", task, MOST_HALVINGS)).collect() }
+        self.work(texts.iter().map(|text| self.node(text, "", task, MOST_HALVINGS)).collect())
+    }
+
+    fn work(&self, texts: Vec<Node>) -> Work {
+        let Prompts { source_front, source_end, .. } = &self.config().prompts;
+        Work { texts, around: [source_front.len(), source_end.len()] }
     }
 
     /// The work of translating lines, each with what its translation begins with.
@@ -73,7 +81,7 @@ impl Translator {
                 whole: None,
             }
         };
-        Work { texts: lines.iter().map(line).collect() }
+        self.work(lines.iter().map(line).collect())
     }
 
     /// A text that is to be translated, or copied if it says nothing that could be.
@@ -194,7 +202,7 @@ impl Work {
 
     /// The translation of each text.
     pub fn finish(self) -> Vec<Part> {
-        self.texts.into_iter().map(Node::finish).collect()
+        self.texts.into_iter().map(|node| node.finish(self.around)).collect()
     }
 }
 
@@ -220,7 +228,7 @@ impl Node {
         }
     }
 
-    fn finish(self) -> Part {
+    fn finish(self, around: [usize; 2]) -> Part {
         match self {
             Node::Copied(text) => Part::unchanged(&text),
             Node::Done(part) => part,
@@ -228,8 +236,8 @@ impl Node {
             Node::Open(open) => Part::unchanged(&open.text),
             Node::Pieces { text, pieces, whole } => {
                 let pieces: Vec<(Range<usize>, Part)> =
-                    pieces.into_iter().map(|(range, node)| (range, node.finish())).collect();
-                let joined = joined(&text, &pieces);
+                    pieces.into_iter().map(|(range, node)| (range, node.finish(around))).collect();
+                let joined = joined(&text, &pieces, around);
                 match whole {
                     // What is short in parts too may as well stay whole; the longer one says more.
                     Some(whole) if joined.shortfall.is_some() && length(&whole) >= length(&joined) => whole,
