@@ -60,7 +60,7 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network options")]
 struct Network {
-    /// Address or name to listen on, such as localhost, 0.0.0.0 or [::1]
+    /// Address or name to listen on, such as localhost, 0.0.0.0 or ::1
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS", value_parser = host)]
     host: String,
     /// Port to listen on; 0 takes a free one
