@@ -71,7 +71,7 @@ struct Visit {
     output: Tensor<2>,
     /// Each token's first choice, by its index in the block.
     first: Vec<usize>,
-    /// `[tokens, 1]`: the probability that the token goes on to a further stratum, where exits are learned.
+    /// `[tokens, 1]`: the probability that the token moves on to a further stratum, where exits are learned.
     go_on: Option<Tensor<2>>,
 }
 

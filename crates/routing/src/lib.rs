@@ -47,7 +47,7 @@
 //! let mut weights = [first, second].map(|expert| p[expert as usize]);
 //! combine_weights(&mut weights);
 //! assert_eq!((first, second, weights[0]), (2, 9, 0.75));
-//! assert_eq!(strata.next(0, 2, || 0.0), 1); // expert 2 is in the first stratum, so the token goes on to the second
+//! assert_eq!(strata.next(0, 2, || 0.0), 1); // expert 2 is in the first stratum, so the token moves on to the second
 //! assert_eq!(strata.next(0, 9, || 0.0), strata.count()); // expert 9 is in the last: the token would leave the block
 //! assert_eq!(strata.uniform_requested_capacity(), 1.25);
 //! ```

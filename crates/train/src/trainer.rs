@@ -72,7 +72,7 @@ pub fn train(
             let mut run = Run::open(path)?;
             let mut recipe = Recipe::load(&path.join(RECIPE_FILE), None, &[])?;
             if let Some(updates) = updates.filter(|updates| *updates != recipe.train.updates) {
-                // A later session goes on to the same end.
+                // A later session runs to the same end.
                 recipe.train.updates = updates;
                 strata_files::write_file(path.join(RECIPE_FILE), recipe.to_toml(RECIPE_HEADER).as_bytes())?;
             }
