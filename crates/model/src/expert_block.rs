@@ -9,7 +9,7 @@ use strata_kernels::{Activation, Dispatch, ExpertWeights, MatmulPrecision, Rows,
 use strata_recipe::{Kind, ModelConfig, SecondChoice};
 use strata_routing::{Strata, Waiting};
 
-use crate::forward::Forward;
+use crate::forward::{AtGate, Forward};
 use crate::gate::{Decision, Rules, keep_rows};
 use crate::parameter::{Initializer, WeightVisitor, join};
 use crate::sublayers::{Ffn, Norm};
@@ -99,8 +99,7 @@ impl ExpertBlock {
     /// `forward` gets the block's auxiliary losses and its trace: `trace` says where the block is, the rest is filled
     /// in.
     pub fn apply(&self, x: Tensor<2>, forward: &mut Forward, mut trace: BlockTrace) -> Tensor<2> {
-        let Experts { fc1, bias1, fc2, bias2 } = self.experts.clone();
-        let experts = ExpertWeights::new(fc1, bias1, fc2, bias2, forward.products);
+        let experts = self.experts_of_pass(forward);
         trace.strata_visited = vec![0; x.dims()[0]];
         let mut pass = Pass { forward, experts, trace, balance: Vec::new() };
         let y = match (self.config.kind, &self.cmr) {
@@ -117,6 +116,20 @@ impl ExpertBlock {
         y
     }
 
+    /// The experts for one pass, those of this rank where they are spread.
+    fn experts_of_pass(&self, forward: &Forward) -> ExpertWeights {
+        let Experts { fc1, bias1, fc2, bias2 } = self.experts.clone();
+        let Some(ranks) = &forward.experts else {
+            return ExpertWeights::new(fc1, bias1, fc2, bias2, forward.products);
+        };
+        let (all, size) = (self.strata.experts(), ranks.size());
+        let bounds: Vec<usize> = (0..=size).map(|rank| rank * all / size).collect();
+        let (from, n) = (bounds[ranks.rank()], bounds[ranks.rank() + 1] - bounds[ranks.rank()]);
+        let [bias1, bias2] = [bias1, bias2].map(|bias| bias.narrow(0, from, n));
+        let [fc1, fc2] = [fc1, fc2].map(|weight| weight.narrow(0, from, n));
+        ExpertWeights::new(fc1, bias1, fc2, bias2, forward.products).spread(ranks.clone(), bounds.into())
+    }
+
     /// Stratum by stratum; with one stratum this is the plain pre-norm MoE.
     fn stratified(&self, mut x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         let [tokens, _] = x.dims();
@@ -124,14 +137,21 @@ impl ExpertBlock {
         waiting.start(self.strata.count(), tokens);
         for stratum in 0..self.strata.count() {
             let rows: Rows = waiting.take(stratum).into();
-            if rows.is_empty() {
+            let at = pass.forward.at_gate(rows.len());
+            if !at.visited {
                 continue;
             }
+            let randomness = pass.forward.random_decisions();
             rows.iter().for_each(|row| pass.trace.strata_visited[*row as usize] += 1);
             let all = rows.len() == tokens;
             let residual = if all { x.clone() } else { gather_rows(x.clone(), rows.clone()) };
-            let visit = self.visit_stratum(stratum, self.on_arrival(stratum, residual.clone()), pass);
+            let visit = self.visit_stratum(stratum, self.on_arrival(stratum, residual.clone()), at, pass);
+            let first_row = std::mem::replace(&mut pass.forward.first_row, at.before);
             let y = pass.forward.add_dropout(residual, visit.output, self.config.dropout);
+            pass.forward.first_row = first_row;
+            if at.tokens == 0 {
+                pass.forward.undo_random(randomness);
+            }
             let next: Vec<usize> = visit.first.iter().map(|expert| self.strata.next(*expert)).collect();
             rows.iter().zip(&next).for_each(|(row, next)| waiting.move_to(*next, *row));
             let y = self.on_leaving(y, &next);
@@ -166,10 +186,11 @@ impl ExpertBlock {
 
     /// MoE layers one after another, without norm or residual between; every token visits them all.
     fn stacked(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+        let at = pass.forward.at_gate(x.dims()[0]);
         let mut y = x.clone();
         for layer in 0..self.strata.count() {
             pass.trace.strata_visited.iter_mut().for_each(|visits| *visits += 1);
-            y = self.visit_stratum(layer, self.on_arrival(layer, y), pass).output;
+            y = self.visit_stratum(layer, self.on_arrival(layer, y), at, pass).output;
         }
         pass.forward.add_dropout(x, y, self.config.dropout)
     }
@@ -180,15 +201,20 @@ impl ExpertBlock {
         let [tokens, _] = x.dims();
         let input = self.on_arrival(0, x.clone());
         pass.trace.strata_visited.fill(1);
-        let moe = self.visit_stratum(0, input.clone(), pass).output;
+        let at = pass.forward.at_gate(tokens);
+        let moe = self.visit_stratum(0, input.clone(), at, pass).output;
         let logit =
             linear(input.clone(), cmr.weight.clone(), Some(cmr.bias.clone()), Activation::None, MatmulPrecision::F32);
         let mut gate = activation::sigmoid(logit); // [tokens, 1]
         if pass.forward.is_training() && self.config.cmr_gate_dropout > 0.0 {
-            gate = gate * keep_rows(tokens, self.config.cmr_gate_dropout, pass.forward.next_seed(), &x);
+            gate = gate * keep_rows(at.before, tokens, self.config.cmr_gate_dropout, pass.forward.next_seed(), &x);
         }
-        if tokens > 0 {
-            pass.forward.cmr_used.push(gate.clone().mean());
+        if at.tokens > 0 {
+            let used = match pass.forward.split() {
+                None => gate.clone().mean(),
+                Some(_) => gate.clone().sum() / at.tokens as f32,
+            };
+            pass.forward.cmr_used.push(used);
         }
         let shared = cmr.shared.apply(input, pass.forward, self.config.activation_dropout);
         let mixed = shared.clone() + gate * (moe - shared);
@@ -196,9 +222,9 @@ impl ExpertBlock {
     }
 
     /// One visit: tokens `x` `[tokens, d]`, normalized, at the gate of `stratum` and through the experts that it
-    /// chooses.
-    fn visit_stratum(&self, stratum: usize, x: Tensor<2>, pass: &mut Pass) -> Visit {
-        if x.dims()[0] == 0 {
+    /// chooses. `at` says where they stand among those of the whole batch.
+    fn visit_stratum(&self, stratum: usize, x: Tensor<2>, at: AtGate, pass: &mut Pass) -> Visit {
+        if !at.visited {
             return Visit { output: x, first: Vec::new() };
         }
         let visible = self.strata.visible(stratum);
@@ -206,8 +232,9 @@ impl ExpertBlock {
         let logits = linear(x.clone(), self.gates[stratum].clone(), None, Activation::None, MatmulPrecision::F32);
         let probabilities = activation::softmax(logits, 1); // [tokens, visible]
         let values = host(probabilities.clone());
-        let decision = Decision::new(&values, &self.rules(visible.len(), pass.forward));
-        if pass.forward.is_training() {
+        let rules = self.rules(visible.len(), pass.forward);
+        let decision = Decision::new(&values, &rules, at, pass.forward.split());
+        if pass.forward.is_training() && at.tokens > 0 {
             pass.balance.push(decision.balance_loss(probabilities.clone()));
         }
         let weights = decision.combine_weights(probabilities, self.config.eom, pass.forward);

@@ -58,7 +58,7 @@ mod strata;
 mod waiting;
 
 pub use balance::balance_loss;
-pub use capacity::{capacity, kept};
+pub use capacity::{capacity, kept, kept_in_part, queued_by_others};
 pub use choice::{MOST_CHOICES, SMALLEST_SUM, choose, choose_with_noise, combine_weights, gumbel, output_scale};
 pub use strata::{Norms, Strata};
 pub use waiting::Waiting;

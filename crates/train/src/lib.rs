@@ -11,6 +11,7 @@ mod logs;
 mod optimizer;
 mod schedule;
 mod scorer;
+mod spread;
 mod stats;
 pub mod tensorboard;
 mod trainer;
