@@ -1,6 +1,7 @@
 //! The training loop: batches, updates, validation, checkpoints, and exact resume.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -280,9 +281,11 @@ impl Inputs {
     /// Checks that all ranks have this program, recipe and data.
     fn must_be_the_same(&self, recipe: &Recipe, ranks: &Ranks) -> Result<(), Error> {
         let digest = |bytes: &[u8]| Digest::of(bytes).hex();
-        let program = std::env::current_exe().and_then(std::fs::read).map(|bytes| digest(&bytes));
-        let version = env!("CARGO_PKG_VERSION");
-        ranks.same("program", &format!("version {version}, sha256 {}", program.unwrap_or_default()))?;
+        // Threads as ranks need not all read it.
+        static PROGRAM: OnceLock<String> = OnceLock::new();
+        let read = || std::env::current_exe().and_then(std::fs::read).map_or(String::new(), |bytes| digest(&bytes));
+        let (version, program) = (env!("CARGO_PKG_VERSION"), PROGRAM.get_or_init(read));
+        ranks.same("program", &format!("version {version}, sha256 {program}"))?;
         let recipe = Recipe { train: TrainSection { device: String::new(), ..recipe.train.clone() }, ..recipe.clone() };
         ranks.same("recipe", &digest(recipe.to_toml("").as_bytes()))?;
         let text = [&self.tokenizer[..], &self.languages[..]].concat();

@@ -28,7 +28,9 @@ fn run<'a>(
     let results = std::thread::scope(|scope| {
         let mut observers: Vec<Option<&mut Said>> = (1..size).map(|_| None).collect();
         observers.insert(0, Some(&mut said));
-        let each = |(ranks, mut said): (Ranks, Option<&mut Said>)| {
+        let ranks = if size == 1 { vec![Ranks::single()] } else { Ranks::threads(size) };
+        let mut handles = Vec::new();
+        for (ranks, mut said) in ranks.into_iter().zip(observers) {
             let start = &start;
             let mut observe = move |event: &Event| {
                 let said = said.as_mut().expect("only rank 0 observes");
@@ -38,10 +40,8 @@ fn run<'a>(
                     _ => {}
                 }
             };
-            scope.spawn(move || train(start(), &ranks, &no_bleu, stop, &mut observe))
-        };
-        let ranks = if size == 1 { vec![Ranks::single()] } else { Ranks::threads(size) };
-        let handles: Vec<_> = ranks.into_iter().zip(observers).map(each).collect();
+            handles.push(scope.spawn(move || train(start(), &ranks, &no_bleu, stop, &mut observe)));
+        }
         handles.into_iter().map(|handle| handle.join().expect("a rank that does not panic")).collect()
     });
     (results, said)
