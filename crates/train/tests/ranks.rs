@@ -77,8 +77,12 @@ fn same_on_every_number_of_ranks(name: &str, changes: &[(&str, &str)]) {
                 a.gradient_norm,
                 b.gradient_norm
             );
-            assert!(close(a.balance.unwrap_or(1.0), b.balance.unwrap_or(1.0)), "{:?} {:?}", a.balance, b.balance);
-            assert_eq!((a.dropped, a.rc_encoder, a.rc_decoder), (b.dropped, b.rc_encoder, b.rc_decoder), "{name}");
+            // A token that lies between two experts may go to the other one by the last bits of a gate, which the loss
+            // hardly feels, but counts do.
+            let counted = |a: Option<f64>, b: Option<f64>| (a.unwrap_or(1.0) - b.unwrap_or(1.0)).abs() < 1e-3;
+            assert!(counted(a.balance, b.balance), "{name}: balance {:?} {:?}", a.balance, b.balance);
+            assert!(counted(a.rc_encoder, b.rc_encoder) && counted(a.rc_decoder, b.rc_decoder), "{name}");
+            assert!(a.dropped.abs_diff(b.dropped) <= 2, "{name}: dropped {} {}", a.dropped, b.dropped);
         }
         assert_eq!(many.progress.len(), alone.progress.len());
         assert!(many.validated.iter().zip(&alone.validated).all(|(a, b)| close(*a, *b)), "{name}");
@@ -112,7 +116,7 @@ fn losses_of_other_models_are_the_same_on_1_to_4_ranks() {
     same_on_every_number_of_ranks("switch", &[of("\"switch\""), switch.to_vec()].concat());
     let cmr = [("model.cmr_gate_dropout", "0.2"), ("model.cmr_budget", "0.5"), ("model.cmr_weight", "0.1")];
     same_on_every_number_of_ranks("cmr", &[of("\"cmr\""), cmr.to_vec()].concat());
-    same_on_every_number_of_ranks("stacked", &[("model.kind", "\"stacked\"")]);
+    same_on_every_number_of_ranks("stacked", &[("model.kind", "\"stacked\""), ("model.strata", "[2, 2]")]);
 }
 
 /// More ranks than sentences: some have no text.
