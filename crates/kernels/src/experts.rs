@@ -154,7 +154,7 @@ impl ExpertWeights {
         let (xs, ws) = (x.values(), weights.values());
         let visit = match &self.spread {
             None => Visited::Here(groups.forward(&xs)),
-            Some((ranks, bounds)) => Visited::Away(Away::forward(ranks.clone(), bounds, &groups, &xs)),
+            Some((ranks, bounds)) => Visited::Away(Box::new(Away::forward(ranks.clone(), bounds, &groups, &xs))),
         };
         let out = groups.combine(visit.outputs(), &ws, n);
         let out = tensor(out, [n, d]);
@@ -241,7 +241,7 @@ enum Visited {
     /// All experts are here.
     Here(Forward),
     /// They are spread over ranks.
-    Away(Away),
+    Away(Box<Away>),
 }
 
 impl Visited {

@@ -274,7 +274,7 @@ mod tests {
                 [even("base", seed, &|_| 0.0), even("new", seed, &|_| if seed % 2 == 0 { 0.2 } else { 0.0 })]
             })
             .collect();
-        let found = width(&by_seed, &[own.clone()]);
+        let found = width(&by_seed, std::slice::from_ref(&own));
         assert!((found - 0.1 / 8f64.sqrt()).abs() < 0.006, "{found}");
         let by_sentence: Vec<Losses> = (0..8)
             .flat_map(|seed| [even("base", seed, &|_| 0.0), even("new", seed, &|i| if i % 2 == 0 { 0.2 } else { 0.0 })])
