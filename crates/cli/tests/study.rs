@@ -544,9 +544,9 @@ fn capacity_is_set_to_what_a_user_wants() {
         let inspected = here.strata(&format!("inspect {name} --json")).succeeds().json();
         assert!(inspected["name"].as_str().unwrap().ends_with(", budget"), "{inspected}");
     }
-    here.strata("capacity ../run ../prepared --capacity 3 --output x").fails(&["--capacity 3", "between 1 and 2"]);
-    here.strata("capacity ../run ../prepared --capacity 1.2 --output budget-1.2").fails(&["exists", "--overwrite"]);
+    here.refuses("capacity ../run ../prepared --capacity 3 --output x", &["--capacity 3", "between 1 and 2"]);
+    here.refuses("capacity ../run ../prepared --capacity 1.2 --output budget-1.2", &["exists", "--overwrite"]);
     let moe = "--set model.kind=moe --set model.strata=[] --set model.experts=4 --set train.updates=2";
     here.strata(&format!("train ../tiny.toml --output moe {moe}")).succeeds();
-    here.strata("capacity moe ../prepared --capacity 1.2 --output x").fails(&["moe", "exits by choice"]);
+    here.refuses("capacity moe ../prepared --capacity 1.2 --output x", &["moe", "exits by choice"]);
 }

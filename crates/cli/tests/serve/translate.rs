@@ -53,7 +53,10 @@ fn alternatives_are_the_next_best_and_auto_finds_the_language() {
     assert_eq!(found[0]["language"], "en");
     assert!(found[0]["confidence"].as_f64().unwrap() > 0.0);
     let languages = get(&server, "/languages").json();
-    assert_eq!(languages[0], json!({ "code": "en", "name": "English", "targets": ["en", "qaa", "qab"] }));
+    assert_eq!(
+        languages[0],
+        json!({ "code": "en", "aliases": [], "name": "English", "targets": ["en", "qaa", "qab"] })
+    );
     assert_eq!(languages.as_array().unwrap().len(), 3);
     let settings = get(&server, "/frontend/settings").json();
     assert_eq!((&settings["keyRequired"], &settings["charLimit"]), (&json!(false), &json!(20_000)));
@@ -65,7 +68,9 @@ fn many_clients_get_the_same_as_one() {
     let here = folder("serve-many");
     let server = Server::start(&here, "../served/run --threads 2");
     let lines: Vec<String> = here.read("../bitext/test.en-qaa.en").lines().take(24).map(str::to_string).collect();
-    let wanted = here.strata_reading("translate ../served/run --to qaa", lines.join("\n") + "\n").succeeds();
+    // Some may be reported as short: this model has hardly learnt anything.
+    let wanted = here.strata_reading("translate ../served/run --to qaa", lines.join("\n") + "\n");
+    assert!(matches!(wanted.code, Some(0 | 1)), "{wanted}");
     let wanted: Vec<&str> = wanted.out.lines().collect();
     let asks: Vec<Value> = lines.iter().map(|q| json!({ "q": q, "source": "en", "target": "qaa" })).collect();
     let found: Vec<String> = std::thread::scope(|scope| {
