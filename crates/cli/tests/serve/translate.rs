@@ -83,12 +83,14 @@ fn many_clients_get_the_same_as_one() {
     let metrics = get(&server, "/metrics").body;
     for line in [
         "strata_http_requests_total{route=\"/translate\",status=\"200\"} 24",
-        "strata_sentences_total{model=\"run\"} 24",
         "strata_queue_sentences{model=\"run\"} 0",
         "strata_model_loaded{model=\"run\"} 1",
     ] {
         assert!(metrics.contains(line), "no `{line}` in {metrics}");
     }
+    // What comes back short is tried again in pieces.
+    let sentences = metrics.lines().find_map(|line| line.strip_prefix("strata_sentences_total{model=\"run\"} "));
+    assert!(sentences.is_some_and(|count| count.parse::<u32>().unwrap() >= 24), "{metrics}");
 }
 
 #[test]
