@@ -64,7 +64,7 @@ mod waiting;
 
 pub use balance::balance_loss;
 pub use budget::adjust_offsets;
-pub use capacity::{capacity, kept};
+pub use capacity::{capacity, kept, kept_in_part, queued_by_others};
 pub use choice::{MOST_CHOICES, SMALLEST_SUM, choose, choose_with_noise, combine_weights, gumbel, output_scale};
 pub use exits::{Exits, chance, go_on_for_capacity};
 pub use strata::{Norms, Strata, View};
