@@ -37,6 +37,10 @@ for shell in zsh fish; do
   command -v "$shell" >/dev/null || debian "$shell" || missing "$shell"
 done
 
+# Several ranks: Open MPI, and MPICH for one test.
+command -v mpirun.openmpi >/dev/null || debian openmpi-bin || missing openmpi-bin
+command -v mpiexec.mpich >/dev/null || debian mpich || missing mpich
+
 # A browser looks at the study's report and at the server's page.
 command -v chromium chromium-browser google-chrome >/dev/null || debian chromium fonts-dejavu-core || missing chromium
 

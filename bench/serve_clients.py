@@ -36,9 +36,9 @@ assert [result.text for result in results] == [translated, translated], results
 html = client.translate_text(f"<p>{text}</p>", target_lang=target.upper(), tag_handling="html")
 assert html.text == f"<p>{translated}</p>", html.text
 print("deepl languages:", [language.code for language in client.get_target_languages()])
-xml = client.translate_text(f"<x>{text}</x><y>{text}</y>", source_lang=source.upper(), target_lang=target.upper(),
+xml = client.translate_text(f"<p><x>{text}</x></p><p>{text}</p>", source_lang=source.upper(), target_lang=target.upper(),
                             tag_handling="xml", ignore_tags=["x"])
-assert xml.text == f"<x>{text}</x><y>{translated}</y>", xml.text
+assert xml.text == f"<p><x>{text}</x></p><p>{translated}</p>", xml.text
 for options in ({"formality": "more"}, {"preserve_formatting": True}):
     try:
         client.translate_text(text, target_lang=target.upper(), **options)

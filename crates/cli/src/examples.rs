@@ -53,7 +53,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "echo 'Click the icon.' | strata translate runs/quickstart --to de",
             "strata translate runs/quickstart --to de --output out.de in.en",
             "strata translate runs/quickstart --to de pages.en.gz         # paragraphs, compressed",
-            "strata translate runs/quickstart --to de --whole-lines in.en # a sentence a line, as corpora have them",
+            "strata translate runs/quickstart --to de --whole-lines in.en # a sentence a line",
             "strata translate runs/quickstart --to de report.docx         # into report.de.docx",
             "strata translate runs/quickstart --to de --nbest 5 in.en     # line ||| translation ||| score",
             "strata translate runs/quickstart --to de --glossary terms.txt in.en",
@@ -149,7 +149,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata bench text runs/quickstart in.en --to de",
         ],
     ),
-    ("bench machine", &["strata bench machine --threads 2", "STRATA_ISA=avx2 strata bench machine --json"]),
+    ("bench machine", &["strata bench machine --threads 2", "strata bench machine --json > machine.json"]),
     (
         "bench train-step",
         &[

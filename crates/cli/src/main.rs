@@ -10,6 +10,7 @@ mod memory;
 mod model;
 mod output;
 mod overrides;
+mod ranks;
 mod remedy;
 mod scorer;
 mod search_args;

@@ -1,4 +1,4 @@
-//! Stopping: Ctrl-C, SIGTERM, SIGHUP, or the end of the parent process.
+//! Stopping: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1, or the end of the parent process.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use anyhow::Context;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::Outcome;
@@ -69,13 +69,13 @@ pub fn exit_code(signal: i32) -> ExitCode {
     ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
 }
 
-/// Calls `take` with each Ctrl-C, SIGTERM and SIGHUP, on a thread of its own; where it returns true, the program ends
-/// at once.
+/// Calls `take` with each Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 (which `mpirun` hands on to all ranks, and Slurm sends before
+/// the time is up), on a thread of its own; where it returns true, the program ends at once.
 ///
 /// # Errors
 /// The system refuses the signal handler.
 pub fn on_signals(mut take: impl FnMut(i32) -> bool + Send + 'static) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for Ctrl-C")?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1]).context("cannot listen for Ctrl-C")?;
     let listen = move || {
         for signal in signals.forever() {
             if take(signal) {

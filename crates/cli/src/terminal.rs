@@ -22,6 +22,11 @@ impl Terminal {
         Self { quiet, verbose, color, rewrites: std::io::stderr().is_terminal() && !dumb, width }
     }
 
+    /// The same, showing only results, warnings and errors.
+    pub fn quieted(&self) -> Self {
+        Self { quiet: true, ..*self }
+    }
+
     /// Whether standard output gets colors.
     pub fn colors(&self) -> bool {
         self.color.decide(|name| std::env::var_os(name), std::io::stdout().is_terminal())

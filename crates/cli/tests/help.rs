@@ -122,17 +122,19 @@ fn an_instruction_level_that_this_processor_lacks_is_an_error() {
 #[test]
 fn output_that_cannot_be_written_is_an_error_and_no_panic() {
     let here = folder("full");
-    for command in ["inspect ../run", "train --list-keys", "translate ../run --to qaa ../bitext/test.en-qaa.en"] {
+    for command in
+        ["inspect ../run", "train --list-keys", "translate ../run --whole-lines --to qaa ../bitext/test.en-qaa.en"]
+    {
         here.records(
             here.bash(&format!("\"$STRATA\" {command} > /dev/full")).fails(&["cannot write", "No space left"]),
         );
     }
     // Rust puts /dev/null in the place of a closed output, where results would be lost in silence.
-    for command in ["inspect ../run", "translate ../run --to qaa ../bitext/test.en-qaa.en"] {
+    for command in ["inspect ../run", "translate ../run --whole-lines --to qaa ../bitext/test.en-qaa.en"] {
         here.records(here.bash(&format!("\"$STRATA\" {command} >&-")).fails(&["standard output", "it is closed"]));
         here.bash(&format!("\"$STRATA\" {command} > /dev/null")).succeeds();
     }
-    here.bash("\"$STRATA\" translate ../run --to qaa -o out ../bitext/test.en-qaa.en >&-").succeeds();
+    here.bash("\"$STRATA\" translate ../run --whole-lines --to qaa -o out ../bitext/test.en-qaa.en >&-").succeeds();
     // Nothing can be said then, but the exit code is still the one for errors.
     assert_eq!(here.bash("\"$STRATA\" inspect nowhere 2> /dev/full").code, Some(2));
     here.bash("\"$STRATA\" train ../tiny.toml 2> /dev/full").succeeds();

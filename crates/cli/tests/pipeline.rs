@@ -258,7 +258,7 @@ fn quickstart_goes_through_to_the_table_and_does_not_begin_again() {
         assert!(first.out.contains(words), "no `{words}` in {first}");
     }
     assert!(first.out.contains(&here.read("it's/mine/report.txt")), "{first}");
-    here.strata_reading("translate it's/mine/averaged --to qaa", LINES).succeeds();
+    here.strata_reading("translate it's/mine/averaged --whole-lines --to qaa", LINES).succeeds();
     let again = here.strata(&command).succeeds();
     assert!(again.err.contains("resuming the run there") && again.err.contains("4 of 4 updates"), "{again}");
     assert!(again.out.contains("all (8)"), "{again}");

@@ -149,7 +149,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Begins running text at a byte, or goes on with it.
+    /// Begins running text at a byte, or continues it.
     fn begin(&mut self, start: usize) -> Result<()> {
         if let Some(kind) = self.open.take() {
             return self.take(start.max(self.at), kind);

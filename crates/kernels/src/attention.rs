@@ -32,6 +32,9 @@ pub struct AttentionShape {
     pub dropout: f32,
     /// Seed of the dropout mask.
     pub seed: u64,
+    /// Probabilities of the batch's earlier sentences, where these are a part of a batch: the parts get the masks of
+    /// the whole.
+    pub first: usize,
 }
 
 /// Attention of `q` `[queries, d]` over `k` and `v` `[keys, d]`, sentence by sentence and head by head ->
@@ -157,7 +160,7 @@ impl Plan {
                 #[inline(always)]
                 || {
                     for (i, (out, v)) in dropped.iter_mut().zip(p).enumerate() {
-                        *out = v * dropout.factor((block.start + i) as u32);
+                        *out = v * dropout.factor((self.shape.first + block.start + i) as u32);
                     }
                 },
             );
@@ -192,7 +195,7 @@ impl Plan {
                 || {
                     if self.shape.dropout > 0.0 {
                         for (i, g) in ds.iter_mut().enumerate() {
-                            *g *= dropout.factor((block.start + i) as u32);
+                            *g *= dropout.factor((self.shape.first + block.start + i) as u32);
                         }
                     }
                     for (g, p) in ds.chunks_exact_mut(tk).zip(p.chunks_exact(tk)) {
@@ -274,7 +277,7 @@ mod tests {
     use crate::testing::{assert_same, random};
 
     fn shape(queries: &[usize], keys: &[usize], causal: bool, dropout: f32) -> AttentionShape {
-        AttentionShape { queries: queries.into(), keys: keys.into(), heads: 2, causal, dropout, seed: 3 }
+        AttentionShape { queries: queries.into(), keys: keys.into(), heads: 2, causal, dropout, seed: 3, first: 0 }
     }
 
     #[test]

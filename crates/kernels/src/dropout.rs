@@ -11,27 +11,28 @@ use crate::mask::Dropout;
 use crate::parallel::for_rows;
 
 /// `residual + dropout(x)`: both `[n, d]`; each value of `x` is zeroed with probability `rate`, the rest scaled by
-/// `1 / (1 - rate)`. `rate` 0 is a plain sum.
-pub fn add_dropout(residual: Tensor<2>, x: Tensor<2>, rate: f32, seed: u64) -> Tensor<2> {
+/// `1 / (1 - rate)`. `rate` 0 is a plain sum. `first` is the place of the first row in its batch, of which `x` may be a
+/// part: the parts get the masks of the whole.
+pub fn add_dropout(residual: Tensor<2>, x: Tensor<2>, rate: f32, seed: u64, first: usize) -> Tensor<2> {
     if !on_flex(&x.device()) {
         return residual + composed(x, rate);
     }
     let [n, d] = x.dims();
     let (residual, x) = (Operand::new(residual), Operand::new(x));
     let (rs, xs) = (residual.values(), x.values());
-    let y = masked(&xs, Some(&rs), d, rate, seed);
+    let y = masked(&xs, Some(&rs), [d, first], rate, seed);
     record([residual, x], tensor(y, [n, d]), move |grad: Values, [residual, x]| {
         let dx = || match rate {
             0.0 => grad.share(),
-            _ => tensor(masked(&grad, None, d, rate, seed), [n, d]),
+            _ => tensor(masked(&grad, None, [d, first], rate, seed), [n, d]),
         };
         let dx = x.then(dx);
         [residual.then(|| grad.share()), dx]
     })
 }
 
-/// `dropout(x)` for `x` `[n, d]`.
-pub fn dropout(x: Tensor<2>, rate: f32, seed: u64) -> Tensor<2> {
+/// `dropout(x)` for `x` `[n, d]`, whose first row is row `first` of its batch.
+pub fn dropout(x: Tensor<2>, rate: f32, seed: u64, first: usize) -> Tensor<2> {
     if rate == 0.0 {
         return x;
     }
@@ -41,8 +42,8 @@ pub fn dropout(x: Tensor<2>, rate: f32, seed: u64) -> Tensor<2> {
     let [n, d] = x.dims();
     let x = Operand::new(x);
     let xs = x.values();
-    record([x], tensor(masked(&xs, None, d, rate, seed), [n, d]), move |grad: Values, _| {
-        [Some(tensor(masked(&grad, None, d, rate, seed), [n, d]))]
+    record([x], tensor(masked(&xs, None, [d, first], rate, seed), [n, d]), move |grad: Values, _| {
+        [Some(tensor(masked(&grad, None, [d, first], rate, seed), [n, d]))]
     })
 }
 
@@ -54,9 +55,10 @@ fn composed(x: Tensor<2>, rate: f32) -> Tensor<2> {
     x * keep / (1.0 - rate)
 }
 
-/// `add + mask * x` (or `mask * x`), values in rows of `width`.
-fn masked(x: &[f32], add: Option<&[f32]>, width: usize, rate: f32, seed: u64) -> Vec<f32> {
+/// `add + mask * x` (or `mask * x`), values in rows of `width`; the mask is that of the rows from `first_row` on.
+fn masked(x: &[f32], add: Option<&[f32]>, [width, first_row]: [usize; 2], rate: f32, seed: u64) -> Vec<f32> {
     let dropout = Dropout::new(rate, seed);
+    let before = first_row * width;
     let fill = |out: Shared| {
         for_rows(
             x.len() / width.max(1),
@@ -70,7 +72,7 @@ fn masked(x: &[f32], add: Option<&[f32]>, width: usize, rate: f32, seed: u64) ->
                 match add {
                     Some(add) if rate > 0.0 => each(
                         &dropout,
-                        start,
+                        before + start,
                         out,
                         x,
                         #[inline(always)]
@@ -79,7 +81,7 @@ fn masked(x: &[f32], add: Option<&[f32]>, width: usize, rate: f32, seed: u64) ->
                     Some(add) => out.iter_mut().zip(x).zip(add).for_each(|((o, v), a)| _ = o.write(a + v)),
                     None => each(
                         &dropout,
-                        start,
+                        before + start,
                         out,
                         x,
                         #[inline(always)]
@@ -124,7 +126,7 @@ mod tests {
             assert_same(
                 || {
                     let (r, x) = inputs();
-                    (add_dropout(r.clone(), x.clone(), 0.0, 5), vec![r.into(), x.into()])
+                    (add_dropout(r.clone(), x.clone(), 0.0, 5, 0), vec![r.into(), x.into()])
                 },
                 || {
                     let (r, x) = inputs();
@@ -137,10 +139,27 @@ mod tests {
     #[test]
     fn gradient_takes_the_same_mask() {
         let x = random([50, 31], 1);
-        let y = dropout(x.clone(), 0.4, 11);
+        let y = dropout(x.clone(), 0.4, 11, 0);
         let grad = x.grad(&y.clone().sum().backward()).expect("a gradient");
         // y = x * mask and dy/dx = mask.
         let difference = (y.inner() - x.inner() * grad).abs().max().into_scalar::<f32>();
         assert!(difference < 1e-6, "mask of the backward pass differs by {difference}");
+    }
+
+    /// Parts of a batch get the masks of the whole, forward and backward, wherever they are cut.
+    #[test]
+    fn parts_have_the_masks_of_the_whole() {
+        for d in [16, 31] {
+            let x = random([50, d], 1);
+            let whole = |x: Tensor<2>| dropout(x.clone(), 0.4, 11, 0) + add_dropout(x.clone(), x, 0.3, 12, 0);
+            let part = |x: Tensor<2>, first: usize, rows: usize| {
+                let x = x.narrow(0, first, rows);
+                dropout(x.clone(), 0.4, 11, first) + add_dropout(x.clone(), x, 0.3, 12, first)
+            };
+            assert_same(
+                || (Tensor::cat(vec![part(x.clone(), 0, 7), part(x.clone(), 7, 43)], 0), vec![x.clone().into()]),
+                || (whole(x.clone()), vec![x.clone().into()]),
+            );
+        }
     }
 }

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use burn::tensor::{IndexingUpdateOp, Tensor, TensorData, activation::relu};
 use rayon::prelude::*;
+use strata_ranks::Ranks;
 use strata_simd::dot;
 
+use crate::away::Away;
 use crate::buffer::{Room, Shared, filled};
 use crate::flex::{FlexTensor, Operand, Values, on_flex, record, tensor};
 use crate::gemm::{After, Matrix, Product, Threads, multiply_all};
@@ -85,9 +87,12 @@ pub struct ExpertWeights {
     precision: MatmulPrecision,
     pending: Arc<Mutex<Option<WeightGradients>>>,
     visits: usize,
+    /// The ranks among which the experts are spread, and the bounds of their shares: rank `r` has `bounds[r]` to
+    /// `bounds[r + 1]`, and the weights here are those of this rank alone.
+    spread: Option<(Ranks, Arc<[usize]>)>,
 }
 
-struct WeightGradients {
+pub(crate) struct WeightGradients {
     fc1: Vec<f32>,
     bias1: Vec<f32>,
     fc2: Vec<f32>,
@@ -98,7 +103,20 @@ impl ExpertWeights {
     /// Experts for one forward pass: `fc1` `[experts, d_ffn, d]`, `bias1` `[experts, d_ffn]`, `fc2`
     /// `[experts, d, d_ffn]`, `bias2` `[experts, d]`.
     pub fn new(fc1: Tensor<3>, bias1: Tensor<2>, fc2: Tensor<3>, bias2: Tensor<2>, precision: MatmulPrecision) -> Self {
-        Self { fc1, bias1, fc2, bias2, precision, pending: Arc::default(), visits: 0 }
+        Self { fc1, bias1, fc2, bias2, precision, pending: Arc::default(), visits: 0, spread: None }
+    }
+
+    /// The same where the block's experts are spread over `ranks`: rank `r` has those from `bounds[r]` to
+    /// `bounds[r + 1]`, and `self` holds this rank's alone. Every rank makes the same visits, also with no tokens.
+    ///
+    /// # Panics
+    /// If the bounds are not those of this rank's weights, or the device is not the CPU.
+    pub fn spread(mut self, ranks: Ranks, bounds: Arc<[usize]>) -> Self {
+        let mine = bounds[ranks.rank() + 1] - bounds[ranks.rank()];
+        assert_eq!(mine, self.fc1.dims()[0], "a rank's bounds are those of its weights");
+        assert!(on_flex(&self.fc1.device()), "experts are spread on the CPU only");
+        self.spread = Some((ranks, bounds));
+        self
     }
 
     /// The experts' weighted outputs, without residual: `x` `[tokens, d]`, `weights` `[tokens, k]` -> `[tokens, d]`.
@@ -111,7 +129,8 @@ impl ExpertWeights {
         }
         let [n, d] = x.dims();
         let [experts, d_ffn, _] = self.fc1.dims();
-        assert_eq!(dispatch.experts(), experts, "dispatch and weights have the same experts");
+        let all = self.spread.as_ref().map_or(experts, |(_, bounds)| bounds[bounds.len() - 1]);
+        assert_eq!(dispatch.experts(), all, "dispatch and weights have the same experts");
         let first = self.visits == 0;
         self.visits += 1;
         let (x, weights) = (Operand::new(x), Operand::new(weights));
@@ -133,14 +152,29 @@ impl ExpertWeights {
             precision: self.precision,
         };
         let (xs, ws) = (x.values(), weights.values());
-        let forward = groups.forward(&xs);
-        let out = groups.combine(&forward.y, &ws, n);
+        let visit = match &self.spread {
+            None => Visited::Here(groups.forward(&xs)),
+            Some((ranks, bounds)) => Visited::Away(Box::new(Away::forward(ranks.clone(), bounds, &groups, &xs))),
+        };
+        let out = groups.combine(visit.outputs(), &ws, n);
         let out = tensor(out, [n, d]);
         let pending = self.pending.clone();
         let backward = move |grad: Values| {
             let mut pending = pending.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             let total = trained.then_some(&mut *pending);
-            let (dx, dweights) = groups.backward(&xs, &ws, &forward, &grad, total);
+            let (dy, dweights) = groups.output_gradients(&ws, visit.outputs(), &grad);
+            let dsorted = match &visit {
+                Visited::Here(forward) => {
+                    groups.input_gradients(&gather(&xs, &groups.dispatch.tokens, d), &dy, &forward.hidden, total)
+                }
+                Visited::Away(away) => away.backward(dy, total),
+            };
+            let dx = groups.sum_per_token(
+                &dsorted,
+                n,
+                #[inline(always)]
+                |_| 1.0,
+            );
             let k = groups.dispatch.k;
             let done = if first { pending.take() } else { None };
             (tensor(dx, [n, d]), tensor(dweights, [n, k]), done)
@@ -202,24 +236,42 @@ impl ExpertWeights {
     }
 }
 
+/// What a visit keeps for the backward pass.
+enum Visited {
+    /// All experts are here.
+    Here(Forward),
+    /// They are spread over ranks.
+    Away(Box<Away>),
+}
+
+impl Visited {
+    /// Expert outputs of this rank's slots before weighting, `[slots, d]`.
+    fn outputs(&self) -> &[f32] {
+        match self {
+            Visited::Here(forward) => &forward.y,
+            Visited::Away(away) => away.outputs(),
+        }
+    }
+}
+
 /// The parts of one visit.
-struct Groups {
-    d: usize,
-    d_ffn: usize,
-    fc1: Values,
-    bias1: Values,
-    fc2: Values,
-    bias2: Values,
-    dispatch: Arc<Dispatch>,
-    precision: MatmulPrecision,
+pub(crate) struct Groups {
+    pub d: usize,
+    pub d_ffn: usize,
+    pub fc1: Values,
+    pub bias1: Values,
+    pub fc2: Values,
+    pub bias2: Values,
+    pub dispatch: Arc<Dispatch>,
+    pub precision: MatmulPrecision,
 }
 
 /// What the backward pass needs of the forward pass, rows sorted by expert.
-struct Forward {
+pub(crate) struct Forward {
     /// Hidden values after ReLU, `[slots, d_ffn]`.
-    hidden: Vec<f32>,
+    pub hidden: Vec<f32>,
     /// Expert outputs before weighting, `[slots, d]`.
-    y: Vec<f32>,
+    pub y: Vec<f32>,
 }
 
 impl Groups {
@@ -256,7 +308,7 @@ impl Groups {
         (Matrix::rows(&self.fc1[e * f * d..][..f * d], d), Matrix::rows(&self.fc2[e * f * d..][..f * d], f))
     }
 
-    fn forward(&self, x: &[f32]) -> Forward {
+    pub fn forward(&self, x: &[f32]) -> Forward {
         let (d, f) = (self.d, self.d_ffn);
         let sorted = gather(x, &self.dispatch.tokens, d);
         let hidden = self.for_slots(f, |out, e, rows| {
@@ -325,17 +377,9 @@ impl Groups {
         )
     }
 
-    /// Gradients of `x` and of the combine weights; those of the experts are added to `total`, or are the first of it.
-    fn backward(
-        &self,
-        x: &[f32],
-        weights: &[f32],
-        forward: &Forward,
-        grad: &[f32],
-        mut total: Option<&mut Option<WeightGradients>>,
-    ) -> (Vec<f32>, Vec<f32>) {
-        let (d, f, slots) = (self.d, self.d_ffn, self.slots());
-        let n = x.len() / d.max(1);
+    /// Gradients of the slots' outputs `y` `[slots, d]` and of the combine weights, from that of the visit's output.
+    fn output_gradients(&self, weights: &[f32], y: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let (d, slots) = (self.d, self.slots());
         let mut dweights = vec![0.0f32; weights.len()];
         let dweights_out = Shared::new(&mut dweights);
         // dy[slot] = weight * grad[token], and dweight = <grad[token], y[slot]>.
@@ -347,8 +391,7 @@ impl Groups {
                 |_, first, count| {
                     for slot in first..first + count {
                         let place = self.dispatch.weight_place(slot);
-                        let (g, y) =
-                            (&grad[self.dispatch.tokens[slot] as usize * d..][..d], &forward.y[slot * d..][..d]);
+                        let (g, y) = (&grad[self.dispatch.tokens[slot] as usize * d..][..d], &y[slot * d..][..d]);
                         // SAFETY: each slot has a row and a weight of its own.
                         let (dy, dweight) = unsafe { (out.room(slot * d, d), dweights_out.slice(place, 1)) };
                         dweight[0] = dot(g, y);
@@ -361,7 +404,19 @@ impl Groups {
         };
         // SAFETY: every slot's row is written.
         let dy = unsafe { filled(slots * d, fill) };
-        let sorted = gather(x, &self.dispatch.tokens, d);
+        (dy, dweights)
+    }
+
+    /// Gradients of the slots' inputs `sorted` `[slots, d]`, from those of their outputs, `dy`; those of the experts
+    /// are added to `total`, or are the first of it.
+    pub fn input_gradients(
+        &self,
+        sorted: &[f32],
+        dy: &[f32],
+        hidden: &[f32],
+        mut total: Option<&mut Option<WeightGradients>>,
+    ) -> Vec<f32> {
+        let (d, f, slots) = (self.d, self.d_ffn, self.slots());
         let fresh = total.as_ref().is_some_and(|total| total.is_none());
         let mut rooms = WeightGradientRooms::new(self, fresh);
         let outs = total.as_deref_mut().map(|total| match total {
@@ -370,7 +425,7 @@ impl Groups {
         });
         let dhidden = self.for_slots(f, |out, e, rows| {
             let dy = Matrix::rows(&dy[rows.start * d..rows.end * d], d);
-            let hidden = Matrix::rows(&forward.hidden[rows.start * f..rows.end * f], f);
+            let hidden = Matrix::rows(&hidden[rows.start * f..rows.end * f], f);
             Product::new(out, (rows.len(), f, d), dy, self.weights(e).1).then(None, After::ReluGradient(hidden))
         });
         let rest = |out: Shared| {
@@ -385,7 +440,7 @@ impl Groups {
             let of = |e: usize, rows: Range<usize>| {
                 let m = rows.len();
                 let (dy, dh) = (&dy[rows.start * d..rows.end * d], &dhidden[rows.start * f..rows.end * f]);
-                let h = Matrix::rows(&forward.hidden[rows.start * f..rows.end * f], f);
+                let h = Matrix::rows(&hidden[rows.start * f..rows.end * f], f);
                 let x = Matrix::rows(&sorted[rows.start * d..rows.end * d], d);
                 let (dy, dh) = (Matrix::rows(dy, d).transposed(), Matrix::rows(dh, f).transposed());
                 let dfc1 = Product::new(fc1.from(e * f * d), (f, d, m), dh, x);
@@ -415,15 +470,7 @@ impl Groups {
             // SAFETY: the products of busy experts and the zeros of the others have filled the rooms.
             *total = Some(unsafe { rooms.filled() });
         }
-        (
-            self.sum_per_token(
-                &dsorted,
-                n,
-                #[inline(always)]
-                |_| 1.0,
-            ),
-            dweights,
-        )
+        dsorted
     }
 }
 
@@ -473,6 +520,83 @@ pub fn mask_dropped(weights: Tensor<2>, chosen: &[Option<u32>]) -> Tensor<2> {
 mod tests {
     use super::*;
     use crate::testing::{assert_same, random};
+
+    /// Experts on 1 to 4 ranks, each with its own tokens, give what one rank gives for all tokens.
+    #[test]
+    fn spread_over_ranks_they_give_the_same() {
+        let (d, f, k, experts) = (6, 10, 2, 5);
+        // The last rank has no tokens; none has any at expert 1.
+        let tokens = [7, 40, 1, 0];
+        let chosen = |rank: usize, visit: u64| -> Vec<Option<u32>> {
+            let bits = |i: usize| strata_simd::random::lowbias32(visit * 10 + rank as u64, i as u32);
+            (0..tokens[rank] * k)
+                .map(|i| bits(i) % (experts as u32 + 1))
+                .map(|e| (e < 5 && e != 1).then_some(e))
+                .collect()
+        };
+        let host = |x: Tensor<2>| -> Vec<f32> { x.into_data().iter::<f32>().collect() };
+        let values = |n: usize, seed: u64| host(random([n, 1], seed).inner());
+        let part = |values: &[f32], width: usize, ranks: Range<usize>| -> Vec<f32> {
+            let rows = |ranks: Range<usize>| tokens[ranks].iter().sum::<usize>() * width;
+            values[rows(0..ranks.start)..rows(0..ranks.end)].to_vec()
+        };
+        // Output, gradients of x and of the combine weights, gradients of the experts `mine`.
+        let run = |parts: Range<usize>, mine: Range<usize>, spread: Option<(Ranks, Arc<[usize]>)>| -> Vec<Vec<f32>> {
+            let n = tokens[parts.clone()].iter().sum();
+            let device = random([1, 1], 1).device();
+            let leaf = |v: Vec<f32>, width: usize| {
+                let rows = v.len() / width;
+                Tensor::<2>::from_data(TensorData::new(v, [rows, width]), &device).require_grad()
+            };
+            let x = leaf(part(&values(48 * d, 5), d, parts.clone()), d);
+            let ws = [6, 7].map(|seed| leaf(part(&values(48 * k, seed), k, parts.clone()), k));
+            let weights = |seed: u64, width: usize| {
+                leaf(values(experts * width, seed)[mine.start * width..mine.end * width].to_vec(), width)
+            };
+            let [fc1, fc2] = [(1, f * d), (2, d * f)].map(|(seed, width)| weights(seed, width));
+            let [b1, b2] = [(3, f), (4, d)].map(|(seed, width)| weights(seed, width));
+            let (stack1, stack2) = (fc1.clone().reshape([mine.len(), f, d]), fc2.clone().reshape([mine.len(), d, f]));
+            let mut block = ExpertWeights::new(stack1, b1.clone(), stack2, b2.clone(), MatmulPrecision::F32);
+            if let Some((ranks, bounds)) = spread {
+                block = block.spread(ranks, bounds);
+            }
+            let mut y = x.clone();
+            for (visit, w) in (0..).zip(&ws) {
+                let chosen: Vec<_> = parts.clone().flat_map(|rank| chosen(rank, visit)).collect();
+                y = y.clone() + block.apply(y, w.clone(), Arc::new(Dispatch::new(experts, k, &chosen)));
+            }
+            assert_eq!(y.dims(), [n, d]);
+            let gradients = (y.clone() * y.clone()).sum().backward();
+            let of = |x: &Tensor<2>| host(x.grad(&gradients).expect("a gradient"));
+            [&x, &ws[0], &ws[1], &fc1, &fc2, &b1, &b2].into_iter().map(of).chain([host(y.inner())]).collect()
+        };
+        let close = |a: &[f32], b: &[f32]| {
+            assert_eq!(a.len(), b.len());
+            a.iter().zip(b).for_each(|(a, b)| assert!((a - b).abs() < 1e-4 * b.abs().max(1.0), "{a} {b}"));
+        };
+        let expected = run(0..4, 0..experts, None);
+        for size in 1..=4usize {
+            let bounds: Arc<[usize]> = (0..=size).map(|r| r * experts / size).collect::<Vec<_>>().into();
+            std::thread::scope(|scope| {
+                for ranks in Ranks::threads(size) {
+                    let (run, part, close, expected, bounds) = (&run, &part, &close, &expected, bounds.clone());
+                    scope.spawn(move || {
+                        let rank = ranks.rank();
+                        let parts = rank..if rank + 1 == size { 4 } else { rank + 1 };
+                        let mine = bounds[rank]..bounds[rank + 1];
+                        let got = run(parts.clone(), mine.clone(), Some((ranks, bounds)));
+                        for (i, width) in [d, k, k].into_iter().enumerate() {
+                            close(&got[i], &part(&expected[i], width, parts.clone()));
+                        }
+                        for (i, width) in [(3, f * d), (4, f * d), (5, f), (6, d)] {
+                            close(&got[i], &expected[i][mine.start * width..mine.end * width]);
+                        }
+                        close(&got[7], &part(&expected[7], d, parts));
+                    });
+                }
+            });
+        }
+    }
 
     /// Two visits in a row, as two strata make them, over groups of many sizes, some empty, some choices dropped.
     #[test]

@@ -7,6 +7,7 @@
 
 mod adam;
 mod attention;
+mod away;
 mod buffer;
 mod cross_entropy;
 mod dropout;
@@ -31,7 +32,7 @@ pub use experts::{Dispatch, ExpertWeights, mask_dropped};
 pub use flex::on_flex;
 pub use layer_norm::layer_norm;
 pub use linear::{Activation, linear};
-pub use norm::sum_of_squares;
+pub use norm::{SQUARES_TOGETHER, partial_squares, sum_of_squares};
 pub use precision::MatmulPrecision;
 pub use rows::{Rows, embed, gather_rows, replace_rows};
 

@@ -8,8 +8,11 @@ use strata_simd::simd;
 const PIECE_VALUES: usize = 16 * 1024;
 
 /// Rows per piece for rows of `width` values.
-pub(crate) fn rows_per_piece(width: usize) -> usize {
-    (PIECE_VALUES / width.max(1)).max(1)
+pub(crate) const fn rows_per_piece(width: usize) -> usize {
+    match PIECE_VALUES / if width == 0 { 1 } else { width } {
+        0 => 1,
+        rows => rows,
+    }
 }
 
 /// Number of pieces that `rows` rows of `width` values make.

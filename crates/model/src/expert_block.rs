@@ -10,7 +10,7 @@ use strata_recipe::{ExitRule, ExpertDropout, Kind, ModelConfig, SecondChoice, Si
 use strata_routing::{SMALLEST_SUM, Strata, Waiting, adjust_offsets, chance};
 use strata_simd::random::{mix, unit};
 
-use crate::forward::Forward;
+use crate::forward::{AtGate, Forward};
 use crate::gate::{Decision, Masks, Rules, keep_rows};
 use crate::parameter::{Initializer, WeightVisitor, join};
 use crate::sublayers::{Ffn, Norm};
@@ -80,7 +80,7 @@ struct Visit {
     output: Tensor<2>,
     /// Each token's first choice, by its index in the block.
     first: Vec<usize>,
-    /// `[tokens, 1]`: the probability that the token goes on to a further stratum, where exits are learned.
+    /// `[tokens, 1]`: the probability that the token moves on to a further stratum, where exits are learned.
     go_on: Option<Tensor<2>>,
 }
 
@@ -120,8 +120,7 @@ impl ExpertBlock {
     /// `forward` gets the block's auxiliary losses and its trace: `trace` says where the block is, the rest is filled
     /// in.
     pub fn apply(&self, x: Tensor<2>, forward: &mut Forward, mut trace: BlockTrace) -> Tensor<2> {
-        let Experts { fc1, bias1, fc2, bias2 } = self.experts.clone();
-        let experts = ExpertWeights::new(fc1, bias1, fc2, bias2, forward.products);
+        let experts = self.experts_of_pass(forward);
         trace.strata_visited = vec![0; x.dims()[0]];
         let mut pass = Pass { forward, experts, trace, balance: Vec::new() };
         let y = match (self.config.kind, &self.cmr) {
@@ -138,6 +137,20 @@ impl ExpertBlock {
         y
     }
 
+    /// The experts for one pass, those of this rank where they are spread.
+    fn experts_of_pass(&self, forward: &Forward) -> ExpertWeights {
+        let Experts { fc1, bias1, fc2, bias2 } = self.experts.clone();
+        let Some(ranks) = &forward.experts else {
+            return ExpertWeights::new(fc1, bias1, fc2, bias2, forward.products);
+        };
+        let (all, size) = (self.strata.experts(), ranks.size());
+        let bounds: Vec<usize> = (0..=size).map(|rank| rank * all / size).collect();
+        let (from, n) = (bounds[ranks.rank()], bounds[ranks.rank() + 1] - bounds[ranks.rank()]);
+        let [bias1, bias2] = [bias1, bias2].map(|bias| bias.narrow(0, from, n));
+        let [fc1, fc2] = [fc1, fc2].map(|weight| weight.narrow(0, from, n));
+        ExpertWeights::new(fc1, bias1, fc2, bias2, forward.products).spread(ranks.clone(), bounds.into())
+    }
+
     /// Stratum by stratum; with one stratum this is the plain pre-norm MoE.
     fn stratified(&self, mut x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         let [tokens, _] = x.dims();
@@ -146,21 +159,28 @@ impl ExpertBlock {
         let mut credit: Option<Tensor<2>> = None; // [tokens, 1]: the probability with which each was sent on
         for stratum in 0..self.strata.count() {
             let rows: Rows = waiting.take(stratum).into();
-            if rows.is_empty() {
+            let at = pass.forward.at_gate(rows.len());
+            if !at.visited {
                 continue;
             }
+            let randomness = pass.forward.random_decisions();
             rows.iter().for_each(|row| pass.trace.strata_visited[*row as usize] += 1);
             let all = rows.len() == tokens;
             let residual = if all { x.clone() } else { gather_rows(x.clone(), rows.clone()) };
             let input = self.on_arrival(stratum, residual.clone());
-            let Visit { output, first, go_on } = self.visit_stratum(stratum, input.clone(), pass);
+            let Visit { output, first, go_on } = self.visit_stratum(stratum, input.clone(), at, pass);
             let mut output = self.scaled(stratum, output);
             if let Some(credit) = &credit {
                 let credit = if all { credit.clone() } else { gather_rows(credit.clone(), rows.clone()) };
                 output = straight_through(output, credit);
             }
+            let first_row = std::mem::replace(&mut pass.forward.first_row, at.before);
             let y = pass.forward.add_dropout(residual, output, self.dropout_of_sum());
-            let next = self.next(stratum, &first, input, pass.forward);
+            pass.forward.first_row = first_row;
+            let next = self.next(stratum, &first, input, at, pass.forward);
+            if at.tokens == 0 {
+                pass.forward.undo_random(randomness);
+            }
             rows.iter().zip(&next).for_each(|(row, next)| waiting.move_to(*next, *row));
             credit = match (credit, go_on) {
                 (Some(credit), Some(go_on)) => Some(replace_rows(credit, rows.clone(), go_on)),
@@ -175,12 +195,12 @@ impl ExpertBlock {
 
     /// Where each token of a visit goes, given the first choices and the `input` `[tokens, d]` of the gate. By chance:
     /// in training as the pass's seed says, at inference as the token's hidden state does.
-    fn next(&self, stratum: usize, first: &[usize], input: Tensor<2>, forward: &mut Forward) -> Vec<usize> {
+    fn next(&self, stratum: usize, first: &[usize], input: Tensor<2>, at: AtGate, forward: &mut Forward) -> Vec<usize> {
         let random = self.config.exits == ExitRule::Random;
         let seed = (random && forward.is_training()).then(|| forward.next_seed());
         let (d, states) = (self.config.d_model, if random && seed.is_none() { host(input) } else { Vec::new() });
         let chance = |token: usize| match seed {
-            Some(seed) => unit(mix(seed, token as u64)),
+            Some(seed) => unit(mix(seed, (at.before + token) as u64)),
             None => chance(stratum, &states[token * d..(token + 1) * d]),
         };
         first.iter().enumerate().map(|(i, expert)| self.strata.next(stratum, *expert, || chance(i))).collect()
@@ -229,10 +249,11 @@ impl ExpertBlock {
 
     /// MoE layers one after another, without norm or residual between; every token visits them all.
     fn stacked(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+        let at = pass.forward.at_gate(x.dims()[0]);
         let mut y = x.clone();
         for layer in 0..self.strata.count() {
             pass.trace.strata_visited.iter_mut().for_each(|visits| *visits += 1);
-            y = self.visit_stratum(layer, self.on_arrival(layer, y), pass).output;
+            y = self.visit_stratum(layer, self.on_arrival(layer, y), at, pass).output;
         }
         pass.forward.add_dropout(x, y, self.dropout_of_sum())
     }
@@ -243,17 +264,18 @@ impl ExpertBlock {
         let [tokens, _] = x.dims();
         let input = self.on_arrival(0, x.clone());
         pass.trace.strata_visited.fill(1);
-        let moe = self.visit_stratum(0, input.clone(), pass).output;
+        let at = pass.forward.at_gate(tokens);
+        let moe = self.visit_stratum(0, input.clone(), at, pass).output;
         let logit =
             linear(input.clone(), cmr.weight.clone(), Some(cmr.bias.clone()), Activation::None, MatmulPrecision::F32);
         let mut gate = activation::sigmoid(logit); // [tokens, 1]
         let rate = self.config.cmr_gate_dropout;
         if pass.forward.is_training() && rate > 0.0 {
-            let keep = keep_rows(tokens, rate, pass.forward.next_seed(), &x);
+            let keep = keep_rows(at.before, tokens, rate, pass.forward.next_seed(), &x);
             gate = gate * keep / (1.0 - rate);
         }
-        if tokens > 0 {
-            pass.forward.cmr_used.push((gate.clone().sum(), tokens));
+        if at.tokens > 0 {
+            pass.forward.cmr_used.push((gate.clone().sum(), at.tokens));
         }
         let mut shared = cmr.shared.apply(input, pass.forward, self.config.activation_dropout);
         if self.config.expert_dropout == ExpertDropout::Each {
@@ -264,9 +286,9 @@ impl ExpertBlock {
     }
 
     /// One visit: tokens `x` `[tokens, d]`, normalized, at the gate of `stratum` and through the experts that it
-    /// chooses.
-    fn visit_stratum(&self, stratum: usize, x: Tensor<2>, pass: &mut Pass) -> Visit {
-        if x.dims()[0] == 0 {
+    /// chooses. `at` says where they stand among those of the whole batch.
+    fn visit_stratum(&self, stratum: usize, x: Tensor<2>, at: AtGate, pass: &mut Pass) -> Visit {
+        if !at.visited {
             return Visit { output: x, first: Vec::new(), go_on: None };
         }
         let visible = self.strata.visible(stratum);
@@ -275,8 +297,9 @@ impl ExpertBlock {
         let logits = linear(x.clone(), weight, bias, Activation::None, MatmulPrecision::F32);
         let probabilities = activation::softmax(logits, 1); // [tokens, visible]
         let values = host(probabilities.clone());
-        let decision = Decision::new(&values, &self.rules(stratum, pass.forward));
-        if pass.forward.is_training() {
+        let rules = self.rules(stratum, pass.forward);
+        let decision = Decision::new(&values, &rules, at, pass.forward.split());
+        if pass.forward.is_training() && at.tokens > 0 {
             pass.balance.push(decision.balance_loss(probabilities.clone()));
         }
         let learned = self.config.exits == ExitRule::Learned && pass.forward.is_training();
@@ -290,14 +313,21 @@ impl ExpertBlock {
         let chosen = decision.experts(visible.start);
         pass.trace.gates.push(decision.trace(stratum, self.strata.experts(), visible.clone(), &values));
         Visit {
-            output: self.mixed(x, weights, &chosen, pass),
+            output: self.mixed(x, weights, &chosen, at, pass),
             first: decision.first().map(|expert| visible.start + expert as usize).collect(),
             go_on,
         }
     }
 
     /// The weighted sum of the outputs of each token's `chosen` `[tokens * k]` experts, by its `weights` `[tokens, k]`.
-    fn mixed(&self, x: Tensor<2>, weights: Tensor<2>, chosen: &[Option<u32>], pass: &mut Pass) -> Tensor<2> {
+    fn mixed(
+        &self,
+        x: Tensor<2>,
+        weights: Tensor<2>,
+        chosen: &[Option<u32>],
+        at: AtGate,
+        pass: &mut Pass,
+    ) -> Tensor<2> {
         let ([tokens, d], [_, k]) = (x.dims(), weights.dims());
         let dispatch = |k| Arc::new(Dispatch::new(self.strata.experts(), k, chosen));
         if self.config.expert_dropout == ExpertDropout::Sum || pass.forward.rate(self.config.dropout) == 0.0 {
@@ -306,7 +336,9 @@ impl ExpertBlock {
         // Each choice as a token of its own, so that dropout sees each output.
         let rows: Rows = (0..tokens as u32).flat_map(|token| std::iter::repeat_n(token, k)).collect();
         let outputs = pass.experts.apply(gather_rows(x, rows), weights.reshape([tokens * k, 1]), dispatch(1));
+        let first_row = std::mem::replace(&mut pass.forward.first_row, at.before * k);
         let outputs = pass.forward.dropout(outputs, self.config.dropout);
+        pass.forward.first_row = first_row;
         outputs.reshape([tokens, k, d]).sum_dim(1).reshape([tokens, d])
     }
 

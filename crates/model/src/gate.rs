@@ -5,10 +5,13 @@ use std::ops::Range;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use strata_kernels::mask_dropped;
-use strata_routing::{MOST_CHOICES, SMALLEST_SUM, capacity, choose, choose_with_noise, gumbel, kept};
+use strata_ranks::Ranks;
+use strata_routing::{
+    MOST_CHOICES, SMALLEST_SUM, capacity, choose, choose_with_noise, gumbel, kept, kept_in_part, queued_by_others,
+};
 use strata_simd::random::{mix, unit};
 
-use crate::forward::Forward;
+use crate::forward::{AtGate, Forward, gathered};
 use crate::trace::GateTrace;
 
 /// How a gate decides.
@@ -46,11 +49,16 @@ pub(crate) struct Decision {
     pub kept: Vec<bool>,
     /// `k`
     pub per_token: usize,
+    /// Where the batch is split: first choices of the whole batch, by expert that the gate sees.
+    first_of_all: Option<Vec<u32>>,
+    /// Tokens of the parts before this one.
+    before: usize,
 }
 
 impl Decision {
-    /// Decides for every token, given the gate's `probabilities` `[tokens, visible]`, row by row.
-    pub fn new(probabilities: &[f32], rules: &Rules) -> Self {
+    /// Decides for every token, given the gate's `probabilities` `[tokens, visible]`, row by row. The tokens are those
+    /// `at` the gate that this rank has, of a batch that is split among `ranks` if there are any.
+    pub fn new(probabilities: &[f32], rules: &Rules, at: AtGate, ranks: Option<&Ranks>) -> Self {
         let &Rules { choices: k, visible, .. } = rules;
         let tokens = probabilities.len() / visible;
         let mut choices = Vec::with_capacity(tokens * k);
@@ -63,17 +71,31 @@ impl Decision {
             } else {
                 scores.copy_from_slice(row);
             }
+            let first = (at.before + token) * visible;
             let experts: [u32; MOST_CHOICES] = match noise {
-                Some(seed) => choose_with_noise(&scores, k, |e| gumbel(unit(mix(seed, (token * visible + e) as u64)))),
+                Some(seed) => choose_with_noise(&scores, k, |e| gumbel(unit(mix(seed, (first + e) as u64)))),
                 None => choose(&scores, k),
             };
             choices.extend_from_slice(&experts[..k]);
         }
-        let kept = match rules.capacity_factor {
-            None => vec![true; choices.len()],
-            Some(factor) => kept(&choices, k, visible, capacity(factor, k, tokens, visible)),
+        let counts = ranks.map(|ranks| {
+            let mut counts = vec![0u32; k * visible];
+            let each = choices.iter().enumerate();
+            each.for_each(|(place, expert)| counts[place % k * visible + *expert as usize] += 1);
+            (gathered(ranks, &counts), ranks.rank())
+        });
+        let room = rules.capacity_factor.map(|factor| capacity(factor, k, at.tokens, visible));
+        let kept = match (room, &counts) {
+            (None, _) => vec![true; choices.len()],
+            (Some(room), None) => kept(&choices, k, visible, room),
+            (Some(room), Some((counts, rank))) => {
+                kept_in_part(&choices, k, visible, room, &queued_by_others(counts, *rank, k, visible))
+            }
         };
-        Self { choices, kept, per_token: k }
+        let sum = |counts: &[Vec<u32>]| (0..visible).map(|e| counts.iter().map(|count| count[e]).sum()).collect();
+        let first_of_all = counts.map(|(counts, _)| sum(&counts));
+        debug_assert!(at.before + tokens <= at.tokens);
+        Self { choices, kept, per_token: k, first_of_all, before: at.before }
     }
 
     /// The first choice of each token.
@@ -105,9 +127,15 @@ impl Decision {
     }
 
     /// The balance loss of the gate, [`strata_routing::balance_loss`] with the gradient of `probabilities`
-    /// `[tokens, visible]`; `[1]`.
+    /// `[tokens, visible]`; `[1]`. Of a part of a batch, it is what the part adds to that of the whole.
     pub fn balance_loss(&self, probabilities: Tensor<2>) -> Tensor<1> {
         let [tokens, visible] = probabilities.dims();
+        if let Some(first) = &self.first_of_all {
+            let all = first.iter().sum::<u32>() as f32;
+            let share: Vec<f32> = first.iter().map(|first| *first as f32 / all).collect();
+            let share = Tensor::<2>::from_data(TensorData::new(share, [1, visible]), &probabilities.device());
+            return (probabilities.sum_dim(0) / all * share).sum() * visible as f32;
+        }
         let mut share = vec![0.0f32; visible];
         self.first().for_each(|expert| share[expert as usize] += 1.0 / tokens as f32);
         let share = Tensor::<2>::from_data(TensorData::new(share, [1, visible]), &probabilities.device());
@@ -131,11 +159,12 @@ impl Decision {
             return if masks.inference_scale == 1.0 { weights } else { weights * masks.inference_scale };
         }
         if masks.eom > 0.0 {
-            let keep = keep_rows(tokens * k, masks.eom, forward.next_seed(), &weights).reshape([tokens, k]);
+            let keep =
+                keep_rows(self.before * k, tokens * k, masks.eom, forward.next_seed(), &weights).reshape([tokens, k]);
             weights = weights * keep;
         }
         if masks.fom > 0.0 {
-            let keep = keep_rows(tokens, masks.fom, forward.next_seed(), &weights);
+            let keep = keep_rows(self.before, tokens, masks.fom, forward.next_seed(), &weights);
             weights = weights * keep;
         }
         weights
@@ -151,10 +180,11 @@ impl Decision {
     }
 }
 
-/// `[n, 1]` of ones and, with probability `rate`, zeros, on the device of `like`.
-pub(crate) fn keep_rows(n: usize, rate: f64, seed: u64, like: &Tensor<2>) -> Tensor<2> {
+/// `[n, 1]` of ones and, with probability `rate`, zeros, on the device of `like`, for the rows from `first` on.
+pub(crate) fn keep_rows(first: usize, n: usize, rate: f64, seed: u64, like: &Tensor<2>) -> Tensor<2> {
     let limit = (rate * u64::MAX as f64) as u64;
-    let keep: Vec<f32> = (0..n as u64).map(|i| if mix(seed, i) < limit { 0.0 } else { 1.0 }).collect();
+    let keep: Vec<f32> =
+        (first as u64..(first + n) as u64).map(|i| if mix(seed, i) < limit { 0.0 } else { 1.0 }).collect();
     Tensor::from_data(TensorData::new(keep, [n, 1]), &like.device())
 }
 
@@ -168,8 +198,12 @@ mod tests {
     /// Five tokens at a gate that sees three experts.
     const PROBABILITIES: [f32; 15] = [0.6, 0.3, 0.1, 0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.5, 0.1, 0.4, 0.2, 0.3, 0.5];
 
+    /// The batch is not split.
+    const WHOLE: AtGate = AtGate { before: 0, tokens: 5, visited: true };
+
     fn decide(k: usize, capacity_factor: Option<f64>, noise: Option<u64>) -> Decision {
-        Decision::new(&PROBABILITIES, &Rules { choices: k, visible: 3, capacity_factor, noise, offsets: vec![] })
+        let rules = Rules { choices: k, visible: 3, capacity_factor, noise, offsets: vec![] };
+        Decision::new(&PROBABILITIES, &rules, WHOLE, None)
     }
 
     fn tensor() -> Tensor<2> {
@@ -235,10 +269,10 @@ mod tests {
             noise: None,
             offsets: offsets.to_vec(),
         };
-        let plain = Decision::new(&PROBABILITIES, &rules(&[0.0; 3]));
+        let plain = Decision::new(&PROBABILITIES, &rules(&[0.0; 3]), WHOLE, None);
         assert_eq!(plain.choices, decide(2, None, None).choices);
         // exp(3) makes the last expert first everywhere; weights are those of the probabilities.
-        let decision = Decision::new(&PROBABILITIES, &rules(&[0.0, 0.0, 3.0]));
+        let decision = Decision::new(&PROBABILITIES, &rules(&[0.0, 0.0, 3.0]), WHOLE, None);
         assert_eq!(decision.choices[..4], [2, 0, 2, 0]);
         let weights = host(decision.combine_weights(tensor(), masks(0.0, 0.0), &mut Forward::inference()));
         assert!((weights[0] - 0.1 / 0.7).abs() < 1e-6, "{weights:?}");

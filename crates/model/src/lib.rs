@@ -22,7 +22,7 @@ pub use beam::{Hypothesis, SearchIds, beam_search};
 pub use device::parse_device;
 pub use error::Error;
 pub use expert_block::ExpertBlock;
-pub use forward::Forward;
+pub use forward::{Forward, Part};
 pub use packed::Packed;
 pub use parameter::{Initializer, WeightVisitor};
 pub use trace::{BlockTrace, GateTrace};

@@ -154,6 +154,7 @@ impl Attention {
             causal,
             dropout: forward.rate(dropout),
             seed: forward.next_seed(),
+            first: forward.first_probability,
         };
         let query = self.query.apply(x, Activation::None, forward.products);
         let mixed = attention(query, over.keys, over.values, &shape);

@@ -24,8 +24,9 @@ const OTHERS: usize = 2;
 /// Half the distance of the two points of a difference. Below the smallest, the rounding of the loss in f32 shows.
 const STEPS: [f32; 4] = [1e-2, 5e-3, 2.5e-3, 1.2e-3];
 
-/// The smallest step of a one-sided difference.
-const LEAST_ONE_SIDED: f32 = 5e-3;
+/// The smallest step of a one-sided difference. It reaches twice as far as its step, and must end before the next kink
+/// or change of routing on its side.
+const LEAST_ONE_SIDED: f32 = 2.5e-3;
 
 /// A gradient `g` agrees with a difference within `RELATIVE * |g| + ABSOLUTE`.
 const RELATIVE: f64 = 0.03;

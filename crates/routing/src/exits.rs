@@ -8,7 +8,7 @@ pub enum Exits {
     /// Not at all: every token visits every stratum. What such a model gains, it gains by depth, not by dynamic
     /// capacity.
     Never,
-    /// By chance: after each stratum a token goes on to the next with this probability. What such a model lacks, its
+    /// By chance: after each stratum a token moves on to the next with this probability. What such a model lacks, its
     /// gates know about tokens.
     Random {
         /// The probability of going on, `0..=1`; see [`go_on_for_capacity`].

@@ -47,7 +47,7 @@
 //! let mut weights = [first, second].map(|expert| p[expert as usize]);
 //! combine_weights(&mut weights);
 //! assert_eq!((first, second, weights[0]), (2, 9, 0.75));
-//! assert_eq!(strata.next(0, 2, || 0.0), 1); // expert 2 is in the first stratum, so the token goes on to the second
+//! assert_eq!(strata.next(0, 2, || 0.0), 1); // expert 2 is in the first stratum, so the token moves on to the second
 //! assert_eq!(strata.next(0, 9, || 0.0), strata.count()); // expert 9 is in the last: the token would leave the block
 //! assert_eq!(strata.uniform_requested_capacity(), 1.25);
 //! ```
@@ -64,7 +64,7 @@ mod waiting;
 
 pub use balance::balance_loss;
 pub use budget::adjust_offsets;
-pub use capacity::{capacity, kept};
+pub use capacity::{capacity, kept, kept_in_part, queued_by_others};
 pub use choice::{MOST_CHOICES, SMALLEST_SUM, choose, choose_with_noise, combine_weights, gumbel, output_scale};
 pub use exits::{Exits, chance, go_on_for_capacity};
 pub use strata::{Norms, Strata, View};

@@ -20,7 +20,7 @@ pub enum Norms {
 pub enum View {
     /// Those of its own stratum and of all later ones (R2).
     Later,
-    /// All: one pool. A token whose first choice lies in an earlier stratum goes on to the next one.
+    /// All: one pool. A token whose first choice lies in an earlier stratum moves on to the next one.
     All,
 }
 

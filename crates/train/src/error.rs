@@ -23,6 +23,16 @@ pub enum Error {
         /// The device.
         device: String,
     },
+    /// A `train.expert_parallel` that these ranks or this model cannot have.
+    #[error(
+        "train.expert_parallel = {over}: {wrong}; choose a number that divides the ranks, up to the experts of a block"
+    )]
+    ExpertParallel {
+        /// The ranks asked for.
+        over: usize,
+        /// Why they cannot be had.
+        wrong: String,
+    },
     /// A figure of a training benchmark that is too small.
     #[error("{name} = {value} is too small; choose {least} or more")]
     TooSmall {
@@ -57,6 +67,12 @@ pub enum Error {
     /// A checkpoint or run folder cannot be read or written.
     #[error(transparent)]
     Store(#[from] strata_store::Error),
+    /// The ranks cannot reach each other or do not agree.
+    #[error(transparent)]
+    Ranks(#[from] strata_ranks::Error),
+    /// A rank told the others what they do not understand.
+    #[error("what another rank says cannot be understood: {0}; start the same program on all hosts")]
+    Told(#[source] serde_json::Error),
     /// The state of a checkpoint does not have what training needs.
     #[error("{}: {source}; resume from another checkpoint", path.display())]
     State {

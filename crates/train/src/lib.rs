@@ -12,6 +12,7 @@ mod optimizer;
 mod running_mean;
 mod schedule;
 mod scorer;
+mod spread;
 mod stats;
 pub mod tensorboard;
 mod trainer;

@@ -36,6 +36,12 @@ impl GradientSum {
         model.visit_weights(&mut Collect { sum: &mut self.by_weight, gradients });
     }
 
+    /// The values of each weight's gradient, by name, on the host.
+    pub(crate) fn into_values(self) -> HashMap<String, Vec<f32>> {
+        let values = |tensor: Tensor<1>| tensor.into_data().iter::<f32>().collect();
+        self.by_weight.into_iter().map(|(name, tensor)| (name, values(tensor))).collect()
+    }
+
     /// The Euclidean norm of all gradients together.
     pub fn norm(&self) -> f64 {
         // In the order of the names: a sum in a fixed order has fixed bits.

@@ -1,10 +1,11 @@
 //! What the expert blocks did over several passes: requested capacity, shares of the experts, entropy, dropped tokens.
 
+use serde::{Deserialize, Serialize};
 use strata_model::BlockTrace;
 use strata_records::LoggedBlock;
 
 /// Counts of one expert block, added up over passes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct BlockCounts {
     decoder: bool,
     layer: usize,
@@ -13,11 +14,14 @@ struct BlockCounts {
     chosen: Vec<u64>,
     dropped: u64,
     gate_tokens: u64,
-    entropy: f64,
+    /// Of each visit to a gate, in order: added up at the end, so that their sum does not depend on how passes were
+    /// grouped.
+    #[serde(with = "crate::spread::bits::list")]
+    entropies: Vec<f64>,
 }
 
 /// The routing of all expert blocks of a model, encoder blocks first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RoutingStats {
     blocks: Vec<BlockCounts>,
 }
@@ -26,24 +30,40 @@ impl RoutingStats {
     /// Adds the traces of one pass.
     pub fn add(&mut self, traces: &[BlockTrace]) {
         for trace in traces {
-            let at = self.blocks.iter().position(|b| b.decoder == trace.decoder && b.layer == trace.layer);
-            let at = at.unwrap_or_else(|| {
-                let (decoder, layer) = (trace.decoder, trace.layer);
-                self.blocks.push(BlockCounts { decoder, layer, ..BlockCounts::default() });
-                self.blocks.len() - 1
-            });
-            let block = &mut self.blocks[at];
+            let block = self.block(trace.decoder, trace.layer);
             block.tokens += trace.strata_visited.len() as u64;
             block.visits += trace.strata_visited.iter().map(|v| u64::from(*v)).sum::<u64>();
             for gate in &trace.gates {
                 block.gate_tokens += gate.tokens as u64;
-                block.entropy += gate.entropy;
+                block.entropies.push(gate.entropy);
                 block.dropped += gate.dropped as u64;
                 block.chosen.resize(gate.chosen.len(), 0);
                 block.chosen.iter_mut().zip(&gate.chosen).for_each(|(sum, n)| *sum += u64::from(*n));
             }
         }
-        self.blocks.sort_by_key(|b| (b.decoder, b.layer));
+    }
+
+    /// Adds the counts of other passes.
+    pub fn merge(&mut self, other: &Self) {
+        for from in &other.blocks {
+            let block = self.block(from.decoder, from.layer);
+            block.tokens += from.tokens;
+            block.visits += from.visits;
+            block.gate_tokens += from.gate_tokens;
+            block.entropies.extend(&from.entropies);
+            block.dropped += from.dropped;
+            block.chosen.resize(from.chosen.len(), 0);
+            block.chosen.iter_mut().zip(&from.chosen).for_each(|(sum, n)| *sum += n);
+        }
+    }
+
+    /// The counts of a block, in the order of blocks.
+    fn block(&mut self, decoder: bool, layer: usize) -> &mut BlockCounts {
+        let at = self.blocks.partition_point(|b| (b.decoder, b.layer) < (decoder, layer));
+        if self.blocks.get(at).is_none_or(|b| (b.decoder, b.layer) != (decoder, layer)) {
+            self.blocks.insert(at, BlockCounts { decoder, layer, ..BlockCounts::default() });
+        }
+        &mut self.blocks[at]
     }
 
     /// Each block's routing for the log, encoder blocks first.
@@ -57,7 +77,7 @@ impl RoutingStats {
                     layer: b.layer,
                     requested_capacity: b.visits as f64 / b.tokens.max(1) as f64,
                     expert_share: b.chosen.iter().map(|n| *n as f64 / all).collect(),
-                    entropy: b.entropy / b.gate_tokens.max(1) as f64,
+                    entropy: b.entropies.iter().fold(0.0, |sum, entropy| sum + entropy) / b.gate_tokens.max(1) as f64,
                     dropped: b.dropped,
                 }
             })
@@ -103,5 +123,9 @@ mod tests {
         assert_eq!((blocks[0].entropy, blocks[0].dropped, stats.dropped()), (0.5, 2, 3));
         assert_eq!((stats.mean_rc(false), stats.mean_rc(true)), (Some(1.75), Some(1.0)));
         assert_eq!(RoutingStats::default().mean_rc(false), None);
+        let mut twice = stats.clone();
+        twice.merge(&stats);
+        assert_eq!(twice.blocks()[0].expert_share, blocks[0].expert_share);
+        assert_eq!((twice.dropped(), twice.blocks()[1].entropy), (6, stats.blocks()[1].entropy));
     }
 }

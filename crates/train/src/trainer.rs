@@ -1,20 +1,24 @@
 //! The training loop: batches, updates, validation, checkpoints, and exact resume.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::tensor::{Device, FloatDType};
 use strata_corpus::{ExampleId, HeldOut, StreamOptions, StreamPosition, TrainStream};
 use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
-use strata_files::{IoContext, remove_folder};
+use strata_files::{Digest, IoContext, remove_folder};
 use strata_kernels::{AdamStep, MatmulPrecision};
-use strata_model::{Forward, Transformer, parse_device};
-use strata_recipe::{Cost, ModelConfig, Precision, Recipe};
+use strata_model::{Forward, Part, Transformer, parse_device};
+use strata_ranks::Ranks;
+use strata_recipe::{Cost, ModelConfig, Precision, Recipe, TrainSection};
 use strata_records::{Best, Stopped, Summary, TrainRecord, TrainState};
 use strata_simd::random::mix;
 use strata_store::checkpoint::{AVERAGED_DIR, CHECKPOINTS_DIR, RECIPE_FILE, STATE_FILE};
-use strata_store::{CheckpointParts, Existing, ModelFolder, ModelParts, Run, TensorList, average_last};
+use strata_store::{
+    Checkpoint, CheckpointParts, Existing, ModelFolder, ModelParts, Run, RunFolder, TensorList, average_last,
+};
 
 use crate::batch::Tensors;
 use crate::error::{Error, Kept};
@@ -24,6 +28,7 @@ use crate::optimizer::{Adam, GradientSum};
 use crate::running_mean::RunningMean;
 use crate::schedule::learning_rate;
 use crate::scorer::Scorer;
+use crate::spread::{BatchSums, SharedAdam, SharedGradients, Sharing, all_first_choices, cut, part_of};
 use crate::stats::RoutingStats;
 use crate::validate::{Validation, validate};
 
@@ -55,6 +60,10 @@ const RECIPE_HEADER: &str = "The recipe of this run, every key with its value.";
 /// Trains until all updates are made, `stop` is set, or patience ends. `scorer` measures BLEU where the recipe asks for
 /// it; `observe` gets every event.
 ///
+/// All of `ranks` train together, with the same arguments; rank 0 writes, and it alone measures BLEU and observes. An
+/// error that all of them meet is returned by one; the others get [`strata_ranks::Error::Elsewhere`]. After an error
+/// the caller must end all ranks.
+///
 /// After a stop, a kill or a crash, [`Start::Resume`] reaches bit-identical weights on the same machine with the same
 /// number of threads and the same kind of device.
 ///
@@ -62,50 +71,116 @@ const RECIPE_HEADER: &str = "The recipe of this run, every key with its value.";
 /// See [`Error`]. Whatever goes wrong, earlier checkpoints stay as they are.
 pub fn train(
     start: Start,
+    ranks: &Ranks,
     scorer: &Scorer<'_>,
     stop: &AtomicBool,
     observe: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<Summary, Error> {
     let (recipe, begun) = match start {
         Start::New { recipe, .. } => (recipe.clone(), None),
-        Start::Resume { run: path, from, device, updates } => {
-            let mut run = Run::open(path)?;
-            let mut recipe = Recipe::load(&path.join(RECIPE_FILE), None, &[])?;
-            if let Some(updates) = updates.filter(|updates| *updates != recipe.train.updates) {
-                // A later session goes on to the same end.
-                recipe.train.updates = updates;
-                strata_files::write_file(path.join(RECIPE_FILE), recipe.to_toml(RECIPE_HEADER).as_bytes())?;
-            }
-            if let Some(device) = device {
-                recipe.train.device = device.to_string();
-            }
-            let checkpoint = match from {
-                Some(step) => {
-                    let checkpoint = run.load(step)?;
-                    run.set_aside_after(step)?;
-                    Some(checkpoint)
-                }
-                None => run.latest_good()?,
-            };
-            (recipe, Some((run, checkpoint)))
+        Start::Resume { run, from, device, updates } => {
+            let (recipe, begun) = resume(run, [from, updates], device, ranks)?;
+            (recipe, Some(begun))
         }
     };
+    let threads = match recipe.train.threads {
+        // Ranks of one host share its processors.
+        0 if ranks.is_many() => {
+            let processors = std::thread::available_parallelism().map_or(1, usize::from);
+            (processors / ranks.on_this_host()?).max(1)
+        }
+        threads => threads,
+    };
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(recipe.train.threads)
+        .num_threads(threads)
         .build()
-        .map_err(|source| Error::Threads { threads: recipe.train.threads, source })?;
+        .map_err(|source| Error::Threads { threads, source })?;
     pool.install(|| {
-        let inputs = Inputs::open(&recipe)?;
+        let inputs = ranks.together(Inputs::open(&recipe))?;
+        if ranks.is_many() {
+            inputs.must_be_the_same(&recipe, ranks)?;
+        }
+        let overwrite = matches!(start, Start::New { overwrite: true, .. });
         let (run, checkpoint) = match begun {
             Some(begun) => begun,
-            None => (create_run(&recipe, matches!(start, Start::New { overwrite: true, .. }))?, None),
+            None if ranks.is_first() => (ranks.together(create_run(&recipe, overwrite).map(Some))?, None),
+            None => (ranks.together(Ok::<_, Error>(None))?, None),
         };
-        let mut session = Session::new(run, recipe, inputs)?;
+        let folder = match start {
+            Start::New { recipe, .. } => PathBuf::from(&recipe.train.output),
+            Start::Resume { run, .. } => run.to_path_buf(),
+        };
+        let mut session = Session::new(folder, run, recipe, inputs, ranks)?;
         if let Some(checkpoint) = checkpoint {
-            session.load(&checkpoint)?;
+            ranks.together(session.load(&checkpoint))?;
         }
         session.run(scorer, stop, observe)
     })
+}
+
+/// A run, which rank 0 alone holds, and the checkpoint to resume from, if there is one.
+type Begun = (Option<Run>, Option<Checkpoint>);
+
+/// Opens the run at `path`, from the checkpoint `from` and up to `updates` if they are given: rank 0 chooses the
+/// checkpoint, and the others read the same.
+fn resume(
+    path: &Path,
+    [from, updates]: [Option<u64>; 2],
+    device: Option<&str>,
+    ranks: &Ranks,
+) -> Result<(Recipe, Begun), Error> {
+    let open = || -> Result<(Run, Option<Checkpoint>), Error> {
+        let mut run = Run::open(path)?;
+        let checkpoint = match from {
+            Some(step) => {
+                let checkpoint = run.load(step)?;
+                run.set_aside_after(step)?;
+                Some(checkpoint)
+            }
+            None => run.latest_good()?,
+        };
+        Ok((run, checkpoint))
+    };
+    let begun = ranks.together(if ranks.is_first() { open().map(Some) } else { Ok(None) })?;
+    let step = begun.as_ref().and_then(|(_, checkpoint)| checkpoint.as_ref()).map(Checkpoint::step);
+    let step = ranks.broadcast(&step.map_or(Vec::new(), |step| step.to_le_bytes().to_vec()))?;
+    let read = || -> Result<Begun, Error> {
+        Ok(match (begun, <[u8; 8]>::try_from(step.as_slice())) {
+            (Some((run, checkpoint)), _) => (Some(run), checkpoint),
+            (None, Ok(step)) => (None, Some(RunFolder::at(path)?.load(u64::from_le_bytes(step))?)),
+            (None, Err(_)) => (None, None),
+        })
+    };
+    let begun = ranks.together(read())?;
+    let file = path.join(RECIPE_FILE);
+    let mut recipe = ranks.together(Recipe::load(&file, None, &[]).map_err(Error::from))?;
+    if let Some(updates) = updates.filter(|updates| *updates != recipe.train.updates) {
+        // A later session runs to the same end.
+        recipe.train.updates = updates;
+        let write = || strata_files::write_file(&file, recipe.to_toml(RECIPE_HEADER).as_bytes()).map_err(Error::from);
+        ranks.together(if ranks.is_first() { write() } else { Ok(()) })?;
+    }
+    let device = device.map_or(recipe.train.device.clone(), str::to_string);
+    Ok((Recipe { train: TrainSection { device, ..recipe.train }, ..recipe }, begun))
+}
+
+/// The group of ranks over which `train.expert_parallel` spreads the experts of each block; none if it does not.
+fn spread_experts(recipe: &Recipe, model: &ModelConfig, ranks: &Ranks) -> Result<Option<Ranks>, Error> {
+    let (over, experts) = (recipe.train.expert_parallel, model.block_strata().experts());
+    if over == 1 || !ranks.is_many() || experts == 0 {
+        return Ok(None);
+    }
+    let (size, device) = (ranks.size(), &recipe.train.device);
+    let wrong = if !size.is_multiple_of(over) {
+        format!("{size} ranks cannot be grouped by {over}")
+    } else if over > experts {
+        format!("a block has only {experts} experts")
+    } else if device != "cpu" {
+        format!("experts are spread on the CPU only, not on {device}")
+    } else {
+        return Ok(Some(ranks.split(ranks.rank() / over)?));
+    };
+    ranks.together(Err(Error::ExpertParallel { over, wrong }))
 }
 
 /// Makes the folder of a new run.
@@ -134,12 +209,18 @@ struct Inputs {
 
 /// A run being trained.
 struct Session {
-    run: Run,
+    /// The run's folder.
+    folder: PathBuf,
+    /// The same, on rank 0, which holds its lock.
+    run: Option<Run>,
+    ranks: Ranks,
+    /// The ranks that share the experts of each block with this one, if they are spread.
+    experts: Option<Ranks>,
     recipe: Recipe,
     products: MatmulPrecision,
     model: Transformer,
-    adam: Adam,
-    /// The running mean of the weights, where `train.average_decay` asks for one.
+    optimizer: Optimizer,
+    /// The running mean of the weights, where `train.average_decay` asks for one; on rank 0, which writes it.
     mean: Option<RunningMean>,
     stream: TrainStream,
     held_out: HeldOut,
@@ -162,6 +243,24 @@ impl Files {
         let Self { config, tokenizer, languages } = self;
         ModelParts { config, tokenizer, languages, weights, extra }
     }
+}
+
+/// Who makes Adam's steps.
+enum Optimizer {
+    /// This process, which is alone.
+    Alone(Adam),
+    /// All ranks, each for its pieces.
+    Shared(Box<SharedAdam>),
+}
+
+/// The gradients of one update.
+enum Gradients {
+    Alone(GradientSum),
+    /// Those of this rank which are not added to the others' yet, and the sums of its pieces over all ranks.
+    Shared {
+        mine: GradientSum,
+        all: SharedGradients,
+    },
 }
 
 /// Sums over the updates since the last progress.
@@ -217,15 +316,40 @@ impl Inputs {
         let held_out = HeldOut::open(&prepared, "valid", directions, &options, train.validate_sentences)?;
         Ok(Self { model, device, products, stream, held_out, tokenizer, languages })
     }
+
+    /// Checks that all ranks have this program, recipe and data.
+    fn must_be_the_same(&self, recipe: &Recipe, ranks: &Ranks) -> Result<(), Error> {
+        let digest = |bytes: &[u8]| Digest::of(bytes).hex();
+        // Threads as ranks need not all read it.
+        static PROGRAM: OnceLock<String> = OnceLock::new();
+        let read = || std::env::current_exe().and_then(std::fs::read).map_or(String::new(), |bytes| digest(&bytes));
+        let (version, program) = (env!("CARGO_PKG_VERSION"), PROGRAM.get_or_init(read));
+        ranks.same("program", &format!("version {version}, sha256 {program}"))?;
+        let recipe = Recipe { train: TrainSection { device: String::new(), ..recipe.train.clone() }, ..recipe.clone() };
+        ranks.same("recipe", &digest(recipe.to_toml("").as_bytes()))?;
+        let text = [&self.tokenizer[..], &self.languages[..]].concat();
+        let (batches, directions) = (self.stream.batches_per_round(), self.stream.directions().len());
+        let data = format!("{batches} batches of {directions} directions, subwords {}", digest(&text));
+        Ok(ranks.same("prepared folder", &data)?)
+    }
 }
 
 impl Session {
-    fn new(run: Run, recipe: Recipe, inputs: Inputs) -> Result<Self, Error> {
+    fn new(folder: PathBuf, run: Option<Run>, recipe: Recipe, inputs: Inputs, ranks: &Ranks) -> Result<Self, Error> {
         let Inputs { model: config, device, products, stream, held_out, tokenizer, languages } = inputs;
+        let experts = spread_experts(&recipe, &config, ranks)?;
+        let mut model = Transformer::new(&config, recipe.train.seed, &device)?;
+        let optimizer = match ranks.is_many() {
+            false => Optimizer::Alone(Adam::default()),
+            true => Optimizer::Shared(Box::new(SharedAdam::new(ranks, &mut model))),
+        };
         Ok(Self {
-            model: Transformer::new(&config, recipe.train.seed, &device)?,
-            adam: Adam::default(),
-            mean: (recipe.train.average_decay > 0.0).then(RunningMean::default),
+            mean: (recipe.train.average_decay > 0.0 && ranks.is_first()).then(RunningMean::default),
+            model,
+            optimizer,
+            folder,
+            ranks: ranks.clone(),
+            experts,
             stream,
             held_out,
             state: TrainState::default(),
@@ -241,10 +365,13 @@ impl Session {
         self.state = serde_json::from_value(checkpoint.state().clone())
             .map_err(|source| Error::State { path: checkpoint.path().join(STATE_FILE), source })?;
         self.model.load_weights(&checkpoint.model().weights()?)?;
-        let optimizer = checkpoint.optimizer()?;
-        self.adam = Adam::load(&mut self.model, &optimizer)?;
+        let moments = checkpoint.optimizer()?;
+        match &mut self.optimizer {
+            Optimizer::Alone(adam) => *adam = Adam::load(&mut self.model, &moments)?,
+            Optimizer::Shared(adam) => adam.load(&mut self.model, &moments)?,
+        }
         if self.mean.is_some() {
-            self.mean = Some(RunningMean::load(&mut self.model, &optimizer)?);
+            self.mean = Some(RunningMean::load(&mut self.model, &moments)?);
         }
         self.stream.seek(&self.state.position)?;
         self.last_saved = Some(checkpoint.step());
@@ -259,8 +386,15 @@ impl Session {
     ) -> Result<Summary, Error> {
         let train = self.recipe.train.clone();
         let cost = Cost::of(self.model.config(), None)?;
+        let first = self.ranks.is_first();
+        let mut tell = |event: &Event| {
+            if first {
+                observe(event);
+            }
+        };
+        let observe = &mut tell;
         observe(&Event::Started {
-            run: self.run.path().to_path_buf(),
+            run: self.folder.clone(),
             model: cost.name.clone(),
             parameters: cost.parameters,
             flops_per_token: cost.flops_per_token,
@@ -270,7 +404,7 @@ impl Session {
             left_out: self.stream.skipped(),
             max_length: self.recipe.data.max_length.min(self.model.config().max_length),
         });
-        let mut logs = Logs::open(self.run.path(), self.state.update)?;
+        let mut logs = self.run.as_ref().map(|run| Logs::open(run.path(), self.state.update)).transpose()?;
         let (session_start, seconds_before) = (Instant::now(), self.state.seconds);
         let (mut window, mut window_start) = (Window::default(), Instant::now());
         let (mut session_tokens, mut session_seconds) = (0u64, 0.0);
@@ -280,7 +414,7 @@ impl Session {
         while self.state.update < train.updates && !over {
             let started = Instant::now();
             let tokens_before = window.tokens;
-            self.update(&mut window)?;
+            let interrupted = self.update(&mut window, stop)?;
             session_tokens += window.tokens - tokens_before;
             session_seconds += started.elapsed().as_secs_f64();
             let update = self.state.update;
@@ -288,7 +422,9 @@ impl Session {
             let last = update == train.updates;
             if update.is_multiple_of(train.log_every) || last {
                 let progress = window.progress(&self.recipe, update, window_start.elapsed().as_secs_f64());
-                logs.progress(update, &progress.means)?;
+                if let Some(logs) = &mut logs {
+                    logs.progress(update, &progress.means)?;
+                }
                 observe(&Event::Progress(progress));
                 (window, window_start) = (Window::default(), Instant::now());
             }
@@ -296,14 +432,17 @@ impl Session {
             let bleu_due = train.validate_bleu_every > 0 && (update.is_multiple_of(train.validate_bleu_every) || last);
             if (update.is_multiple_of(train.validate_every) || bleu_due || last) && !self.held_out.is_empty() {
                 let pause = Instant::now();
-                best = self.validate(bleu_due.then_some(scorer), &mut logs, observe)?;
+                best = self.validate(bleu_due.then_some(scorer), logs.as_mut(), observe)?;
                 window_start += pause.elapsed(); // speed is the speed of training
             }
             let early = self.state.out_of_patience(train.patience);
-            let interrupted = stop.load(Ordering::Relaxed);
+            // A process alone also hears what it is asked during a validation; ranks hear it together.
+            let interrupted = interrupted || (!self.ranks.is_many() && stop.load(Ordering::Relaxed));
             if update.is_multiple_of(train.checkpoint_every) || last || best || early || interrupted {
                 let pause = Instant::now();
-                logs.sync()?;
+                if let Some(logs) = &mut logs {
+                    logs.sync()?;
+                }
                 let path = self.save(best)?;
                 observe(&Event::Saved { update, path });
                 window_start += pause.elapsed();
@@ -319,7 +458,7 @@ impl Session {
         }
         let averaged = if stopped == Stopped::Interrupted { None } else { self.average()? };
         Ok(Summary {
-            run: self.run.path().to_path_buf(),
+            run: self.folder.clone(),
             update: self.state.update,
             updates: train.updates,
             stopped,
@@ -331,8 +470,9 @@ impl Session {
         })
     }
 
-    /// Makes one update from `train.accumulate` batches.
-    fn update(&mut self, window: &mut Window) -> Result<(), Error> {
+    /// Makes one update from `train.accumulate` batches, or this rank's share of it. Says whether any rank was asked to
+    /// `stop`.
+    fn update(&mut self, window: &mut Window, stop: &AtomicBool) -> Result<bool, Error> {
         let (train, update) = (&self.recipe.train, self.state.update + 1);
         let mut batches = Vec::with_capacity(train.accumulate);
         let mut places = Vec::with_capacity(train.accumulate);
@@ -341,46 +481,92 @@ impl Session {
             places.push(self.stream.position());
             let batch = self.stream.next_batch()?;
             named.push(self.name_examples(&batch.examples));
-            batches.push(Tensors::new(batch));
+            batches.push(batch);
         }
-        let targets: usize = batches.iter().map(|batch| batch.targets.len()).sum();
+        let targets: usize = batches.iter().map(|batch| batch.target_out.len()).sum();
+        let (ranks, sharing) = (self.ranks.clone(), Sharing::new(train.accumulate, self.ranks.size()));
         let config = self.model.config();
         let (balance_weight, cmr) = (config.balance_weight as f32, (config.cmr_budget, config.cmr_weight as f32));
         let (budget, mut decided) = (config.capacity_budget > 0.0, Vec::new());
-        let mut gradients = GradientSum::default();
+        let mut gradients = match &self.optimizer {
+            Optimizer::Alone(_) => Gradients::Alone(GradientSum::default()),
+            Optimizer::Shared(_) => Gradients::Shared { mine: GradientSum::default(), all: SharedGradients::default() },
+        };
+        let mut sums = Vec::with_capacity(train.accumulate);
         for (i, batch) in batches.into_iter().enumerate() {
+            if sharing == Sharing::Batches && i % ranks.size() != ranks.rank() {
+                continue;
+            }
             // All randomness of an update follows from the seed and its number: there is no state to save.
             let seed = mix(mix(train.seed, update), i as u64);
             self.model.device().seed(seed);
             let mut forward = Forward::training(seed).with_products(self.products);
+            if let Some(experts) = &self.experts {
+                forward = forward.with_spread_experts(experts.clone());
+            }
             // The auxiliary losses weigh as much as the batch's share of the target tokens (R8 of `strata_routing`).
-            let share = batch.targets.len() as f32 / targets as f32;
+            let share = batch.target_out.len() as f32 / targets as f32;
+            let batch = match sharing {
+                Sharing::Batches => Tensors::new(batch),
+                Sharing::Sentences => {
+                    let mine = part_of(batch.examples.len(), &ranks);
+                    let whole = Tensors::new(batch.clone());
+                    let before = Part::from_sentence(&whole.source, &whole.target, mine.start);
+                    forward = forward.of_part(ranks.clone(), before);
+                    Tensors::new(cut(batch, &mine))
+                }
+            };
             let (smoothing, scale) = (train.label_smoothing as f32, 1.0 / targets as f32);
             let tokens = batch.tokens() as u64;
             let result = self.model.loss(&batch.source, &batch.target, batch.targets, smoothing, scale, &mut forward);
-            let task = f64::from(result.loss.clone().into_scalar::<f32>());
+            let mut sum = BatchSums { nll: result.nll, tokens, ..BatchSums::default() };
+            sum.loss = f64::from(result.loss.clone().into_scalar::<f32>());
+            sum.routing.add(&forward.blocks);
+            if budget {
+                decided.append(&mut forward.blocks);
+            }
             let mut loss = result.loss;
             if let Some(balance) = forward.balance_loss() {
-                window.balance += f64::from(balance.clone().into_scalar::<f32>() * share);
+                sum.balance = f64::from(balance.clone().into_scalar::<f32>() * share);
                 loss = loss + balance * (balance_weight * share);
             }
             if let Some(used) = forward.cmr_loss(cmr.0) {
                 loss = loss + used * (cmr.1 * share);
             }
-            if !task.is_finite() {
-                return Err(self.not_finite(update, "loss", the_batch(&places[i], &named[i])));
-            }
-            gradients.add(&mut self.model, loss.backward());
-            window.loss += task * targets as f64;
-            window.nll += result.nll;
-            window.tokens += tokens;
-            self.state.tokens += tokens;
-            window.routing.add(&forward.blocks);
-            if budget {
-                decided.append(&mut forward.blocks);
+            sums.push((i, sum));
+            match (&mut gradients, &self.optimizer) {
+                (Gradients::Shared { mine, all }, Optimizer::Shared(adam)) => {
+                    mine.add(&mut self.model, loss.backward());
+                    if sharing == Sharing::Batches {
+                        all.add(&ranks, &adam.layout, std::mem::take(mine))?;
+                    }
+                }
+                (Gradients::Shared { mine: sum, .. } | Gradients::Alone(sum), _) => {
+                    sum.add(&mut self.model, loss.backward());
+                }
             }
         }
-        let norm = gradients.norm();
+        let (sums, interrupted) = BatchSums::gather(&ranks, sums, stop.load(Ordering::Relaxed))?;
+        for (i, sum) in sums.iter().enumerate() {
+            if !sum.loss.is_finite() {
+                return Err(self.not_finite(update, "loss", the_batch(&places[i], &named[i])));
+            }
+            window.loss += sum.loss * targets as f64;
+            window.nll += sum.nll;
+            window.balance += sum.balance;
+            window.tokens += sum.tokens;
+            self.state.tokens += sum.tokens;
+            window.routing.merge(&sum.routing);
+        }
+        let norm = match (&mut gradients, &self.optimizer) {
+            (Gradients::Shared { mine, all }, Optimizer::Shared(adam)) => {
+                if sharing == Sharing::Sentences {
+                    all.add(&ranks, &adam.layout, std::mem::take(mine))?;
+                }
+                all.norm(&ranks, &adam.layout)?
+            }
+            (Gradients::Shared { mine: sum, .. } | Gradients::Alone(sum), _) => sum.norm(),
+        };
         if !norm.is_finite() {
             return Err(self.not_finite(update, "gradient", the_batch(&places[0], &named[0])));
         }
@@ -393,8 +579,14 @@ impl Session {
             update,
             gradient_scale: clip,
         };
-        self.adam.step(&mut self.model, gradients, &step);
-        self.model.adjust_offsets(&decided, train.budget_rate);
+        match (&mut self.optimizer, gradients) {
+            (Optimizer::Shared(adam), Gradients::Shared { all, .. }) => adam.step(&mut self.model, all, &step)?,
+            (Optimizer::Alone(adam), Gradients::Alone(sum)) => adam.step(&mut self.model, sum, &step),
+            _ => unreachable!("gradients are shared where the optimizer is"),
+        }
+        if budget {
+            self.model.adjust_offsets(&all_first_choices(&ranks, decided)?, train.budget_rate);
+        }
         if let Some(mean) = &mut self.mean {
             mean.add(&mut self.model, train.average_decay, update);
         }
@@ -404,7 +596,7 @@ impl Session {
         self.state.update = update;
         self.state.target_tokens += targets as u64;
         self.state.position = self.stream.position();
-        Ok(())
+        Ok(interrupted)
     }
 
     /// The first pairs of a batch, by direction and place in the training shard, for the message about a run that
@@ -417,7 +609,10 @@ impl Session {
     }
 
     fn not_finite(&self, update: u64, what: &'static str, batch: String) -> Error {
-        let kept = self.last_saved.map(|newest| Kept { run: self.run.path().to_path_buf(), newest });
+        if !self.ranks.is_first() {
+            return strata_ranks::Error::Elsewhere { rank: 0 }.into();
+        }
+        let kept = self.last_saved.map(|newest| Kept { run: self.folder.clone(), newest });
         Error::NotFinite { update, what, batch, kept }
     }
 
@@ -425,18 +620,23 @@ impl Session {
     fn validate(
         &mut self,
         scorer: Option<&Scorer<'_>>,
-        logs: &mut Logs,
+        mut logs: Option<&mut Logs>,
         observe: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<bool, Error> {
         let train = &self.recipe.train;
         let update = self.state.update;
         let model = self.model.without_gradients();
-        let validation: Validation = validate(&model, &self.held_out, train.label_smoothing as f32)?;
+        let validation: Validation = validate(&model, &self.held_out, train.label_smoothing as f32, &self.ranks)?;
         if !validation.loss.is_finite() {
-            logs.validation(&self.state, &validation, None)?;
+            if let Some(logs) = &mut logs {
+                logs.validation(&self.state, &validation, None)?;
+            }
             return Err(self.not_finite(update, "validation loss", String::new()));
         }
+        // One rank translates; the others wait.
+        let scorer = scorer.filter(|_| self.ranks.is_first());
         let bleu = scorer.map(|scorer| scorer(&self.recipe, model)).transpose().map_err(Error::Score)?;
+        self.ranks.barrier()?;
         let best = self.state.best.is_none_or(|best| validation.loss < best.loss);
         if best {
             self.state.best = Some(Best { loss: validation.loss, update });
@@ -446,46 +646,61 @@ impl Session {
         }
         let capacities: Vec<f64> = validation.routing.blocks().iter().map(|b| b.requested_capacity).collect();
         self.state.requested_capacity = (!capacities.is_empty()).then_some(capacities);
-        logs.validation(&self.state, &validation, bleu)?;
+        if let Some(logs) = &mut logs {
+            logs.validation(&self.state, &validation, bleu)?;
+        }
         observe(&Event::Validated { update, loss: validation.loss, nll: validation.nll, bleu, best });
         Ok(best)
     }
 
-    /// Writes the averaged model that the recipe asks for, if any, and gives its folder.
+    /// Writes the averaged model that the recipe asks for, if any, and gives its folder. Rank 0 writes it.
     fn average(&mut self) -> Result<Option<PathBuf>, Error> {
-        let folder = self.run.path().join(AVERAGED_DIR);
-        if self.recipe.train.average_last > 0 {
-            average_last(&self.run, self.recipe.train.average_last, &folder, Existing::Replace)?;
+        let train = &self.recipe.train;
+        if train.average_last == 0 && train.average_decay == 0.0 {
+            return Ok(None);
+        }
+        let folder = self.folder.join(AVERAGED_DIR);
+        let Some(run) = &self.run else { return Ok(Some(folder)) };
+        if train.average_last > 0 {
+            average_last(run, train.average_last, &folder, Existing::Replace)?;
         } else if let Some(mean) = &self.mean {
             let mut weights = TensorList::new();
             mean.append_to(&mut weights, &mut self.model, "");
-            let recipe = self.run.recipe()?;
+            let recipe = run.recipe()?;
             let extra = [(RECIPE_FILE, recipe.as_bytes())];
             ModelFolder::write(&folder, &self.files.parts(&weights, &extra), Existing::Replace)?;
-        } else {
-            return Ok(None);
         }
         Ok(Some(folder))
     }
 
-    /// Writes a checkpoint and removes those that need not be kept.
+    /// Writes a checkpoint and removes those that need not be kept. Rank 0 writes what all have.
     fn save(&mut self, best: bool) -> Result<PathBuf, Error> {
         let step = self.state.update;
-        let recipe = self.run.recipe()?;
-        let (weights, mut moments) = (self.model.weights(), self.adam.tensors(&mut self.model));
+        let mut moments = match &self.optimizer {
+            Optimizer::Alone(adam) => adam.tensors(&mut self.model),
+            Optimizer::Shared(adam) => adam.tensors(&mut self.model)?,
+        };
+        self.last_saved = Some(step);
+        let Some(run) = &mut self.run else {
+            self.ranks.barrier()?;
+            return Ok(PathBuf::new());
+        };
         if let Some(mean) = &self.mean {
             mean.append_to(&mut moments, &mut self.model, RunningMean::PREFIX);
         }
+        let recipe = run.recipe()?;
+        let weights = self.model.weights();
         let state = serde_json::to_value(&self.state)
-            .map_err(|source| Error::State { path: self.run.checkpoint_path(step).join(STATE_FILE), source })?;
+            .map_err(|source| Error::State { path: run.checkpoint_path(step).join(STATE_FILE), source })?;
         let extra = [(RECIPE_FILE, recipe.as_bytes())];
         let parts = CheckpointParts { model: self.files.parts(&weights, &extra), optimizer: &moments, state: &state };
-        let path = self.run.save_checkpoint(step, &parts)?;
+        let path = run.save_checkpoint(step, &parts)?;
         if best {
-            self.run.set_best(step)?;
+            run.set_best(step)?;
         }
-        self.run.prune(self.recipe.train.keep_last)?;
-        self.last_saved = Some(step);
+        run.prune(self.recipe.train.keep_last)?;
+        // Nobody goes on before the checkpoint is whole.
+        self.ranks.barrier()?;
         Ok(path)
     }
 }

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use strata_corpus::HeldOut;
 use strata_model::{Forward, Transformer};
+use strata_ranks::Ranks;
 
 use crate::batch::Tensors;
 use crate::error::Error;
+use crate::spread::{bits, exchange};
 use crate::stats::RoutingStats;
 
 /// Losses per target subword, in nats.
@@ -22,27 +25,57 @@ pub struct Validation {
     pub routing: RoutingStats,
 }
 
-/// Measures the losses of `model`, which must be without gradients, over `held_out`.
+/// What was measured on one batch.
+#[derive(Serialize, Deserialize)]
+struct Measured {
+    /// The batch's place among those of `held_out`.
+    batch: usize,
+    direction: usize,
+    tokens: u64,
+    /// Sums over the target subwords.
+    #[serde(with = "bits")]
+    loss: f64,
+    #[serde(with = "bits")]
+    nll: f64,
+    routing: RoutingStats,
+}
+
+/// Measures the losses of `model`, which must be without gradients, over `held_out`. Ranks take turns with the batches;
+/// sums are made in the order of the batches.
 ///
 /// # Errors
-/// [`Error::Corpus`] where the shards cannot be read.
-pub fn validate(model: &Transformer, held_out: &HeldOut, smoothing: f32) -> Result<Validation, Error> {
-    let mut routing = RoutingStats::default();
-    let mut sums: BTreeMap<usize, (f64, u64)> = BTreeMap::new();
-    let (mut loss, mut tokens) = (0.0, 0u64);
-    for batch in held_out.batches() {
+/// [`Error::Corpus`] where the shards cannot be read, [`Error::Ranks`].
+pub fn validate(model: &Transformer, held_out: &HeldOut, smoothing: f32, ranks: &Ranks) -> Result<Validation, Error> {
+    let mut measured = Vec::new();
+    for (place, batch) in held_out.batches().enumerate() {
         let (direction, batch) = batch?;
+        if place % ranks.size() != ranks.rank() {
+            continue;
+        }
         let tensors = Tensors::new(batch);
-        let count = tensors.targets.len() as u64;
+        let tokens = tensors.targets.len() as u64;
         let mut forward = Forward::inference();
         let (source, target, targets) = (&tensors.source, &tensors.target, tensors.targets.clone());
         let result = model.loss(source, target, targets, smoothing, 1.0, &mut forward);
+        let mut routing = RoutingStats::default();
         routing.add(&forward.blocks);
-        loss += f64::from(result.loss.into_scalar::<f32>());
-        tokens += count;
-        let sum = sums.entry(direction).or_default();
-        sum.0 += result.nll;
-        sum.1 += count;
+        let loss = f64::from(result.loss.into_scalar::<f32>());
+        measured.push(Measured { batch: place, direction, tokens, loss, nll: result.nll, routing });
+    }
+    if ranks.is_many() {
+        measured = exchange(ranks, &measured)?.into_iter().flatten().collect();
+        measured.sort_by_key(|m| m.batch);
+    }
+    let mut routing = RoutingStats::default();
+    let mut sums: BTreeMap<usize, (f64, u64)> = BTreeMap::new();
+    let (mut loss, mut tokens) = (0.0, 0u64);
+    for batch in &measured {
+        routing.merge(&batch.routing);
+        loss += batch.loss;
+        tokens += batch.tokens;
+        let sum = sums.entry(batch.direction).or_default();
+        sum.0 += batch.nll;
+        sum.1 += batch.tokens;
     }
     let nll: f64 = sums.values().map(|(nll, _)| nll).sum();
     let per_token = |sum: f64, tokens: u64| sum / tokens.max(1) as f64;

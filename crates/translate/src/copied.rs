@@ -40,19 +40,27 @@ const LONGEST_WORD: usize = 4096;
 /// The ranges of what is written for machines in a text, in order: web and mail addresses, paths, file names,
 /// identifiers, options, placeholders of programs and templates, tags.
 pub fn code(text: &str) -> Vec<Range<usize>> {
-    let marked = MARKED.as_ref().map_or_else(Vec::new, |marked| marked.find_iter(text).map(|m| m.range()).collect());
-    let mut found: Vec<Range<usize>> = marked;
-    let mut at = 0;
-    for token in text.split_inclusive(char::is_whitespace) {
-        let word = token.trim_end();
-        // What is as long as a page without a space is data.
-        let range = if word.len() > LONGEST_WORD { 0..word.len() } else { bare(word) };
-        if is_code(&word[range.clone()]) {
-            found.push(at + range.start..at + range.end);
-        }
-        at += token.len();
+    let mut found: Vec<Range<usize>> =
+        MARKED.as_ref().map_or_else(Vec::new, |marked| marked.find_iter(text).map(|m| m.range()).collect());
+    // A tag ends a word as a space does: `<b class="x">word</b>` has one word, and no operator.
+    let tags: Vec<Range<usize>> = found.iter().filter(|range| text[range.start..].starts_with('<')).cloned().collect();
+    let ends = tags.iter().map(|tag| tag.start).chain([text.len()]);
+    let starts = [0].into_iter().chain(tags.iter().map(|tag| tag.end));
+    for (start, end) in starts.zip(ends) {
+        found.extend(words(&text[start..end]).map(|word| word.start + start..word.end + start));
     }
     joined(found)
+}
+
+/// The words between white space that are written for machines.
+fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
+    text.split_whitespace().filter_map(|word| {
+        let at = word.as_ptr() as usize - text.as_ptr() as usize;
+        // What is as long as a page without a space is data.
+        let whole = word.len() > LONGEST_WORD || is_shortcode(word);
+        let range = if whole { 0..word.len() } else { bare(word) };
+        is_code(&word[range.clone()]).then(|| at + range.start..at + range.end)
+    })
 }
 
 /// Sorted, with those that overlap made one.
@@ -178,11 +186,6 @@ fn is_identifier(word: &str) -> bool {
     let number = digits > 2
         && word.starts_with(|c: char| c.is_ascii_uppercase())
         && word.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase() || b"-_.:/".contains(&b));
-    let shortcode = word.len() > 2
-        && word
-            .strip_prefix(':')
-            .and_then(|w| w.strip_suffix(':'))
-            .is_some_and(|w| w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_+-".contains(&b)));
     inner('_')
         || word.starts_with("__")
         || option
@@ -190,8 +193,16 @@ fn is_identifier(word: &str) -> bool {
         || call
         || hash
         || number
-        || shortcode
+        || is_shortcode(word)
         || is_camel_case(word)
+}
+
+/// `:smile:`, whose colons are no punctuation.
+fn is_shortcode(word: &str) -> bool {
+    let named = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_+-".contains(&b))
+    };
+    word.strip_prefix(':').and_then(|word| word.strip_suffix(':')).is_some_and(named)
 }
 
 /// `getElementById`; `kHz` is a unit and `BenutzerInnen` a word.
@@ -211,7 +222,8 @@ fn has_operator(word: &str) -> bool {
     operators.iter().any(|operator| word.contains(operator) && word.chars().any(char::is_alphabetic))
         || word.match_indices('=').any(|(i, _)| between(i, 1))
         || word.match_indices('~').any(|(i, _)| i > 0 && word[i + 1..].starts_with(|c: char| c.is_ascii_digit()))
-        || word.match_indices('\\').any(|(i, _)| between(i, 1))
+        // `line\nline` has two words; its escape is copied by itself.
+        || word.match_indices('\\').any(|(i, _)| between(i, 1) && !word[i + 1..].starts_with(['n', 'r', 't']))
 }
 
 impl Translator {
@@ -227,7 +239,7 @@ impl Translator {
 }
 
 /// As [`joined`]; those that touch, or have only white space between them, become one.
-fn joined_touching(text: &str, ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+pub(crate) fn joined_touching(text: &str, ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for range in joined(ranges) {
         match found.last_mut() {

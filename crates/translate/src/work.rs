@@ -2,8 +2,8 @@
 //! tried again in parts.
 //!
 //! A text is translated as a whole, with [stand-ins](crate::stand_in) for what is [copied](Translator::copied). Where a
-//! translation has lost a stand-in, the next round translates the text between the copied pieces. Where it says less
-//! than its source ([`Shortfall`]), the next round translates the halves. At the end all is put together; what is still
+//! translation has lost a stand-in, the next round translates the text between the copied pieces. Where it has lost a
+//! sign such as `€`, the next round copies the sign. Where it says less than its source ([`Shortfall`]), the next round translates the halves. At the end all is put together; what is still
 //! short says so.
 //!
 //! [`Translator::begin`] makes the work, [`Work::requests`] says what the engine has to decode next, [`Work::take`] takes
@@ -15,6 +15,7 @@ use strata_corpus::frame::text_within;
 use strata_recipe::Prompts;
 use strata_runtime::{Hypothesis, Request};
 
+use crate::copied::joined_touching;
 use crate::joined::joined;
 use crate::parts::Part;
 use crate::shortfall::shortfall;
@@ -93,7 +94,11 @@ impl Translator {
         if !says_something(text) {
             return Node::Copied(text.to_string());
         }
-        let copied = self.copied(text);
+        self.copying(text, self.copied(text), prefix, task, halvings)
+    }
+
+    /// A text that is to be translated around what is copied of it.
+    fn copying(&self, text: &str, copied: Vec<Range<usize>>, prefix: &str, task: &Task, halvings: u8) -> Node {
         if copied.is_empty() {
             return self.asked(text, prefix, None, copied, task, halvings);
         }
@@ -167,6 +172,11 @@ impl Translator {
             Some(substituted) => part.restored(&text, substituted, task.search.nbest),
         };
         let Some(mut part) = part else { return self.around(&text, &copied, task, halvings) };
+        let lost = lost_signs(&text, &copied, &part);
+        if !task.whole_lines && request.prefix.is_empty() && !task.search.sample && !lost.is_empty() {
+            let copied = joined_touching(&text, [copied, lost].concat());
+            return self.copying(&text, copied, "", task, halvings);
+        }
         part.shortfall = short;
         if !task.whole_lines {
             part.restore_spaces(&text);
@@ -267,6 +277,18 @@ fn rest(text: &str, copied: &[Range<usize>]) -> Vec<Range<usize>> {
         (from < end).then(|| from..start + piece.trim_end().len())
     };
     starts.zip(ends).filter_map(trimmed).collect()
+}
+
+/// The signs such as `€`, `©` and `™` that stand outside of `copied` and that the best translation does not have. A
+/// vocabulary may have them without their having been learned; only the translation shows that.
+fn lost_signs(text: &str, copied: &[Range<usize>], part: &Part) -> Vec<Range<usize>> {
+    let Some(best) = part.candidates.first() else { return Vec::new() };
+    let sign = |c: char| matches!(c, '\u{a2}'..='\u{a5}' | '§' | '©' | '®' | '°' | '¶' | '\u{20a0}'..='\u{20cf}' | '™');
+    text.char_indices()
+        .filter(|(_, c)| sign(*c) && !best.text.contains(*c))
+        .map(|(at, c)| at..at + c.len_utf8())
+        .filter(|range| !copied.iter().any(|copied| copied.start < range.end && range.start < copied.end))
+        .collect()
 }
 
 /// The text without the copied signs at its ends: what has neither letters nor digits, and all in scripts that the model

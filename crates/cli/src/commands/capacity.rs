@@ -14,7 +14,7 @@ use crate::terminal::{Terminal, labeled, short};
 use crate::text_files::check_model_output;
 use crate::{Outcome, flags, model};
 
-/// Set how many strata a stratified model visits per token: speed for quality, without training
+/// Set how many strata a token visits on average: speed against quality
 #[derive(Debug, Args)]
 #[command(
     after_help = "Finds offsets of the gates with which the validation sentences visit that many strata on average, and \

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use strata_corpus::prepare::Options as PrepareOptions;
+use strata_ranks::Ranks;
 use strata_recipe::{Kind, Recipe, RecipeFile};
 use strata_store::checkpoint::RECIPE_FILE;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
@@ -67,11 +68,11 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     let trained = if begun && strata_store::resolve_model(output).is_ok() {
         let resuming = "resuming the run there (--overwrite starts anew)";
         terminal.say(&labeled("quickstart", &format!("{}: {resuming}", output.display())));
-        train::resume(output, None, None, None, terminal)?
+        train::resume(output, None, None, None, &Ranks::single(), terminal)?
     } else {
         get_bitext(arguments, &mut recipe, &bitext, terminal)?;
         prepare_bitext(&recipe, &bitext, &prepared, terminal)?;
-        train::start(&recipe, arguments.overwrite, terminal)?
+        train::start(&recipe, arguments.overwrite, &Ranks::single(), terminal)?
     };
     if let Some(stopped) = train::stopped(&trained) {
         return Ok(stopped);

@@ -60,7 +60,7 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network options")]
 struct Network {
-    /// Address or name to listen on, such as localhost, 0.0.0.0 or [::1]
+    /// Address or name to listen on, such as localhost, 0.0.0.0 or ::1
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS", value_parser = host)]
     host: String,
     /// Port to listen on; 0 takes a free one
@@ -93,8 +93,8 @@ struct ApiKeys {
     keys: Option<PathBuf>,
     /// Print a new API key and its line for the file of keys, and exit
     #[arg(long, value_name = "NAME", conflicts_with_all = [
-        "models", "int8", "beam", "preload", "unload_after", "max_loaded", "queue", "host", "port", "allowed_hosts",
-        "origin", "tls_certificate", "tls_key", "keys", "max_characters", "max_sentences", "max_alternatives",
+        "models", "int8", "beam", "preload", "unload_after", "max_loaded", "queue", "suggestions", "host", "port",
+        "allowed_hosts", "url_prefix", "origin", "tls_certificate", "tls_key", "keys", "max_characters", "max_sentences", "max_alternatives",
         "max_file_characters", "max_body_bytes", "max_seconds", "client_seconds", "max_connections", "drain_seconds",
     ])]
     new_key: Option<String>,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 use strata_files::thousands;
+use strata_ranks::Ranks;
 use strata_recipe::Recipe;
 use strata_records::{Stopped, Summary};
 use strata_train::{Event, Progress, Start};
@@ -12,6 +13,7 @@ use strata_train::{Event, Progress, Start};
 use crate::Outcome;
 use crate::output::{print, print_json};
 use crate::overrides::{Overrides, quoted, quoted_path};
+use crate::ranks::on_all_ranks;
 use crate::scorer::{check_scorer, validation_bleu};
 use crate::stop::{self, Stop, stop_with_parent};
 use crate::terminal::{Terminal, duration, labeled, short};
@@ -19,7 +21,8 @@ use crate::terminal::{Terminal, duration, labeled, short};
 /// Train a model from a recipe, or resume a run
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Ctrl-C or SIGTERM saves a checkpoint and stops; --resume continues to the same weights, bit for bit."
+    after_help = "Ctrl-C or SIGTERM saves a checkpoint and stops; --resume continues to the same weights, bit for bit. \
+                  mpirun -n 4 strata train RECIPE trains on 4 processes (docs/cluster.md)."
 )]
 pub struct Arguments {
     /// Recipe file
@@ -62,9 +65,20 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
         print(&strata_recipe::render_keys())?;
         return Ok(Outcome::Done);
     }
-    let summary = match &arguments.resume {
+    on_all_ranks(terminal, |ranks, terminal| {
+        let summary = train(arguments, threads, ranks, terminal)?;
+        if arguments.json && ranks.is_first() {
+            print_json(&summary)?;
+        }
+        Ok(stopped(&summary).unwrap_or(Outcome::Done))
+    })
+}
+
+/// Trains or resumes as the arguments say.
+fn train(arguments: &Arguments, threads: usize, ranks: &Ranks, terminal: &Terminal) -> anyhow::Result<Summary> {
+    match &arguments.resume {
         Some(run) => {
-            if threads > 0 {
+            if threads > 0 && ranks.is_first() {
                 terminal.warn("--threads is ignored: a run keeps its recipe's train.threads, for the same weights");
             }
             resume(
@@ -72,8 +86,9 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
                 arguments.from.as_deref(),
                 arguments.device.as_deref(),
                 updates(&arguments.overrides.set)?,
+                ranks,
                 terminal,
-            )?
+            )
         }
         None => {
             let mut overrides = arguments.overrides.set.clone();
@@ -85,14 +100,11 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
                 overrides.push(("train.threads".into(), threads.to_string()));
             }
             let path = arguments.recipe.as_deref().context("name a recipe")?;
-            let recipe = Recipe::load(path, arguments.overrides.variant.as_deref(), &overrides)?;
-            start(&recipe, arguments.overwrite, terminal)?
+            let recipe = Recipe::load(path, arguments.overrides.variant.as_deref(), &overrides);
+            let recipe = ranks.together(recipe.map_err(anyhow::Error::from))?;
+            start(&recipe, arguments.overwrite, ranks, terminal)
         }
-    };
-    if arguments.json {
-        print_json(&summary)?;
     }
-    Ok(stopped(&summary).unwrap_or(Outcome::Done))
 }
 
 /// How a training ended that a signal stopped before its end.
@@ -101,9 +113,11 @@ pub fn stopped(summary: &Summary) -> Option<Outcome> {
 }
 
 /// Trains a recipe from the start.
-pub fn start(recipe: &Recipe, overwrite: bool, terminal: &Terminal) -> anyhow::Result<Summary> {
-    check_scorer(recipe)?;
-    watch(Start::New { recipe, overwrite }, terminal)
+pub fn start(recipe: &Recipe, overwrite: bool, ranks: &Ranks, terminal: &Terminal) -> anyhow::Result<Summary> {
+    if ranks.is_first() {
+        check_scorer(recipe)?;
+    }
+    watch(Start::New { recipe, overwrite }, ranks, terminal)
 }
 
 /// The one key of a recipe that a run can be resumed with.
@@ -126,19 +140,29 @@ pub fn resume(
     from: Option<&str>,
     device: Option<&str>,
     updates: Option<u64>,
+    ranks: &Ranks,
     terminal: &Terminal,
 ) -> anyhow::Result<Summary> {
     let from = from.map(strata_store::parse_step).transpose()?;
-    if !run.exists() {
+    if ranks.is_first() && !run.exists() {
         bail!("{}: there is no such run", run.display());
     }
-    watch(Start::Resume { run, from, device, updates }, terminal)
+    watch(Start::Resume { run, from, device, updates }, ranks, terminal)
 }
 
-fn watch(start: Start, terminal: &Terminal) -> anyhow::Result<Summary> {
+fn watch(start: Start, ranks: &Ranks, terminal: &Terminal) -> anyhow::Result<Summary> {
     let stop = Stop::listen()?;
     let mut shown = Shown { valid: None };
-    let summary = strata_train::train(start, &validation_bleu, stop.flag(), &mut |event| shown.event(event, terminal))?;
+    let mut observe = |event: &Event| shown.event(event, terminal);
+    let summary = strata_train::train(start, ranks, &validation_bleu, stop.flag(), &mut observe)?;
+    if ranks.is_first() {
+        tell(&summary, terminal);
+    }
+    Ok(summary)
+}
+
+/// Says how a training ended.
+fn tell(summary: &Summary, terminal: &Terminal) {
     let run = summary.run.display();
     let (update, of) = (thousands(summary.update), thousands(summary.updates));
     match summary.stopped {
@@ -162,7 +186,6 @@ fn watch(start: Start, terminal: &Terminal) -> anyhow::Result<Summary> {
             terminal.say(&format!("next: strata translate {run} --to LANG < FILE"));
         }
     }
-    Ok(summary)
 }
 
 /// What the progress line remembers.

@@ -49,7 +49,7 @@ fn documents_are_translated_on_the_command_line_as_on_the_server() {
     let wanted = translated(&here, TEXT, "");
     let srt = format!("1\n00:00:01,000 --> 00:00:02,500\n{TEXT}\n");
     here.write("a.srt", &srt);
-    here.write("b.html", &format!("<p>{TEXT}</p>"));
+    here.write("b.html", format!("<p>{TEXT}</p>"));
     here.strata("translate ../served/run a.srt b.html --to qaa").succeeds();
     assert_eq!(here.read("a.qaa.srt"), srt.replace(TEXT, &wanted));
     assert_eq!(here.read("b.qaa.html"), format!("<p>{wanted}</p>"));

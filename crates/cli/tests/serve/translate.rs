@@ -53,7 +53,10 @@ fn alternatives_are_the_next_best_and_auto_finds_the_language() {
     assert_eq!(found[0]["language"], "en");
     assert!(found[0]["confidence"].as_f64().unwrap() > 0.0);
     let languages = get(&server, "/languages").json();
-    assert_eq!(languages[0], json!({ "code": "en", "name": "English", "targets": ["en", "qaa", "qab"] }));
+    assert_eq!(
+        languages[0],
+        json!({ "code": "en", "aliases": [], "name": "English", "targets": ["en", "qaa", "qab"] })
+    );
     assert_eq!(languages.as_array().unwrap().len(), 3);
     let settings = get(&server, "/frontend/settings").json();
     assert_eq!((&settings["keyRequired"], &settings["charLimit"]), (&json!(false), &json!(20_000)));
@@ -65,7 +68,9 @@ fn many_clients_get_the_same_as_one() {
     let here = folder("serve-many");
     let server = Server::start(&here, "../served/run --threads 2");
     let lines: Vec<String> = here.read("../bitext/test.en-qaa.en").lines().take(24).map(str::to_string).collect();
-    let wanted = here.strata_reading("translate ../served/run --to qaa", lines.join("\n") + "\n").succeeds();
+    // Some may be reported as short: this model has hardly learnt anything.
+    let wanted = here.strata_reading("translate ../served/run --to qaa", lines.join("\n") + "\n");
+    assert!(matches!(wanted.code, Some(0 | 1)), "{wanted}");
     let wanted: Vec<&str> = wanted.out.lines().collect();
     let asks: Vec<Value> = lines.iter().map(|q| json!({ "q": q, "source": "en", "target": "qaa" })).collect();
     let found: Vec<String> = std::thread::scope(|scope| {
@@ -78,12 +83,14 @@ fn many_clients_get_the_same_as_one() {
     let metrics = get(&server, "/metrics").body;
     for line in [
         "strata_http_requests_total{route=\"/translate\",status=\"200\"} 24",
-        "strata_sentences_total{model=\"run\"} 24",
         "strata_queue_sentences{model=\"run\"} 0",
         "strata_model_loaded{model=\"run\"} 1",
     ] {
         assert!(metrics.contains(line), "no `{line}` in {metrics}");
     }
+    // What comes back short is tried again in pieces.
+    let sentences = metrics.lines().find_map(|line| line.strip_prefix("strata_sentences_total{model=\"run\"} "));
+    assert!(sentences.is_some_and(|count| count.parse::<u32>().unwrap() >= 24), "{metrics}");
 }
 
 #[test]

@@ -39,16 +39,15 @@ pub(super) unsafe fn run<C: Columns, const ROUND: bool>(product: &Product, piece
     let (high, wide) = (C::ROWS, C::WIDTH);
     let (strip_length, panel_length) = (high * depth + PADDING, wide * depth + PADDING);
     let in_place = product.in_place(if ROUND { MatmulPrecision::Bf16 } else { MatmulPrecision::F32 });
-    let room = |buffer: &mut Vec<f32>, lines: usize| {
-        let room = lines * depth + lines.div_ceil(high) * PADDING;
+    let room = |buffer: &mut Vec<f32>, room: usize| {
         if buffer.len() < room {
             buffer.resize(room, 0.0);
         }
     };
     if !in_place {
-        room(&mut packed.strips, rows.next_multiple_of(high));
+        room(&mut packed.strips, rows.div_ceil(high) * strip_length);
     }
-    room(&mut packed.panels, PANELS * wide);
+    room(&mut packed.panels, PANELS * panel_length);
     let (strips, panels) = (packed.strips.as_mut_ptr(), packed.panels.as_mut_ptr());
     let mut from = 0;
     loop {

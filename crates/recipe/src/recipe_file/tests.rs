@@ -210,7 +210,7 @@ fn bad_overrides_name_the_option() {
     for (key, value, message) in cases {
         assert_eq!(override_refusal(key, value), message);
     }
-    assert!(override_refusal("model.heads", "7").starts_with("model.heads: [model] heads = 7 does not divide"));
+    assert!(override_refusal("model.heads", "7").starts_with("[model] heads = 7 does not divide"));
 }
 
 #[test]

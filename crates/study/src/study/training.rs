@@ -130,6 +130,8 @@ impl Trainer {
         if let Some(device) = device {
             command.args(["--device", device]);
         }
+        // A study that mpirun or srun started must not hand its own rank on to a training.
+        strata_ranks::forget_launch(&mut command);
         // When the study is killed, its training saves a checkpoint and stops too.
         command.args(["--json", "--stop-with-parent", "--color", "never"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

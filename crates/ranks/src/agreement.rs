@@ -1,0 +1,58 @@
+//! Ranks that must agree: on what they have, and that all is well.
+
+use crate::error::Error;
+use crate::ranks::{Ranks, host};
+
+impl Ranks {
+    /// Checks that `value` of `what` (a checksum, a version) is the same on every rank.
+    ///
+    /// # Errors
+    /// [`Error::Differs`] on rank 0, which speaks for all, and [`Error::Elsewhere`] on the others.
+    pub fn same(&self, what: &str, value: &str) -> Result<(), Error> {
+        let all = self.gather_bytes(format!("{}\n{value}", host()).as_bytes())?;
+        let all: Vec<(String, String)> = all
+            .iter()
+            .map(|bytes| {
+                let text = String::from_utf8_lossy(bytes);
+                let (host, value) = text.split_once('\n').unwrap_or_default();
+                (host.to_string(), value.to_string())
+            })
+            .collect();
+        let Some(rank) = all.iter().position(|(_, value)| *value != all[0].1) else { return Ok(()) };
+        if !self.is_first() {
+            return Err(Error::Elsewhere { rank: 0 });
+        }
+        let (host, theirs) = all[rank].clone();
+        Err(Error::Differs { what: what.to_string(), rank, host, theirs, ours: all[0].1.clone() })
+    }
+
+    /// This rank's result if all ranks have one. If any has failed, the first of those keeps its error, and all others
+    /// get [`Error::Elsewhere`].
+    ///
+    /// # Errors
+    /// This rank's own, or that of the ranks.
+    pub fn together<T, E: From<Error>>(&self, result: Result<T, E>) -> Result<T, E> {
+        if !self.is_many() {
+            return result;
+        }
+        let failed = self.gather(&[u32::from(result.is_err())])?;
+        match failed.iter().position(|failed| failed[0] != 0) {
+            Some(rank) if rank != self.rank() => Err(Error::Elsewhere { rank }.into()),
+            _ => result,
+        }
+    }
+
+    /// Ranks on this rank's host, itself included.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn on_this_host(&self) -> Result<usize, Error> {
+        let here = host().into_bytes();
+        Ok(self.gather_bytes(&here)?.iter().filter(|host| **host == here).count())
+    }
+
+    /// This rank and its host, for messages: `rank 3 on node17`.
+    pub fn name(&self) -> String {
+        format!("rank {} on {}", self.rank(), host())
+    }
+}

@@ -1,0 +1,249 @@
+//! The ranks as the rest of the program sees them.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::engine::{Engine, Underway};
+use crate::error::Error;
+use crate::launch::Launch;
+use crate::mpi::Mpi;
+use crate::single::Single;
+use crate::threads::threads;
+
+/// A group of ranks of which this process is one. All of them make the same calls in the same order. Clones are the
+/// same group.
+#[derive(Clone)]
+pub struct Ranks {
+    engine: Arc<dyn Engine>,
+    traffic: Arc<Traffic>,
+}
+
+/// Words sent to other ranks and microseconds spent waiting, all groups of a process together.
+#[derive(Default)]
+struct Traffic {
+    words: AtomicU64,
+    micros: AtomicU64,
+}
+
+impl std::fmt::Debug for Ranks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "rank {} of {}", self.rank(), self.size())
+    }
+}
+
+/// An exchange that has begun; it goes on while this process computes.
+pub struct Pending {
+    underway: Box<dyn Underway>,
+    receives: Vec<usize>,
+    traffic: Arc<Traffic>,
+}
+
+impl Ranks {
+    /// One process alone. Calls cost next to nothing.
+    pub fn single() -> Self {
+        Self::new(Arc::new(Single))
+    }
+
+    /// Ranks that are threads of this process, one for each of `size` threads. A rank whose clones are all dropped has
+    /// ended; others that wait for it get [`Error::Lost`].
+    pub fn threads(size: usize) -> Vec<Self> {
+        threads(size).into_iter().map(|rank| Self::new(Arc::new(rank))).collect()
+    }
+
+    /// The ranks that this process was launched with; one alone without a launch. `report` gets the last words of a
+    /// process that must end because others no longer answer.
+    ///
+    /// # Errors
+    /// [`Error::NoLibrary`], [`Error::NoSymbol`], [`Error::OtherLauncher`], [`Error::Mpi`].
+    pub fn of_environment(report: fn(&str)) -> Result<Self, Error> {
+        match Launch::of_environment() {
+            Some(launch) => Ok(Self::new(Arc::new(Mpi::start(&launch, report)?))),
+            None => Ok(Self::single()),
+        }
+    }
+
+    fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { engine, traffic: Arc::default() }
+    }
+
+    /// This rank, from 0.
+    pub fn rank(&self) -> usize {
+        self.engine.rank()
+    }
+
+    /// Ranks in all.
+    pub fn size(&self) -> usize {
+        self.engine.size()
+    }
+
+    /// Whether this is rank 0, which speaks and writes for all.
+    pub fn is_first(&self) -> bool {
+        self.rank() == 0
+    }
+
+    /// Whether there are other ranks.
+    pub fn is_many(&self) -> bool {
+        self.size() > 1
+    }
+
+    /// The group of the ranks that give the same `color`, in the order of this group.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn split(&self, color: usize) -> Result<Self, Error> {
+        Ok(Self { engine: Arc::from(self.engine.split(color)?), traffic: Arc::clone(&self.traffic) })
+    }
+
+    /// Begins to send `data[sends[p]]` to each rank `p` and to receive `receives[p]` values from it. Parts may overlap.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn begin(&self, data: Vec<f32>, sends: &[Range<usize>], receives: &[usize]) -> Result<Pending, Error> {
+        self.begin_words(bytemuck::cast_vec(data), sends, receives)
+    }
+
+    fn begin_words(&self, data: Vec<u32>, sends: &[Range<usize>], receives: &[usize]) -> Result<Pending, Error> {
+        let me = self.rank();
+        let away = sends.iter().enumerate().filter(|(p, _)| *p != me).map(|(_, range)| range.len() as u64);
+        self.traffic.words.fetch_add(away.sum(), Ordering::Relaxed);
+        let underway = self.engine.begin(data, sends, receives)?;
+        Ok(Pending { underway, receives: receives.to_vec(), traffic: Arc::clone(&self.traffic) })
+    }
+
+    /// Sends the next `sends[p]` of `data` to each rank `p`; gives what all ranks sent here, `receives[p]` values from
+    /// rank `p`, in the order of the ranks.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] where another rank has ended, [`Error::TooLarge`], [`Error::Mpi`].
+    pub fn exchange(&self, data: Vec<f32>, sends: &[usize], receives: &[usize]) -> Result<Vec<f32>, Error> {
+        let sends: Vec<Range<usize>> = sends
+            .iter()
+            .scan(0, |end, count| {
+                let start = *end;
+                *end += count;
+                Some(start..*end)
+            })
+            .collect();
+        self.begin(data, &sends, receives)?.values()
+    }
+
+    /// Every rank's `mine`, which is equally long everywhere, by rank.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn gather(&self, mine: &[u32]) -> Result<Vec<Vec<u32>>, Error> {
+        let (n, size) = (mine.len(), self.size());
+        self.begin_words(mine.to_vec(), &vec![0..n; size], &vec![n; size])?.parts()
+    }
+
+    /// Every rank's bytes, of any length, by rank.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn gather_bytes(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        let lengths: Vec<usize> = self.gather(&[mine.len() as u32])?.iter().map(|n| n[0] as usize).collect();
+        let mut words = vec![0u32; mine.len().div_ceil(4)];
+        bytemuck::cast_slice_mut::<u32, u8>(&mut words)[..mine.len()].copy_from_slice(mine);
+        let receives: Vec<usize> = lengths.iter().map(|n| n.div_ceil(4)).collect();
+        let parts = self.begin_words(words.clone(), &vec![0..words.len(); self.size()], &receives)?.parts()?;
+        let bytes = |(words, n): (&Vec<u32>, &usize)| bytemuck::cast_slice::<u32, u8>(words)[..*n].to_vec();
+        Ok(parts.iter().zip(&lengths).map(bytes).collect())
+    }
+
+    /// Rank 0's bytes, on every rank.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn broadcast(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut all = self.gather_bytes(if self.is_first() { bytes } else { &[] })?;
+        Ok(all.swap_remove(0))
+    }
+
+    /// Sums over the ranks, added in their order.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn sum(&self, values: &mut [f64]) -> Result<(), Error> {
+        let words = |value: &f64| [value.to_bits() as u32, (value.to_bits() >> 32) as u32];
+        let parts = self.gather(&values.iter().flat_map(words).collect::<Vec<u32>>())?;
+        values.fill(0.0);
+        for part in parts {
+            let pairs = part.chunks_exact(2).map(|w| f64::from_bits(u64::from(w[0]) | u64::from(w[1]) << 32));
+            values.iter_mut().zip(pairs).for_each(|(sum, value)| *sum += value);
+        }
+        Ok(())
+    }
+
+    /// Whether `mine` is true on any rank.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn any(&self, mine: bool) -> Result<bool, Error> {
+        Ok(self.gather(&[u32::from(mine)])?.iter().any(|part| part[0] != 0))
+    }
+
+    /// Waits until all ranks have come here.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn barrier(&self) -> Result<(), Error> {
+        self.any(false).map(drop)
+    }
+
+    /// Ends all processes at once with exit code `code`. Threads as ranks panic.
+    pub fn abort(&self, code: i32) -> ! {
+        self.engine.abort(code)
+    }
+
+    /// Says goodbye to the other ranks, after which no call may follow. A process that ends without it, or before
+    /// others have come here, takes them down.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn finish(&self) -> Result<(), Error> {
+        self.engine.finish()
+    }
+
+    /// Bytes that this process has sent to others so far, and seconds that it has waited for them.
+    pub fn traffic(&self) -> (u64, f64) {
+        let Traffic { words, micros } = &*self.traffic;
+        (words.load(Ordering::Relaxed) * 4, micros.load(Ordering::Relaxed) as f64 / 1e6)
+    }
+}
+
+/// The name of this host.
+pub(crate) fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+impl Pending {
+    /// Waits for what the ranks sent, in their order.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn values(self) -> Result<Vec<f32>, Error> {
+        Ok(bytemuck::cast_vec(self.words()?))
+    }
+
+    fn words(self) -> Result<Vec<u32>, Error> {
+        let begun = Instant::now();
+        let words = self.underway.wait();
+        self.traffic.micros.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+        words
+    }
+
+    /// The same by rank.
+    fn parts(self) -> Result<Vec<Vec<u32>>, Error> {
+        let receives = self.receives.clone();
+        let words = self.words()?;
+        let mut rest = words.as_slice();
+        let part = |n: &usize| {
+            let (part, others) = rest.split_at(*n);
+            rest = others;
+            part.to_vec()
+        };
+        Ok(receives.iter().map(part).collect())
+    }
+}

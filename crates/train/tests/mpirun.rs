@@ -1,0 +1,108 @@
+//! Training under `mpirun`: this test program starts itself again as several ranks. Without Open MPI the tests are
+//! skipped.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use common::{PREPARED, checkpoint, no_bleu, prepared, recipe};
+use strata_ranks::Ranks;
+use strata_train::{Start, train};
+
+/// The run's folder, and `key=value` pairs, in the environment of the ranks.
+const OUTPUT: &str = "STRATA_TEST_OUTPUT";
+const CHANGES: &str = "STRATA_TEST_CHANGES";
+
+/// What each rank runs; nothing where no test started it.
+#[test]
+fn rank_trains() {
+    let Some(output) = std::env::var_os(OUTPUT).map(PathBuf::from) else { return };
+    let changes = std::env::var(CHANGES).unwrap();
+    let changes: Vec<(&str, &str)> = changes.split(';').filter_map(|pair| pair.split_once('=')).collect();
+    let ranks = Ranks::of_environment(|text| eprintln!("{text}")).unwrap();
+    std::fs::write(output.with_extension(format!("pid-{}", ranks.rank())), std::process::id().to_string()).unwrap();
+    let recipe = recipe(&output, &changes);
+    let start = match output.join("checkpoints").is_dir() {
+        true => Start::Resume { run: &output, from: None, device: None, updates: None },
+        false => Start::New { recipe: &recipe, overwrite: false },
+    };
+    train(start, &ranks, &no_bleu, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    ranks.finish().unwrap();
+}
+
+fn folder(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mpirun-{name}"));
+    let _ = std::fs::remove_dir_all(&path);
+    path
+}
+
+/// Starts `ranks` ranks that train; none, after saying so, without Open MPI.
+fn start(test: &str, ranks: usize, output: &Path, changes: &str) -> Option<Child> {
+    let mut command = Command::new("mpirun.openmpi");
+    command.args(["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", &ranks.to_string()]);
+    command.arg(std::env::current_exe().unwrap()).args(["--exact", "rank_trains", "--nocapture"]);
+    strata_ranks::forget_launch(&mut command);
+    command.env(OUTPUT, output).env(CHANGES, changes).env(PREPARED, prepared());
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.spawn().map_err(|error| strata_testing::skip(test, &format!("mpirun.openmpi: {error}"))).ok()
+}
+
+const WHOLE_BATCHES: &str = "train.accumulate=4;train.updates=4;train.validate_every=2;train.checkpoint_every=2";
+
+#[test]
+fn one_two_and_four_ranks_write_the_same_checkpoints() {
+    let mut expected = None;
+    for ranks in [1, 2, 4] {
+        let output = folder(&format!("same-{ranks}"));
+        let test = "one_two_and_four_ranks_write_the_same_checkpoints";
+        let Some(mut child) = start(test, ranks, &output, WHOLE_BATCHES) else { return };
+        assert!(child.wait().unwrap().success());
+        let got = checkpoint(&output, "step-000004");
+        let expected = expected.get_or_insert_with(|| got.clone());
+        assert!(got.iter().eq(expected.iter()), "{ranks} ranks");
+    }
+}
+
+/// The best validation loss of a run's last checkpoint.
+fn best_loss(run: &Path, step: &str) -> f64 {
+    let state: serde_json::Value = serde_json::from_slice(&checkpoint(run, step)["state.json"]).unwrap();
+    state["best"]["loss"].as_f64().unwrap()
+}
+
+#[test]
+fn spread_experts_and_split_batches_give_the_same_losses() {
+    let test = "spread_experts_and_split_batches_give_the_same_losses";
+    let mut expected = None;
+    for (ranks, over) in [(1, 1), (2, 2), (4, 2)] {
+        let output = folder(&format!("spread-{ranks}"));
+        let changes = format!("train.updates=10;train.checkpoint_every=10;train.expert_parallel={over}");
+        let Some(mut child) = start(test, ranks, &output, &changes) else { return };
+        assert!(child.wait().unwrap().success());
+        let loss = best_loss(&output, "step-000010");
+        let expected = *expected.get_or_insert(loss);
+        assert!((loss - expected).abs() < 1e-5 * expected, "{ranks} ranks: {loss} {expected}");
+    }
+}
+
+#[test]
+fn a_killed_rank_ends_the_run_and_leaves_a_whole_checkpoint() {
+    let output = folder("killed");
+    let test = "a_killed_rank_ends_the_run_and_leaves_a_whole_checkpoint";
+    let endless = "train.updates=1000000;train.checkpoint_every=2;train.validate_every=1000000";
+    let Some(mut child) = start(test, 3, &output, endless) else { return };
+    let begun = Instant::now();
+    while !output.join("last").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no checkpoint was saved");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = std::fs::read_to_string(output.with_extension("pid-1")).unwrap();
+    assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+    let killed = Instant::now();
+    assert!(!child.wait().unwrap().success());
+    assert!(killed.elapsed() < Duration::from_secs(10), "the others ended after {:?}", killed.elapsed());
+    let run = strata_store::RunFolder::at(&output).unwrap();
+    assert!(run.latest_good().unwrap().is_some(), "the newest checkpoint is whole");
+}
