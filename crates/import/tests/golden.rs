@@ -12,7 +12,7 @@ use strata_corpus::subword::EOS;
 use strata_formats::{Safetensors, Tensors, open_weights};
 use strata_import::{Options, import};
 use strata_recipe::SearchOptions;
-use strata_runtime::{Engine, Limits, Model, Precision, Request};
+use strata_runtime::{Engine, Hypothesis, Limits, Model, Precision, Request};
 use strata_store::{Existing, ModelFolder};
 
 fn golden(name: &str) -> PathBuf {
@@ -112,14 +112,20 @@ impl Imported {
         let mut request = Request::new(source.to_vec(), prompt, EOS, search);
         request.suppressed = self.subwords.control_ids().into();
         let found = self.engine.translate(&[request], &Limits::default()).unwrap().remove(0);
-        let ended = |ids: &Value| {
-            ids.as_array().unwrap().last().is_some_and(|id| self.ours[id.as_u64().unwrap() as usize] == EOS)
-        };
+        let last = |ids: &Value| self.ours[ids.as_array().unwrap().last().unwrap().as_u64().unwrap() as usize];
         let theirs = beam["ids"].as_array().unwrap().iter().zip(beam["texts"].as_array().unwrap());
-        // What the length cut off is for each program to decide.
-        for (rank, (ids, text)) in theirs.enumerate().filter(|(_, (ids, _))| ended(ids)) {
-            let hypothesis = &found[rank];
-            assert_eq!(self.subwords.decode(&hypothesis.ids), text.as_str().unwrap().trim(), "{options} {ids}");
+        let theirs: Vec<_> = theirs.enumerate().filter(|(_, (ids, _))| last(ids) == EOS).collect();
+        let length = |ids: &Value| ids.as_array().unwrap().len();
+        let longest = theirs.iter().map(|(_, (ids, _))| length(ids)).max();
+        // What the length cut off is for each program to decide. Where the last step ends more hypotheses than there is
+        // room for, transformers keeps the best of all, this engine those that ended earlier, as fairseq does.
+        for (rank, (ids, text)) in
+            theirs.into_iter().filter(|(rank, (ids, _))| *rank == 0 || Some(length(ids)) < longest)
+        {
+            let text = text.as_str().unwrap().trim();
+            let same = |hypothesis: &&Hypothesis| self.subwords.decode(&hypothesis.ids) == text;
+            let hypothesis = if rank == 0 { found.first().filter(same) } else { found.iter().find(same) };
+            let hypothesis = hypothesis.unwrap_or_else(|| panic!("{options}: no {text:?} {ids}"));
             if let Some(score) = beam["scores"][rank].as_f64() {
                 assert!((f64::from(hypothesis.score) - score).abs() < 1e-4, "{} {score}", hypothesis.score);
             }

@@ -467,7 +467,17 @@ mod tests {
     #[test]
     fn rules_beyond_the_paper_are_written_only_where_they_hold() {
         let plain = smoe(&[4, 4]).to_json();
-        for field in ["fom", "visible", "exits", "random", "budget\"", "scale", "initialization", "expert_dropout"] {
+        for field in [
+            "fom",
+            "visible",
+            "exits",
+            "random",
+            "budget\"",
+            "visit_scale",
+            "learned_scale",
+            "initialization",
+            "expert_dropout",
+        ] {
             assert!(!plain.contains(field) || field == "budget\"" && plain.matches(field).count() == 1, "{field}");
         }
         let other = ModelConfig {
