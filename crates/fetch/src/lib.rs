@@ -28,6 +28,7 @@
 //! | module | idea |
 //! |---|---|
 //! | `apt`, `packages`, `deb` | getting packages, keeping them whole, reading them |
+//! | [`models`] | trained models that others publish |
 //! | `sources` | a page of each kind of document as text blocks; `align` for those without ids |
 //! | `clean`, `sentences`, `filters` | from blocks to sentence pairs; `chars` has their character classes |
 //! | `extract`, `split`, `corpus` | one language's pairs; the split; all files |
@@ -50,6 +51,7 @@ mod extract;
 mod fetch;
 mod filters;
 mod languages;
+pub mod models;
 mod options;
 mod output;
 mod packages;

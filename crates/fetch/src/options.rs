@@ -59,9 +59,14 @@ impl Options {
 /// The default folder for packages: `strata/docs` in the user's cache folder
 /// (`$XDG_CACHE_HOME`, else `~/.cache`). `None` where there is no home.
 pub fn default_cache() -> Option<PathBuf> {
+    user_cache("strata/docs")
+}
+
+/// A folder in the user's cache folder.
+pub(crate) fn user_cache(folder: &str) -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let base = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
-    Some(base.join(Path::new("strata/docs")))
+    Some(base.join(folder))
 }
 
 fn unknown(tag: &str) -> Error {

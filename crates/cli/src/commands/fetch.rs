@@ -1,4 +1,6 @@
-//! `strata fetch`: a parallel corpus to learn from.
+//! `strata fetch`: a parallel corpus to learn from, or a trained model.
+
+mod model;
 
 use std::path::{Path, PathBuf};
 
@@ -13,16 +15,17 @@ use crate::output::{print, print_json};
 use crate::terminal::{Terminal, bar, duration, labeled, short};
 use crate::{Outcome, flags};
 
-/// Get a parallel corpus
+/// Get a parallel corpus or a trained model
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]
-    corpus: Corpus,
+    wanted: Wanted,
 }
 
 #[derive(Debug, Subcommand)]
-enum Corpus {
+enum Wanted {
     Docs(Docs),
+    Model(model::Arguments),
     Synthetic(Synthetic),
 }
 
@@ -112,8 +115,8 @@ impl Docs {
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    match &arguments.corpus {
-        Corpus::Docs(docs) => {
+    match &arguments.wanted {
+        Wanted::Docs(docs) => {
             let summary = fetch(&docs.options()?, terminal)?;
             if docs.json {
                 print_json(&summary)?;
@@ -122,7 +125,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
                 terminal.say(&format!("next: strata prepare {} --output DIR", docs.output.display()));
             }
         }
-        Corpus::Synthetic(synthetic) => {
+        Wanted::Model(model) => return model::run(model, terminal),
+        Wanted::Synthetic(synthetic) => {
             let summary = synthetic.write(terminal).map_err(flags::of_corpus)?;
             if synthetic.json {
                 print_json(&Figures::of(&summary))?;
