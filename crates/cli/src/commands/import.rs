@@ -15,7 +15,7 @@ use crate::terminal::{Terminal, labeled};
 #[derive(Debug, Args)]
 #[command(
     after_help = "Reads folders of Hugging Face (M2M100, NLLB-200, NLLB-MoE, Marian / OPUS-MT) with safetensors or \
-                  PyTorch files, and those of Firefox, Bergamot and Marian. Nothing in them is run, and memory is that of \
+                  PyTorch files, those of Firefox, Bergamot and Marian, CTranslate2 folders and .argosmodel packages. Nothing in them is run, and memory is that of \
                   the largest tensor. The new folder needs nothing of the old one."
 )]
 pub struct Arguments {
