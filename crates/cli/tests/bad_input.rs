@@ -199,7 +199,7 @@ fn models_that_are_none() {
 fn lines_and_languages_of_translate() {
     let here = folder("translate-faults");
     here.refuses("translate ../run --to qax", &["into `qax`", "en, qaa, qab", "did you mean `qaa`?"]);
-    here.refuses("translate ../run --to qaa --from eng", &["from `eng`", "did you mean `en`?"]);
+    here.refuses("translate ../run --to qaa --from enn", &["from `enn`", "did you mean `en`?"]);
     here.refuses("translate ../run --to qaa nowhere.txt --output out", &["nowhere.txt is missing"]);
     here.refuses("translate ../run --to qaa ../bitext", &["bitext: it is a folder"]);
     here.refuses("translate ../run --to qaa --beam 0", &["--beam 0"]);

