@@ -110,7 +110,7 @@ impl Imported {
         let max_length = self.golden["new_tokens"].as_u64().unwrap() as usize;
         let search = SearchOptions { beam: width, nbest, length_penalty, max_length, ..SearchOptions::default() };
         let mut request = Request::new(source.to_vec(), prompt, EOS, search);
-        request.suppressed = self.subwords.control_ids().into();
+        request.suppressed = self.ids(&self.golden["suppressed"]).into();
         let found = self.engine.translate(&[request], &Limits::default()).unwrap().remove(0);
         let last = |ids: &Value| self.ours[ids.as_array().unwrap().last().unwrap().as_u64().unwrap() as usize];
         let theirs = beam["ids"].as_array().unwrap().iter().zip(beam["texts"].as_array().unwrap());
@@ -122,10 +122,11 @@ impl Imported {
         for (rank, (ids, text)) in
             theirs.into_iter().filter(|(rank, (ids, _))| *rank == 0 || Some(length(ids)) < longest)
         {
-            let text = text.as_str().unwrap().trim();
-            let same = |hypothesis: &&Hypothesis| self.subwords.decode(&hypothesis.ids) == text;
+            let wanted = self.ids(ids);
+            let same = |hypothesis: &&Hypothesis| wanted.strip_suffix(&[EOS]) == Some(&hypothesis.ids[..]);
             let hypothesis = if rank == 0 { found.first().filter(same) } else { found.iter().find(same) };
-            let hypothesis = hypothesis.unwrap_or_else(|| panic!("{options}: no {text:?} {ids}"));
+            let hypothesis = hypothesis.unwrap_or_else(|| panic!("{options}: no {text} {wanted:?} in {found:#?}"));
+            assert_eq!(self.subwords.decode(&hypothesis.ids), text.as_str().unwrap().trim());
             if let Some(score) = beam["scores"][rank].as_f64() {
                 assert!((f64::from(hypothesis.score) - score).abs() < 1e-4, "{} {score}", hypothesis.score);
             }
