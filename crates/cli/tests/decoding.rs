@@ -236,6 +236,17 @@ fn a_vocabulary_map_limits_what_translations_have() {
     assert!(size(&fewer) < size(&sizes) && size(&sizes) < 400, "{fewer} {sizes}");
     here.strata("evaluate ../run ../prepared --max-sentences 2 --beam 2 --vocabulary-map map.json").succeeds();
 
+    // The same from the plain text of the training corpus, but for sentences that preparing leaves out.
+    let text = "vocabulary ../run --text qaa=../bitext/train.en-qaa.qaa --output text.json --json";
+    let text = here.strata(text).succeeds().json();
+    let of_qaa = sizes["languages"].as_array().unwrap().iter().find(|size| size["language"] == "qaa").unwrap();
+    let [from_text, from_shards] = [&text["languages"][0], of_qaa].map(|size| size["subwords"].as_u64().unwrap());
+    assert!(text["languages"].as_array().unwrap().len() == 1 && from_text >= from_shards, "{text} {sizes}");
+    here.strata("evaluate ../run ../prepared --directions en-qaa --max-sentences 2 --vocabulary-map text.json")
+        .succeeds();
+    here.refuses("vocabulary ../run --text qaa=nowhere --output x", &["nowhere"]);
+    here.refuses("vocabulary ../run --text xx=source.txt --output x", &["into `xx`", "en, qaa, qab"]);
+
     // With next to no subwords left there are next to none in the translations.
     let mut map: Value = serde_json::from_str(&here.read("map.json")).unwrap();
     let some: Vec<Value> = map["languages"]["qaa"].as_array().unwrap().iter().rev().take(3).rev().cloned().collect();
