@@ -1,4 +1,5 @@
-//! BLEU, chrF and paired significance tests: pure functions over strings, equal to [sacreBLEU]'s to the printed digit.
+//! BLEU, chrF, TER and paired significance tests: pure functions over strings, equal to [sacreBLEU]'s to the printed
+//! digit.
 //!
 //! A metric maps every segment to a short row of counts (its sufficient statistics); a corpus score is a function of
 //! the rows' sum. [`Statistics`] keeps the rows, so that scores, confidence intervals and tests need each segment only
@@ -42,6 +43,7 @@ mod score_line;
 mod signature;
 pub mod significance;
 mod statistics;
+pub mod ter;
 mod text;
 pub mod tokenizer;
 
@@ -50,6 +52,7 @@ pub use chrf::{Chrf, ChrfOptions, ChrfScore};
 pub use error::MetricError;
 pub use signature::Signature;
 pub use statistics::{Arithmetic, Metric, Scorer, Statistics, Value};
+pub use ter::{Ter, TerScore};
 pub use tokenizer::{Tokenize, Tokenizer};
 
 /// The sacreBLEU release whose behavior is reproduced; the `version` field of every signature.

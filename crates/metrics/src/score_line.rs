@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{bleu::BleuScore, chrf::ChrfScore, signature::Signature, significance::Confidence};
+use crate::{bleu::BleuScore, chrf::ChrfScore, signature::Signature, significance::Confidence, ter::TerScore};
 
 /// `NAME|SIGNATURE = SCORE (μ = MEAN ± CI) REST`; signature and parentheses only where known.
 pub(crate) fn score_line(
@@ -39,4 +39,4 @@ macro_rules! print_as_line {
     )+};
 }
 
-print_as_line!(BleuScore, ChrfScore);
+print_as_line!(BleuScore, ChrfScore, TerScore);
