@@ -96,14 +96,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(of_io)
 }
 
-/// The error and its causes on one line, leaving out causes that the line already names; then the flags that help.
+/// The error and its causes on one line; then the flags that help.
 fn message(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text + &remedy::flags(error).unwrap_or_default()
+    strata_files::with_causes(error.as_ref()) + &remedy::flags(error).unwrap_or_default()
 }

@@ -48,7 +48,7 @@ pub mod text;
 
 pub use checksums::Checksums;
 pub use digest::{Digest, Hasher};
-pub use error::{Error, IoContext};
+pub use error::{Error, IoContext, with_causes};
 pub use file::{create_dirs, remove_folder, rename, sync_dir, write_file, write_json, write_link};
 pub use folder::{Existing, FileWriter, FolderWriter};
 pub use guard::survive_truncation;

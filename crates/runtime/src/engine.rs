@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::model::Model;
 use crate::request::{Hypothesis, Request};
 use crate::session::{Limits, Session};
+use crate::stop::Stop;
 
 /// Least hypotheses of a worker when the engine chooses the number of workers: with fewer rows, reading the weights
 /// once per worker costs more than threads that wait for one another at every product.
@@ -29,6 +30,7 @@ struct Queue<'a> {
     /// Longest first: sentences in a batch then end at about the same step, and no long one is left alone at the end.
     order: Vec<usize>,
     next: AtomicUsize,
+    stop: &'a Stop,
 }
 
 impl Engine {
@@ -53,10 +55,23 @@ impl Engine {
     /// [`Error::Request`] for a request that does not fit the model; nothing is translated then. [`Error::Threads`] if
     /// the system cannot start a thread.
     pub fn translate(&self, requests: &[Request], limits: &Limits) -> Result<Vec<Vec<Hypothesis>>, Error> {
+        self.translate_until(&Stop::default(), requests, limits)
+    }
+
+    /// [`Engine::translate`], but `stop` can end it.
+    ///
+    /// # Errors
+    /// As there; [`Error::Stopped`] where `stop` has ended it.
+    pub fn translate_until(
+        &self,
+        stop: &Stop,
+        requests: &[Request],
+        limits: &Limits,
+    ) -> Result<Vec<Vec<Hypothesis>>, Error> {
         requests.iter().try_for_each(|request| request.check(self.model.config()))?;
         let mut order: Vec<usize> = (0..requests.len()).collect();
         order.sort_by_key(|i| std::cmp::Reverse(requests[*i].source.len()));
-        let queue = Queue { requests, order, next: AtomicUsize::new(0) };
+        let queue = Queue { requests, order, next: AtomicUsize::new(0), stop };
         let workers = workers(requests, limits);
         let found = if workers == 1 {
             vec![self.work(&queue, &Limits { workers: 1, ..*limits })]
@@ -113,6 +128,9 @@ impl Engine {
             }
             if session.is_idle() {
                 break;
+            }
+            if queue.stop.is_stopped() {
+                return Err(Error::Stopped); // and drop the session with what it has begun
             }
             for finished in session.step() {
                 results.push((places[(finished.id - first.unwrap_or(0)) as usize], finished.hypotheses));

@@ -33,6 +33,9 @@ pub enum Error {
     /// Threads that the system cannot start.
     #[error("cannot start workers: {0}")]
     Threads(String),
+    /// [`Stop`](crate::Stop) was asked to end the translation.
+    #[error("the translation was stopped")]
+    Stopped,
     /// A model that another program's format cannot hold.
     #[error("{0}")]
     Unsupported(String),

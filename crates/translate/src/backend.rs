@@ -10,6 +10,7 @@ use strata_store::ModelFolder;
 use crate::burn::OnDevice;
 use crate::error::Error;
 use crate::options::TranslateOptions;
+use crate::task::Task;
 use crate::translator::Placement;
 
 /// Runs a model.
@@ -86,15 +87,15 @@ impl Backend {
         }
     }
 
-    /// Translates requests of one task, with about `tokens_per_batch` source subwords at a time.
-    pub fn translate(&self, requests: &[Request], tokens_per_batch: usize) -> Result<Vec<Vec<Hypothesis>>, Error> {
+    /// Translates requests of `task`.
+    pub fn translate(&self, requests: &[Request], task: &Task) -> Result<Vec<Vec<Hypothesis>>, Error> {
         match self {
             Self::Engine(cpu) => {
-                let limits = Limits { source_tokens: tokens_per_batch, ..cpu.limits() };
-                Ok(cpu.engine.translate(requests, &limits)?)
+                let limits = Limits { source_tokens: task.tokens_per_batch, ..cpu.limits() };
+                Ok(cpu.engine.translate_until(&task.stop, requests, &limits)?)
             }
             #[cfg(feature = "burn")]
-            Self::Device(model) => model.translate(requests, tokens_per_batch),
+            Self::Device(model) => model.translate(requests, task.tokens_per_batch),
         }
     }
 }

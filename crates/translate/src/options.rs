@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use strata_recipe::{SearchOptions, TranslateSection};
-use strata_runtime::Limits;
+use strata_runtime::{Limits, Stop};
 
 use crate::glossary::Glossary;
 use crate::vocabulary::VocabularyMap;
@@ -24,6 +24,8 @@ pub struct TranslateOptions {
     pub suppress: Vec<String>,
     /// The subwords that translations may have, by target language; those of prefixes and glossaries are added.
     pub vocabulary_map: Option<Arc<VocabularyMap>>,
+    /// Ends the translation from another thread (CPU).
+    pub stop: Option<Stop>,
 }
 
 impl TranslateOptions {
@@ -45,6 +47,7 @@ impl Default for TranslateOptions {
             glossary: None,
             suppress: Vec::new(),
             vocabulary_map: None,
+            stop: None,
         }
     }
 }

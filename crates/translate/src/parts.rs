@@ -147,7 +147,7 @@ impl Translator {
             if requests.is_empty() {
                 return Ok(work.finish());
             }
-            work.take(self.backend.translate(&requests, task.tokens_per_batch)?, self, task);
+            work.take(self.backend.translate(&requests, task)?, self, task);
         }
     }
 

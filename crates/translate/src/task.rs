@@ -6,7 +6,7 @@ use std::sync::Arc;
 use strata_corpus::frame::Frame;
 use strata_corpus::subword::{EOS, SPECIALS};
 use strata_recipe::SearchOptions;
-use strata_runtime::Request;
+use strata_runtime::{Request, Stop};
 
 use crate::error::Error;
 use crate::glossary::Glossary;
@@ -24,6 +24,7 @@ pub struct Task {
     glossary: Option<Arc<Glossary>>,
     suppressed: Arc<[u32]>,
     vocabulary: Option<Arc<[u32]>>,
+    pub(crate) stop: Stop,
 }
 
 impl Translator {
@@ -49,6 +50,7 @@ impl Translator {
             glossary: options.glossary.clone(),
             vocabulary: map.map(|map| map.ids(self.subwords(), self.language(to))).transpose()?,
             suppressed: self.suppressed(&options.suppress)?.into(),
+            stop: options.stop.clone().unwrap_or_default(),
         })
     }
 
@@ -60,12 +62,18 @@ impl Translator {
         }
         let subwords = self.subwords();
         let required = task.glossary.as_deref().map_or(Vec::new(), |glossary| glossary.required(part));
-        let mut request = Request::new(task.frame.source(ids).collect(), task.frame.prompt(), EOS, task.search);
+        let mut request = self.request_of(ids, task);
         request.prefix = if prefix.is_empty() { Vec::new() } else { subwords.encode_target(prefix) };
         request.constraints = required.into_iter().map(|translation| subwords.encode_target(translation)).collect();
-        request.suppressed = task.suppressed.clone();
         request.vocabulary = task.vocabulary.as_ref().map(|allowed| with_forced(allowed, &request));
         Some(request)
+    }
+
+    /// The request for a sentence of these subwords, without prefix and limits of the vocabulary.
+    pub(crate) fn request_of(&self, ids: Vec<u32>, task: &Task) -> Request {
+        let mut request = Request::new(task.frame.source(ids).collect(), task.frame.prompt(), EOS, task.search);
+        request.suppressed = task.suppressed.clone();
+        request
     }
 
     /// Ids that no translation has: those of [`Subwords::control_ids`](strata_corpus::Subwords::control_ids) and `pieces`.

@@ -4,7 +4,7 @@ mod common;
 
 use common::Corpus;
 use strata_runtime::{Limits, RandomWeights};
-use strata_translate::{Candidate, Line, Part, SearchOptions, TranslateOptions, Translator};
+use strata_translate::{Candidate, Line, Part, SearchOptions, Stop, TranslateOptions, Translator};
 
 fn translator(corpus: &Corpus) -> Translator {
     let weights = RandomWeights::new(3);
@@ -101,4 +101,50 @@ fn bad_options_are_named_by_their_own_name() {
     assert!(refused(piece).contains("no piece `no piece`"));
     let unknown = translator.task(None, "xx", &TranslateOptions::default()).unwrap_err().to_string();
     assert!(unknown.contains("does not translate into `xx`"), "{unknown}");
+}
+
+#[test]
+fn pieces_of_others_become_what_text_becomes() {
+    let corpus = Corpus::new();
+    let translator = translator(&corpus);
+    let options = TranslateOptions { whole_lines: true, ..TranslateOptions::from(search()) };
+    let task = translator.task(None, &corpus.to, &options).unwrap();
+    let expected = translator.translate(&corpus.lines, None, &corpus.to, &options).unwrap();
+    let ids = translator.piece_ids();
+    let pieces = |text: &String| translator.subwords().pieces(text);
+    let sentences: Vec<Vec<String>> = corpus.lines.iter().map(pieces).collect();
+    let found = translator.translate_pieces(&ids, &sentences, &[], &task).unwrap();
+    let expected: Vec<Vec<Candidate>> = expected.into_iter().map(|line| line.candidates).collect();
+    assert_eq!(found, expected);
+    // A prefix is the beginning of every translation; a sentence without pieces has none; unknown pieces are words too.
+    let prefix = vec![sentences[0][..2].to_vec()];
+    let given = [sentences[0].clone(), Vec::new(), vec!["no piece".to_string()]];
+    let found = translator.translate_pieces(&ids, &given, &prefix, &task).unwrap();
+    for candidate in &found[0] {
+        let begins: Vec<&String> = candidate.tokens.iter().take(2).map(|token| &token.piece).collect();
+        assert_eq!(begins, sentences[0][..2].iter().collect::<Vec<_>>());
+    }
+    assert_eq!((&found[1], found[2].len()), (&vec![Candidate::default()], 2));
+}
+
+#[test]
+fn another_thread_can_end_a_translation() {
+    let corpus = Corpus::new();
+    let translator = translator(&corpus);
+    let lines: Vec<&String> = corpus.lines.iter().cycle().take(20_000).collect();
+    let stop = Stop::default();
+    let options = TranslateOptions { stop: Some(stop.clone()), ..TranslateOptions::from(search()) };
+    let started = std::time::Instant::now();
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            stop.stop();
+        });
+        translator.translate(&lines, None, &corpus.to, &options)
+    });
+    assert_eq!(ended.unwrap_err().to_string(), "the translation was stopped");
+    // The translator is as before.
+    let plain = search().into();
+    let again = translator.translate(&corpus.lines[..2], None, &corpus.to, &plain).unwrap();
+    assert!(started.elapsed().as_secs() < 60 && again.iter().all(|line| !line.candidates[0].text.is_empty()));
 }

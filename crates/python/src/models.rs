@@ -1,0 +1,73 @@
+//! Models in other forms.
+
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+use pyo3::types::PyAny;
+use serde_json::Value;
+use strata_corpus::Subwords;
+use strata_runtime::{PackedFolder, Precision, write_ctranslate2, write_packed};
+use strata_store::model_folder::TOKENIZER_FILE;
+use strata_store::{Existing, ModelFolder, resolve_model};
+
+use crate::error::{Result, StrataError, exception};
+
+/// JSON as Python's dictionaries and lists.
+pub fn python_of<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    py.import("json")?.call_method1("loads", (value.to_string(),))
+}
+
+/// Writes a model in another form.
+#[pyfunction]
+#[pyo3(signature = (model, output, *, format="packed", precision="f32"))]
+pub fn export(py: Python<'_>, model: PathBuf, output: PathBuf, format: &str, precision: &str) -> PyResult<PathBuf> {
+    let int8 = match precision {
+        "f32" => false,
+        "int8" => true,
+        other => return Err(StrataError::new_err(format!("precision `{other}`: choose f32 or int8"))),
+    };
+    if !matches!(format, "packed" | "ctranslate2") {
+        return Err(StrataError::new_err(format!("format `{format}`: choose packed or ctranslate2")));
+    }
+    if format == "ctranslate2" && int8 {
+        return Err(StrataError::new_err(
+            "a CTranslate2 folder holds f32; pass compute_type=\"int8\" where it is loaded",
+        ));
+    }
+    if PackedFolder::is_at(&model) {
+        return Err(StrataError::new_err(format!(
+            "{} is a packed folder, made for translation alone; name the model, checkpoint or run that it was exported \
+             from",
+            model.display()
+        )));
+    }
+    let written = || -> Result<PathBuf> {
+        let folder = ModelFolder::open(resolve_model(&model)?)?;
+        if format == "packed" {
+            let precision = if int8 { Precision::Int8 } else { Precision::F32 };
+            return Ok(write_packed(&folder, precision, &output, Existing::Refuse)?);
+        }
+        let subwords = Subwords::load(&folder.file(TOKENIZER_FILE))?;
+        let vocabulary: Vec<String> = (0..subwords.vocab_size() as u32).map(|id| subwords.piece(id)).collect();
+        Ok(write_ctranslate2(&folder, &vocabulary, &output, Existing::Refuse)?)
+    };
+    py.detach(written).map_err(|error| exception(&*error))
+}
+
+/// Turns a model of another program into a model folder.
+#[pyfunction]
+#[pyo3(signature = (model, output, *, source=None, target=None))]
+pub fn import_model<'py>(
+    py: Python<'py>,
+    model: PathBuf,
+    output: PathBuf,
+    source: Option<String>,
+    target: Option<String>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let options = strata_import::Options { from: source, to: target };
+    let summary = py
+        .detach(|| strata_import::import(&model, &output, &options, Existing::Refuse))
+        .map_err(|error| exception(&error))?;
+    let summary = serde_json::to_value(&summary).map_err(|error| exception(&error))?;
+    python_of(py, &summary)
+}

@@ -1,0 +1,1 @@
+"""Strata behind the interfaces of other programs."""
