@@ -326,7 +326,7 @@ impl Inputs {
         let (version, program) = (env!("CARGO_PKG_VERSION"), PROGRAM.get_or_init(read));
         ranks.same("program", &format!("version {version}, sha256 {program}"))?;
         let recipe = Recipe { train: TrainSection { device: String::new(), ..recipe.train.clone() }, ..recipe.clone() };
-        ranks.same("recipe", &digest(recipe.to_toml("").as_bytes()))?;
+        ranks.same("recipe", &recipe.to_toml(""))?;
         let text = [&self.tokenizer[..], &self.languages[..]].concat();
         let (batches, directions) = (self.stream.batches_per_round(), self.stream.directions().len());
         let data = format!("{batches} batches of {directions} directions, subwords {}", digest(&text));
