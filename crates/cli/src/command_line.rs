@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use strata_ranks::Launch;
 
 use crate::color::Color;
 use crate::commands::{
@@ -11,6 +12,7 @@ use crate::commands::{
     serve, study, train, translate, vocabulary,
 };
 use crate::examples;
+use crate::ranks::wait_turn;
 
 // One vocabulary for all commands: inputs are positional (a model, then a prepared folder, then text), results go to
 // `--output` or standard output, and a flag means the same wherever it occurs.
@@ -83,8 +85,14 @@ pub fn parse() -> Cli {
         arguments.retain(|word| word != "--help" && word != "-h");
     }
     let mut command = command().color(color_of_help(&arguments));
-    let matches = command.clone().get_matches_from(arguments);
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    let parsed = command.clone().try_get_matches_from(arguments);
+    let parsed = parsed.and_then(|matches| Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command)));
+    parsed.unwrap_or_else(|error| {
+        if let Some(launch) = Launch::of_environment() {
+            wait_turn(launch.rank);
+        }
+        error.exit()
+    })
 }
 
 /// What `--color` says, which clap must know for help and errors before it has read the arguments.

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use strata_ranks::{Error, Ranks};
+use strata_ranks::{Error, Launch, Ranks};
 
 use crate::Outcome;
 use crate::message;
@@ -12,6 +12,16 @@ use crate::terminal::Terminal;
 
 /// Time in which the rank that has failed ends all others.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Time that a rank leaves to those before it, in which they may say the same. Open MPI's `mpirun` takes a second to end
+/// all after one has ended.
+const TURN: Duration = Duration::from_secs(2);
+
+/// Ranks after this one speak when it does.
+const LAST_TURN: usize = 2;
+
+/// Time in which the others hear that this rank has failed, before it ends them.
+const WORD: Duration = Duration::from_millis(200);
 
 /// The exit code of an error.
 const FAILED: i32 = 2;
@@ -26,7 +36,14 @@ pub fn on_all_ranks(
     terminal: &Terminal,
     command: impl FnOnce(&Ranks, &Terminal) -> anyhow::Result<Outcome>,
 ) -> anyhow::Result<Outcome> {
-    let ranks = Ranks::of_environment(last_words)?;
+    let ranks = match (Ranks::of_environment(last_words), Launch::of_environment()) {
+        (Ok(ranks), _) => ranks,
+        (Err(error), Some(launch)) => {
+            wait_turn(launch.rank);
+            return Err(anyhow::Error::from(error).context(launch.name()));
+        }
+        (Err(error), None) => return Err(error.into()),
+    };
     if !ranks.is_many() {
         return command(&ranks, terminal);
     }
@@ -48,11 +65,19 @@ pub fn on_all_ranks(
             if error.chain().any(speaks_elsewhere) {
                 std::thread::sleep(PATIENCE);
             } else {
+                wait_turn(ranks.rank());
                 last_words(&format!("error: {} ({})", message(&error), ranks.name()));
+                std::thread::sleep(WORD);
             }
             ranks.abort(FAILED)
         }
     }
+}
+
+/// Waits while ranks before `rank` may say the same. The first that speaks ends all, so that an error that all of them
+/// meet is said once.
+pub fn wait_turn(rank: usize) {
+    std::thread::sleep(TURN * rank.min(LAST_TURN) as u32);
 }
 
 /// A panic on any thread ends all ranks: without the panicking one, the others would wait for ever.

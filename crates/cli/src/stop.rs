@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
+use strata_ranks::Launch;
 
 use crate::Outcome;
 
@@ -36,8 +37,10 @@ impl Stop {
                 }
                 SIGNAL.store(signal, Ordering::SeqCst);
                 STOP.store(true, Ordering::SeqCst);
-                // `eprintln!` would panic if standard error is closed.
-                let _ = writeln!(std::io::stderr(), "\nstopping after this update; once more to stop at once");
+                // One of several ranks speaks. `eprintln!` would panic if standard error is closed.
+                if Launch::of_environment().is_none_or(|launch| launch.rank == 0) {
+                    let _ = writeln!(std::io::stderr(), "\nstopping after this update; once more to stop at once");
+                }
                 false
             });
         });

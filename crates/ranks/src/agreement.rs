@@ -4,7 +4,8 @@ use crate::error::Error;
 use crate::ranks::{Ranks, host};
 
 impl Ranks {
-    /// Checks that `value` of `what` (a checksum, a version) is the same on every rank.
+    /// Checks that `value` of `what` (a checksum, a version, the lines of a recipe) is the same on every rank. The error
+    /// shows the first line that differs.
     ///
     /// # Errors
     /// [`Error::Differs`] on rank 0, which speaks for all, and [`Error::Elsewhere`] on the others.
@@ -22,8 +23,8 @@ impl Ranks {
         if !self.is_first() {
             return Err(Error::Elsewhere { rank: 0 });
         }
-        let (host, theirs) = all[rank].clone();
-        Err(Error::Differs { what: what.to_string(), rank, host, theirs, ours: all[0].1.clone() })
+        let (theirs, ours) = first_difference(&all[rank].1, &all[0].1);
+        Err(Error::Differs { what: what.to_string(), rank, host: all[rank].0.clone(), theirs, ours })
     }
 
     /// This rank's result if all ranks have one. If any has failed, the first of those keeps its error, and all others
@@ -55,4 +56,11 @@ impl Ranks {
     pub fn name(&self) -> String {
         format!("rank {} on {}", self.rank(), host())
     }
+}
+
+/// The first lines that differ.
+fn first_difference(theirs: &str, ours: &str) -> (String, String) {
+    let line = |text: &str, n: usize| text.lines().nth(n).unwrap_or("nothing").trim().to_string();
+    let same = theirs.lines().zip(ours.lines()).take_while(|(a, b)| a == b).count();
+    (line(theirs, same), line(ours, same))
 }

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use crate::ranks::host;
+
 /// The program that started several processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Launcher {
@@ -51,6 +53,11 @@ impl Launch {
     /// The launch of this process; none if it was started alone, or as the only one.
     pub fn of_environment() -> Option<Self> {
         Self::from(|name| std::env::var(name).ok())
+    }
+
+    /// This rank and its host, for messages before the ranks have met: `rank 3 on node17`.
+    pub fn name(&self) -> String {
+        format!("rank {} on {}", self.rank, host())
     }
 
     /// The launch that the variables `get` tell.

@@ -100,6 +100,7 @@ pub fn train(
         if ranks.is_many() {
             inputs.must_be_the_same(&recipe, ranks)?;
         }
+        let experts = spread_experts(&recipe, &inputs.model, ranks)?;
         let overwrite = matches!(start, Start::New { overwrite: true, .. });
         let (run, checkpoint) = match begun {
             Some(begun) => begun,
@@ -110,7 +111,7 @@ pub fn train(
             Start::New { recipe, .. } => PathBuf::from(&recipe.train.output),
             Start::Resume { run, .. } => run.to_path_buf(),
         };
-        let mut session = Session::new(folder, run, recipe, inputs, ranks)?;
+        let mut session = Session::new(folder, run, recipe, inputs, (ranks, experts))?;
         if let Some(checkpoint) = checkpoint {
             ranks.together(session.load(&checkpoint))?;
         }
@@ -327,7 +328,10 @@ impl Inputs {
         let (version, program) = (env!("CARGO_PKG_VERSION"), PROGRAM.get_or_init(read));
         ranks.same("program", &format!("version {version}, sha256 {program}"))?;
         let recipe = Recipe { train: TrainSection { device: String::new(), ..recipe.train.clone() }, ..recipe.clone() };
-        ranks.same("recipe", &digest(recipe.to_toml("").as_bytes()))?;
+        // Without the comment that ends each line.
+        let text = recipe.to_toml("");
+        let keys = text.lines().map(|line| line.rsplit_once(" # ").map_or(line, |(key, _)| key.trim_end()));
+        ranks.same("recipe", &keys.collect::<Vec<_>>().join("\n"))?;
         let text = [&self.tokenizer[..], &self.languages[..]].concat();
         let (batches, directions) = (self.stream.batches_per_round(), self.stream.directions().len());
         let data = format!("{batches} batches of {directions} directions, subwords {}", digest(&text));
@@ -336,9 +340,15 @@ impl Inputs {
 }
 
 impl Session {
-    fn new(folder: PathBuf, run: Option<Run>, recipe: Recipe, inputs: Inputs, ranks: &Ranks) -> Result<Self, Error> {
+    /// A run before its first update; with the ranks come those that share its experts.
+    fn new(
+        folder: PathBuf,
+        run: Option<Run>,
+        recipe: Recipe,
+        inputs: Inputs,
+        (ranks, experts): (&Ranks, Option<Ranks>),
+    ) -> Result<Self, Error> {
         let Inputs { model: config, device, products, stream, held_out, tokenizer, languages } = inputs;
-        let experts = spread_experts(&recipe, &config, ranks)?;
         let mut model = Transformer::new(&config, recipe.train.seed, &device)?;
         let optimizer = match ranks.is_many() {
             false => Optimizer::Alone(Adam::default()),
