@@ -58,7 +58,8 @@ VECTOR_KERNELS = {
     "runtime::kernels::attention::attend": VECTORS,
     "runtime::kernels::attention::attend_all": VECTORS,
     "runtime::kernels::attention::softmax_columns": VECTORS,
-    "runtime::kernels::f32_tiles::product_tile": VECTORS,
+    "runtime::kernels::float_tiles::add_line": VECTORS,
+    "runtime::kernels::float_tiles::weights": VECTORS,  # of bfloat16, widened; f32 weights take no instruction
     "runtime::kernels::int8_tiles::product_tile": "avx2 avx_vnni avx512 avx512_vnni",
     "runtime::kernels::norm::layer_norm": VECTORS,
     "runtime::kernels::quantize::quantize_rows": VECTORS,

@@ -2,8 +2,8 @@
 """CTranslate2 on the CPU, for bench/translate.sh: a dense Transformer with random weights and fixed lengths, or a model that
 `strata export --format ctranslate2` wrote, on lines of text.
 
-    peer_ctranslate2.py [--layers 6 --d-model 512 ...] [--int8] [--batch 32] [--beam 4]
-    peer_ctranslate2.py --model FOLDER --tokenizer tokenizer.json --text FILE --to de [--int8] [--batch 32] [--beam 4] [--output FILE]
+    peer_ctranslate2.py [--layers 6 --d-model 512 ...] [--precision int8] [--batch 32] [--beam 4]
+    peer_ctranslate2.py --model FOLDER --tokenizer tokenizer.json --text FILE --to de [--precision int8] [--batch 32] [--beam 4] [--output FILE]
 
 FILE holds a sentence a line; tokenizer.json is that of the model folder. Prints one JSON line, with the keys of `strata bench text`.
 Needs the package `ctranslate2` (4.8 was used) and numpy, for text also `tokenizers`.
@@ -25,7 +25,7 @@ def arguments():
     shape = dict(layers=6, d_model=512, d_ffn=2048, heads=8, vocab=32000, sentences=64, source_length=24, target_length=30)
     for name, default in {**shape, **dict(batch=32, beam=4, threads=2, runs=3, max_length=100)}.items():
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=default)
-    parser.add_argument("--int8", action="store_true")
+    parser.add_argument("--precision", choices=["f32", "int8"], default="f32")
     for name in ("model", "tokenizer", "text", "to", "output"):
         parser.add_argument("--" + name)
     return parser.parse_args()
@@ -114,7 +114,7 @@ def main():
         folder = tempfile.mkdtemp()
         source = Pieces(random_model(a, folder)[: 8 if a.batch == 1 else a.sentences])
         options |= dict(min_decoding_length=a.target_length, max_decoding_length=a.target_length, length_penalty=0)
-    compute = "int8" if a.int8 else "float32"
+    compute = "int8" if a.precision == "int8" else "float32"
     translator = ctranslate2.Translator(folder, device="cpu", compute_type=compute, intra_threads=a.threads, inter_threads=1)
     lines = source.lines
 

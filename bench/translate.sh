@@ -36,7 +36,9 @@ for key in ("tokens_per_second", "text_tokens_per_second", "latency_p50_ms", "la
 }
 random_weights() { # precision
   local precision=$1 batch experts flag=()
-  [ "$precision" = f32 ] || flag=(--int8)
+  [ "$precision" = f32 ] || flag=(--precision "$precision")
+  local peer=$peer
+  [ "$precision" = bf16 ] && peer=false # CTranslate2 has none on the CPU
   for batch in 32 1; do
     "$strata" --threads 2 bench translate --batch $batch --runs 2 "${flag[@]}" | note "dense-$precision-batch-$batch" strata
     if $peer; then "$python" bench/peer_ctranslate2.py --batch $batch --runs 2 "${flag[@]}" | note "dense-$precision-batch-$batch" peer; fi
@@ -48,7 +50,9 @@ random_weights() { # precision
 }
 of_model() { # precision
   local precision=$1 batch flag=()
-  [ "$precision" = f32 ] || flag=(--int8)
+  [ "$precision" = f32 ] || flag=(--precision "$precision")
+  local peer=$peer
+  [ "$precision" = bf16 ] && peer=false # CTranslate2 has none on the CPU
   for batch in 1 32; do
     # One at a time the first hundred lines are enough.
     head -n "$((batch == 1 ? 100 : 1000000))" "$text" >"$work/lines"
@@ -60,14 +64,16 @@ of_model() { # precision
 }
 if [ -n "$model" ]; then
   "$strata" -q export "$model" --output "$work/packed-f32"
-  "$strata" -q export "$model" --int8 --output "$work/packed-int8"
+  for precision in bf16 int8; do
+    "$strata" -q export "$model" --precision $precision --output "$work/packed-$precision"
+  done
   "$strata" -q export "$model" --format ctranslate2 --output "$work/ct2"
   du -sm "$work"/*/ | awk '{ n = split($2, part, "/"); print part[n - 1] ": " $1 " MB on disk" }'
 fi
 for ((round = 1; round <= rounds; round++)); do
-  for precision in f32 int8; do
+  for precision in f32 bf16 int8; do
     if [ -n "$model" ]; then of_model $precision; else random_weights $precision; fi
-    if [ -n "$model" ] && [ "$round" = 1 ] && $peer; then
+    if [ -n "$model" ] && [ "$round" = 1 ] && [ "$precision" != bf16 ] && $peer; then
       paste -d '\n' "$work/strata" "$work/peer" | awk -v what="$precision" 'NR % 2 { ours = $0; next } { same += ours == $0; all++ } END { print same " of " all " lines have the same translation (" what ")" }'
     fi
   done

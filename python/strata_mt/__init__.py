@@ -46,7 +46,7 @@ __all__ = [
 class Translator(_native.Translator):
     """A model folder, checkpoint, run or packed folder, ready to translate.
 
-    ``precision`` is ``"f32"`` or ``"int8"``; by default that of a packed folder, else f32. ``threads`` are those of one
+    ``precision`` is ``"f32"``, ``"bf16"`` or ``"int8"``; by default that of a packed folder, else f32. ``threads`` are those of one
     call; calls of several Python threads run side by side. ``workers`` are the batches that a call works on side by
     side; 0 leaves that to the engine.
     """

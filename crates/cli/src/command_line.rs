@@ -190,7 +190,7 @@ mod tests {
     fn flags_that_would_have_no_effect_are_refused() {
         for line in [
             "evaluate --hypotheses h --references r --beam 3",
-            "evaluate --hypotheses h --references r --int8",
+            "evaluate --hypotheses h --references r --precision int8",
             "evaluate --hypotheses h --references r --split valid",
             "prepare b --output p --subword-model m --vocab-size 700",
             "prepare b --output p --subword-model m --subword-kind bpe",

@@ -102,7 +102,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         "serve",
         &[
             "strata serve runs/quickstart                       # then open http://127.0.0.1:5000",
-            "strata serve de=models/de fr=models/fr --int8 --port 8080",
+            "strata serve de=models/de fr=models/fr --precision int8 --port 8080",
             "strata serve --new-key alice --rate 60             # prints a key, and its line for --keys",
             "strata serve models/de --host 0.0.0.0 --keys keys.txt --origin https://example.org",
         ],
@@ -110,7 +110,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "export",
         &[
-            "strata export runs/quickstart --int8 --output model-int8",
+            "strata export runs/quickstart --precision int8 --output model-int8",
             "strata translate model-int8 --to de < text.en",
             "strata export runs/docs-dense --format ctranslate2 --output model-ct2",
         ],
@@ -160,7 +160,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "strata bench machine",
             "strata bench train-step --strata 4,4",
-            "strata bench translate --int8",
+            "strata bench translate --precision int8",
             "strata bench text runs/quickstart in.en --to de",
         ],
     ),
@@ -182,9 +182,9 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "bench translate",
-        &["strata bench translate --int8", "strata bench translate --strata 4,4 --batch 32,1 --beam 4"],
+        &["strata bench translate --precision int8", "strata bench translate --strata 4,4 --batch 32,1 --beam 4"],
     ),
-    ("bench text", &["strata bench text runs/quickstart in.en --to de --batch 32,1 --int8"]),
+    ("bench text", &["strata bench text runs/quickstart in.en --to de --batch 32,1 --precision int8"]),
     ("generate", &["strata generate completions bash > strata.bash", "strata generate man --output man"]),
     (
         "generate completions",

@@ -16,13 +16,20 @@ fn a_packed_folder_translates_as_its_model_does() {
     assert!(said.err.contains("packed"), "{said}");
     let packed = here.strata_reading("translate packed --whole-lines --to qaa --nbest 3", TEXT).succeeds();
     assert_eq!(packed.out, plain.out);
-    // Weights packed on loading and weights packed before are the same 8-bit integers.
-    let int8 = here.strata_reading("translate ../run --whole-lines --to qaa --nbest 3 --int8", TEXT).succeeds();
-    here.strata("translate packed --whole-lines --to qaa --int8 ../bitext/test.en-qaa.en")
-        .fails(&["packed in f32", "int8"]);
-    here.strata("export ../run --output packed --int8 --overwrite").succeeds();
-    let packed = here.strata_reading("translate packed --whole-lines --to qaa --nbest 3", TEXT).succeeds();
-    assert_eq!(packed.out, int8.out);
+    // Weights packed on loading and weights packed before are the same numbers.
+    for (precision, other) in [("bf16", "int8"), ("int8", "bf16")] {
+        let translate = |model: &str, more: &str| {
+            here.strata_reading(&format!("translate {model} --whole-lines --to qaa --nbest 3{more}"), TEXT)
+        };
+        let asked = format!(" --precision {precision}");
+        let loaded = translate("../run", &asked).succeeds();
+        translate("packed", &asked).fails(&["packed in", precision]);
+        here.strata(&format!("export ../run --output packed --overwrite{asked}")).succeeds();
+        for more in ["", &asked] {
+            assert_eq!(translate("packed", more).succeeds().out, loaded.out);
+        }
+        translate("packed", &format!(" --precision {other}")).fails(&["packed in", precision, other]);
+    }
     let json = here.strata("evaluate packed ../prepared --max-sentences 3 --beam 2 --json").succeeds().json();
     assert_eq!(json["directions"].as_array().unwrap().len(), 4);
 }
@@ -50,7 +57,7 @@ fn a_dense_model_is_exported_to_ctranslate2() {
     let vocabulary: Vec<String> = serde_json::from_str(&here.read("ct2/shared_vocabulary.json")).unwrap();
     assert_eq!((vocabulary.len(), vocabulary[1].as_str()), (400, "</s>"));
     assert!(here.path("ct2/model.bin").metadata().unwrap().len() > 400 * 16 * 4);
-    here.refuses("export run --output ct3 --format ctranslate2 --int8", &["--int8", "compute_type"]);
+    here.refuses("export run --output ct3 --format ctranslate2 --precision int8", &["--precision", "compute_type"]);
 }
 
 #[test]
@@ -198,7 +205,8 @@ fn the_speed_of_decoding_is_json() {
     let here = folder("bench-translate");
     let shape = "--layers 2 --d-model 16 --d-ffn 32 --heads 2 --vocab 50 --sentences 3 --source-length 4 \
                  --target-length 5 --runs 1";
-    let ran = here.strata(&format!("bench translate {shape} --strata 2,2 --batch 2,1 --beam 2 --int8")).succeeds();
+    let ran =
+        here.strata(&format!("bench translate {shape} --strata 2,2 --batch 2,1 --beam 2 --precision int8")).succeeds();
     let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2);
     assert!(lines.iter().all(|line| line["tokens_per_second"].as_f64().unwrap() > 0.0 && line["precision"] == "int8"));

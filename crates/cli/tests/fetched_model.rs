@@ -62,7 +62,7 @@ fn a_fetched_model_agrees_with_its_statement() {
     .succeeds();
     here.bash(&format!("'{python}' {statement} cache/wheel-en-pt-2.0 text > stated")).succeeds();
     here.bash("$STRATA -q translate en-pt --to pt --beam 1 --whole-lines < text > f32").succeeds();
-    here.bash("$STRATA -q translate en-pt --to pt --beam 1 --whole-lines --int8 < text > int8").succeeds();
+    here.bash("$STRATA -q translate en-pt --to pt --beam 1 --whole-lines --precision int8 < text > int8").succeeds();
     let read = |name: &str| -> Vec<String> { here.read(name).lines().map(str::to_owned).collect() };
     let (stated, f32) = (read("stated"), read("f32"));
     assert_eq!((stated.len(), f32.len()), (200, 200));

@@ -17,19 +17,20 @@ pub fn python_of<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyA
     py.import("json")?.call_method1("loads", (value.to_string(),))
 }
 
+/// The precision of that name.
+pub fn precision_of(name: &str) -> PyResult<Precision> {
+    name.parse().map_err(|error: strata_runtime::InvalidPrecision| StrataError::new_err(error.to_string()))
+}
+
 /// Writes a model in another form.
 #[pyfunction]
 #[pyo3(signature = (model, output, *, format="packed", precision="f32"))]
 pub fn export(py: Python<'_>, model: PathBuf, output: PathBuf, format: &str, precision: &str) -> PyResult<PathBuf> {
-    let int8 = match precision {
-        "f32" => false,
-        "int8" => true,
-        other => return Err(StrataError::new_err(format!("precision `{other}`: choose f32 or int8"))),
-    };
+    let precision = precision_of(precision)?;
     if !matches!(format, "packed" | "ctranslate2") {
         return Err(StrataError::new_err(format!("format `{format}`: choose packed or ctranslate2")));
     }
-    if format == "ctranslate2" && int8 {
+    if format == "ctranslate2" && precision != Precision::F32 {
         return Err(StrataError::new_err(
             "a CTranslate2 folder holds f32; pass compute_type=\"int8\" where it is loaded",
         ));
@@ -44,7 +45,6 @@ pub fn export(py: Python<'_>, model: PathBuf, output: PathBuf, format: &str, pre
     let written = || -> Result<PathBuf> {
         let folder = ModelFolder::open(resolve_model(&model)?)?;
         if format == "packed" {
-            let precision = if int8 { Precision::Int8 } else { Precision::F32 };
             return Ok(write_packed(&folder, precision, &output, Existing::Refuse)?);
         }
         let subwords = Subwords::load(&folder.file(TOKENIZER_FILE))?;

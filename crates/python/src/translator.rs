@@ -7,12 +7,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyAny;
 use strata_documents::{HTML, Options as Reading, Parts, worded};
 use strata_recipe::SearchOptions;
-use strata_runtime::PackedFolder;
-use strata_store::Check;
 use strata_translate::{Line, Part, PieceIds, Placement, Stop, TranslateOptions, Translator as Library};
 
 use crate::error::{Result, StrataError, exception};
-use crate::models::python_of;
+use crate::models::{precision_of, python_of};
 use crate::options::{Given, Sampling, Terms, options};
 use crate::route::{Blocks, Route};
 use crate::threads::Pools;
@@ -55,25 +53,14 @@ impl Translator {
         threads: Option<usize>,
         workers: usize,
     ) -> PyResult<Self> {
-        let int8 = match precision {
-            None | Some("f32") => false,
-            Some("int8") => true,
-            Some(other) => return Err(StrataError::new_err(format!("precision `{other}`: choose f32 or int8"))),
-        };
+        let precision = precision.map(precision_of).transpose()?;
         if threads == Some(0) || workers > 1024 {
             return Err(StrataError::new_err("choose 1 thread or more, and 0 to 1024 workers"));
         }
         let pools = Pools::new(threads.unwrap_or(0));
-        let (place, folder) = (Placement { int8, workers, ..Placement::default() }, path.clone());
-        let exact = precision.is_some();
+        let (place, folder) = (Placement { precision, workers, ..Placement::default() }, path.clone());
         let library = pools.run(py, &Stop::default(), move || {
             strata_simd::Level::chosen()?;
-            if exact && PackedFolder::is_at(&folder) {
-                let stored = PackedFolder::open(&folder, Check::Sizes)?.precision().name();
-                if !int8 && stored != "f32" {
-                    return Err(format!("{}: this folder is packed in {stored}, not in f32", folder.display()).into());
-                }
-            }
             Ok(Library::open(&folder, &place)?)
         })?;
         Ok(Self { library: Arc::new(library), pools, path, pieces: OnceLock::new() })

@@ -29,7 +29,7 @@ fn main() {
         Some([precision, numbers @ ..]) => {
             let numbers: Vec<usize> = numbers.iter().filter_map(|number| number.parse().ok()).collect();
             let &[beam, hypotheses, threads] = numbers.as_slice() else { return println!("a case is int8:5:320:2") };
-            let precision = if *precision == "f32" { Precision::F32 } else { Precision::Int8 };
+            let Ok(precision) = precision.parse::<Precision>() else { return println!("a case is int8:5:320:2") };
             (vec![precision], vec![(beam, hypotheses, threads)])
         }
         _ => (vec![Precision::Int8, Precision::F32], usual.to_vec()),

@@ -72,7 +72,7 @@ pub struct DecodeOptions {
 pub struct DecodeReport {
     /// Kind of model.
     pub model: String,
-    /// `f32` or `int8`.
+    /// `f32`, `bf16` or `int8`.
     pub precision: &'static str,
     /// As in [`DecodeOptions`].
     pub batch: usize,
@@ -167,7 +167,7 @@ pub struct ProductSpeed {
     pub inputs: usize,
     /// Columns of the output.
     pub outputs: usize,
-    /// `f32` or `int8`.
+    /// `f32`, `bf16` or `int8`.
     pub precision: &'static str,
     /// Operations a second, 2 for each multiply-add.
     pub operations_per_second: f64,
@@ -195,8 +195,8 @@ pub fn products(peak: impl Fn(Precision) -> f64, memory: f64) -> Vec<ProductSpee
     let mut speeds = Vec::new();
     for (inputs, outputs) in MAPS {
         let weight: Vec<f32> = (0..inputs * outputs).map(value).collect();
-        for precision in [Precision::F32, Precision::Int8] {
-            let bytes = inputs * outputs * if precision == Precision::F32 { 4 } else { 1 };
+        for precision in Precision::ALL {
+            let bytes = inputs * outputs * precision.bytes();
             let pack = || Linear::pack(&weight, None, outputs, inputs, precision);
             let maps: Vec<Linear> = (0..COLD.div_ceil(bytes)).map(|_| pack()).collect();
             for rows in ROWS {

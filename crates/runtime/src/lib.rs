@@ -1,4 +1,4 @@
-//! The CPU inference engine: packed weights, int8 or f32, no tensor library and no automatic differentiation.
+//! The CPU inference engine: packed weights in f32, bf16 or int8, no tensor library and no automatic differentiation.
 
 pub mod bench;
 mod cache;
@@ -32,7 +32,7 @@ mod workspace;
 pub use ctranslate2::write_ctranslate2;
 pub use engine::Engine;
 pub use error::Error;
-pub use linear::{Linear, Precision};
+pub use linear::{InvalidPrecision, Linear, Precision};
 pub use model::Model;
 pub use packed::{PackedFolder, write_packed};
 pub use product::{Activation, ProductOptions, Scratch};

@@ -1,17 +1,19 @@
 //! Packed weights of a linear map `y = act(x W^T + b)` and its application to rows.
 //!
 //! A row's result has the same bits whatever other rows are computed with it, on any number of threads. int8 results
-//! have the same bits on every processor, f32 results on all that have fused multiply-add.
+//! have the same bits on every processor, f32 and bf16 results on all that have fused multiply-add.
 
 use std::ops::Range;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use strata_simd::Level;
+use strata_simd::from_bf16;
 use strata_store::{Dtype, MappedFile};
 
 use crate::kernels::drive::{self, Job};
-use crate::kernels::quantize;
-use crate::product::{PANEL, PackedWeights, ProductOptions, Scratch, pack_f32};
+use crate::kernels::{Bf16Lines, F32Lines, quantize};
+use crate::product::{PANEL, PackedWeights, ProductOptions, Scratch, pack_bf16, pack_f32};
 use crate::storage::{LayoutError, Storage};
 
 /// Most products of bytes whose sum is sure to fit 32 bits; maps with more inputs stay f32.
@@ -22,19 +24,49 @@ const MAX_INT8_INPUTS: usize = 1 << 17;
 pub enum Precision {
     /// 32-bit floating point.
     F32,
+    /// bfloat16, the upper half of an f32, widened to f32 where it is multiplied; inputs and sums are f32.
+    Bf16,
     /// 8-bit integers with a scale for each output; inputs are quantized row by row on the fly.
     Int8,
 }
 
 impl Precision {
-    /// Its name in reports: `f32` or `int8`.
+    /// All of them, the most exact first.
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::Int8];
+
+    /// Bytes of a weight.
+    pub(crate) const fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+            Self::Int8 => 1,
+        }
+    }
+
+    /// Its name: `f32`, `bf16` or `int8`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::Bf16 => "bf16",
             Self::Int8 => "int8",
         }
     }
 }
+
+/// Reads [`Precision::name`].
+impl FromStr for Precision {
+    type Err = InvalidPrecision;
+
+    fn from_str(name: &str) -> Result<Self, InvalidPrecision> {
+        let found = Self::ALL.into_iter().find(|precision| precision.name() == name);
+        found.ok_or_else(|| InvalidPrecision(name.to_owned()))
+    }
+}
+
+/// The name of no [`Precision`].
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no precision; choose f32, bf16 or int8")]
+pub struct InvalidPrecision(String);
 
 /// A linear map `[outputs, inputs]` with a bias, packed.
 #[derive(Debug)]
@@ -67,7 +99,8 @@ pub(crate) struct Shape {
 }
 
 impl Linear {
-    /// Packs `weight` `[outputs, inputs]` and `bias` `[outputs]`. Rows of more than 131,072 inputs are kept in f32.
+    /// Packs `weight` `[outputs, inputs]` and `bias` `[outputs]`. int8 keeps rows of more than 131,072 inputs in
+    /// f32.
     ///
     /// # Panics
     /// For slices of other sizes.
@@ -76,6 +109,7 @@ impl Linear {
         assert!(bias.is_none_or(|b| b.len() == outputs), "bias of a {outputs} x {inputs} map");
         let padded = outputs.next_multiple_of(PANEL);
         let weights = match precision {
+            Precision::Bf16 => pack_bf16(weight, outputs, inputs),
             Precision::Int8 if inputs <= MAX_INT8_INPUTS => quantize::pack_int8(weight, outputs, inputs),
             _ => {
                 let mut packed = Storage::zeros(padded * inputs);
@@ -125,6 +159,13 @@ impl Linear {
                 let lines = values[panel * self.inputs * PANEL..].chunks_exact(PANEL);
                 row.iter_mut().zip(lines).for_each(|(w, line)| *w = line[column]);
             }
+            PackedWeights::Bf16(values) => {
+                let lines = values[panel * self.inputs.next_multiple_of(2) * PANEL..].chunks_exact(PANEL * 2);
+                for (row, line) in row.chunks_mut(2).zip(lines) {
+                    let pair = &line[column * 2..][..2];
+                    row.iter_mut().zip(pair).for_each(|(w, bits)| *w = from_bf16(*bits));
+                }
+            }
             PackedWeights::Int8 { values, scales, .. } => {
                 let lines = values[panel * self.inputs.div_ceil(4) * PANEL * 4..].chunks_exact(PANEL * 4);
                 for (row, line) in row.chunks_mut(4).zip(lines) {
@@ -142,6 +183,7 @@ impl Linear {
     pub(crate) fn select(&self, columns: &[u32]) -> Linear {
         let weights = match &self.weights {
             PackedWeights::F32(values) => PackedWeights::F32(gather(values, columns, self.inputs, 1)),
+            PackedWeights::Bf16(values) => PackedWeights::Bf16(gather(values, columns, self.inputs.div_ceil(2), 2)),
             PackedWeights::Int8 { values, scales, sums } => PackedWeights::Int8 {
                 values: gather(values, columns, self.inputs.div_ceil(4), 4),
                 scales: gather(scales, columns, 1, 1),
@@ -159,6 +201,10 @@ impl Linear {
             PackedWeights::F32(values) => {
                 let shape = vec![panels, self.inputs, PANEL];
                 vec![PackedTensor { name: "weight", dtype: Dtype::F32, shape, bytes: values.bytes() }]
+            }
+            PackedWeights::Bf16(values) => {
+                let shape = vec![panels, self.inputs.div_ceil(2), PANEL, 2];
+                vec![PackedTensor { name: "weight", dtype: Dtype::BF16, shape, bytes: values.bytes() }]
             }
             PackedWeights::Int8 { values, scales, sums } => {
                 let shape = vec![panels, self.inputs.div_ceil(4), PANEL, 4];
@@ -186,17 +232,13 @@ impl Linear {
         let padded = outputs.next_multiple_of(PANEL);
         let range = |part| find(part).ok_or(LayoutError::Missing(part));
         let line = |part| Storage::mapped(file, range(part)?, padded, part);
+        let group = |inputs_together| padded.saturating_mul(inputs.next_multiple_of(inputs_together));
+        let weight = range("weight")?;
         let weights = match precision {
-            Precision::F32 => {
-                PackedWeights::F32(Storage::mapped(file, range("weight")?, padded.saturating_mul(inputs), "weight")?)
-            }
+            Precision::F32 => PackedWeights::F32(Storage::mapped(file, weight, group(1), "weight")?),
+            Precision::Bf16 => PackedWeights::Bf16(Storage::mapped(file, weight, group(2), "weight")?),
             Precision::Int8 => PackedWeights::Int8 {
-                values: Storage::mapped(
-                    file,
-                    range("weight")?,
-                    padded.saturating_mul(inputs.next_multiple_of(4)),
-                    "weight",
-                )?,
+                values: Storage::mapped(file, weight, group(4), "weight")?,
                 scales: line("scales")?,
                 sums: Storage::mapped(file, range("sums")?, padded, "sums")?,
             },
@@ -216,7 +258,8 @@ impl Linear {
     ) {
         let job = Job { rows, inputs: self.inputs, outputs: self.outputs, bias: &self.bias, options };
         match &self.weights {
-            PackedWeights::F32(values) => drive::f32(level, job, x, values, out),
+            PackedWeights::F32(values) => drive::floats::<F32Lines>(level, job, x, values, out),
+            PackedWeights::Bf16(values) => drive::floats::<Bf16Lines>(level, job, x, values, out),
             PackedWeights::Int8 { values, scales, sums } => {
                 drive::int8(level, job, x, values, scales, sums, out, scratch)
             }

@@ -128,7 +128,7 @@ impl Model {
         self.file.as_ref().and_then(|file| file.change())
     }
 
-    /// Precision of the packed products; some stay f32 in an int8 model.
+    /// Precision of the packed products; some stay f32 in models of other precisions.
     pub fn precision(&self) -> Precision {
         self.precision
     }

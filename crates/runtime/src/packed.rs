@@ -82,7 +82,7 @@ impl PackedFolder {
         &self.config
     }
 
-    /// Precision of the packed products; some stay f32 in an int8 folder.
+    /// Precision of the packed products; some stay f32 in folders of other precisions.
     pub fn precision(&self) -> Precision {
         self.header.precision()
     }

@@ -2,11 +2,15 @@
 //!
 //! Weights lie in *panels* of [`PANEL`] output columns, the same for every instruction set:
 //! - f32: `[panels, inputs, PANEL]`, so that a step of the inner loop reads one line of 16 weights;
+//! - bf16: `[panels, ceil(inputs / 2), PANEL, 2]`: each column has two inputs side by side, so that a shift and a mask
+//!   widen them in their register;
 //! - int8: `[panels, ceil(inputs / 4), PANEL, 4]`: each column has four inputs side by side, as byte dot product
 //!   instructions take them. Quantization is symmetric: a weight is `scale * q` with one scale per column and `q` in
 //!   -127..=127. Rows of `x` are quantized on the fly, with one scale per row.
 //!
 //! The last panel is padded with zeros.
+
+use strata_simd::to_bf16;
 
 use crate::storage::Storage;
 
@@ -72,6 +76,8 @@ pub struct Scratch {
 pub(crate) enum PackedWeights {
     /// `[panels, inputs, PANEL]`
     F32(Storage<f32>),
+    /// The bits of bfloat16, `[panels, ceil(inputs / 2), PANEL, 2]`.
+    Bf16(Storage<u16>),
     Int8 {
         /// `[panels, ceil(inputs / 4), PANEL, 4]`
         values: Storage<i8>,
@@ -80,6 +86,20 @@ pub(crate) enum PackedWeights {
         /// Sum of each column's values, `[panels * PANEL]`.
         sums: Storage<i32>,
     },
+}
+
+/// `weight` `[outputs, inputs]` as bfloat16 panels, each weight rounded to the nearest.
+pub(crate) fn pack_bf16(weight: &[f32], outputs: usize, inputs: usize) -> PackedWeights {
+    let panel = inputs.next_multiple_of(2) * PANEL;
+    let mut packed = Storage::zeros(outputs.div_ceil(PANEL) * panel);
+    for (o, row) in weight.chunks_exact(inputs.max(1)).enumerate() {
+        let lines = packed.as_mut()[o / PANEL * panel..][..panel].chunks_exact_mut(2 * PANEL);
+        for (line, pair) in lines.zip(row.chunks(2)) {
+            let to = &mut line[o % PANEL * 2..][..2];
+            to.iter_mut().zip(pair).for_each(|(to, w)| *to = to_bf16(*w) as u16);
+        }
+    }
+    PackedWeights::Bf16(packed)
 }
 
 /// Writes `weight` `[outputs, inputs]` (rows `stride` apart) as f32 panels; columns beyond `outputs` are left alone.

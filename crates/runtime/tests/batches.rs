@@ -3,12 +3,16 @@
 
 mod common;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use common::{engine, options, request, score, sources};
 use strata_recipe::{Kind, ModelConfig, Normalization};
-use strata_runtime::{Engine, Hypothesis, Limits, Precision, Request, SearchOptions, Session};
+use strata_runtime::{
+    Engine, Error, Hypothesis, Limits, Model, Precision, RandomWeights, Request, SearchOptions, Session, Weights,
+};
 use strata_simd::random::SplitMix64;
+use strata_simd::{from_bf16, to_bf16};
 
 /// Large enough for products to be cut by threads.
 fn larger(kind: Kind) -> ModelConfig {
@@ -72,7 +76,7 @@ fn limits(sentences: usize, threads: usize) -> Limits {
 #[test]
 fn bits_do_not_depend_on_batches_neighbors_or_threads() {
     let kinds = [Kind::Dense, Kind::Smoe, Kind::Cmr];
-    for (kind, precision) in kinds.into_iter().flat_map(|kind| [(kind, Precision::F32), (kind, Precision::Int8)]) {
+    for (kind, precision) in kinds.into_iter().flat_map(|kind| Precision::ALL.map(|precision| (kind, precision))) {
         let config = larger(kind);
         let engine = engine(&config, 6, precision);
         let many = (kind, precision) == (Kind::Smoe, Precision::F32);
@@ -135,7 +139,7 @@ fn sessions_take_and_cancel_requests_at_any_time() {
 }
 
 #[test]
-fn eight_bits_say_nearly_the_same() {
+fn fewer_bits_say_nearly_the_same() {
     let config = larger(Kind::Smoe);
     let lines = sources(&config, 20, 1);
     let scores = |precision| {
@@ -143,8 +147,41 @@ fn eight_bits_say_nearly_the_same() {
         let score = |line: &Vec<u32>| score(&engine, line, 2, &line[1..line.len() - 1]);
         lines.iter().flat_map(score).collect::<Vec<f32>>()
     };
-    let (exact, rounded) = (scores(Precision::F32), scores(Precision::Int8));
-    let distance: f32 = exact.iter().zip(&rounded).map(|(a, b)| (a - b).abs()).sum::<f32>() / exact.len() as f32;
-    assert!(exact != rounded, "int8 is in use");
-    assert!(distance < 0.1, "log-probabilities are {distance} apart on average");
+    let exact = scores(Precision::F32);
+    for (precision, most) in [(Precision::Bf16, 0.05), (Precision::Int8, 0.1)] {
+        let (rounded, name) = (scores(precision), precision.name());
+        let distance: f32 = exact.iter().zip(&rounded).map(|(a, b)| (a - b).abs()).sum::<f32>() / exact.len() as f32;
+        assert!(exact != rounded, "{name} is in use");
+        assert!(distance < most, "{name}: log-probabilities are {distance} apart on average");
+    }
+}
+
+/// Weights rounded to bfloat16, but for those that no product of packed weights reads: norms, biases and gates.
+struct Rounded<'a>(&'a dyn Weights);
+
+impl Weights for Rounded<'_> {
+    fn f32(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, Error> {
+        let weights = self.0.f32(name, shape)?;
+        if shape.len() < 2 || name.contains("gate") {
+            return Ok(weights);
+        }
+        Ok(weights.iter().map(|w| from_bf16(to_bf16(*w) as u16)).collect())
+    }
+}
+
+#[test]
+fn bf16_has_the_bits_of_f32_with_rounded_weights() {
+    for kind in [Kind::Dense, Kind::Smoe, Kind::Cmr] {
+        // Odd widths: a row's last weight has no neighbor.
+        let config = ModelConfig { d_model: 15, heads: 5, d_ffn: 21, ..larger(kind) };
+        let requests = requests(&config, 16);
+        let weights = RandomWeights::new(6);
+        let translate = |weights: &dyn Weights, precision| {
+            let engine = Engine::new(Arc::new(Model::pack(&config, weights, precision).expect("a model")));
+            engine.translate(&requests, &limits(7, 2)).expect("translations")
+        };
+        let expected = translate(&Rounded(&weights), Precision::F32);
+        assert_eq!(translate(&weights, Precision::Bf16), expected, "{}", config.name());
+        assert_ne!(translate(&weights, Precision::F32), expected, "{}", config.name());
+    }
 }

@@ -13,8 +13,6 @@ use strata_recipe::{Kind, ModelConfig};
 use strata_runtime::{Engine, Hypothesis, Limits, Model, PackedFolder, Precision, SearchOptions, write_packed};
 use strata_store::{Check, Checksums, Existing, ModelFolder, TensorFile};
 
-const PRECISIONS: [(Precision, &str); 2] = [(Precision::F32, "f32"), (Precision::Int8, "int8")];
-
 fn translate(model: Model, lines: &[Vec<u32>]) -> Vec<Vec<Hypothesis>> {
     let options = SearchOptions { nbest: 5, routing: true, alignments: true, ..options() };
     let requests: Vec<_> = lines.iter().map(|line| request(line, &options)).collect();
@@ -30,7 +28,8 @@ fn a_packed_model_gives_the_bits_of_the_model_it_was_packed_from() {
     for (seed, config) in odd.iter().enumerate() {
         let lines = sources(config, 4, seed as u64);
         let folder = write_model(&dir.path().join(format!("{seed}")), config, seed as u64);
-        for (precision, name) in PRECISIONS {
+        for precision in Precision::ALL {
+            let name = precision.name();
             let expected = translate(Model::load(&folder, precision).unwrap(), &lines);
             let path = dir.path().join(format!("{seed}-{name}"));
             assert_eq!(write_packed(&folder, precision, &path, Existing::Refuse).unwrap(), path);
@@ -52,23 +51,29 @@ fn a_packed_model_gives_the_bits_of_the_model_it_was_packed_from() {
 #[test]
 fn the_parts_are_an_aligned_safetensors_file_and_equal_models_give_equal_files() {
     let dir = tempfile::tempdir().unwrap();
-    for (seed, d) in [(1, 16), (2, 10)] {
+    for (seed, d) in [(1, 16), (2, 10), (3, 15)] {
         let config = ModelConfig { kind: Kind::Cmr, experts: 3, d_model: d, ..small() };
         let folder = write_model(&dir.path().join(format!("{seed}")), &config, seed);
         let paths = ["a", "b"].map(|name| dir.path().join(format!("{seed}-{name}")));
-        for path in &paths {
-            write_packed(&folder, Precision::Int8, path, Existing::Refuse).unwrap();
+        for (precision, shape) in [
+            (Precision::F32, vec![2, d, 16]),
+            (Precision::Bf16, vec![2, d.div_ceil(2), 16, 2]),
+            (Precision::Int8, vec![2, d.div_ceil(4), 16, 4]),
+        ] {
+            for path in &paths {
+                write_packed(&folder, precision, path, Existing::Replace).unwrap();
+            }
+            let [a, b] = paths.each_ref().map(|path| fs::read(path.join("SHA256SUMS")).unwrap());
+            assert_eq!(a, b);
+            let file = TensorFile::open(paths[0].join("packed.safetensors")).unwrap();
+            for name in file.names() {
+                let padded = name.ends_with(".padding");
+                assert!(padded || file.range(name).unwrap().start.is_multiple_of(64), "{name}");
+                assert!(!padded || !d.is_multiple_of(16), "{name}");
+            }
+            assert!(file.view("embedding.weight").is_err(), "the output projection has it");
+            assert_eq!(file.view("output.weight").unwrap().shape, shape);
         }
-        let [a, b] = paths.each_ref().map(|path| fs::read(path.join("SHA256SUMS")).unwrap());
-        assert_eq!(a, b);
-        let file = TensorFile::open(paths[0].join("packed.safetensors")).unwrap();
-        for name in file.names() {
-            let padded = name.ends_with(".padding");
-            assert!(padded || file.range(name).unwrap().start.is_multiple_of(64), "{name}");
-            assert!(!padded || d == 10, "{name}");
-        }
-        assert!(file.view("embedding.weight").is_err(), "the output projection has it");
-        assert_eq!(file.view("output.weight").unwrap().shape, [2, d.div_ceil(4), 16, 4]);
     }
 }
 
@@ -134,8 +139,14 @@ fn other_folders_are_told_apart() {
 
 #[test]
 fn every_missing_cut_or_flipped_file_is_named() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = packed(dir.path(), Precision::Int8);
+    for precision in Precision::ALL {
+        let dir = tempfile::tempdir().unwrap();
+        damage(&packed(dir.path(), precision));
+    }
+}
+
+/// Damages the files of the packed folder at `path` one after another, and looks at each error.
+fn damage(path: &Path) {
     for name in ["config.json", "languages.json", "packed.json", "packed.safetensors", "tokenizer.json"] {
         let file = path.join(name);
         let whole = fs::read(&file).unwrap();
@@ -143,16 +154,16 @@ fn every_missing_cut_or_flipped_file_is_named() {
             let mut flipped = whole.clone();
             flipped[at] ^= 4;
             fs::write(&file, flipped).unwrap();
-            let found = error(&path, Check::Contents, false);
+            let found = error(path, Check::Contents, false);
             assert_eq!(found, format!("{} is damaged (checksum differs)", file.display()));
         }
         for check in [Check::Contents, Check::Sizes] {
             fs::write(&file, &whole[..whole.len() - 1]).unwrap();
-            let found = error(&path, check, false);
+            let found = error(path, check, false);
             assert!(found.starts_with(&format!("{} is cut short (", file.display())), "{found}");
             if name != "packed.json" {
                 fs::remove_file(&file).unwrap();
-                assert_eq!(error(&path, check, false), format!("{} is missing", file.display()));
+                assert_eq!(error(path, check, false), format!("{} is missing", file.display()));
             }
         }
         fs::write(&file, whole).unwrap();
@@ -162,9 +173,9 @@ fn every_missing_cut_or_flipped_file_is_named() {
     let without: String =
         text.lines().filter(|l| !l.contains("packed.safetensors")).map(|l| format!("{l}\n")).collect();
     fs::write(&sums, without).unwrap();
-    assert!(error(&path, Check::Sizes, false).ends_with("SHA256SUMS is damaged (it does not list packed.safetensors)"));
+    assert!(error(path, Check::Sizes, false).ends_with("SHA256SUMS is damaged (it does not list packed.safetensors)"));
     fs::remove_file(&sums).unwrap();
-    assert_eq!(error(&path, Check::Sizes, false), format!("{} is missing", sums.display()));
+    assert_eq!(error(path, Check::Sizes, false), format!("{} is missing", sums.display()));
 }
 
 #[test]
@@ -218,6 +229,9 @@ fn parts_of_another_model_are_refused_by_name() {
     fs::write(path.join("packed.json"), header.replace("int8", "f32")).unwrap();
     let other = error(&path, Check::Contents, true);
     assert!(other.contains("`output.weight` is I8 [2, 4, 16, 4], expected F32 [2, 16, 16]"), "{other}");
+    fs::write(path.join("packed.json"), header.replace("int8", "bf16")).unwrap();
+    let other = error(&path, Check::Contents, true);
+    assert!(other.contains("`output.weight` is I8 [2, 4, 16, 4], expected BF16 [2, 8, 16, 2]"), "{other}");
     fs::write(path.join("packed.json"), header).unwrap();
     // One space less in front of the parts: they are whole, but lie where they cannot be mapped.
     let length = u64::from_le_bytes(parts[..8].try_into().unwrap());
@@ -250,8 +264,8 @@ fn kept() -> Vec<(String, ModelConfig, Precision)> {
     let smoe = ModelConfig { kind: Kind::Smoe, strata: vec![1, 2], ..tiny.clone() };
     let mut kept = Vec::new();
     for (kind, config) in [("dense", tiny), ("smoe", smoe)] {
-        for (precision, name) in PRECISIONS {
-            kept.push((format!("{kind}-{name}"), config.clone(), precision));
+        for precision in Precision::ALL {
+            kept.push((format!("{kind}-{}", precision.name()), config.clone(), precision));
         }
     }
     kept

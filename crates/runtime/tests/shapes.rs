@@ -107,7 +107,7 @@ fn every_option_changes_what_the_model_computes() {
 #[test]
 fn bits_do_not_depend_on_batches_or_threads_in_any_architecture() {
     for (name, config) in shapes() {
-        for precision in [Precision::F32, Precision::Int8] {
+        for precision in Precision::ALL {
             let config = ModelConfig { d_model: 48, d_ffn: 96, ..config.clone() };
             let engine = engine(&config, 3, precision);
             let mut requests: Vec<Request> =
@@ -145,7 +145,7 @@ fn every_architecture_can_be_packed() {
         let lines = sentences(&config, 3, seed as u64);
         let requests: Vec<Request> = lines.iter().map(|line| request(&config, line, options())).collect();
         let run = |model: Model| translate(&Engine::new(Arc::new(model)), &requests, Limits::default());
-        for precision in [Precision::F32, Precision::Int8] {
+        for precision in Precision::ALL {
             let path = dir.path().join(format!("{seed}-{}", precision.name()));
             write_packed(&folder, precision, &path, Existing::Refuse).expect("a packed folder");
             let packed = PackedFolder::open(&path, Check::Contents).expect("a packed folder");

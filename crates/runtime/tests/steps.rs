@@ -134,13 +134,13 @@ fn the_routing_trace_covers_every_token_and_agrees_with_the_kind() {
     }
 }
 
-/// Chance at inference hangs on a token's own hidden state: translations do not depend on what is beside them, f32 and
-/// int8 alike, and tokens visit as many strata as was asked for.
+/// Chance at inference hangs on a token's own hidden state: translations do not depend on what is beside them, in f32,
+/// bf16 and int8 alike, and tokens visit as many strata as was asked for.
 #[test]
 fn random_exits_are_the_same_in_any_batch_and_as_many_as_asked_for() {
     let strata = vec![2, 2, 2];
     let config = ModelConfig { kind: Kind::Smoe, strata, exits: ExitRule::Random, random_capacity: 1.6, ..small() };
-    for precision in [Precision::F32, Precision::Int8] {
+    for precision in Precision::ALL {
         let engine = engine(&config, 7, precision);
         let lines = sources(&config, 60, 3);
         let options = SearchOptions { routing: true, ..options() };

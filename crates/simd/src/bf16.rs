@@ -1,4 +1,4 @@
-//! Rounding to bfloat16, the upper half of an f32.
+//! Rounding to bfloat16 and back: the upper half of an f32.
 
 /// The nearest bfloat16 in the lower 16 bits, ties to even; NaN stays NaN. Loops over it become vector code.
 #[inline(always)]
@@ -11,13 +11,19 @@ pub fn to_bf16(value: f32) -> u32 {
     if nan { upper | 0x40 } else { rounded }
 }
 
+/// The value of a bfloat16 from its bits.
+#[inline(always)]
+pub fn from_bf16(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn rounds_to_the_nearest_with_ties_to_even_and_keeps_what_is_no_number() {
-        let back = |value: f32| f32::from_bits(to_bf16(value) << 16);
+        let back = |value: f32| from_bf16(to_bf16(value) as u16);
         let step = 2f32.powi(-7);
         for (value, expected) in [
             (0.0, 0.0),

@@ -3,6 +3,9 @@
 /// The most values of a register.
 pub const WIDEST: usize = 16;
 
+/// The upper half of a lane.
+const UPPER: u32 = 0xffff_0000;
+
 /// Some f32 values in one register.
 ///
 /// # Safety
@@ -32,6 +35,10 @@ pub trait Floats: Copy {
     unsafe fn relu(self) -> Self;
     /// `self` where `of` is positive, zero elsewhere.
     unsafe fn where_positive(self, of: Self) -> Self;
+    /// The bfloat16 in the lower half of each lane's bits, widened.
+    unsafe fn lower_bf16(self) -> Self;
+    /// The bfloat16 in the upper half of each lane's bits, widened.
+    unsafe fn upper_bf16(self) -> Self;
 }
 
 impl<const N: usize> Floats for [f32; N] {
@@ -87,19 +94,29 @@ impl<const N: usize> Floats for [f32; N] {
     unsafe fn where_positive(self, of: Self) -> Self {
         std::array::from_fn(|i| if of[i] > 0.0 { self[i] } else { 0.0 })
     }
+
+    #[inline(always)]
+    unsafe fn lower_bf16(self) -> Self {
+        self.map(|v| f32::from_bits(v.to_bits() << 16))
+    }
+
+    #[inline(always)]
+    unsafe fn upper_bf16(self) -> Self {
+        self.map(|v| f32::from_bits(v.to_bits() & UPPER))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::Floats;
+    use super::{Floats, UPPER};
 
     /// The trait for a register type of x86, by the names of its instructions.
     macro_rules! register {
         (
             $register:ty, $lanes:literal, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident,
-            $mul_add:ident, $max:ident, $where_positive:ident
+            $mul_add:ident, $max:ident, $where_positive:ident, $lower_bf16:ident, $upper_bf16:ident
         ) => {
             impl Floats for $register {
                 const LANES: usize = $lanes;
@@ -157,6 +174,18 @@ mod x86 {
                     // SAFETY: as above.
                     unsafe { $where_positive(self, of) }
                 }
+
+                #[inline(always)]
+                unsafe fn lower_bf16(self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $lower_bf16(self) }
+                }
+
+                #[inline(always)]
+                unsafe fn upper_bf16(self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $upper_bf16(self) }
+                }
             }
         };
     }
@@ -172,7 +201,9 @@ mod x86 {
         _mm256_mul_ps,
         _mm256_fmadd_ps,
         _mm256_max_ps,
-        where_positive_256
+        where_positive_256,
+        lower_bf16_256,
+        upper_bf16_256
     );
     register!(
         __m512,
@@ -185,13 +216,39 @@ mod x86 {
         _mm512_mul_ps,
         _mm512_fmadd_ps,
         _mm512_max_ps,
-        where_positive_512
+        where_positive_512,
+        lower_bf16_512,
+        upper_bf16_512
     );
 
     #[inline]
     #[target_feature(enable = "avx")]
     fn where_positive_256(v: __m256, of: __m256) -> __m256 {
         _mm256_and_ps(v, _mm256_cmp_ps::<_CMP_GT_OQ>(of, _mm256_setzero_ps()))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn lower_bf16_256(v: __m256) -> __m256 {
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(v)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn upper_bf16_256(v: __m256) -> __m256 {
+        _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(UPPER as i32)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn lower_bf16_512(v: __m512) -> __m512 {
+        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(v)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn upper_bf16_512(v: __m512) -> __m512 {
+        _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(UPPER as i32)))
     }
 
     #[inline]
@@ -205,7 +262,7 @@ mod x86 {
 mod arm {
     use std::arch::aarch64::*;
 
-    use super::Floats;
+    use super::{Floats, UPPER};
 
     impl Floats for float32x4_t {
         const LANES: usize = 4;
@@ -263,12 +320,25 @@ mod arm {
             // SAFETY: as above.
             unsafe { vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(self), vcgtzq_f32(of))) }
         }
+
+        #[inline(always)]
+        unsafe fn lower_bf16(self) -> Self {
+            // SAFETY: as above.
+            unsafe { vreinterpretq_f32_u32(vshlq_n_u32::<16>(vreinterpretq_u32_f32(self))) }
+        }
+
+        #[inline(always)]
+        unsafe fn upper_bf16(self) -> Self {
+            // SAFETY: as above.
+            unsafe { vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(self), vdupq_n_u32(UPPER))) }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bf16::from_bf16;
     use crate::level::{Level, Vectors};
     use crate::testing::values;
 
@@ -278,13 +348,21 @@ mod tests {
         let mut inputs = [values(WIDEST, 1), values(WIDEST, 2), values(WIDEST, 3)];
         inputs[0][1] = f32::NAN;
         inputs[1][2] = f32::NAN;
-        let mut results = [0.0; 6 * WIDEST];
+        let mut results = [0.0; 8 * WIDEST];
         for first in (0..WIDEST).step_by(F::LANES) {
             // SAFETY: the caller's promise, and all rows have WIDEST values.
             unsafe {
                 let [a, b, c] = inputs.each_ref().map(|row| F::load(row.as_ptr().add(first)));
-                let found =
-                    [F::zero().add(a), F::splat(0.5).mul(a), a.mul(b), a.mul_add(b, c), a.relu(), a.where_positive(b)];
+                let found = [
+                    F::zero().add(a),
+                    F::splat(0.5).mul(a),
+                    a.mul(b),
+                    a.mul_add(b, c),
+                    a.relu(),
+                    a.where_positive(b),
+                    c.lower_bf16(),
+                    c.upper_bf16(),
+                ];
                 for (i, found) in found.into_iter().enumerate() {
                     found.store(results.as_mut_ptr().add(i * WIDEST + first));
                 }
@@ -299,6 +377,11 @@ mod tests {
         let portable = unsafe { all::<[f32; 4]>() };
         assert!(portable[4 * WIDEST + 1].is_nan(), "ReLU keeps NaN");
         assert_eq!(portable[5 * WIDEST + 2], 0.0, "NaN is not positive");
+        for (i, value) in values(WIDEST, 3).into_iter().enumerate() {
+            let bits = value.to_bits();
+            assert_eq!(portable[6 * WIDEST + i].to_bits(), bits << 16, "the lower half");
+            assert_eq!(portable[7 * WIDEST + i], from_bf16((bits >> 16) as u16), "the upper half");
+        }
         for level in Level::available() {
             let ours = match level.vectors() {
                 // SAFETY: as above.

@@ -18,7 +18,7 @@ pub mod random;
 mod sums;
 pub mod testing;
 
-pub use bf16::to_bf16;
+pub use bf16::{from_bf16, to_bf16};
 #[cfg(target_arch = "aarch64")]
 pub use bytes::{dot_of_first, matrix_product};
 pub use dispatch::{simd, simd_at};

@@ -41,11 +41,11 @@ impl Backend {
     /// Loads the weights of `folder` where `placement` says.
     pub fn load(folder: &ModelFolder, placement: &Placement) -> Result<Self, Error> {
         if placement.is_cpu() {
-            let precision = if placement.int8 { Precision::Int8 } else { Precision::F32 };
+            let precision = placement.precision.unwrap_or(Precision::F32);
             return Ok(Self::engine(Model::load(folder, precision)?, placement.workers));
         }
-        if placement.int8 {
-            return Err(Error::Unsupported("int8 runs on the device cpu only".into()));
+        if let Some(precision) = placement.precision.filter(|precision| *precision != Precision::F32) {
+            return Err(Error::Unsupported(format!("{} runs on the device cpu only", precision.name())));
         }
         #[cfg(feature = "burn")]
         return Ok(Self::Device(Box::new(OnDevice::load(folder, &placement.device)?)));

@@ -15,7 +15,7 @@ use crate::translator::Translator;
 pub struct Speed {
     /// Kind of model.
     pub model: String,
-    /// `f32` or `int8`.
+    /// `f32`, `bf16` or `int8`.
     pub precision: &'static str,
     /// Sentences at a time.
     pub batch: usize,

@@ -19,8 +19,8 @@ use crate::error::Error;
 pub struct Placement {
     /// `cpu`, `cuda:0`, ...
     pub device: String,
-    /// Pack the weights as 8-bit integers (CPU; a packed folder has its precision already).
-    pub int8: bool,
+    /// What weights are held in (CPU); f32 if `None`. A packed folder has its precision already, and refuses another.
+    pub precision: Option<Precision>,
     /// Batches to work on side by side, each with its share of the threads; 0 = automatic (CPU).
     pub workers: usize,
 }
@@ -28,7 +28,7 @@ pub struct Placement {
 /// On the CPU, in f32.
 impl Default for Placement {
     fn default() -> Self {
-        Self { device: "cpu".to_string(), int8: false, workers: 0 }
+        Self { device: "cpu".to_string(), precision: None, workers: 0 }
     }
 }
 
@@ -62,9 +62,13 @@ impl Translator {
             }
             // The lengths of its files only: the weights are mapped, and a checksum would read them all at every start.
             let packed = PackedFolder::open(path, Check::Sizes)?;
-            if placement.int8 && packed.precision() != Precision::Int8 {
-                let what = "this folder is packed in f32; export its model again in int8, or leave int8 out";
-                return Err(Error::Unsupported(format!("{}: {what}", path.display())));
+            let found = packed.precision();
+            if let Some(asked) = placement.precision.filter(|asked| *asked != found) {
+                let (asked, found) = (asked.name(), found.name());
+                return Err(Error::Unsupported(format!(
+                    "{}: this folder is packed in {found}; export its model again in {asked}, or ask for no precision",
+                    path.display()
+                )));
             }
             (Backend::engine(Model::load_packed(&packed)?, placement.workers), path.to_path_buf())
         } else {

@@ -54,7 +54,7 @@ struct OfFiles {
         conflicts_with_all = [
             "model", "directions", "split", "max_sentences", "baseline", "output", "beam", "length_penalty", "max_ratio",
             "max_extra", "max_length", "min_length", "no_repeat_ngram", "coverage_penalty", "vocabulary_map",
-            "tokens_per_batch", "sample", "temperature", "top_k", "top_p", "seed", "device", "int8", "workers",
+            "tokens_per_batch", "sample", "temperature", "top_k", "top_p", "seed", "device", "precision", "workers",
         ])]
     hypotheses: Option<PathBuf>,
     /// The references of --hypotheses, line by line

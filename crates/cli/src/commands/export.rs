@@ -7,6 +7,7 @@ use strata_runtime::{Precision, write_ctranslate2, write_packed};
 use strata_store::Check;
 
 use crate::output_folder::OutputFolder;
+use crate::search_args::precision;
 use crate::terminal::{Terminal, labeled};
 use crate::{Outcome, model};
 
@@ -23,9 +24,10 @@ pub struct Arguments {
     /// What to write: packed for Strata on CPUs, ctranslate2 for CTranslate2 (dense models only)
     #[arg(long, value_enum, default_value_t = Format::Packed)]
     format: Format,
-    /// Pack weights as 8-bit integers, with a scale for each output
-    #[arg(long)]
-    int8: bool,
+    /// Numbers to pack weights in: f32, bf16 (half the size), or int8 (a quarter, with a scale for each output)
+    /// [default: f32]
+    #[arg(long, value_parser = precision(), value_name = "PRECISION")]
+    precision: Option<Precision>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -39,13 +41,13 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     let folder = model::open(&arguments.model, Check::Contents)?;
     let written = match arguments.format {
         Format::Packed => {
-            let precision = if arguments.int8 { Precision::Int8 } else { Precision::F32 };
+            let precision = arguments.precision.unwrap_or(Precision::F32);
             write_packed(&folder, precision, &arguments.output.path, arguments.output.existing())?
         }
         Format::Ctranslate2 => {
             anyhow::ensure!(
-                !arguments.int8,
-                "--int8: a CTranslate2 folder holds f32; pass compute_type=\"int8\" where it is loaded"
+                matches!(arguments.precision, None | Some(Precision::F32)),
+                "--precision: a CTranslate2 folder holds f32; pass compute_type=\"int8\" or another where it is loaded"
             );
             let subwords = strata_corpus::Subwords::load(&folder.file(strata_store::model_folder::TOKENIZER_FILE))?;
             let vocabulary: Vec<String> = (0..subwords.vocab_size() as u32).map(|id| subwords.piece(id)).collect();

@@ -103,7 +103,8 @@ fn capacity_is_set_to_what_a_user_wants() {
         let blocks = analyzed["blocks"].as_array().unwrap();
         let mean = blocks.iter().map(|b| number(&b["requested_capacity"])).sum::<f64>() / blocks.len() as f64;
         assert!((mean - after).abs() < 1e-6, "{mean} {found}");
-        here.strata_reading(&format!("translate {name} --to qaa --int8"), "The old dog sees the cat.\n").succeeds();
+        here.strata_reading(&format!("translate {name} --to qaa --precision int8"), "The old dog sees the cat.\n")
+            .succeeds();
         here.strata(&format!("export {name} --output packed-{wanted}")).succeeds();
         let inspected = here.strata(&format!("inspect {name} --json")).succeeds().json();
         assert!(inspected["name"].as_str().unwrap().ends_with(", budget"), "{inspected}");

@@ -4,6 +4,7 @@
 use strata_simd::{Level, dot, exp, simd, softmax};
 
 use super::drive::{self, Job};
+use super::float_tiles::F32Lines;
 use crate::product::{PANEL, ProductOptions, pack_f32};
 use crate::storage::Storage;
 
@@ -140,7 +141,7 @@ pub fn attend_all(projections: &[f32], d: usize, heads: usize, scratch: &mut Att
         let options = ProductOptions { threads: 1, ..ProductOptions::default() };
         let bias = &zeros[..token_panels * PANEL];
         let job = Job { rows: tokens, inputs: width, outputs: tokens, bias, options };
-        drive::f32(Level::current(), job, queries, keys, scores);
+        drive::floats::<F32Lines>(Level::current(), job, queries, keys, scores);
         simd(
             #[inline(always)]
             || {
@@ -152,7 +153,7 @@ pub fn attend_all(projections: &[f32], d: usize, heads: usize, scratch: &mut Att
         let options = ProductOptions { out_stride: Some(d), ..options };
         let bias = &zeros[..width_panels * PANEL];
         let job = Job { rows: tokens, inputs: tokens, outputs: width, bias, options };
-        drive::f32(Level::current(), job, scores, values, &mut out[head * width..]);
+        drive::floats::<F32Lines>(Level::current(), job, scores, values, &mut out[head * width..]);
     }
 }
 

@@ -7,7 +7,7 @@ use bytemuck::cast_slice_mut;
 use strata_simd::Level;
 
 use super::PANEL;
-use super::f32_tiles::{self, F32Product};
+use super::float_tiles::{self, FloatProduct, Lines};
 use super::int8::{self, RowType};
 use super::int8_tiles::Int8Product;
 use super::output::Output;
@@ -90,15 +90,15 @@ impl Job<'_> {
     }
 }
 
-/// `out = act(x W^T + b)` with `weights` `[panels, inputs, PANEL]`.
-pub(crate) fn f32(level: Level, job: Job<'_>, x: &[f32], weights: &[f32], out: &mut [f32]) {
+/// `out = act(x W^T + b)` with `weights` in panels of lines of the form `L`.
+pub(crate) fn floats<L: Lines>(level: Level, job: Job<'_>, x: &[f32], weights: &[L::Weight], out: &mut [f32]) {
     let panels = job.outputs.div_ceil(PANEL);
     assert!(x.len() >= job.rows * job.inputs, "{} values for {} rows of {}", x.len(), job.rows, job.inputs);
-    assert_eq!(weights.len(), panels * job.inputs * PANEL, "weights");
+    assert_eq!(weights.len(), panels * job.inputs.next_multiple_of(L::INPUTS) * PANEL, "weights");
     let output = job.output(out);
-    let product = F32Product { x, inputs: job.inputs, weights, bias: job.bias, output };
+    let product = FloatProduct::<L> { x, inputs: job.inputs, weights, bias: job.bias, output };
     // SAFETY: the sizes are checked above, and pieces do not overlap.
-    job.pieces(|rows, panels| unsafe { f32_tiles::piece(level, &product, rows, panels) });
+    job.pieces(|rows, panels| unsafe { float_tiles::piece(level, &product, rows, panels) });
 }
 
 /// `out = act(x W^T + b)` with `values` `[panels, ceil(inputs / 4), PANEL, 4]`, `scales` and `sums` `[panels * PANEL]`.

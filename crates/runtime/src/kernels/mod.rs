@@ -8,7 +8,7 @@ pub(crate) mod quantize;
 
 mod activations;
 mod attention;
-mod f32_tiles;
+mod float_tiles;
 mod int8;
 #[cfg(target_arch = "aarch64")]
 mod int8_arm;
@@ -25,6 +25,7 @@ mod top_k;
 
 pub use activations::activate;
 pub use attention::{AttentionScratch, KeysValues, attend, attend_all};
+pub(crate) use float_tiles::{Bf16Lines, F32Lines};
 pub use norm::layer_norm;
 pub use ssru::ssru;
 pub use top_k::{log_sum_exp, top_k};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use strata_simd::testing::values;
+use strata_simd::to_bf16;
 use strata_store::MappedFile;
 
 use super::*;
@@ -33,17 +34,21 @@ fn apply(level: Level, linear: &Linear, x: &[f32], rows: usize, options: Product
     out
 }
 
-/// `x W^T + b` in f64, of what int8 makes of `x` and `W` if it is asked for.
+/// `x W^T + b` in f64, of what the precision makes of `x` and `W`.
 fn reference(case: &Case, rows: usize, (outputs, inputs): (usize, usize), precision: Precision) -> Vec<f64> {
     let quantize = |row: &[f32]| -> Vec<f64> {
         let largest = row.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-        if precision == Precision::F32 || largest == 0.0 {
+        if precision != Precision::Int8 || largest == 0.0 {
             return row.iter().map(|v| f64::from(*v)).collect();
         }
         let factor = 127.0 / largest;
         row.iter().map(|v| f64::from((v * factor).round_ties_even()) * f64::from(largest / 127.0)).collect()
     };
-    let weight: Vec<Vec<f64>> = (0..outputs).map(|o| quantize(&case.weight[o * inputs..][..inputs])).collect();
+    let row = |o: usize| &case.weight[o * inputs..][..inputs];
+    let weight: Vec<Vec<f64>> = match precision {
+        Precision::Bf16 => (0..outputs).map(|o| row(o).iter().map(|w| f64::from(rounded(*w))).collect()).collect(),
+        _ => (0..outputs).map(|o| quantize(row(o))).collect(),
+    };
     let mut out = Vec::new();
     for r in 0..rows {
         let x = quantize(&case.x[r * inputs..][..inputs]);
@@ -59,7 +64,7 @@ fn products_agree_with_f64_at_every_level() {
     for shape in SHAPES {
         for rows in [0, 1, 2, 3, 4, 5, 6, 7, 8, 17, 130] {
             let case = case(rows, shape);
-            for precision in [Precision::F32, Precision::Int8] {
+            for precision in Precision::ALL {
                 let linear = case.linear(shape, precision);
                 let exact = reference(&case, rows, shape, precision);
                 for level in Level::available() {
@@ -78,13 +83,63 @@ fn products_agree_with_f64_at_every_level() {
 }
 
 #[test]
+fn precisions_are_found_by_their_names() {
+    for precision in Precision::ALL {
+        assert_eq!(precision.name().parse::<Precision>().unwrap(), precision);
+    }
+    let error = "f16".parse::<Precision>().unwrap_err().to_string();
+    assert_eq!(error, "`f16` is no precision; choose f32, bf16 or int8");
+}
+
+/// The nearest bfloat16.
+fn rounded(value: f32) -> f32 {
+    from_bf16(to_bf16(value) as u16)
+}
+
+#[test]
+fn bf16_has_the_bits_of_f32_with_rounded_weights() {
+    for shape in SHAPES {
+        for rows in [1, 2, 3, 4, 5, 6, 7, 8, 19] {
+            let case = case(rows, shape);
+            let near = Case { weight: case.weight.iter().map(|w| rounded(*w)).collect(), ..case };
+            let [ours, exact] = [Precision::Bf16, Precision::F32].map(|precision| near.linear(shape, precision));
+            for level in Level::available() {
+                let [ours, exact] =
+                    [&ours, &exact].map(|map| apply(*level, map, &near.x, rows, ProductOptions::default()));
+                assert_eq!(ours, exact, "{level:?} {rows} rows of {shape:?}");
+            }
+            let row = |map: &Linear| {
+                let mut row = vec![f32::NAN; shape.1];
+                map.row(shape.0 - 1, &mut row);
+                row
+            };
+            assert_eq!(row(&ours), row(&exact));
+        }
+    }
+}
+
+/// The input behind the last one of an odd row belongs to the next row, which may hold anything.
+#[test]
+fn bf16_reads_no_further_than_its_row() {
+    let linear = Linear::pack(&values(20 * 9, 2), None, 20, 9, Precision::Bf16);
+    for level in Level::available() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut x = values(3 * 9, 1);
+            x[9] = bad;
+            let out = apply(*level, &linear, &x, 3, ProductOptions::default());
+            assert!(out[..20].iter().chain(&out[40..]).all(|v| v.is_finite()), "{level:?}: {out:?}");
+        }
+    }
+}
+
+#[test]
 fn levels_give_the_same_bits() {
     for shape in SHAPES {
         let case = case(19, shape);
-        for precision in [Precision::F32, Precision::Int8] {
+        for precision in Precision::ALL {
             let linear = case.linear(shape, precision);
-            // Without fused multiply-add the portable level rounds f32 more often.
-            let skip = if precision == Precision::F32 { 1 } else { 0 };
+            // Without fused multiply-add the portable level rounds f32 sums more often.
+            let skip = if precision == Precision::Int8 { 0 } else { 1 };
             let mut levels = Level::available().iter().skip(skip);
             let first = levels.next().map(|l| apply(*l, &linear, &case.x, 19, ProductOptions::default()));
             for level in levels {
@@ -103,7 +158,7 @@ fn a_row_has_the_same_bits_in_any_batch_and_on_any_threads() {
     for shape in [(17, 33), (130, 70), (1000, 257)] {
         let case = case(64, shape);
         let inputs = shape.1;
-        for precision in [Precision::F32, Precision::Int8] {
+        for precision in Precision::ALL {
             let linear = case.linear(shape, precision);
             for level in Level::available() {
                 let one = ProductOptions { threads: 1, ..ProductOptions::default() };
@@ -129,7 +184,8 @@ fn a_row_has_the_same_bits_in_any_batch_and_on_any_threads() {
 
 #[test]
 fn activation_accumulation_and_stride_follow_the_product() {
-    for (precision, shape) in [(Precision::F32, (37, 20)), (Precision::Int8, (37, 20)), (Precision::F32, (600, 300))] {
+    let small = Precision::ALL.map(|precision| (precision, (37, 20)));
+    for (precision, shape) in small.into_iter().chain([(Precision::F32, (600, 300)), (Precision::Bf16, (600, 301))]) {
         let (rows, outputs) = (9, shape.0);
         let case = case(rows, shape);
         let linear = case.linear(shape, precision);
@@ -166,7 +222,7 @@ fn activation_accumulation_and_stride_follow_the_product() {
 fn selected_columns_have_the_same_bits() {
     let (rows, shape) = (6, (130, 33));
     let case = case(rows, shape);
-    for precision in [Precision::F32, Precision::Int8] {
+    for precision in Precision::ALL {
         let linear = case.linear(shape, precision);
         let all = apply(Level::current(), &linear, &case.x, rows, ProductOptions::default());
         for columns in [(0..130).rev().collect::<Vec<u32>>(), vec![], vec![129], vec![5, 5, 18, 64, 3]] {
@@ -194,7 +250,7 @@ fn int8_sums_never_saturate() {
 
 #[test]
 fn nan_is_not_hidden() {
-    for precision in [Precision::F32, Precision::Int8] {
+    for precision in Precision::ALL {
         let linear = Linear::pack(&values(20 * 9, 2), None, 20, 9, precision);
         let mut x = values(3 * 9, 1);
         x[9 + 4] = f32::NAN;
@@ -213,14 +269,14 @@ fn tensors_make_the_same_map_again() {
     let (rows, shape) = (4, (37, 18));
     let case = case(rows, shape);
     let folder = tempfile::tempdir().unwrap();
-    for precision in [Precision::F32, Precision::Int8] {
+    for precision in Precision::ALL {
         let linear = case.linear(shape, precision);
         let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
         for tensor in linear.tensors() {
             bytes.resize(bytes.len().next_multiple_of(crate::storage::ALIGNMENT), 0);
             ranges.push((tensor.name, bytes.len()..bytes.len() + tensor.bytes.len()));
-            let size = if tensor.dtype == Dtype::I8 { 1 } else { 4 };
-            assert_eq!(tensor.shape.iter().product::<usize>() * size, tensor.bytes.len(), "{}", tensor.name);
+            let size = tensor.shape.iter().product::<usize>() * tensor.dtype.bitsize() / 8;
+            assert_eq!(size, tensor.bytes.len(), "{}", tensor.name);
             bytes.extend_from_slice(tensor.bytes);
         }
         let path = folder.path().join(format!("{precision:?}"));

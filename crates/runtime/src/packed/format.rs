@@ -17,6 +17,8 @@ use crate::storage::{LayoutError, Storage};
 pub(super) const VERSION: u32 = 2;
 /// Columns of a panel.
 const PANEL: usize = 16;
+/// Inputs of a column that lie side by side in bf16 panels.
+const PAIR: usize = 2;
 /// Inputs of a column that lie side by side in int8 panels.
 const GROUP: usize = 4;
 
@@ -41,6 +43,7 @@ pub(super) struct Header {
 #[serde(rename_all = "lowercase")]
 enum PrecisionName {
     F32,
+    Bf16,
     Int8,
 }
 
@@ -49,6 +52,7 @@ impl Header {
     pub fn new(precision: Precision) -> Self {
         let precision = match precision {
             Precision::F32 => PrecisionName::F32,
+            Precision::Bf16 => PrecisionName::Bf16,
             Precision::Int8 => PrecisionName::Int8,
         };
         let strata_version = env!("CARGO_PKG_VERSION").to_owned();
@@ -58,6 +62,7 @@ impl Header {
     pub fn precision(&self) -> Precision {
         match self.precision {
             PrecisionName::F32 => Precision::F32,
+            PrecisionName::Bf16 => Precision::Bf16,
             PrecisionName::Int8 => Precision::Int8,
         }
     }
@@ -107,14 +112,19 @@ impl Parts for Mapped<'_> {
         let panels = outputs.div_ceil(PANEL);
         let weight = format!("{name}.weight");
         // Some products of an int8 model are f32 all the same, such as those whose sums would overflow 32 bits.
-        let is_f32 = exact || self.precision == Precision::F32 || self.file.view(&weight)?.dtype == Dtype::F32;
-        let precision = if is_f32 { Precision::F32 } else { Precision::Int8 };
-        if is_f32 {
-            self.expect(weight, Dtype::F32, &[panels, inputs, PANEL])?;
-        } else {
-            self.expect(weight, Dtype::I8, &[panels, inputs.div_ceil(GROUP), PANEL, GROUP])?;
-            self.expect(format!("{name}.scales"), Dtype::F32, &[panels * PANEL])?;
-            self.expect(format!("{name}.sums"), Dtype::I32, &[panels * PANEL])?;
+        let precision = match self.precision {
+            _ if exact => Precision::F32,
+            Precision::Int8 if self.file.view(&weight)?.dtype == Dtype::F32 => Precision::F32,
+            precision => precision,
+        };
+        match precision {
+            Precision::F32 => self.expect(weight, Dtype::F32, &[panels, inputs, PANEL])?,
+            Precision::Bf16 => self.expect(weight, Dtype::BF16, &[panels, inputs.div_ceil(PAIR), PANEL, PAIR])?,
+            Precision::Int8 => {
+                self.expect(weight, Dtype::I8, &[panels, inputs.div_ceil(GROUP), PANEL, GROUP])?;
+                self.expect(format!("{name}.scales"), Dtype::F32, &[panels * PANEL])?;
+                self.expect(format!("{name}.sums"), Dtype::I32, &[panels * PANEL])?;
+            }
         }
         self.expect(format!("{name}.bias"), Dtype::F32, &[panels * PANEL])?;
         let find = |part: &'static str| self.file.range(&format!("{name}.{part}")).ok();

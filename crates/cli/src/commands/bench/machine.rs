@@ -56,7 +56,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     let memory_peak = peak::memory_peak(threads);
     terminal.progress("products of inference");
     let of_precision = |precision| match precision {
-        Precision::F32 => f32_peak,
+        // bf16 weights are multiplied as f32.
+        Precision::F32 | Precision::Bf16 => f32_peak,
         Precision::Int8 => int8_peak.unwrap_or(f32_peak),
     };
     let inference = strata_runtime::bench::products(of_precision, memory_peak);

@@ -9,7 +9,7 @@ use crate::Outcome;
 use crate::commands::bench::shape::{Sizes, at_least_one};
 use crate::memory::WithMemory;
 use crate::output::print_json_line;
-use crate::search_args;
+use crate::search_args::{self, precision};
 
 /// Time translation with random weights and fixed lengths; print tokens per second as JSON, a line for each setting
 #[derive(Debug, Args)]
@@ -32,9 +32,9 @@ pub struct Arguments {
     /// Batches at a time, each with its share of the threads and of --batch [default: automatic]
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     workers: usize,
-    /// Compute with 8-bit integers
-    #[arg(long)]
-    int8: bool,
+    /// Numbers that weights are held in
+    #[arg(long, value_parser = precision(), default_value = "f32", value_name = "PRECISION")]
+    precision: Precision,
     /// Timed runs, after one warm-up
     #[arg(long, default_value_t = 3, value_name = "N")]
     runs: usize,
@@ -67,7 +67,7 @@ pub fn run(a: &Arguments) -> anyhow::Result<Outcome> {
             batch: *batch,
             beam: a.beam,
             workers: a.workers,
-            precision: if a.int8 { Precision::Int8 } else { Precision::F32 },
+            precision: a.precision,
             runs: a.runs,
         })?;
         print_json_line(&WithMemory::of(report))?;

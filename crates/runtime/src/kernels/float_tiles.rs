@@ -1,26 +1,76 @@
-//! f32 products: tiles of a few rows and panels whose sums stay in registers.
+//! f32 products with weights in f32 or bfloat16: tiles of a few rows and panels whose sums stay in registers.
 //!
 //! Each output element is one chain of fused multiply-adds over the inputs in order, beginning at zero, and the bias
-//! comes after it: whatever the tile, the chain is the same, and so are the bits.
+//! comes after it: whatever the tile, the chain is the same, and so are the bits. A bfloat16 weight is widened to f32 in
+//! its register, so the result is that of f32 weights with the same values.
 
 use std::ops::Range;
 
+use bytemuck::Pod;
 use strata_simd::{Floats, Level, Vectors, prefetch};
 
 use super::PANEL;
 use super::output::Output;
 use super::tiling::{Place, Prefetch, plainly, tile};
 
+/// How weights lie in a line of [`PANEL`] lanes of 32 bits.
+pub(crate) trait Lines {
+    /// Inputs of a line.
+    const INPUTS: usize;
+    /// A weight.
+    type Weight: Pod + Sync;
+
+    /// The weights of a line's input `input` as f32; `line` holds some of its lanes.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `F`.
+    unsafe fn weights<F: Floats>(line: F, input: usize) -> F;
+}
+
+/// One f32 in each lane: `[panels, inputs, PANEL]`.
+pub(crate) struct F32Lines;
+
+impl Lines for F32Lines {
+    const INPUTS: usize = 1;
+    type Weight = f32;
+
+    #[inline(always)]
+    unsafe fn weights<F: Floats>(line: F, _: usize) -> F {
+        line
+    }
+}
+
+/// The bfloat16 of two inputs in each lane: `[panels, ceil(inputs / 2), PANEL, 2]`.
+pub(crate) struct Bf16Lines;
+
+impl Lines for Bf16Lines {
+    const INPUTS: usize = 2;
+    type Weight = u16;
+
+    #[inline(always)]
+    unsafe fn weights<F: Floats>(line: F, input: usize) -> F {
+        // SAFETY: the caller's promise.
+        unsafe { if input == 0 { line.lower_bf16() } else { line.upper_bf16() } }
+    }
+}
+
 /// A product `x W^T + b`.
-pub(crate) struct F32Product<'a> {
+pub(super) struct FloatProduct<'a, L: Lines> {
     /// `[rows, inputs]`
     pub x: &'a [f32],
     pub inputs: usize,
-    /// `[panels, inputs, PANEL]`
-    pub weights: &'a [f32],
+    /// Panels of [`FloatProduct::lines`] lines.
+    pub weights: &'a [L::Weight],
     /// `[panels * PANEL]`
     pub bias: &'a [f32],
     pub output: Output,
+}
+
+impl<L: Lines> FloatProduct<'_, L> {
+    /// Lines of a panel.
+    fn lines(&self) -> usize {
+        self.inputs.div_ceil(L::INPUTS)
+    }
 }
 
 /// Registers of some instruction set, which all functions need, and the tiles that fit it.
@@ -37,7 +87,13 @@ trait Tiles: Floats {
     ///
     /// # Safety
     /// As [`piece`], for these rows and the panels of the place's tile.
-    unsafe fn strip(product: &F32Product<'_>, row: usize, rows: usize, panels: Range<usize>, place: Place);
+    unsafe fn strip<L: Lines>(
+        product: &FloatProduct<'_, L>,
+        row: usize,
+        rows: usize,
+        panels: Range<usize>,
+        place: Place,
+    );
 }
 
 /// Computes `rows` and `panels` of `product` with the instructions of `level`.
@@ -45,19 +101,24 @@ trait Tiles: Floats {
 /// # Safety
 /// Rows and panels are within the product, whose slices have the sizes that its fields say, and no other thread writes
 /// them.
-pub(super) unsafe fn piece(level: Level, product: &F32Product<'_>, rows: Range<usize>, panels: Range<usize>) {
+pub(super) unsafe fn piece<L: Lines>(
+    level: Level,
+    product: &FloatProduct<'_, L>,
+    rows: Range<usize>,
+    panels: Range<usize>,
+) {
     match level.vectors() {
         // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
-        Vectors::Portable => unsafe { run::<[f32; PANEL]>(product, rows, panels) },
+        Vectors::Portable => unsafe { run::<[f32; PANEL], L>(product, rows, panels) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
-        Vectors::Avx2 => unsafe { run::<std::arch::x86_64::__m256>(product, rows, panels) },
+        Vectors::Avx2 => unsafe { run::<std::arch::x86_64::__m256, L>(product, rows, panels) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
-        Vectors::Avx512 => unsafe { run::<std::arch::x86_64::__m512>(product, rows, panels) },
+        Vectors::Avx512 => unsafe { run::<std::arch::x86_64::__m512, L>(product, rows, panels) },
         #[cfg(target_arch = "aarch64")]
         // SAFETY: the level says that the processor has the instructions; the rest is the caller's promise.
-        Vectors::Neon => unsafe { run::<std::arch::aarch64::float32x4_t>(product, rows, panels) },
+        Vectors::Neon => unsafe { run::<std::arch::aarch64::float32x4_t, L>(product, rows, panels) },
     }
 }
 
@@ -65,8 +126,8 @@ pub(super) unsafe fn piece(level: Level, product: &F32Product<'_>, rows: Range<u
 ///
 /// # Safety
 /// As [`piece`], and the processor has the instructions of `F`.
-unsafe fn run<F: Tiles>(product: &F32Product<'_>, rows: Range<usize>, panels: Range<usize>) {
-    let panel_bytes = product.inputs * PANEL * size_of::<f32>();
+unsafe fn run<F: Tiles, L: Lines>(product: &FloatProduct<'_, L>, rows: Range<usize>, panels: Range<usize>) {
+    let panel_bytes = product.lines() * PANEL * size_of::<f32>();
     // SAFETY: the caller's promise.
     unsafe {
         F::with(
@@ -85,49 +146,81 @@ unsafe fn run<F: Tiles>(product: &F32Product<'_>, rows: Range<usize>, panels: Ra
     }
 }
 
-/// Computes `R` rows from `row` on of the `P` panels from `panel` on, each in `K` registers.
+/// Sums of `R` rows with `P` panels, each in `K` registers.
+type Sums<F, const R: usize, const P: usize, const K: usize> = [[[F; K]; P]; R];
+
+/// Computes `R` rows from `row` on of the `P` panels from `panel` on.
 ///
 /// # Safety
 /// As [`piece`], for these rows and panels, and the processor has the instructions of `F`.
 #[inline(always)]
-unsafe fn product_tile<F: Tiles, const R: usize, const P: usize, const K: usize>(
-    p: &F32Product<'_>,
+unsafe fn product_tile<F: Tiles, L: Lines, const R: usize, const P: usize, const K: usize>(
+    p: &FloatProduct<'_, L>,
     row: usize,
     panel: usize,
     place: Place,
 ) {
-    // SAFETY: rows and panels are within the product, whose slices hold `inputs` values for each row, and `inputs`
-    // lines for each panel.
+    let lines = p.lines();
+    // SAFETY: rows and panels are within the product, whose slices hold `inputs` values for each row, and `lines` lines
+    // for each panel.
     unsafe {
         let x = p.x.as_ptr().add(row * p.inputs);
-        let w = p.weights.as_ptr().add(panel * p.inputs * PANEL);
-        let Prefetch { distance, step } = place.prefetch(PANEL * size_of::<f32>(), p.inputs, 1, 0);
+        let w = p.weights.as_ptr().cast::<f32>().add(panel * lines * PANEL);
+        let prefetch = place.prefetch(PANEL * size_of::<f32>(), lines, 1, 0);
         let mut sums = [[[F::zero(); K]; P]; R];
-        for i in 0..p.inputs {
-            let mut weights = [[F::zero(); K]; P];
-            for c in 0..P {
-                let from = w.add((c * p.inputs + i) * PANEL);
-                // Many panels side by side are many streams already.
-                if P < 4 {
-                    prefetch(w.wrapping_add(c * p.inputs * PANEL).wrapping_byte_add(distance + i * step));
-                }
-                for k in 0..K {
-                    weights[c][k] = F::load(from.add(k * F::LANES));
-                }
+        let whole = p.inputs / L::INPUTS;
+        for line in 0..whole {
+            sums = add_line::<F, L, R, P, K>(sums, p, x, w, line, L::INPUTS, &prefetch);
+        }
+        if whole < lines {
+            sums = add_line::<F, L, R, P, K>(sums, p, x, w, whole, 1, &prefetch);
+        }
+        // Only the copy has an address, so the sums above stay in registers through the loop.
+        let done = sums;
+        store_tile(p.bias, &p.output, row, panel, &done);
+    }
+}
+
+/// `sums` and the products of the first `inputs` inputs of line `line`, of rows from `x` and panels from `w` on.
+///
+/// # Safety
+/// As [`product_tile`]; the line has so many inputs.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn add_line<F: Tiles, L: Lines, const R: usize, const P: usize, const K: usize>(
+    mut sums: Sums<F, R, P, K>,
+    p: &FloatProduct<'_, L>,
+    x: *const f32,
+    w: *const f32,
+    line: usize,
+    inputs: usize,
+    next: &Prefetch,
+) -> Sums<F, R, P, K> {
+    let panel = p.lines() * PANEL;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut weights = [[F::zero(); K]; P];
+        for c in 0..P {
+            // Many panels side by side are many streams already.
+            if P < 4 {
+                prefetch(w.wrapping_add(c * panel).wrapping_byte_add(next.distance + line * next.step));
             }
+            for k in 0..K {
+                weights[c][k] = F::load(w.add(c * panel + line * PANEL + k * F::LANES));
+            }
+        }
+        for input in 0..inputs {
             for r in 0..R {
-                let x = F::splat(*x.add(r * p.inputs + i));
+                let x = F::splat(*x.add(r * p.inputs + line * L::INPUTS + input));
                 for c in 0..P {
                     for k in 0..K {
-                        sums[r][c][k] = x.mul_add(weights[c][k], sums[r][c][k]);
+                        sums[r][c][k] = x.mul_add(L::weights(weights[c][k], input), sums[r][c][k]);
                     }
                 }
             }
         }
-        // Only the copy has an address, so the sums above stay in registers through the loop.
-        let done = sums;
-        store_tile(p, row, panel, &done);
     }
+    sums
 }
 
 /// Stores the sums of rows from `row` on and of panels from `panel` on, with the bias added. Out of line: inlined, it
@@ -137,7 +230,8 @@ unsafe fn product_tile<F: Tiles, const R: usize, const P: usize, const K: usize>
 /// As [`product_tile`].
 #[inline(never)]
 unsafe fn store_tile<F: Tiles, const P: usize, const K: usize>(
-    p: &F32Product<'_>,
+    bias: &[f32],
+    output: &Output,
     row: usize,
     panel: usize,
     sums: &[[[F; K]; P]],
@@ -150,9 +244,9 @@ unsafe fn store_tile<F: Tiles, const P: usize, const K: usize>(
                 for c in 0..P {
                     for k in 0..K {
                         let first = (panel + c) * PANEL + k * F::LANES;
-                        let bias = F::load(p.bias.as_ptr().add(first));
+                        let bias = F::load(bias.as_ptr().add(first));
                         for (r, sums) in sums.iter().enumerate() {
-                            p.output.store(row + r, first, sums[c][k].add(bias));
+                            output.store(row + r, first, sums[c][k].add(bias));
                         }
                     }
                 }
@@ -175,7 +269,13 @@ macro_rules! tiles {
             }
 
             #[inline(always)]
-            unsafe fn strip(product: &F32Product<'_>, row: usize, rows: usize, panels: Range<usize>, place: Place) {
+            unsafe fn strip<L: Lines>(
+                product: &FloatProduct<'_, L>,
+                row: usize,
+                rows: usize,
+                panels: Range<usize>,
+                place: Place,
+            ) {
                 const K: usize = PANEL / <$register as Floats>::LANES;
                 let mut panel = panels.start;
                 match rows {
@@ -183,11 +283,11 @@ macro_rules! tiles {
                         // SAFETY: the caller's promise.
                         unsafe {
                             while panels.end - panel >= $panels {
-                                product_tile::<Self, $rows, $panels, K>(product, row, panel, place);
+                                product_tile::<Self, L, $rows, $panels, K>(product, row, panel, place);
                                 panel += $panels;
                             }
                             while panel < panels.end {
-                                product_tile::<Self, $rows, 1, K>(product, row, panel, place);
+                                product_tile::<Self, L, $rows, 1, K>(product, row, panel, place);
                                 panel += 1;
                             }
                         }
