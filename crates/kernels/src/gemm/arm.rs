@@ -2,44 +2,22 @@
 
 use std::arch::aarch64::*;
 
-use strata_simd::with_neon;
+use strata_simd::{Floats, with_neon};
 
-use super::tile::{Columns, SQUARE, f32_line, f32_multiply_add};
+use super::tile::{Columns, SQUARE, f32_words};
 
 /// 8 columns; 24 of 32 registers hold sums.
 pub(super) struct Neon;
 
 impl Columns for Neon {
-    type Floats = float32x4_t;
-    type Line = [float32x4_t; 2];
     const ROWS: usize = 12;
-    const PAIRS: bool = false;
+
+    f32_words!(float32x4_t);
 
     #[inline(always)]
     unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
         // SAFETY: the caller's promise, that the processor has the instructions; so below.
         unsafe { with_neon(work) }
-    }
-
-    #[inline(always)]
-    unsafe fn line(from: *const f32) -> Self::Line {
-        // SAFETY: as above, and a line lies there.
-        unsafe { f32_line(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn multiply_add(sums: [float32x4_t; 2], word: *const f32, line: Self::Line) -> [float32x4_t; 2] {
-        // SAFETY: as above.
-        unsafe { f32_multiply_add(sums, word, line) }
-    }
-
-    #[inline(always)]
-    unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
-        // SAFETY: as above.
-        unsafe {
-            Self::transpose_half(from, stride, to, to_stride);
-            Self::transpose_half(from.add(SQUARE / 2 * stride), stride, to.add(SQUARE / 2), to_stride);
-        }
     }
 
     #[inline(always)]
@@ -53,12 +31,6 @@ impl Columns for Neon {
                 }
             }
         }
-    }
-
-    #[inline(always)]
-    unsafe fn copy(from: *const f32, _: Option<usize>, to: *mut f32, lines: usize) {
-        // SAFETY: as above.
-        unsafe { std::ptr::copy_nonoverlapping(from, to, lines) }
     }
 }
 

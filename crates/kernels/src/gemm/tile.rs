@@ -71,7 +71,14 @@ pub(super) trait Columns {
     ///
     /// # Safety
     /// The processor has the instructions, and both squares lie within memory that may be read and written.
-    unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize);
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Self::transpose_half(from, stride, to, to_stride);
+            Self::transpose_half(from.add(SQUARE / 2 * stride), stride, to.add(SQUARE / 2), to_stride);
+        }
+    }
     /// The same for half as many lines.
     ///
     /// # Safety
@@ -82,7 +89,12 @@ pub(super) trait Columns {
     ///
     /// # Safety
     /// The processor has the instructions; the values may be read, and `lines` words written.
-    unsafe fn copy(from: *const f32, second: Option<usize>, to: *mut f32, lines: usize);
+    #[inline(always)]
+    unsafe fn copy(from: *const f32, _second: Option<usize>, to: *mut f32, lines: usize) {
+        const { assert!(!Self::PAIRS, "pairs need a copy of their own") };
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::copy_nonoverlapping(from, to, lines) }
+    }
 }
 
 /// Computes a tile of `rows` rows, 1 to [`Columns::ROWS`], which are read in place or from a packed strip.
@@ -280,62 +292,44 @@ unsafe fn finish_part<F: Floats>(
     }
 }
 
-/// Two registers of a packed line of f32.
-///
-/// # Safety
-/// The processor has the instructions of `F`, and two registers of values lie at `from`.
-#[inline(always)]
-pub(super) unsafe fn f32_line<F: Floats>(from: *const f32) -> [F; 2] {
-    // SAFETY: the caller's promise.
-    unsafe { [F::load(from), F::load(from.add(F::LANES))] }
-}
+/// The part of [`Columns`] that is the same for f32 in every register type.
+macro_rules! f32_words {
+    ($register:ty) => {
+        type Floats = $register;
+        type Line = [$register; 2];
+        const PAIRS: bool = false;
 
-/// `sums + word * line` for f32.
-///
-/// # Safety
-/// The processor has the instructions of `F`, and a value lies at `word`.
-#[inline(always)]
-pub(super) unsafe fn f32_multiply_add<F: Floats>(sums: [F; 2], word: *const f32, line: [F; 2]) -> [F; 2] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let x = F::splat(*word);
-        [x.mul_add(line[0], sums[0]), x.mul_add(line[1], sums[1])]
-    }
+        #[inline(always)]
+        unsafe fn line(from: *const f32) -> Self::Line {
+            // SAFETY: the caller's promise.
+            unsafe {
+                [<$register as Floats>::load(from), <$register as Floats>::load(from.add(<$register as Floats>::LANES))]
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn multiply_add(sums: [$register; 2], word: *const f32, line: Self::Line) -> [$register; 2] {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let x = <$register as Floats>::splat(*word);
+                [Floats::mul_add(x, line[0], sums[0]), Floats::mul_add(x, line[1], sums[1])]
+            }
+        }
+    };
 }
+pub(super) use f32_words;
 
 /// Columns in whatever registers the compiler has for the target.
 pub(super) struct Plain;
 
 impl Columns for Plain {
-    type Floats = [f32; 4];
-    type Line = [[f32; 4]; 2];
     const ROWS: usize = 6;
-    const PAIRS: bool = false;
+
+    f32_words!([f32; 4]);
 
     #[inline(always)]
     unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
         work()
-    }
-
-    #[inline(always)]
-    unsafe fn line(from: *const f32) -> Self::Line {
-        // SAFETY: the caller's promise.
-        unsafe { f32_line(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn multiply_add(sums: [[f32; 4]; 2], word: *const f32, line: Self::Line) -> [[f32; 4]; 2] {
-        // SAFETY: the caller's promise.
-        unsafe { f32_multiply_add(sums, word, line) }
-    }
-
-    #[inline(always)]
-    unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            Self::transpose_half(from, stride, to, to_stride);
-            Self::transpose_half(from.add(SQUARE / 2 * stride), stride, to.add(SQUARE / 2), to_stride);
-        }
     }
 
     #[inline(always)]
@@ -346,11 +340,5 @@ impl Columns for Plain {
                 unsafe { *to.add(k * to_stride + i) = *from.add(i * stride + k) };
             }
         }
-    }
-
-    #[inline(always)]
-    unsafe fn copy(from: *const f32, _: Option<usize>, to: *mut f32, lines: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { std::ptr::copy_nonoverlapping(from, to, lines) }
     }
 }

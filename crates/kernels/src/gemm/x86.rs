@@ -2,9 +2,36 @@
 
 use std::arch::x86_64::*;
 
-use strata_simd::{with_avx2, with_avx512, with_avx512_bf16};
+use strata_simd::{Floats, with_avx2, with_avx512, with_avx512_bf16};
 
-use super::tile::{Columns, SQUARE, f32_line, f32_multiply_add};
+use super::tile::{Columns, SQUARE, f32_words};
+
+/// Packs lines whose words the function `$eight` reads, eight of a line at once.
+macro_rules! transposes {
+    ($eight:ident) => {
+        #[inline(always)]
+        unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+            // SAFETY: the caller's promise.
+            unsafe { transpose(lines!($eight, from, stride), to, to_stride) }
+        }
+
+        #[inline(always)]
+        unsafe fn transpose_half(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+            // SAFETY: the caller's promise.
+            unsafe { transpose_half(lines!($eight, from, stride), to, to_stride) }
+        }
+    };
+}
+
+/// Eight words of each of some lines, `$stride` apart.
+macro_rules! lines {
+    ($eight:ident, $from:ident, $stride:ident) => {
+        std::array::from_fn(
+            #[inline(always)]
+            |i| $eight($from.add(i * $stride)),
+        )
+    };
+}
 
 /// f32 columns of a register type, with the function that compiles for its instructions.
 macro_rules! f32_columns {
@@ -13,64 +40,16 @@ macro_rules! f32_columns {
         pub(super) struct $name;
 
         impl Columns for $name {
-            type Floats = $register;
-            type Line = [$register; 2];
             const ROWS: usize = $rows;
-            const PAIRS: bool = false;
 
             #[inline(always)]
             unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
-                // SAFETY: the caller's promise, that the processor has the instructions; so below.
+                // SAFETY: the caller's promise, that the processor has the instructions.
                 unsafe { $with(work) }
             }
 
-            #[inline(always)]
-            unsafe fn line(from: *const f32) -> Self::Line {
-                // SAFETY: as above, and a line lies there.
-                unsafe { f32_line(from) }
-            }
-
-            #[inline(always)]
-            unsafe fn multiply_add(sums: [$register; 2], word: *const f32, line: Self::Line) -> [$register; 2] {
-                // SAFETY: as above.
-                unsafe { f32_multiply_add(sums, word, line) }
-            }
-
-            #[inline(always)]
-            unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
-                // SAFETY: as above.
-                unsafe {
-                    transpose(
-                        std::array::from_fn(
-                            #[inline(always)]
-                            |i| eight(from.add(i * stride)),
-                        ),
-                        to,
-                        to_stride,
-                    )
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn transpose_half(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
-                // SAFETY: as above.
-                unsafe {
-                    transpose_half(
-                        std::array::from_fn(
-                            #[inline(always)]
-                            |i| eight(from.add(i * stride)),
-                        ),
-                        to,
-                        to_stride,
-                    )
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn copy(from: *const f32, _: Option<usize>, to: *mut f32, lines: usize) {
-                // SAFETY: as above.
-                unsafe { std::ptr::copy_nonoverlapping(from, to, lines) }
-            }
+            f32_words!($register);
+            transposes!(eight);
         }
     };
 }
@@ -111,35 +90,7 @@ impl Columns for Bf16 {
         }
     }
 
-    #[inline(always)]
-    unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
-        // SAFETY: as above.
-        unsafe {
-            transpose(
-                std::array::from_fn(
-                    #[inline(always)]
-                    |i| eight_pairs(from.add(i * stride)),
-                ),
-                to,
-                to_stride,
-            )
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn transpose_half(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
-        // SAFETY: as above.
-        unsafe {
-            transpose_half(
-                std::array::from_fn(
-                    #[inline(always)]
-                    |i| eight_pairs(from.add(i * stride)),
-                ),
-                to,
-                to_stride,
-            )
-        }
-    }
+    transposes!(eight_pairs);
 
     #[inline(always)]
     unsafe fn copy(from: *const f32, second: Option<usize>, to: *mut f32, lines: usize) {
