@@ -67,7 +67,8 @@ pub(super) trait Columns {
     /// # Safety
     /// The processor has the instructions, and a word lies at `word`.
     unsafe fn multiply_add(sums: [Self::Floats; 2], word: *const f32, line: Self::Line) -> [Self::Floats; 2];
-    /// Packs a square: the first [`SQUARE`] words of as many lines, `stride` apart, into rows of words `to_stride` apart.
+    /// Packs a square: the first [`SQUARE`] words of as many lines, `stride` apart, into rows of words `to_stride`
+    /// apart.
     ///
     /// # Safety
     /// The processor has the instructions, and both squares lie within memory that may be read and written.
@@ -84,8 +85,8 @@ pub(super) trait Columns {
     /// # Safety
     /// The processor has the instructions, and both halves of squares lie within memory that may be read and written.
     unsafe fn transpose_half(from: *const f32, stride: usize, to: *mut f32, to_stride: usize);
-    /// Packs a word of each of `lines` neighboring lines: the values at `from`, with [`Columns::PAIRS`] each beside that
-    /// `second` behind it, or beside zero.
+    /// Packs a word of each of `lines` neighboring lines: the values at `from`, with [`Columns::PAIRS`] each beside
+    /// that `second` behind it, or beside zero.
     ///
     /// # Safety
     /// The processor has the instructions; the values may be read, and `lines` words written.
