@@ -4,6 +4,7 @@
 
 mod batch;
 pub mod bench;
+mod by_weight;
 mod error;
 mod event;
 pub mod event_log;

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::{Gradients, Tensor, TensorData};
+use burn::tensor::{Gradients, Tensor};
 use strata_kernels::{AdamStep, Moments, adam, sum_of_squares};
-use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor, push_weight, read_weight};
+use strata_model::{Transformer, WeightVisitor, push_weight};
 use strata_store::{TensorFile, TensorList};
 
+use crate::by_weight::read_by_weight;
 use crate::error::Error;
 
 /// Gradients of one update by weight, flattened, summed over its batches.
@@ -106,35 +107,8 @@ impl Adam {
     /// # Errors
     /// [`Error::Model`] naming a tensor that is missing or has another shape.
     pub fn load(model: &mut Transformer, file: &TensorFile) -> Result<Self, Error> {
-        struct Load<'a> {
-            file: &'a TensorFile,
-            adam: Adam,
-            failed: Option<strata_model::Error>,
-        }
-        impl WeightVisitor for Load<'_> {
-            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
-                if self.failed.is_some() {
-                    return;
-                }
-                let device = weight.clone().inner_if_autodiff().device();
-                let read = |prefix: &str| {
-                    let values = read_weight(self.file, prefix, name, &weight.dims())?;
-                    let count = values.len();
-                    Ok(Tensor::<1>::from_data(TensorData::new(values, [count]), &device))
-                };
-                match read("first.").and_then(|first| Ok(Moments { first, second: read("second.")? })) {
-                    Ok(moments) => {
-                        self.adam.moments.insert(name.to_string(), moments);
-                    }
-                    Err(error) => self.failed = Some(error),
-                }
-            }
-        }
-        let mut load = Load { file, adam: Adam::default(), failed: None };
-        model.visit_weights(&mut load);
-        match load.failed {
-            Some(error) => Err(error.into()),
-            None => Ok(load.adam),
-        }
+        let moments = read_by_weight(model, file, ["first.", "second."])?;
+        let moments = moments.into_iter().map(|(name, [first, second])| (name, Moments { first, second }));
+        Ok(Adam { moments: moments.collect() })
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::{Tensor, TensorData};
-use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor, push_weight, read_weight};
+use burn::tensor::Tensor;
+use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor, push_weight};
 use strata_store::{TensorFile, TensorList};
 
+use crate::by_weight::read_by_weight;
 use crate::error::Error;
 
 /// `mean = decay * mean + (1 - decay) * weights` after every update, by the weights' names, flattened.
@@ -57,33 +58,8 @@ impl RunningMean {
     /// # Errors
     /// [`Error::Model`] naming a tensor that is missing or has another shape.
     pub fn load(model: &mut Transformer, file: &TensorFile) -> Result<Self, Error> {
-        struct Load<'a> {
-            file: &'a TensorFile,
-            mean: RunningMean,
-            failed: Option<strata_model::Error>,
-        }
-        impl WeightVisitor for Load<'_> {
-            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
-                if self.failed.is_some() {
-                    return;
-                }
-                let device = weight.clone().inner_if_autodiff().device();
-                match read_weight(self.file, RunningMean::PREFIX, name, &weight.dims()) {
-                    Ok(values) => {
-                        let count = values.len();
-                        let mean = Tensor::<1>::from_data(TensorData::new(values, [count]), &device);
-                        self.mean.by_weight.insert(name.to_string(), mean);
-                    }
-                    Err(error) => self.failed = Some(error),
-                }
-            }
-        }
-        let mut load = Load { file, mean: RunningMean::default(), failed: None };
-        model.visit_weights(&mut load);
-        match load.failed {
-            Some(error) => Err(error.into()),
-            None => Ok(load.mean),
-        }
+        let means = read_by_weight(model, file, [Self::PREFIX])?;
+        Ok(RunningMean { by_weight: means.into_iter().map(|(name, [mean])| (name, mean)).collect() })
     }
 }
 

@@ -276,7 +276,8 @@ struct Window {
     routing: RoutingStats,
 }
 
-/// The content of a model folder's `languages.json`: the corpus's, and how long the sides are that the model learns from.
+/// The content of a model folder's `languages.json`: the corpus's, and how long the sides are that the model learns
+/// from.
 fn languages(path: &Path, max_length: usize) -> Result<Vec<u8>, Error> {
     let mut languages = strata_corpus::languages::Languages::load(path)?;
     languages.max_length = Some(max_length);
