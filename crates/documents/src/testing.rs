@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use proptest::prelude::*;
 use strata_translate::{Candidate, Part, Target, Trace, TracedToken};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -101,4 +102,18 @@ pub fn copied(document: impl Document + 'static) -> String {
 /// The document after a model that writes every word in capitals.
 pub fn shouted(document: impl Document + 'static) -> String {
     String::from_utf8(said(Box::new(document), &str::to_uppercase)).unwrap()
+}
+
+/// Random markup: `leaves`, and elements around up to eight times as much, or without a name just that much.
+pub fn markup(
+    leaves: &'static [&'static str],
+    name: impl Strategy<Value = Option<&'static str>> + Clone + 'static,
+) -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(leaves).prop_map(str::to_string);
+    leaf.prop_recursive(4, 40, 8, move |inner| {
+        (prop::collection::vec(inner, 0..8), name.clone()).prop_map(|(inner, name)| match name {
+            Some(name) => format!("<{name} class=\"c\">{}</{name}>", inner.concat()),
+            None => inner.concat(),
+        })
+    })
 }
