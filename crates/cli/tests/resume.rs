@@ -11,6 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use strata_simd::random::{SplitMix64, unit};
 
 use common::{Folder, Ran, folder};
 
@@ -84,22 +85,19 @@ fn killed_again_and_again_it_ends_with_the_same_bits() {
     let began = Instant::now();
     here.strata(&format!("train ../tiny.toml --output whole {recipe}")).succeeds();
     let whole = began.elapsed();
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = SplitMix64::new(1);
     let (mut kills, mut hit_a_save) = (0, 0);
     let mut arguments = format!("train ../tiny.toml --output killed {recipe}");
     loop {
         let mut child = spawn(&here, &arguments);
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
         // After a few more checkpoints at its own pace, which other work on the machine may change; every third time
         // as it comes.
-        let until = newest(&here.path("killed")) + 2 + random % 4;
+        let until = newest(&here.path("killed")) + 2 + random.below(4);
         while kills % 3 != 2 && newest(&here.path("killed")) < until && child.try_wait().unwrap().is_none() {
             sleep(Duration::from_micros(300));
         }
         // Anywhere in an update.
-        sleep(whole.div_f64(updates as f64).mul_f64(2.0 * (random >> 32) as f64 / f64::from(u32::MAX)));
+        sleep((whole / updates).mul_f32(2.0 * unit(random.next_u64())));
         let ended = child.try_wait().unwrap();
         child.kill().unwrap();
         let ran = Ran::new(&arguments, child.wait_with_output().unwrap());

@@ -84,7 +84,8 @@ impl Run {
     fn locked(folder: RunFolder, lock: File) -> Result<Run, Error> {
         clean_leftovers(folder.path())?;
         clean_leftovers(folder.path().join(CHECKPOINTS_DIR))?;
-        // An earlier run of this name that was being removed. It only takes room, so a parent that we may not list is no error.
+        // An earlier run of this name that was being removed. It only takes room, so a parent that we may not list is
+        // no error.
         let _ = clean_leftovers_of(folder.path());
         Ok(Run { folder, _lock: lock, intact: BTreeSet::new() })
     }

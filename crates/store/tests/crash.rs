@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use strata_simd::random::{SplitMix64, unit};
 use strata_store::{Checkpoint, CheckpointParts, Error, ModelParts, Run, RunFolder, TensorList, resolve_model};
 
 const FOLDER: &str = "STRATA_STORE_TEST_FOLDER";
@@ -126,19 +127,15 @@ fn sigkill_at_any_moment_leaves_every_reported_checkpoint_whole() {
     };
     let mut newest = 1;
     let mut leftovers = 0;
-    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = SplitMix64::new(1);
     let mut kills = 0;
     // A kill that hits a save leaves a half-written folder. Slow and busy machines need more kills for as many hits.
     while kills < 40 || (leftovers < 10 && kills < 400) {
         kills += 1;
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
         let saver = Saver::start(&folder);
         // Every fourth kill may come before the child has saved anything, while it clears up after the last kill.
         let first = if kills % 4 == 0 { None } else { Some(saver.saved.recv().unwrap()) };
-        let random = (random >> 32) as f64 / f64::from(u32::MAX); // in [0, 1]
-        let reported = saver.kill_after(one_save.mul_f64(4.0 * random)).or(first);
+        let reported = saver.kill_after(one_save.mul_f32(4.0 * unit(random.next_u64()))).or(first);
         // As a reader sees it, before anything is cleaned:
         check(&RunFolder::at(&folder).unwrap().latest_good().unwrap().unwrap());
         leftovers += hidden(folder.clone()) + hidden(folder.join("checkpoints"));
