@@ -9,6 +9,7 @@ mod flags;
 mod memory;
 mod model;
 mod output;
+mod output_folder;
 mod overrides;
 mod ranks;
 mod remedy;

@@ -62,7 +62,8 @@ pub struct SearchArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Sampling options")]
 struct Sampling {
-    /// Draw --beam translations at random and take the most probable, instead of searching; --beam 1 takes what is drawn
+    /// Draw --beam translations at random and take the most probable, instead of searching; --beam 1 takes what is
+    /// drawn
     #[arg(long)]
     sample: bool,
     /// Divide logits by X before sampling

@@ -69,8 +69,8 @@ pub fn exit_code(signal: i32) -> ExitCode {
     ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
 }
 
-/// Calls `take` with each Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 (which `mpirun` hands on to all ranks, and Slurm sends before
-/// the time is up), on a thread of its own; where it returns true, the program ends at once.
+/// Calls `take` with each Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 (which `mpirun` hands on to all ranks, and Slurm sends
+/// before the time is up), on a thread of its own; where it returns true, the program ends at once.
 ///
 /// # Errors
 /// The system refuses the signal handler.

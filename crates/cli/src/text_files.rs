@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::ensure;
 use strata_files::IoContext;
-use strata_store::model_folder::CONFIG_FILE;
 
 /// The lines of a UTF-8 file, with line ends of any system; compressed files are read as their names say.
 ///
@@ -36,22 +35,5 @@ pub fn same_length(hypotheses: (&Path, &[String]), references: (&Path, &[String]
         other.display(),
         others.len()
     );
-    Ok(())
-}
-
-/// Checks that a model folder can be written to `output`, before any work is done.
-///
-/// # Errors
-/// Something is there and may not be replaced, or is no model folder.
-pub fn check_model_output(output: &Path, overwrite: bool) -> anyhow::Result<()> {
-    if output.symlink_metadata().is_err() {
-        return Ok(());
-    }
-    let shown = output.display();
-    ensure!(overwrite, "{shown} exists; choose another folder, or pass --overwrite to replace it");
-    let is_empty = std::fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
-    // Every form of a model has one.
-    let is_model = output.join(CONFIG_FILE).is_file();
-    ensure!(is_empty || is_model, "--output {shown}: it is no model folder, so it is not replaced; name another");
     Ok(())
 }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use strata_recipe::Cost;
-use strata_store::{Check, Existing};
+use strata_store::Check;
 use strata_study::AnalyzeOptions;
 use strata_study::budget::{Budget, find, write};
 
 use crate::output::{print, print_json};
+use crate::output_folder::OutputFolder;
 use crate::terminal::{Terminal, labeled, short};
-use crate::text_files::check_model_output;
 use crate::{Outcome, flags, model};
 
 /// Set how many strata a token visits on average: speed against quality
@@ -28,12 +28,8 @@ pub struct Arguments {
     /// Strata that a token visits, the mean over tokens and blocks: 1 up to the number of strata
     #[arg(long, value_name = "STRATA")]
     capacity: f64,
-    /// Folder to write
-    #[arg(short, long, value_name = "PATH")]
-    output: PathBuf,
-    /// Replace an existing model folder
-    #[arg(long)]
-    overwrite: bool,
+    #[command(flatten)]
+    output: OutputFolder,
     /// Only the first N validation sentences of each direction [default: all]
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     max_sentences: usize,
@@ -51,7 +47,7 @@ struct Report<'a> {
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    check_model_output(&arguments.output, arguments.overwrite)?;
+    arguments.output.check()?;
     let folder = model::open(&arguments.model, Check::Contents)?;
     let options = AnalyzeOptions {
         split: "valid".to_string(),
@@ -66,8 +62,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         strata_study::Error::Config(error) if error.key == "capacity" => flags::of_config(&error),
         error => error.into(),
     })?;
-    let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
-    let written = write(&folder, &budget, &arguments.output, existing)?;
+    let written = write(&folder, &budget, &arguments.output.path, arguments.output.existing())?;
     let (encoder, decoder) = budget.config.expert_blocks();
     let flops = |capacity: f64| -> anyhow::Result<u64> {
         let cost = Cost::of(&budget.config, Some(&vec![capacity; encoder + decoder]))?;

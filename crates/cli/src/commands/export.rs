@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use strata_runtime::{Precision, write_ctranslate2, write_packed};
-use strata_store::{Check, Existing};
+use strata_store::Check;
 
+use crate::output_folder::OutputFolder;
 use crate::terminal::{Terminal, labeled};
-use crate::text_files::check_model_output;
 use crate::{Outcome, model};
 
 /// Convert a model: pack it for fast loading, or write it for CTranslate2
@@ -18,18 +18,14 @@ use crate::{Outcome, model};
 pub struct Arguments {
     /// Model folder, checkpoint, or run (its best checkpoint)
     model: PathBuf,
-    /// Folder to write
-    #[arg(short, long, value_name = "PATH")]
-    output: PathBuf,
+    #[command(flatten)]
+    output: OutputFolder,
     /// What to write: packed for Strata on CPUs, ctranslate2 for CTranslate2 (dense models only)
     #[arg(long, value_enum, default_value_t = Format::Packed)]
     format: Format,
     /// Pack weights as 8-bit integers, with a scale for each output
     #[arg(long)]
     int8: bool,
-    /// Replace an existing model folder
-    #[arg(long)]
-    overwrite: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -39,13 +35,12 @@ enum Format {
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    check_model_output(&arguments.output, arguments.overwrite)?;
+    arguments.output.check()?;
     let folder = model::open(&arguments.model, Check::Contents)?;
-    let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
     let written = match arguments.format {
         Format::Packed => {
             let precision = if arguments.int8 { Precision::Int8 } else { Precision::F32 };
-            write_packed(&folder, precision, &arguments.output, existing)?
+            write_packed(&folder, precision, &arguments.output.path, arguments.output.existing())?
         }
         Format::Ctranslate2 => {
             anyhow::ensure!(
@@ -54,7 +49,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
             );
             let subwords = strata_corpus::Subwords::load(&folder.file(strata_store::model_folder::TOKENIZER_FILE))?;
             let vocabulary: Vec<String> = (0..subwords.vocab_size() as u32).map(|id| subwords.piece(id)).collect();
-            write_ctranslate2(&folder, &vocabulary, &arguments.output, existing)?
+            write_ctranslate2(&folder, &vocabulary, &arguments.output.path, arguments.output.existing())?
         }
     };
     terminal.say(&labeled("written", &written.display().to_string()));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use strata_store::{Check, Existing};
+use strata_store::Check;
 use strata_study::RoutedModel;
 use strata_study::prune::{PruneOptions, PrunePlan, belongs, plan, write};
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
@@ -13,9 +13,9 @@ use strata_translate::{Placement, Translator};
 
 use crate::commands::evaluate::evaluate_shown;
 use crate::output::{print, print_json};
+use crate::output_folder::OutputFolder;
 use crate::search_args::SearchArgs;
 use crate::terminal::{Terminal, labeled, short};
-use crate::text_files::check_model_output;
 use crate::{Outcome, flags, model};
 
 /// Drop the experts that some languages use least, and measure what that costs
@@ -35,12 +35,8 @@ pub struct Arguments {
     /// Share of each block's experts to keep, above 0 up to 1; every stratum keeps at least one
     #[arg(long, value_name = "SHARE")]
     keep: f64,
-    /// Folder to write
-    #[arg(short, long, value_name = "PATH")]
-    output: PathBuf,
-    /// Replace an existing model folder
-    #[arg(long)]
-    overwrite: bool,
+    #[command(flatten)]
+    output: OutputFolder,
     /// Route only the first N validation sentences of each direction [default: all]
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     max_sentences: usize,
@@ -65,7 +61,7 @@ struct Report<'a> {
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    check_model_output(&arguments.output, arguments.overwrite)?;
+    arguments.output.check()?;
     let folder = model::open(&arguments.model, Check::Contents)?;
     let options = PruneOptions {
         languages: arguments.languages.clone(),
@@ -83,8 +79,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         error => error.into(),
     })?;
     drop(routed);
-    let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
-    let written = write(&folder, &plan, &arguments.output, existing)?;
+    let written = write(&folder, &plan, &arguments.output.path, arguments.output.existing())?;
     let metrics = Metrics::new(tokenizer("13a")?)?;
     let placement = Placement::from(&arguments.search.place);
     let evaluated = |model: &std::path::Path| -> anyhow::Result<Evaluation> {

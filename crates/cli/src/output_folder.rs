@@ -1,0 +1,43 @@
+//! Where commands write a model folder.
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use clap::Args;
+use strata_store::Existing;
+use strata_store::model_folder::CONFIG_FILE;
+
+/// The options of a command that writes a model folder.
+#[derive(Debug, Args)]
+pub struct OutputFolder {
+    /// Folder to write
+    #[arg(short, long = "output", value_name = "PATH")]
+    pub path: PathBuf,
+    /// Replace an existing model folder
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl OutputFolder {
+    /// Checks that the folder can be written, before any work is done.
+    ///
+    /// # Errors
+    /// Something is there and may not be replaced, or is no model folder.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if self.path.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let shown = self.path.display();
+        ensure!(self.overwrite, "{shown} exists; choose another folder, or pass --overwrite to replace it");
+        let is_empty = std::fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_none());
+        // Every form of a model has one.
+        let is_model = self.path.join(CONFIG_FILE).is_file();
+        ensure!(is_empty || is_model, "--output {shown}: it is no model folder, so it is not replaced; name another");
+        Ok(())
+    }
+
+    /// What happens to a folder that is there.
+    pub fn existing(&self) -> Existing {
+        if self.overwrite { Existing::Replace } else { Existing::Refuse }
+    }
+}
