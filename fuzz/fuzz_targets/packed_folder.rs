@@ -1,5 +1,5 @@
-//! Opens, loads and runs packed folders in which one file comes from the fuzzer. Errors are fine; crashes and memory beyond
-//! the file's size are not. `bench/fuzz.sh` runs it.
+//! Opens, loads and runs packed folders in which one file comes from the fuzzer. Errors are fine; crashes and memory
+//! beyond the file's size are not. `bench/fuzz.sh` runs it.
 #![no_main]
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! What the CPU engine offers through the binary: packed folders, 8-bit integers, workers, search options, scores of given
-//! translations, other programs' formats.
+//! What the CPU engine offers through the binary: packed folders, 8-bit integers, workers, search options, scores of
+//! given translations, other programs' formats.
 
 mod common;
 

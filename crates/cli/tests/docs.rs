@@ -1,5 +1,5 @@
-//! What the documents say about the repository is true: ARCHITECTURE.md's picture and tables against Cargo's metadata, links
-//! against the files, and the width of the prose.
+//! What the documents say about the repository is true: ARCHITECTURE.md's picture and tables against Cargo's metadata,
+//! links against the files, and the width of the prose.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -165,15 +165,35 @@ fn the_site_has_every_page() {
     }
 }
 
+/// Adds the Rust sources below a folder.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
 #[test]
 fn prose_is_wrapped() {
+    let too_long = |line: &str| line.chars().count() > 120 && line.trim().contains(' ');
     for path in documents() {
         let mut code = false;
         for (i, line) in read(path.to_str().expect("UTF-8")).lines().enumerate() {
             code ^= line.starts_with("```");
             let table = line.starts_with('|') || line.starts_with("    ") || code;
-            let long = line.chars().count() > 120 && line.trim().contains(' ');
-            assert!(table || !long, "{}, line {}: wrap prose at 120 columns", path.display(), i + 1);
+            assert!(table || !too_long(line), "{}, line {}: wrap prose at 120 columns", path.display(), i + 1);
+        }
+    }
+    let mut files = Vec::new();
+    ["crates", "fuzz/fuzz_targets"].iter().for_each(|folder| sources(&Path::new(ROOT).join(folder), &mut files));
+    for path in files {
+        for (i, line) in std::fs::read_to_string(&path).expect("a source").lines().enumerate() {
+            let comment = line.trim_start().starts_with("//");
+            assert!(!comment || !too_long(line), "{}, line {}: wrap comments at 120", path.display(), i + 1);
         }
     }
 }

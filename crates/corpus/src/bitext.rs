@@ -1,5 +1,5 @@
-//! Reading bitext: `train.SRC-TGT.SRC` beside `train.SRC-TGT.TGT`, or `train.SRC-TGT.tsv`, each also compressed; the same
-//! for `valid` and `test`. [`discover`] finds it.
+//! Reading bitext: `train.SRC-TGT.SRC` beside `train.SRC-TGT.TGT`, or `train.SRC-TGT.tsv`, each also compressed; the
+//! same for `valid` and `test`. [`discover`] finds it.
 //!
 //! Reading streams: one line of each side at a time, in lines of at most [`MAX_LINE_BYTES`], so memory does not grow
 //! with the corpus. Byte-order marks and carriage returns at line ends are dropped.

@@ -6,8 +6,8 @@
 //! | `train.en-de.tsv` | both sides, separated by a tab |
 //! | `Tatoeba.de-en.de`, `Tatoeba.de-en.en` | a corpus as OPUS and Moses name it: training text |
 //!
-//! Each also compressed ([`crate::text`]). Languages may have a script and a region (`zh-Hans`, `pt-BR`). A split that is
-//! named the other way round than the pair's other splits is read with its sides changed.
+//! Each also compressed ([`crate::text`]). Languages may have a script and a region (`zh-Hans`, `pt-BR`). A split that
+//! is named the other way round than the pair's other splits is read with its sides changed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

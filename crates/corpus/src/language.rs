@@ -62,8 +62,8 @@ impl Identifier {
         Some((tag, found.confidence()))
     }
 
-    /// As [`Identifier::identify`], for text that is likely in one of `usual` (tags, the likeliest first): where the text
-    /// is too short to be sure, the first of them in its script.
+    /// As [`Identifier::identify`], for text that is likely in one of `usual` (tags, the likeliest first): where the
+    /// text is too short to be sure, the first of them in its script.
     pub fn identify_likely<'a>(&'a self, text: &str, usual: &[&'a str]) -> Option<(&'a str, f64)> {
         let (tag, sure) = self.identify(text)?;
         let letters = text.chars().filter(|c| c.is_alphabetic()).count();

@@ -326,8 +326,8 @@ impl Subwords {
         }
     }
 
-    /// Whether the model has pieces for a character (a grapheme cluster), in a script that it knows more than a few words
-    /// of. What it does not know becomes bytes or unknown, of which translations make nothing that can be read.
+    /// Whether the model has pieces for a character (a grapheme cluster), in a script that it knows more than a few
+    /// words of. What it does not know becomes bytes or unknown, of which translations make nothing that can be read.
     pub fn knows(&self, character: &str) -> bool {
         let Inner::Pieces(_) = &self.inner else { return self.has_pieces(character) };
         let alphabet = self.alphabet();

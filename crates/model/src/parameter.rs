@@ -63,7 +63,8 @@ impl Initializer {
         }
     }
 
-    /// The bounds of uniform values of a map's weight and of its bias: Glorot and Bengio's (2010) and zero, or fairseq's.
+    /// The bounds of uniform values of a map's weight and of its bias: Glorot and Bengio's (2010) and zero, or
+    /// fairseq's.
     fn bounds(&self, used: Use, [outputs, inputs]: [usize; 2]) -> (f32, f32) {
         let (glorot, by_inputs) = ((6.0 / (outputs + inputs) as f32).sqrt(), 1.0 / (inputs as f32).sqrt());
         match (self.initialization, used) {

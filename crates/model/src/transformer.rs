@@ -118,8 +118,8 @@ impl Transformer {
         }
     }
 
-    /// Moves the offsets of all gates one step of `rate` towards the capacity budget, given what the gates decided in the
-    /// passes of an update ([`strata_routing::adjust_offsets`]). Does nothing without a budget.
+    /// Moves the offsets of all gates one step of `rate` towards the capacity budget, given what the gates decided in
+    /// the passes of an update ([`strata_routing::adjust_offsets`]). Does nothing without a budget.
     pub fn adjust_offsets(&mut self, blocks: &[BlockTrace], rate: f64) {
         for (decoder, layers) in [(false, &mut self.encoder), (true, &mut self.decoder)] {
             for (i, layer) in layers.iter_mut().enumerate() {

@@ -132,8 +132,8 @@ pub struct ModelConfig {
     /// The probability that the CMR gate of a token is set to 0 (shared FFN only) in training; gates that are kept are
     /// divided by the rest, so that their mean is the same as at inference.
     pub cmr_gate_dropout: f64,
-    /// The share of experts that CMR aims at: its loss is `cmr_weight * |G - cmr_budget|`, where G is the mean gate over
-    /// the tokens of all blocks together.
+    /// The share of experts that CMR aims at: its loss is `cmr_weight * |G - cmr_budget|`, where G is the mean gate
+    /// over the tokens of all blocks together.
     pub cmr_budget: f64,
     /// The weight of CMR's budget loss.
     pub cmr_weight: f64,

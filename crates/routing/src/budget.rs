@@ -10,8 +10,8 @@ use crate::strata::Strata;
 
 impl Strata {
     /// The share of first choices that each expert a gate sees should get, `[visible]` for each gate, so that the mean
-    /// requested capacity is `capacity`. Experts that lead to the same stratum get the same; those that lead one stratum
-    /// further up get a constant factor more or less, 1 at the capacity of uniform routing.
+    /// requested capacity is `capacity`. Experts that lead to the same stratum get the same; those that lead one
+    /// stratum further up get a constant factor more or less, 1 at the capacity of uniform routing.
     pub fn budget_targets(&self, capacity: f64) -> Vec<Vec<f64>> {
         // A factor of 0 sends all to the exit, a large one all to the very next stratum.
         let factor = |share: f64| share / (1.0 - share).max(1e-12);

@@ -49,8 +49,8 @@ fn best(values: impl Iterator<Item = f32>, without: &[u32]) -> u32 {
 }
 
 /// R5: turns the probabilities of a token's `k` choices, zero where the choice was dropped, into combine weights. Two
-/// or more are weighted relative to each other; a single one keeps its probability, so that the gate gets a gradient (Switch
-/// Transformer, Fedus et al., 2022).
+/// or more are weighted relative to each other; a single one keeps its probability, so that the gate gets a gradient
+/// (Switch Transformer, Fedus et al., 2022).
 #[inline]
 pub fn combine_weights(probabilities: &mut [f32]) {
     if probabilities.len() > 1 {

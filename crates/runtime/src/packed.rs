@@ -5,8 +5,8 @@
 //! alignment of [`ALIGNMENT`](crate::storage::ALIGNMENT) bytes: spaces pad the header, panels and their lines are
 //! multiples of 64 bytes by their shape, and a vector of another size is followed by a tensor of zeros, `NAME.padding`.
 //!
-//! `packed.json` holds the version of the format, which `packed/format.rs` reads. `tests/packed-v2` keeps folders of it, so
-//! that those of a release stay loadable. `docs/packed-format.md` describes the format.
+//! `packed.json` holds the version of the format, which `packed/format.rs` reads. `tests/packed-v2` keeps folders of
+//! it, so that those of a release stay loadable. `docs/packed-format.md` describes the format.
 
 mod format;
 mod write;

@@ -11,8 +11,8 @@ pub fn values(n: usize, seed: u64) -> Vec<f32> {
     (0..n as u32).map(|i| (random::lowbias32(seed, i) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
 }
 
-/// What `work` gives, which must be the same at every level of this processor. `work` is compiled for each level only if
-/// it is an `#[inline(always)]` closure.
+/// What `work` gives, which must be the same at every level of this processor. `work` is compiled for each level only
+/// if it is an `#[inline(always)]` closure.
 ///
 /// # Panics
 /// If two levels differ.

@@ -2,7 +2,8 @@
 //!
 //! [`analyze`] records the routing of a corpus and reports requested capacity (RC) and the use of the experts;
 //! [`study`] trains a grid of models with everything else equal and compares them; [`prune`] drops the experts that
-//! some languages do not need; [`budget`] sets how much capacity a model requests; [`report`] draws it all into one HTML file.
+//! some languages do not need; [`budget`] sets how much capacity a model requests; [`report`] draws it all into one
+//! HTML file.
 
 #![forbid(unsafe_code)]
 

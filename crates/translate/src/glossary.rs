@@ -40,7 +40,8 @@ impl FromIterator<(String, String)> for Glossary {
 }
 
 impl Glossary {
-    /// Reads a file of `term=translation` lines; skips empty lines and lines that begin with `#`, and a byte-order mark.
+    /// Reads a file of `term=translation` lines; skips empty lines and lines that begin with `#`, and a byte-order
+    /// mark.
     ///
     /// # Errors
     /// A file that cannot be read; the first line that is not UTF-8 or not such a pair, by its number.

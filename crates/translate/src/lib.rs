@@ -2,12 +2,11 @@
 //!
 //! Every way from text to text takes the same steps: [`Translator::task`] checks the options and turns them into ids,
 //! text is cut into [`sentences`] that the model takes ([`Translator::parts`]), [`Translator::begin`] makes the work of
-//! parts, the engine decodes the work's requests, and what it found becomes [`Candidate`]s. What the model cannot know is
-//! copied ([`Translator::copied`]), and what it leaves out is tried again in pieces ([`Work`]).
-//! [`Translator::translate`] does all of that for many lines in batches; [`Translator::translate_parts`] shows each part
-//! with its tokens; a server takes the steps by itself.
-//! [`evaluate`] translates a prepared corpus direction by direction and scores it as sacreBLEU does; [`compare`] tests
-//! two systems against each other.
+//! parts, the engine decodes the work's requests, and what it found becomes [`Candidate`]s. What the model cannot know
+//! is copied ([`Translator::copied`]), and what it leaves out is tried again in pieces ([`Work`]).
+//! [`Translator::translate`] does all of that for many lines in batches; [`Translator::translate_parts`] shows each
+//! part with its tokens; a server takes the steps by itself. [`evaluate`] translates a prepared corpus direction by
+//! direction and scores it as sacreBLEU does; [`compare`] tests two systems against each other.
 //!
 //! The feature `burn` adds the model's own beam search on every device that Burn has; without it only the CPU engine is
 //! built.

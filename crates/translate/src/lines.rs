@@ -41,9 +41,9 @@ impl Translator {
         self.translate_lines(&lines, from, to, options)
     }
 
-    /// Translates lines into `to`: for each up to `nbest` candidates, best first. Lines are cut into sentences, and those
-    /// that are longer than the model has learned at clause ends; what is between the sentences stays as it is. With
-    /// [`TranslateOptions::whole_lines`] a line is only cut if it is too long.
+    /// Translates lines into `to`: for each up to `nbest` candidates, best first. Lines are cut into sentences, and
+    /// those that are longer than the model has learned at clause ends; what is between the sentences stays as it is.
+    /// With [`TranslateOptions::whole_lines`] a line is only cut if it is too long.
     ///
     /// # Errors
     /// What [`Translator::task`] refuses; a prefix that is too long for the model.

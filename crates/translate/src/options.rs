@@ -15,8 +15,8 @@ pub struct TranslateOptions {
     pub search: SearchOptions,
     /// Source subwords translated together.
     pub tokens_per_batch: usize,
-    /// A line is one sentence for the model, as in a corpus: it is cut only where it is longer than the model has learned,
-    /// nothing is copied around the model, and what comes out is taken as it is.
+    /// A line is one sentence for the model, as in a corpus: it is cut only where it is longer than the model has
+    /// learned, nothing is copied around the model, and what comes out is taken as it is.
     pub whole_lines: bool,
     /// Words that must be translated in a given way.
     pub glossary: Option<Arc<Glossary>>,

@@ -100,8 +100,8 @@ fn word_places(from: &str, to: &str, place: impl Fn(Range<usize>) -> Range<usize
 }
 
 impl Translator {
-    /// The parts of a line: its sentences, with those that are longer than the model has learned cut up. The space around
-    /// parts belongs to none of them, and no part begins or ends inside of what is [copied](Self::copied).
+    /// The parts of a line: its sentences, with those that are longer than the model has learned cut up. The space
+    /// around parts belongs to none of them, and no part begins or ends inside of what is [copied](Self::copied).
     pub fn parts(&self, line: &str) -> Vec<Range<usize>> {
         let marked = Substituted::marked(line, &self.copied(line));
         let cut = |sentence: Range<usize>| {

@@ -44,8 +44,8 @@ fn unusual(text: &str) -> Vec<Unusual<'_>> {
     found
 }
 
-/// The plain space of `text` behind `from` with both words beside it; else the one with a number, name or mark beside it
-/// that stands the same in the translation.
+/// The plain space of `text` behind `from` with both words beside it; else the one with a number, name or mark beside
+/// it that stands the same in the translation.
 fn find(text: &str, from: usize, before: &str, after: &str) -> Option<usize> {
     let spaces = || text[from..].match_indices(' ').map(|(i, _)| from + i);
     let left = |at: &usize| {

@@ -37,8 +37,8 @@ impl Cut {
     }
 }
 
-/// Cuts `text` into parts of at most `limit` subwords as `count` counts them: their ranges in order, nothing left out but
-/// the space around cuts. A part is longer than `limit` only where a single character is.
+/// Cuts `text` into parts of at most `limit` subwords as `count` counts them: their ranges in order, nothing left out
+/// but the space around cuts. A part is longer than `limit` only where a single character is.
 pub(crate) fn split(text: &str, limit: usize, count: &dyn Fn(&str) -> usize) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     cut_at(Cut::Sentences, text, limit, count, &mut parts);

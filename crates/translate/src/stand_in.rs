@@ -1,8 +1,8 @@
 //! Stand-ins: words that the model knows, which pass through it in place of text that it does not.
 //!
-//! A model of ordinary text copies a known abbreviation much more surely than `%s` or a web address: of 33 sentences with
-//! one or two of them a small model kept 26 with `XML`, 16 with `X1`, 1 with `%s` (docs/measurements/text.md). What comes
-//! back is checked, so nothing is lost where a stand-in is.
+//! A model of ordinary text copies a known abbreviation much more surely than `%s` or a web address: of 33 sentences
+//! with one or two of them a small model kept 26 with `XML`, 16 with `X1`, 1 with `%s` (docs/measurements/text.md).
+//! What comes back is checked, so nothing is lost where a stand-in is.
 
 use std::ops::Range;
 

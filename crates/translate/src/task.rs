@@ -52,8 +52,8 @@ impl Translator {
         })
     }
 
-    /// The engine's request for a part whose subwords are `ids`, and whose translation begins with `prefix`; none for text
-    /// without subwords, which needs no translation.
+    /// The engine's request for a part whose subwords are `ids`, and whose translation begins with `prefix`; none for
+    /// text without subwords, which needs no translation.
     pub(crate) fn request_for(&self, part: &str, ids: Vec<u32>, prefix: &str, task: &Task) -> Option<Request> {
         if ids.is_empty() {
             return None;

@@ -3,11 +3,11 @@
 //!
 //! A text is translated as a whole, with [stand-ins](crate::stand_in) for what is [copied](Translator::copied). Where a
 //! translation has lost a stand-in, the next round translates the text between the copied pieces. Where it has lost a
-//! sign such as `€`, the next round copies the sign. Where it says less than its source ([`Shortfall`]), the next round translates the halves. At the end all is put together; what is still
-//! short says so.
+//! sign such as `€`, the next round copies the sign. Where it says less than its source ([`Shortfall`]), the next round
+//! translates the halves. At the end all is put together; what is still short says so.
 //!
-//! [`Translator::begin`] makes the work, [`Work::requests`] says what the engine has to decode next, [`Work::take`] takes
-//! the results, and [`Work::finish`] gives the translations once there are no requests left.
+//! [`Translator::begin`] makes the work, [`Work::requests`] says what the engine has to decode next, [`Work::take`]
+//! takes the results, and [`Work::finish`] gives the translations once there are no requests left.
 
 use std::ops::Range;
 
@@ -291,8 +291,8 @@ fn lost_signs(text: &str, copied: &[Range<usize>], part: &Part) -> Vec<Range<usi
         .collect()
 }
 
-/// The text without the copied signs at its ends: what has neither letters nor digits, and all in scripts that the model
-/// does not know.
+/// The text without the copied signs at its ends: what has neither letters nor digits, and all in scripts that the
+/// model does not know.
 fn inner(text: &str, copied: &[Range<usize>]) -> Range<usize> {
     let outside = |range: &Range<usize>| {
         let span = &text[range.clone()];

@@ -1,5 +1,5 @@
-//! What the tests of the binary share: a tiny corpus, a recipe and a trained model, made once per test program, and a way
-//! to run `strata` that lets no panic pass.
+//! What the tests of the binary share: a tiny corpus, a recipe and a trained model, made once per test program, and a
+//! way to run `strata` that lets no panic pass.
 
 #![allow(dead_code)] // each test program uses its own part
 

@@ -130,8 +130,8 @@ unsafe fn product_tile<F: Tiles, const R: usize, const P: usize, const K: usize>
     }
 }
 
-/// Stores the sums of rows from `row` on and of panels from `panel` on, with the bias added. Out of line: inlined, it is
-/// too large for its loops to be unrolled, and sums that a loop indexes would live in memory.
+/// Stores the sums of rows from `row` on and of panels from `panel` on, with the bias added. Out of line: inlined, it
+/// is too large for its loops to be unrolled, and sums that a loop indexes would live in memory.
 ///
 /// # Safety
 /// As [`product_tile`].

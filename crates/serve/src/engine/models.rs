@@ -122,8 +122,8 @@ impl Models {
         directions.map(|d| d.source.as_str()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The language of a text among all, with a confidence from 0 to 1; where the text is too short to tell, the one that
-    /// the models have most text of.
+    /// The language of a text among all, with a confidence from 0 to 1; where the text is too short to tell, the one
+    /// that the models have most text of.
     pub fn identify(&self, text: &str) -> Option<(&str, f64)> {
         let mut usual: BTreeMap<&str, u64> = BTreeMap::new();
         for language in self.models.iter().flat_map(|model| &model.languages().languages) {

@@ -110,8 +110,8 @@ impl Served {
     }
 
     /// Its weights and thread, loaded now if they are not in memory, or if a fault has ended the thread. All who
-    /// `asked` before a load ended wait for that one load, and share its failure. Must be polled to its end: a caller that
-    /// may leave runs it as a task.
+    /// `asked` before a load ended wait for that one load, and share its failure. Must be polled to its end: a caller
+    /// that may leave runs it as a task.
     ///
     /// # Errors
     /// 500 where that fails; the reason is logged.

@@ -205,8 +205,8 @@ impl StudyFile {
     }
 
     /// All training runs in order: step by step, in each every entry with its first seed, then those with a second one,
-    /// and so on, so that the whole comparison is there before its spread over seeds. `overrides` come last and apply to
-    /// all.
+    /// and so on, so that the whole comparison is there before its spread over seeds. `overrides` come last and apply
+    /// to all.
     ///
     /// # Errors
     /// An invalid recipe, with the name of the run.
