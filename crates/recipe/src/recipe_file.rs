@@ -65,7 +65,8 @@ impl RecipeFile {
     /// Reads and parses a file.
     ///
     /// # Errors
-    /// [`Error::Missing`] or [`Error::Io`] if it cannot be read, [`Error::NotUtf8`], otherwise as [`RecipeFile::parse`].
+    /// [`Error::Missing`] or [`Error::Io`] if it cannot be read, [`Error::NotUtf8`], otherwise as
+    /// [`RecipeFile::parse`].
     pub fn open(path: &Path) -> Result<RecipeFile, Error> {
         let origin = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|source| Error::unreadable(origin.clone(), source))?;

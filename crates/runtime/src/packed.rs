@@ -49,8 +49,8 @@ impl PackedFolder {
     /// Opens a packed folder after the given check and maps its parts.
     ///
     /// # Errors
-    /// [`Error::Packed`] for a folder that is something else or of another version of the format; [`Error::Store`] for a
-    /// file that is missing, cut short or damaged.
+    /// [`Error::Packed`] for a folder that is something else or of another version of the format; [`Error::Store`] for
+    /// a file that is missing, cut short or damaged.
     pub fn open(path: impl AsRef<Path>, check: Check) -> Result<Self, Error> {
         let path = path.as_ref();
         looks_packed(path)?;
