@@ -1,0 +1,198 @@
+//! A study of several runs: it trains each once, goes on after a stop, and mixes nothing.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::common::Ran;
+use crate::{STUDY, number, run, study};
+
+#[test]
+fn a_study_trains_measures_compares_and_makes_nothing_twice() {
+    let here = study("study");
+    let planned = here.strata("study study.toml --dry-run").succeeds();
+    assert_eq!(planned.out.lines().count(), 7, "{planned}");
+    assert!(planned.out.contains("smoe-2-2.seed2") && !here.path("out").exists());
+    let first = here.records(here.strata("study study.toml"));
+    assert_eq!(first.code, Some(1), "a run failed: {first}");
+    for words in
+        ["broken.seed1", "not finite", "differs in more than the model: train.learning_rate", "from en", "p = "]
+    {
+        assert!(first.out.contains(words), "no `{words}` in {first}");
+    }
+    let json: Value = serde_json::from_str(&here.read("out/study.json")).unwrap();
+    let order: Vec<&str> = json["runs"].as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap()).collect();
+    assert_eq!(
+        order,
+        ["dense.seed1", "broken.seed1", "moe-4.seed1", "smoe-2-2.seed1", "moe-4.seed2", "smoe-2-2.seed2"]
+    );
+    let broken = run(&json, "broken.seed1");
+    assert_eq!(broken["status"], "failed");
+    assert!(broken["reason"].as_str().unwrap().contains("not finite"), "{broken}");
+    for id in order.iter().filter(|id| **id != "broken.seed1") {
+        let found = run(&json, id);
+        assert_eq!((&found["status"], &found["updates"]), (&"done".into(), &6.into()), "{id}");
+        assert_eq!(found["directions"].as_array().unwrap().len(), 4);
+        assert_eq!(found["curve"].as_array().unwrap().len(), 2);
+        assert_eq!(found["examples"].as_array().unwrap().len(), 4);
+        let scored = here.strata(&format!("evaluate out/runs/{id} ../prepared --max-sentences 5 --beam 2 --json"));
+        let scored = scored.succeeds().json();
+        for (ours, theirs) in
+            found["directions"].as_array().unwrap().iter().zip(scored["directions"].as_array().unwrap())
+        {
+            assert_eq!((&ours["bleu"], &ours["chrf2"]), (&theirs["bleu"], &theirs["chrf2"]), "{id}");
+        }
+    }
+    assert!(run(&json, "dense.seed1")["rc_encoder"].is_null());
+    assert_eq!(run(&json, "moe-4.seed1")["rc_encoder"], 1.0);
+    assert!(number(&run(&json, "smoe-2-2.seed1")["rc_encoder"]) >= 1.0);
+    let is_bleu = |c: &&Value| c["name"] == "smoe-2-2" && c["of"] == "all" && c["metric"] == "BLEU";
+    let smoe = json["comparisons"].as_array().unwrap().iter().find(is_bleu).expect("a comparison");
+    assert_eq!(smoe["seeds"], Value::from([1, 2]));
+    let mean = |id: &str| {
+        let averages = run(&json, id)["averages"].as_array().unwrap();
+        number(&averages.iter().find(|a| a["name"] == "all").unwrap()["bleu"])
+    };
+    let difference =
+        (mean("smoe-2-2.seed1") + mean("smoe-2-2.seed2") - mean("moe-4.seed1") - mean("moe-4.seed2")) / 2.0;
+    assert!((number(&smoe["difference"]) - difference).abs() < 1e-9);
+    let csv = here.read("out/study.csv");
+    assert!(csv.lines().any(|line| line.starts_with("smoe-2-2.seed2,smoe-2-2,2,done,SMoE-2-2,")), "{csv}");
+    assert!(csv.lines().any(|line| line.starts_with("broken.seed1,broken,1,failed,")), "{csv}");
+
+    // Called again: the failed run is tried again, nothing else is touched.
+    let before = std::fs::metadata(here.path("out/results/dense.seed1.json")).unwrap().modified().unwrap();
+    std::fs::remove_dir_all(here.path("out/runs/dense.seed1")).unwrap();
+    let again = here.strata("study study.toml");
+    assert_eq!((again.code, again.out.as_str()), (Some(1), first.out.as_str()), "{again}");
+    assert_eq!(again.err.matches("run           ").count(), 1, "{again}");
+    assert!(!here.path("out/runs/dense.seed1").exists(), "its figures were there, so it was not trained again");
+    assert_eq!(std::fs::metadata(here.path("out/results/dense.seed1.json")).unwrap().modified().unwrap(), before);
+    let table = here.strata("study study.toml --table");
+    assert_eq!(table.out, first.out);
+}
+
+#[test]
+fn two_at_a_time_find_the_same_as_one_after_another() {
+    let (one, two) = (study("study-one"), study("study-two"));
+    let only = "--only dense,moe-4,smoe-2-2 --json";
+    let one = one.strata(&format!("study study.toml {only} --threads 1")).succeeds().json();
+    two.write(
+        "study.toml",
+        STUDY.replace("seeds = [1]\nsentences", "devices = [\"cpu\", \"cpu\"]\nseeds = [1]\nsentences"),
+    );
+    let ran = two.strata(&format!("study study.toml {only}")).succeeds();
+    for words in ["moe-4.seed2 on cpu", "smoe-2-2.seed1: trained ", "dense.seed1: BLEU"] {
+        assert!(ran.err.contains(words), "no `{words}` in {ran}");
+    }
+    let both = ran.json();
+    assert_eq!(both["comparisons"], one["comparisons"]);
+    assert!(!both["comparisons"].as_array().unwrap().is_empty());
+    for id in ["dense.seed1", "moe-4.seed1", "smoe-2-2.seed1", "moe-4.seed2", "smoe-2-2.seed2"] {
+        for key in ["status", "updates", "best_loss", "directions", "examples", "rc_decoder"] {
+            assert_eq!(run(&both, id)[key], run(&one, id)[key], "{id}: {key}");
+        }
+    }
+    // A device that there is not: each run says so, none is lost.
+    let refused = two.strata("study study.toml --only moe-4.seed1,broken --devices tpu,cpu --set train.updates=3");
+    assert!(refused.code == Some(1) && refused.out.contains("tpu"), "{refused}");
+}
+
+#[test]
+fn shared_weights_and_data_are_the_same_in_all_runs() {
+    let here = study("study-equal");
+    let only = "--only moe-4.seed1,smoe-2-2.seed1";
+    here.strata(&format!("study study.toml {only} --set train.learning_rate=1e-12 --set train.warmup_init_lr=0"))
+        .succeeds();
+    // With steps too small to be seen, weights are the initial ones.
+    let bytes = |id: &str| here.path(&format!("out/runs/{id}/last/model.safetensors"));
+    let read = |id: &str| strata_store::TensorFile::open(bytes(id)).unwrap();
+    let (moe, smoe) = (read("moe-4.seed1"), read("smoe-2-2.seed1"));
+    let mut shared = 0;
+    for name in moe.names() {
+        let (a, Ok(b)) = (moe.view(name).unwrap(), smoe.view(name)) else { continue };
+        let (a, b) = (moe.f32(name, a.shape).unwrap(), smoe.f32(name, b.shape).unwrap());
+        assert!(a.iter().zip(b.iter()).all(|(a, b)| (a - b).abs() < 1e-5), "{name}");
+        shared += 1;
+    }
+    assert!(shared > 50, "{shared}");
+    let log = |id: &str| here.read(&format!("out/runs/{id}/last/state.json"));
+    let state = |id: &str| serde_json::from_str::<Value>(&log(id)).unwrap();
+    for key in ["position", "target_tokens", "update"] {
+        assert_eq!(state("moe-4.seed1")[key], state("smoe-2-2.seed1")[key]);
+    }
+}
+
+#[test]
+fn a_stopped_or_killed_study_goes_on() {
+    let here = study("study-stop");
+    let long = "study study.toml --only smoe-2-2.seed1 --set train.updates=1200";
+    let checkpoints = here.path("out/runs/smoe-2-2.seed1/checkpoints");
+    let wait = |what: &str, done: &dyn Fn() -> bool| {
+        let started = Instant::now();
+        while !done() {
+            assert!(started.elapsed() < Duration::from_secs(60), "{what} did not happen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let begin = || {
+        let mut command = here.command(long);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let log = here.path("out/runs/smoe-2-2.seed1/log.jsonl");
+    let size = || std::fs::metadata(&log).map_or(0, |file| file.len());
+    let steps = || std::fs::read_dir(&checkpoints).map_or(0, |steps| steps.count());
+    // A polite stop: the training saves, and the study says how to go on.
+    let child = begin();
+    wait("a checkpoint", &|| steps() > 0);
+    let signal = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    let ran = Ran::new("stopped", child.wait_with_output().unwrap());
+    assert!(ran.code == Some(143) && ran.err.contains("stopped at update") && ran.err.contains("go on with"), "{ran}");
+    // Somebody stops the training itself, and at once: no fault of the run.
+    if cfg!(target_os = "linux") {
+        let child = begin();
+        let before = size();
+        wait("training", &|| size() > before);
+        let stop = "for again in 1 2 3 4; do kill -TERM $(cat /proc/$0/task/*/children); done 2>&-; true";
+        let stop = std::process::Command::new("sh").args(["-c", stop, &child.id().to_string()]).status();
+        assert!(stop.unwrap().success());
+        let ran = Ran::new("stopped twice", child.wait_with_output().unwrap());
+        assert!(ran.code == Some(0) && !ran.err.contains("failed") && ran.err.contains("stopped at update"), "{ran}");
+    }
+    // A kill: the training notices that its study is gone, saves, and gives its run back.
+    let mut child = begin();
+    let before = size();
+    wait("training", &|| size() > before);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait("the end of the training", &|| {
+        std::fs::File::open(here.path("out/runs/smoe-2-2.seed1/.lock")).is_ok_and(|lock| lock.try_lock().is_ok())
+    });
+    let update = |json: &Value| run(json, "smoe-2-2.seed1")["updates"].as_u64().unwrap();
+    let so_far = here.strata("study study.toml --table --json --set train.updates=1200").succeeds().json();
+    assert_eq!(run(&so_far, "smoe-2-2.seed1")["status"], "interrupted");
+    assert!(update(&so_far) > 0 && update(&so_far) < 1200);
+    let done = here.strata(&format!("{long} --json")).succeeds().json();
+    assert_eq!((run(&done, "smoe-2-2.seed1")["status"].as_str(), update(&done)), (Some("done"), 1200));
+}
+
+#[test]
+fn studies_that_cannot_be_are_refused_and_other_settings_are_not_mixed_in() {
+    let here = study("study-bad");
+    here.refuses("study nowhere.toml", &["nowhere.toml"]);
+    here.refuses(
+        "study study.toml --only smoe-22",
+        &["smoe-22", "did you mean `smoe-2-2`?", "dense, broken, moe-4, smoe-2-2)"],
+    );
+    here.refuses("study study.toml --set data.prepared=elsewhere", &["elsewhere", "strata prepare"]);
+    here.write("bad.toml", STUDY.replace("baseline = \"moe-4\"", "baseline = \"moe-8\""));
+    here.refuses("study bad.toml", &["bad.toml", "moe-8", "did you mean `moe-4`?"]);
+    here.write("bad.toml", STUDY.replace("variant = \"dense\"", "variant = \"dens\""));
+    here.refuses("study bad.toml", &["bad.toml", "run `dense`", "did you mean `dense`?"]);
+    here.strata("study study.toml --only dense").succeeds();
+    let other = here.strata("study study.toml --only dense --set train.updates=9");
+    assert_eq!(other.code, Some(1), "{other}");
+    assert!(other.out.contains("begun with other settings"), "{other}");
+}
