@@ -1,5 +1,5 @@
-//! The names of languages: BCP 47 (`de`, `zh-TW`), FLORES (`deu_Latn`), ISO 639-3 (`deu`), and codes of old (`iw`, `in`)
-//! find each other. A language in another script is another language here: who asks for `zh-TW` reads traditional
+//! The names of languages: BCP 47 (`de`, `zh-TW`), FLORES (`deu_Latn`), ISO 639-3 (`deu`), and codes of old (`iw`,
+//! `in`) find each other. A language in another script is another language here: who asks for `zh-TW` reads traditional
 //! characters, and is told that there are none rather than given simplified ones.
 
 use std::collections::HashMap;
@@ -122,8 +122,8 @@ fn capitalized(text: &str) -> String {
     lower[..1].to_ascii_uppercase() + &lower[1..]
 }
 
-/// Which of the codes `known` means the language that `said` does: the same text, else the same but for case and `_` for
-/// `-`, else another name of the same language in the same script, of the same region where there is a choice.
+/// Which of the codes `known` means the language that `said` does: the same text, else the same but for case and `_`
+/// for `-`, else another name of the same language in the same script, of the same region where there is a choice.
 ///
 /// ```
 /// use strata_corpus::codes::find;

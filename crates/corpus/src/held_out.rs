@@ -20,8 +20,8 @@ pub struct HeldOut {
 
 impl HeldOut {
     /// Opens a split of a prepared folder: `limit` pairs (0: all) of each of `directions` (all if empty), spread evenly
-    /// over those that fit, in batches as `options` say. Held-out files are in no random order, so the first pairs would
-    /// be a poor sample.
+    /// over those that fit, in batches as `options` say. Held-out files are in no random order, so the first pairs
+    /// would be a poor sample.
     ///
     /// # Errors
     /// An unknown direction, missing or damaged files. A corpus without this split is empty, not an error.

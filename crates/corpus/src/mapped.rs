@@ -1,6 +1,6 @@
-//! Vocabularies of other programs: a list of names by id, and one or two segmenters whose pieces find their ids by name.
-//! So the source may be cut by another model than the target, a piece may be missing from the vocabulary (it is unknown
-//! then), and the vocabulary may have names that no segmenter makes but the model may write.
+//! Vocabularies of other programs: a list of names by id, and one or two segmenters whose pieces find their ids by
+//! name. So the source may be cut by another model than the target, a piece may be missing from the vocabulary (it is
+//! unknown then), and the vocabulary may have names that no segmenter makes but the model may write.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

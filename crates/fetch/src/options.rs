@@ -1,6 +1,6 @@
 //! What is to be fetched, and where to.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::languages::{DEFAULT_LANGUAGES, Language, language, languages};

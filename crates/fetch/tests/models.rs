@@ -77,8 +77,11 @@ fn record(name: &str, kind: &str, bytes: &[u8], [from, to, version]: [&str; 3]) 
     })
 }
 
+/// What spoils the files of a store, by path.
+type Change = fn(&mut HashMap<String, Vec<u8>>);
+
 /// The files of a store; `change` may spoil them.
-fn store(change: fn(&mut HashMap<String, Vec<u8>>)) -> Server {
+fn store(change: Change) -> Server {
     Server::new(|address| {
         let server = json!({"capabilities": {"attachments": {"base_url": format!("{address}/cdn/")}}});
         let records = json!({"data": [
@@ -161,7 +164,7 @@ fn a_store_that_lies_is_refused() {
     if !has_curl("a_store_that_lies_is_refused") {
         return;
     }
-    let spoiled: [(fn(&mut HashMap<String, Vec<u8>>), &str); 4] = [
+    let spoiled: [(Change, &str); 4] = [
         (|files| drop(files.insert("cdn/main/model.enpt.bin".into(), b"another's weights".to_vec())), "was published"),
         (|files| drop(files.insert("cdn/main/model.enpt.bin".into(), vec![0; 1000])), "could not be downloaded"),
         (|files| drop(files.insert("v1/".into(), b"<html>".to_vec())), "not laid out like"),

@@ -45,8 +45,8 @@ impl Archive {
     /// Maps the file and reads its directory.
     ///
     /// # Errors
-    /// Anything but a whole zip archive; encryption, or a compression other than deflate; a member that lies outside the
-    /// file or announces a size that its bytes cannot have.
+    /// Anything but a whole zip archive; encryption, or a compression other than deflate; a member that lies outside
+    /// the file or announces a size that its bytes cannot have.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let map = Arc::new(MappedFile::open(path)?);
         let damaged = |e: zip::result::ZipError| Error::damaged(path, format!("no whole zip archive: {e}"));

@@ -1,12 +1,12 @@
 //! CTranslate2's `model.bin`, of binary versions 1 to 6, and its vocabularies.
 //!
 //! Little-endian: the binary version `u32`; from 2 on, the specification's name and its revision `u32`; the number of
-//! variables `u32`; each variable: name, rank `u8`, dimensions `u32`; from 4 on, type `u8` and size in bytes `u32`, before
-//! that size of an element `u8` and their number `u32`; then the values. From 3 on, the number of aliases `u32`; each
-//! alias: its name, the name of its variable. Text is a `u16` length with a zero at the end, then the bytes.
+//! variables `u32`; each variable: name, rank `u8`, dimensions `u32`; from 4 on, type `u8` and size in bytes `u32`,
+//! before that size of an element `u8` and their number `u32`; then the values. From 3 on, the number of aliases `u32`;
+//! each alias: its name, the name of its variable. Text is a `u16` length with a zero at the end, then the bytes.
 //!
-//! Weights in int8 have a variable `NAME_scale` with a scale for each row, those in int16 one for all: a value stands for
-//! `q / scale`.
+//! Weights in int8 have a variable `NAME_scale` with a scale for each row, those in int16 one for all: a value stands
+//! for `q / scale`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -199,8 +199,8 @@ impl Tensors for CTranslate2 {
     }
 }
 
-/// The tokens of a vocabulary by id: `NAME.json` (a list), or in older folders `NAME.txt` (a line each). None where there
-/// is neither.
+/// The tokens of a vocabulary by id: `NAME.json` (a list), or in older folders `NAME.txt` (a line each). None where
+/// there is neither.
 ///
 /// # Errors
 /// A file that is neither.

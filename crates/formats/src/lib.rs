@@ -1,6 +1,6 @@
 //! Readers of other programs' model files. All are read-only and stream: a file is mapped, its header checked against
-//! its length, and each tensor read when it is asked for, so that memory is no more than the largest tensor. No length in
-//! a file is believed, and nothing in a file is run.
+//! its length, and each tensor read when it is asked for, so that memory is no more than the largest tensor. No length
+//! in a file is believed, and nothing in a file is run.
 //!
 //! | module | reads |
 //! |---|---|

@@ -41,7 +41,8 @@ struct Item {
 /// An item quantized by intgemm.
 #[derive(Clone, Copy, Debug)]
 pub struct Quantized<'a> {
-    /// `i8` values: those of `W` `[inputs, outputs]` as `[outputs, inputs]`; those of a table of embeddings as they are.
+    /// `i8` values: those of `W` `[inputs, outputs]` as `[outputs, inputs]`; those of a table of embeddings as they
+    /// are.
     pub values: &'a [u8],
     /// A value stands for `q / multiplier`.
     pub multiplier: f32,

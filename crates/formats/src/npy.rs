@@ -1,5 +1,5 @@
-//! The header of a `.npy` array: a magic, a version, and a Python dictionary of three keys as text, of which exactly the
-//! form that NumPy writes is read.
+//! The header of a `.npy` array: a magic, a version, and a Python dictionary of three keys as text, of which exactly
+//! the form that NumPy writes is read.
 
 use crate::tensors::{Element, Info};
 
@@ -30,8 +30,8 @@ pub(crate) fn header(bytes: &[u8]) -> Result<(Info, usize), String> {
     Ok((dictionary(text).ok_or_else(|| format!("its header {:?} is not understood", text.trim()))??, start))
 }
 
-/// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`. None for another form; the error for values that
-/// are not read.
+/// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`. None for another form; the error for values
+/// that are not read.
 fn dictionary(text: &str) -> Option<Result<Info, String>> {
     let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
     let (mut element, mut shape, mut c_order) = (None, None, false);

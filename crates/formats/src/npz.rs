@@ -1,4 +1,5 @@
-//! NumPy's `.npz`: a zip archive of `.npy` members (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
+//! NumPy's `.npz`: a zip archive of `.npy` members
+//! (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -9,8 +9,8 @@ use strata_files::IoContext;
 use crate::archive::Archive;
 use crate::error::Error;
 
-/// Unpacks an archive of one folder into `destination`, without that folder's name. Only files of which `wanted` is true,
-/// by their names in the folder.
+/// Unpacks an archive of one folder into `destination`, without that folder's name. Only files of which `wanted` is
+/// true, by their names in the folder.
 ///
 /// # Errors
 /// Anything but a whole zip archive, a name that leaves the folder, the I/O error.

@@ -1,5 +1,5 @@
-//! The part of YAML that Marian's options are written in: a mapping of keys to scalars and to lists of scalars. Anything
-//! else is refused, so that nothing is read as something that it is not.
+//! The part of YAML that Marian's options are written in: a mapping of keys to scalars and to lists of scalars.
+//! Anything else is refused, so that nothing is read as something that it is not.
 
 use std::collections::BTreeMap;
 use std::path::Path;

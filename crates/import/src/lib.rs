@@ -1,8 +1,8 @@
 //! Turns models of other programs into model folders of this one: self-contained, text in, text out.
 //!
 //! [`import`] recognizes what lies at a path, works out what is to be written (`plan`), and writes it tensor by tensor:
-//! memory is that of the largest tensor. Ids are put into this program's order by moving rows of the tables; nothing else
-//! of a model changes.
+//! memory is that of the largest tensor. Ids are put into this program's order by moving rows of the tables; nothing
+//! else of a model changes.
 //!
 //! | module | knows |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! Marian's own files: Firefox and Bergamot folders (`model.*.bin`, `vocab.*.spm`), and `.npz` models with SentencePiece
-//! vocabularies. Post-norm, positions from 0, self-attention or SSRU in the decoder.
+//! Marian's own files: Firefox and Bergamot folders (`model.*.bin`, `vocab.*.spm`), and `.npz` models with
+//! SentencePiece vocabularies. Post-norm, positions from 0, self-attention or SSRU in the decoder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! From the ids of another program to those of this one: padding, end mark, unknown, tags, then all others in their order.
+//! From the ids of another program to those of this one: padding, end mark, unknown, tags, then all others in their
+//! order.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;

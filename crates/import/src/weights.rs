@@ -101,8 +101,8 @@ impl Weights {
         self.add(ours, &[rows.len(), d], Origin::Columns { name: theirs.into(), of, rows: rows.clone() });
     }
 
-    /// The bias `ours` `[rows]` of the output layer is the tensor `theirs`, `[of]` or `[1, of]`, with its values in a new
-    /// order; ids that the source does not have are never produced.
+    /// The bias `ours` `[rows]` of the output layer is the tensor `theirs`, `[of]` or `[1, of]`, with its values in a
+    /// new order; ids that the source does not have are never produced.
     pub fn output_bias(
         &mut self,
         ours: impl Into<String>,
@@ -114,7 +114,8 @@ impl Weights {
         self.add(ours, &[rows.len()], origin);
     }
 
-    /// The bias `ours` of an output layer that has none: zeros, but ids that the source does not have are never produced.
+    /// The bias `ours` of an output layer that has none: zeros, but ids that the source does not have are never
+    /// produced.
     pub fn no_bias(&mut self, ours: impl Into<String>, rows: &Arc<[Option<usize>]>) {
         self.add(ours, &[rows.len()], Origin::NoBias { rows: rows.clone() });
     }

@@ -14,8 +14,8 @@ use crate::transformer::Transformer;
 /// The ids that a search must know.
 #[derive(Clone, Copy, Debug)]
 pub struct SearchIds<'a> {
-    /// What the decoder reads first for each sentence, such as the tag of the language to translate into; as many tokens
-    /// for each.
+    /// What the decoder reads first for each sentence, such as the tag of the language to translate into; as many
+    /// tokens for each.
     pub prompts: &'a [Vec<u32>],
     /// The end mark.
     pub end: u32,

@@ -85,8 +85,8 @@ struct Visit {
 }
 
 impl ExpertBlock {
-    /// Expert block `block` of a checked configuration, encoder blocks first, which belongs to `side`; weights are named
-    /// below `path`.
+    /// Expert block `block` of a checked configuration, encoder blocks first, which belongs to `side`; weights are
+    /// named below `path`.
     pub fn new(init: &Initializer, path: &str, config: &ModelConfig, side: Side, block: usize) -> Self {
         let strata = config.strata_of_block(block);
         let (d, f, experts) = (config.d_model, config.d_ffn_of(side), strata.experts());

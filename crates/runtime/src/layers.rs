@@ -1,4 +1,5 @@
-//! The layers that a Transformer repeats: norms, the two-layer FFN, the projections of attention and the maps of an SSRU.
+//! The layers that a Transformer repeats: norms, the two-layer FFN, the projections of attention and the maps of an
+//! SSRU.
 
 use strata_recipe::{Activation, ModelConfig, NormPlace};
 

@@ -18,7 +18,8 @@ use crate::workspace::Workspace;
 pub struct Model {
     pub(crate) config: ModelConfig,
     precision: Precision,
-    /// The output projection, `d -> vocabulary`; its rows are the embeddings of the tokens where there is no other table.
+    /// The output projection, `d -> vocabulary`; its rows are the embeddings of the tokens where there is no other
+    /// table.
     pub(crate) output: Linear,
     /// A table of its own for the target, `d -> vocabulary`.
     target_embedding: Option<Linear>,

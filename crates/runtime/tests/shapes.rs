@@ -1,4 +1,5 @@
-//! The engine on the architectures of the field: the numbers of a plain statement of each, and the same bits in any batch.
+//! The engine on the architectures of the field: the numbers of a plain statement of each, and the same bits in any
+//! batch.
 
 mod common;
 mod folders;

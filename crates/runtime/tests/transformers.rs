@@ -1,5 +1,5 @@
-//! The engine against transformers (Hugging Face) on tiny models of its architectures, which `bench/golden_hf.py` makes:
-//! the same probabilities, and the same translations by beam search. Weights and ids are used as they are there.
+//! The engine against transformers (Hugging Face) on tiny models of its architectures, which `bench/golden_hf.py`
+//! makes: the same probabilities, and the same translations by beam search. Weights and ids are used as they are there.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

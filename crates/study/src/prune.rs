@@ -164,9 +164,9 @@ fn share(keep: f64, top_k: usize, experts: usize) -> usize {
     ((keep * experts as f64).round() as usize).clamp(top_k.min(experts), experts)
 }
 
-/// How many experts of each stratum are kept; where blocks differ, in the largest. All blocks of an SMoE have the same strata, so one more expert in a
-/// stratum counts by what it adds in all of them. Every stratum keeps one, and the last at least as many as a token
-/// chooses there.
+/// How many experts of each stratum are kept; where blocks differ, in the largest. All blocks of an SMoE have the same
+/// strata, so one more expert in a stratum counts by what it adds in all of them. Every stratum keeps one, and the last
+/// at least as many as a token chooses there.
 fn strata_after(config: &ModelConfig, importance: &[Vec<f64>], keep: f64) -> Vec<usize> {
     let layout = config.block_strata();
     let strata = layout.sizes();

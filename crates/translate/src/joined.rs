@@ -8,8 +8,8 @@ use crate::parts::Part;
 use crate::trace::{Target, Trace, TracedToken};
 
 /// The translation of `text`, of which the pieces at these ranges are translated and all else is copied. Its i-th
-/// candidate has the i-th of each piece, or the last of those that have fewer. `around` tokens stand in front of a source's
-/// text and behind it.
+/// candidate has the i-th of each piece, or the last of those that have fewer. `around` tokens stand in front of a
+/// source's text and behind it.
 pub(crate) fn joined(text: &str, pieces: &[(Range<usize>, Part)], around: [usize; 2]) -> Part {
     if let [(range, part)] = pieces
         && *range == (0..text.len())

@@ -39,8 +39,8 @@ const MOST_UNREAD: (usize, f32) = (8, 0.3);
 /// Nor is a stretch missed where the translation is longer than this share of its source.
 const FULL_RATIO: f32 = 0.7;
 
-/// What a translation lacks, if it lacks something, of the tokens of the source that are `text`, and no tags or end mark.
-/// A length that the caller sets is his own will.
+/// What a translation lacks, if it lacks something, of the tokens of the source that are `text`, and no tags or end
+/// mark. A length that the caller sets is his own will.
 pub(crate) fn shortfall(request: &Request, text: Range<usize>, found: &Hypothesis) -> Option<Shortfall> {
     let (written, source) = (found.ids.len(), text.len());
     if request.options.max_length == 0 && written > 0 && found.token_scores.len() == written {

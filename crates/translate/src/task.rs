@@ -76,7 +76,8 @@ impl Translator {
         request
     }
 
-    /// Ids that no translation has: those of [`Subwords::control_ids`](strata_corpus::Subwords::control_ids) and `pieces`.
+    /// Ids that no translation has: those of [`Subwords::control_ids`](strata_corpus::Subwords::control_ids) and
+    /// `pieces`.
     fn suppressed(&self, pieces: &[String]) -> Result<Vec<u32>, Error> {
         let subwords = self.subwords();
         let reserved = (SPECIALS.len() + subwords.languages().len()) as u32;

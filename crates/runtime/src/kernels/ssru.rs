@@ -4,8 +4,8 @@ use strata_simd::simd;
 
 use super::activations::sigmoid;
 
-/// Moves the `cell` `[d]` of the token before on to this token, and adds what comes out to `x` `[d]`. `forget` and `input`
-/// `[d]` are the unit's maps of the token.
+/// Moves the `cell` `[d]` of the token before on to this token, and adds what comes out to `x` `[d]`. `forget` and
+/// `input` `[d]` are the unit's maps of the token.
 ///
 /// # Panics
 /// For slices of different sizes.

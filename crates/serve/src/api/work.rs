@@ -199,8 +199,8 @@ async fn split(
     blocking(move || texts.into_iter().map(split).collect()).await?
 }
 
-/// The translations of each document's parts. All parts in one language for one model go to it at once, so that they are
-/// admitted or turned away together.
+/// The translations of each document's parts. All parts in one language for one model go to it at once, so that they
+/// are admitted or turned away together.
 async fn translate_parts(
     placed: &[Placed],
     documents: &[Option<Parts>],
