@@ -251,6 +251,8 @@ struct Lines {
 
 impl Lines {
     fn open(path: &Path) -> Result<Self> {
+        // Files found in a folder: a pipe among them would be waited for, and a device may never end.
+        strata_files::regular::open(path)?;
         let reader = crate::text::open(path)?;
         Ok(Self { path: path.to_path_buf(), reader, line: 0, buffer: Vec::new() })
     }

@@ -37,7 +37,7 @@ impl Checksums {
     /// [`Error::Missing`] or another I/O error, [`Error::Damaged`] for a file that is not a list of checksums.
     pub fn read(folder: impl AsRef<Path>) -> Result<Checksums, Error> {
         let path = folder.as_ref().join(SUMS_FILE);
-        let bytes = fs::read(&path).io_context("read", &path)?;
+        let bytes = crate::regular::read(&path)?;
         let damaged = |what: String| Error::Damaged { path: path.clone(), what };
         let text = String::from_utf8(bytes).map_err(|_| damaged("not UTF-8 text".to_string()))?;
         if !text.is_empty() && !text.ends_with('\n') {

@@ -10,6 +10,7 @@
 //! | [`leftovers`] | what a killed writer leaves behind, and how the next one clears it away |
 //! | [`digest`] | the SHA-256 of bytes and files |
 //! | [`checksums`] | `SHA256SUMS`, which `sha256sum -c` can check too |
+//! | [`regular`] | files that are no pipe and no device |
 //! | [`mapped`] | files as memory |
 //! | [`guard`] | SIGBUS: a mapped file that another program truncates |
 //! | [`names`] | the file names that several kinds of folder share |
@@ -42,6 +43,7 @@ pub mod mapped;
 pub mod names;
 mod numbers;
 pub mod output;
+pub mod regular;
 pub mod staging;
 mod temporary;
 pub mod text;

@@ -30,11 +30,8 @@ impl MappedFile {
     /// and the like.
     pub fn open(path: impl AsRef<Path>) -> Result<MappedFile, Error> {
         let path = path.as_ref().to_path_buf();
-        let file = File::open(&path).io_context("read", &path)?;
+        let file = crate::regular::open(&path)?;
         let metadata = file.metadata().io_context("read", &path)?;
-        if !metadata.is_file() {
-            return Err(Error::Damaged { path, what: "not a regular file".to_string() });
-        }
         // SAFETY: the map is only read. This program never changes a file in place: it writes a new one and renames it,
         // and a removed file stays mapped. Another program that overwrites or truncates the file could change values or
         // raise SIGBUS, as with every memory-mapped format; see `guard`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use strata_runtime::Precision;
 use strata_serve::keys::{Keys, new_key};
 use strata_serve::log::{Entry, Logger};
@@ -300,10 +301,11 @@ fn source(said: &str) -> ModelSource {
     ModelSource { name, path }
 }
 
-/// Done at Ctrl-C or SIGTERM; a second one ends the program at once.
+/// Done at Ctrl-C or SIGTERM; a second one ends the program at once. SIGHUP and SIGUSR1 are ignored: ending with code 0,
+/// as they would, leaves a server down that systemd restarts on failure.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let (tell, mut told) = tokio::sync::watch::channel(false);
-    crate::stop::on_signals(move |_| tell.send_replace(true))?;
+    crate::stop::on_signals(move |signal| matches!(signal, SIGINT | SIGTERM) && tell.send_replace(true))?;
     Ok(async move {
         // The handler lives as long as the program.
         let _ = told.wait_for(|stop| *stop).await;

@@ -46,6 +46,7 @@ fn options_act_or_are_refused_by_their_name() {
         (json!({ "preserve_formatting": true }), "preserve_formatting"),
         (json!({ "split_sentences": "2" }), "split_sentences"),
         (json!({ "style_id": "x" }), "style_id"),
+        (json!({ "model_type": "fastest" }), "model_type"),
         (json!({ "tag_handling": "xml", "text": ["<a>"] }), "XML"),
     ] {
         let answer = ask(options, "x");

@@ -87,6 +87,30 @@ fn slow_clients_are_cut_off() {
 }
 
 #[test]
+fn two_lengths_end_the_connection_behind_the_answer() {
+    let here = folder("serve-lengths");
+    let server = Server::start(&here, "../served/run");
+    let body = json!({ "q": TEXT, "source": "en", "target": "qaa" }).to_string();
+    let head = "POST /translate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 5\r\n";
+    let request = format!(
+        "{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\nGET /health HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        body.len()
+    );
+    // The chunks count (RFC 9112, 6.3), and what a second reader may take for another request is not read.
+    let all = http::read_all(&mut http::open(&server, &request));
+    assert_eq!(all.matches("HTTP/1.1 200").count(), 1, "{all}");
+}
+
+#[test]
+fn a_hangup_does_not_end_the_server() {
+    let here = folder("serve-hangup");
+    let server = Server::start(&here, "../served/run");
+    here.bash(&format!("kill -HUP {}", server.id())).succeeds();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(get(&server, "/health").status, 200);
+}
+
+#[test]
 fn beyond_the_queue_there_is_429_and_the_rest_is_served() {
     let here = folder("serve-overload");
     let server = Server::start(&here, "../served/run --queue 8 --beam 12");

@@ -54,8 +54,9 @@ pub fn handling(params: &Params) -> Answer<Handling> {
     Ok(Handling { format: tagged.unwrap_or(plain), options: Options { tags, ..Options::default() }, sentences })
 }
 
-/// Refuses what cannot be followed. `context`, `model_type` and `show_billed_characters` ask for nothing that would
-/// change a translation here, and formality that is only preferred falls back, as DeepL's own does.
+/// Refuses what cannot be followed. `context` is advice, which clients such as Weblate send with every text;
+/// `model_type` names one of DeepL's own kinds of model, of which a server here has one; billed characters are always
+/// shown. Formality that is only preferred falls back, as DeepL's own does.
 fn refuse(params: &Params) -> Answer<()> {
     match params.text("formality")? {
         None | Some("default" | "prefer_more" | "prefer_less") => {}
@@ -65,6 +66,13 @@ fn refuse(params: &Params) -> Answer<()> {
             ));
         }
         Some(_) => return Err(ApiError::invalid("formality must be default, more, less, prefer_more or prefer_less")),
+    }
+    match params.text("model_type")? {
+        None | Some("quality_optimized" | "prefer_quality_optimized" | "latency_optimized") => {}
+        Some(_) => {
+            let text = "model_type must be quality_optimized, prefer_quality_optimized or latency_optimized";
+            return Err(ApiError::invalid(text));
+        }
     }
     if params.flag("preserve_formatting")? {
         let text = "preserve_formatting is not supported: formatting is never corrected here; leave it out";
