@@ -94,7 +94,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         "vocabulary",
         &[
             "strata vocabulary data/docs-prepared --output vocabulary.json",
-            "strata vocabulary models/en-pt --text pt=news.pt.gz --output vocabulary.json    # a model that was imported",
+            "strata vocabulary models/en-pt --text pt=news.pt.gz --output map.json     # an imported model",
             "strata translate runs/docs-smoe-4-4 --to de --vocabulary-map vocabulary.json < in.en",
         ],
     ),

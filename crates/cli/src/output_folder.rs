@@ -11,7 +11,7 @@ use strata_store::model_folder::CONFIG_FILE;
 #[derive(Debug, Args)]
 pub struct OutputFolder {
     /// Folder to write
-    #[arg(short, long = "output", value_name = "PATH")]
+    #[arg(short = 'o', long = "output", value_name = "PATH")]
     pub path: PathBuf,
     /// Replace an existing model folder
     #[arg(long)]

@@ -13,8 +13,8 @@ use crate::terminal::Terminal;
 /// Time in which the rank that has failed ends all others.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Time that a rank leaves to those before it, in which they may say the same. Open MPI's `mpirun` takes a second to end
-/// all after one has ended.
+/// Time that a rank leaves to those before it, in which they may say the same. Open MPI's `mpirun` takes a second to
+/// end all after one has ended.
 const TURN: Duration = Duration::from_secs(2);
 
 /// Ranks after this one speak when it does.

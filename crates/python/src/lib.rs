@@ -1,7 +1,7 @@
 //! The Python module `strata_mt._native`; `python/strata_mt` is the package around it.
 //!
-//! Translation runs without Python's lock, in threads of its own, so that other Python threads go on and Ctrl-C is heard.
-//! Nothing here prints, and no setting of the process is changed.
+//! Translation runs without Python's lock, in threads of its own, so that other Python threads go on and Ctrl-C is
+//! heard. Nothing here prints, and no setting of the process is changed.
 
 #![forbid(unsafe_code)]
 

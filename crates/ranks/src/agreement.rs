@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::ranks::{Ranks, host};
 
 impl Ranks {
-    /// Checks that `value` of `what` (a checksum, a version, the lines of a recipe) is the same on every rank. The error
-    /// shows the first line that differs.
+    /// Checks that `value` of `what` (a checksum, a version, the lines of a recipe) is the same on every rank. The
+    /// error shows the first line that differs.
     ///
     /// # Errors
     /// [`Error::Differs`] on rank 0, which speaks for all, and [`Error::Elsewhere`] on the others.

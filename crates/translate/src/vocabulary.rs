@@ -1,5 +1,5 @@
-//! Vocabulary maps: the subwords that the training text, or text like what is to be written, has in each target language. The output layer then computes
-//! those alone.
+//! Vocabulary maps: the subwords that the training text, or text like what is to be written, has in each target
+//! language. The output layer then computes those alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
@@ -53,7 +53,8 @@ impl VocabularyMap {
     /// `min_count` times in a language.
     ///
     /// # Errors
-    /// A folder that is no model; a language that it does not translate into; a file that cannot be read or is not UTF-8.
+    /// A folder that is no model; a language that it does not translate into; a file that cannot be read or is not
+    /// UTF-8.
     pub fn from_text(model: &Path, texts: &[(String, PathBuf)], min_count: u64) -> Result<Self, Error> {
         let languages = Languages::load(&model.join(LANGUAGES_FILE))?;
         let subwords = Subwords::load(&model.join(TOKENIZER_FILE))?;

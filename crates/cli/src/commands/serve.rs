@@ -301,8 +301,8 @@ fn source(said: &str) -> ModelSource {
     ModelSource { name, path }
 }
 
-/// Done at Ctrl-C or SIGTERM; a second one ends the program at once. SIGHUP and SIGUSR1 are ignored: ending with code 0,
-/// as they would, leaves a server down that systemd restarts on failure.
+/// Done at Ctrl-C or SIGTERM; a second one ends the program at once. SIGHUP and SIGUSR1 are ignored: ending with code
+/// 0, as they would, leaves a server down that systemd restarts on failure.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let (tell, mut told) = tokio::sync::watch::channel(false);
     crate::stop::on_signals(move |signal| matches!(signal, SIGINT | SIGTERM) && tell.send_replace(true))?;

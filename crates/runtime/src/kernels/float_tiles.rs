@@ -1,8 +1,8 @@
 //! f32 products with weights in f32 or bfloat16: tiles of a few rows and panels whose sums stay in registers.
 //!
 //! Each output element is one chain of fused multiply-adds over the inputs in order, beginning at zero, and the bias
-//! comes after it: whatever the tile, the chain is the same, and so are the bits. A bfloat16 weight is widened to f32 in
-//! its register, so the result is that of f32 weights with the same values.
+//! comes after it: whatever the tile, the chain is the same, and so are the bits. A bfloat16 weight is widened to f32
+//! in its register, so the result is that of f32 weights with the same values.
 
 use std::ops::Range;
 
