@@ -75,15 +75,15 @@ impl<L: Lines> FloatProduct<'_, L> {
 
 /// Registers of some instruction set, which all functions need, and the tiles that fit it.
 trait Tiles: Floats {
-    /// Most rows of a tile.
-    const ROWS: usize;
+    /// Most rows of a tile with weights that lie in such lines.
+    fn most_rows<L: Lines>() -> usize;
 
     /// Runs `work`, an `#[inline(always)]` closure, compiled for the instructions.
     ///
     /// # Safety
     /// The processor has the instructions.
     unsafe fn with<R>(work: impl FnOnce() -> R) -> R;
-    /// Computes `rows` rows, 1 to [`Tiles::ROWS`], from `row` on of all `panels`.
+    /// Computes `rows` rows, 1 to [`Tiles::most_rows`], from `row` on of all `panels`.
     ///
     /// # Safety
     /// As [`piece`], for these rows and the panels of the place's tile.
@@ -136,7 +136,7 @@ unsafe fn run<F: Tiles, L: Lines>(product: &FloatProduct<'_, L>, rows: Range<usi
                 tile(
                     rows,
                     panels,
-                    F::ROWS,
+                    F::most_rows::<L>(),
                     panel_bytes,
                     #[inline(always)]
                     |row, rows, panels, place| F::strip(product, row, rows, panels, place),
@@ -256,11 +256,14 @@ unsafe fn store_tile<F: Tiles, const P: usize, const K: usize>(
 }
 
 /// The tiles of a register type: for each number of rows, how many panels side by side keep the multipliers busy with
-/// the registers there are.
+/// the registers there are, for weights in f32 / in bfloat16, which lie in registers both as loaded and widened.
 macro_rules! tiles {
-    ($register:ty, $with:expr, $($rows:literal x $panels:literal),*; most $most:literal rows) => {
+    ($register:ty, $with:expr, $($rows:literal x $panels:literal / $halved:literal),*; most $most:literal / $fewest:literal rows) => {
         impl Tiles for $register {
-            const ROWS: usize = $most;
+            #[inline(always)]
+            fn most_rows<L: Lines>() -> usize {
+                if L::INPUTS == 1 { $most } else { $fewest }
+            }
 
             #[inline(always)]
             unsafe fn with<R>(work: impl FnOnce() -> R) -> R {
@@ -279,12 +282,16 @@ macro_rules! tiles {
                 const K: usize = PANEL / <$register as Floats>::LANES;
                 let mut panel = panels.start;
                 match rows {
-                    $($rows => {
+                    $($rows if $rows <= Self::most_rows::<L>() => {
                         // SAFETY: the caller's promise.
                         unsafe {
-                            while panels.end - panel >= $panels {
+                            while L::INPUTS == 1 && panels.end - panel >= $panels {
                                 product_tile::<Self, L, $rows, $panels, K>(product, row, panel, place);
                                 panel += $panels;
+                            }
+                            while L::INPUTS > 1 && panels.end - panel >= $halved {
+                                product_tile::<Self, L, $rows, $halved, K>(product, row, panel, place);
+                                panel += $halved;
                             }
                             while panel < panels.end {
                                 product_tile::<Self, L, $rows, 1, K>(product, row, panel, place);
@@ -292,29 +299,35 @@ macro_rules! tiles {
                             }
                         }
                     })*
-                    _ => unreachable!("a tile of {rows} rows, of at most {}", Self::ROWS),
+                    _ => unreachable!("a tile of {rows} rows, of at most {}", Self::most_rows::<L>()),
                 }
             }
         }
     };
 }
 
-tiles!([f32; PANEL], plainly, 1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1; most 6 rows);
+tiles!(
+    [f32; PANEL], plainly,
+    1 x 4 / 4, 2 x 2 / 2, 3 x 1 / 1, 4 x 1 / 1, 5 x 1 / 1, 6 x 1 / 1; most 6 / 5 rows
+);
 
 // 12 of 16 registers hold sums; fewer than 8 sums leave the multipliers waiting for one another.
 #[cfg(target_arch = "x86_64")]
-tiles!(std::arch::x86_64::__m256, strata_simd::with_avx2, 1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1; most 6 rows);
+tiles!(
+    std::arch::x86_64::__m256, strata_simd::with_avx2,
+    1 x 4 / 3, 2 x 2 / 2, 3 x 1 / 1, 4 x 1 / 1, 5 x 1 / 1, 6 x 1 / 1; most 6 / 5 rows
+);
 
 // At most 24 of 32 registers hold sums.
 #[cfg(target_arch = "x86_64")]
 tiles!(
     std::arch::x86_64::__m512, strata_simd::with_avx512,
-    1 x 8, 2 x 4, 3 x 4, 4 x 4, 5 x 4, 6 x 4, 7 x 3, 8 x 3; most 8 rows
+    1 x 8 / 8, 2 x 4 / 4, 3 x 4 / 4, 4 x 4 / 4, 5 x 4 / 4, 6 x 4 / 3, 7 x 3 / 3, 8 x 3 / 2; most 8 / 8 rows
 );
 
 // A panel is four registers. At most 24 of 32 registers hold sums.
 #[cfg(target_arch = "aarch64")]
 tiles!(
     std::arch::aarch64::float32x4_t, strata_simd::with_neon,
-    1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1; most 6 rows
+    1 x 4 / 3, 2 x 2 / 2, 3 x 1 / 1, 4 x 1 / 1, 5 x 1 / 1, 6 x 1 / 1; most 6 / 5 rows
 );
