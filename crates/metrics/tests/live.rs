@@ -24,7 +24,7 @@ for name, metric in make.items():
         references = text["references"][:count]
         of = metric()
         score = of.corpus_score(text["hypotheses"], references, n_bootstrap=text["resamples"])
-        lines = [score.format(width=4, signature=str(of.get_signature()))]
+        lines = [score.format(width=3, signature=str(of.get_signature()))]
         of = metric(effective_order=True)
         lines += [of.sentence_score(h, list(r)).format(width=4) for h, r in zip(text["hypotheses"], zip(*references))]
         answers[f"{name} {count}"] = lines
@@ -133,10 +133,11 @@ fn lines<M: Scorer<Score: std::fmt::Display>>(
     let interval = confidence(metric, &statistics, options).unwrap();
     let signature = metric.signature(references.len()).with_bootstrap(RESAMPLES, DEFAULT_SEED).to_string();
     // sacreBLEU writes the interval behind the score.
-    let score = format!("{:.4}", metric.score(&statistics).unwrap());
+    // Three digits: sums in another order may turn the fourth.
+    let score = format!("{:.3}", metric.score(&statistics).unwrap());
     let (name, figures) = score.split_once(" = ").unwrap();
     let (figure, rest) = figures.split_once(' ').map_or((figures, String::new()), |(f, rest)| (f, format!(" {rest}")));
-    let mut lines = vec![format!("{name}|{signature} = {figure} ({interval:.4}){rest}")];
+    let mut lines = vec![format!("{name}|{signature} = {figure} ({interval:.3}){rest}")];
     for (segment, hypothesis) in hypotheses.iter().enumerate() {
         let references: Vec<&String> = references.iter().map(|stream| &stream[segment]).collect();
         lines.push(format!("{:.4}", of_sentences.sentence(hypothesis, &references).unwrap()));

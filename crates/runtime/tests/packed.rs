@@ -51,7 +51,7 @@ fn a_packed_model_gives_the_bits_of_the_model_it_was_packed_from() {
 #[test]
 fn the_parts_are_an_aligned_safetensors_file_and_equal_models_give_equal_files() {
     let dir = tempfile::tempdir().unwrap();
-    for (seed, d) in [(1, 16), (2, 10), (3, 15)] {
+    for (seed, d) in [(1, 16), (2, 10), (3, 14)] {
         let config = ModelConfig { kind: Kind::Cmr, experts: 3, d_model: d, ..small() };
         let folder = write_model(&dir.path().join(format!("{seed}")), &config, seed);
         let paths = ["a", "b"].map(|name| dir.path().join(format!("{seed}-{name}")));
