@@ -162,14 +162,14 @@ class Models(unittest.TestCase):
         self.assertEqual(
             Translator(int8).translate(TEXTS, "de"), Translator(self.folder / "marian", "int8").translate(TEXTS, "de")
         )
-        self.refused("packed in int8, not in f32", Translator, int8, "f32")
+        self.refused("packed in int8; export", Translator, int8, "f32")
         self.refused("packed in f32", Translator, packed, "int8")
         self.refused("exists", strata_mt.export, self.folder / "marian", packed)
         self.refused("is a packed folder", strata_mt.export, packed, self.folder / "again")
 
     def test_bad_input_is_refused_in_the_words_of_the_command_line(self):
         self.refused("is not a model", Translator, self.folder / "nothing")
-        self.refused("precision `f16`: choose", Translator, self.folder / "marian", "f16")
+        self.refused("`f16` is no precision; choose f32, bf16 or int8", Translator, self.folder / "marian", "f16")
         self.refused("choose 1 thread or more", Translator, self.folder / "marian", threads=0)
         self.refused("does not translate into `fr`; it knows: de", self.translator.translate, "a", "fr")
         self.refused("does not translate from `fr`", self.translator.translate, "a", "de", "fr")
