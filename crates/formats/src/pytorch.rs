@@ -1,6 +1,6 @@
 //! PyTorch's `.bin` and `.pt`: a zip archive of a pickle, which names the tensors, and of their bytes.
 //!
-//! `NAME/data.pkl` is the pickle, `NAME/data/KEY` the elements of the storage KEY. [`crate::pickle`] reads the pickle
+//! `NAME/data.pkl` is the pickle, `NAME/data/KEY` the elements of the storage KEY. `pickle` reads the pickle
 //! without running anything.
 
 use std::borrow::Cow;
