@@ -315,14 +315,14 @@ tiles!(
 #[cfg(target_arch = "x86_64")]
 tiles!(
     std::arch::x86_64::__m256, strata_simd::with_avx2,
-    1 x 4 / 2, 2 x 2 / 2, 3 x 1 / 1, 4 x 1 / 1, 5 x 1 / 1, 6 x 1 / 1; most 6 / 5 rows
+    1 x 4 / 2, 2 x 2 / 1, 3 x 1 / 1, 4 x 1 / 1, 5 x 1 / 1, 6 x 1 / 1; most 6 / 5 rows
 );
 
 // At most 24 of 32 registers hold sums.
 #[cfg(target_arch = "x86_64")]
 tiles!(
     std::arch::x86_64::__m512, strata_simd::with_avx512,
-    1 x 8 / 8, 2 x 4 / 4, 3 x 4 / 4, 4 x 4 / 4, 5 x 4 / 4, 6 x 4 / 3, 7 x 3 / 2, 8 x 3 / 2; most 8 / 8 rows
+    1 x 8 / 8, 2 x 4 / 4, 3 x 4 / 4, 4 x 4 / 4, 5 x 4 / 4, 6 x 4 / 2, 7 x 3 / 2, 8 x 3 / 1; most 8 / 8 rows
 );
 
 // A panel is four registers. At most 24 of 32 registers hold sums.
