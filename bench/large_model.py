@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A NLLB-MoE of random weights as large as you like, in shards of bf16, to see what importing takes:
 
-    python3 bench/large_model.py crates/runtime/tests/golden/nllb-moe /tmp/large --experts 64
-    (ulimit -d 300000; strata import /tmp/large /tmp/imported)      # 300 MB of memory of its own, no more
+    python3 bench/large_model.py crates/runtime/tests/golden/nllb-moe large --experts 64
+    (ulimit -d 300000; strata import large imported)      # 300 MB of memory of its own, no more
 
 The small model gives the names and the text files; widths and the number of experts grow.
 """

@@ -4,17 +4,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use strata_files::IoContext;
 
+use crate::child::watch;
 use crate::error::Error;
-
-/// How often a download's progress is checked.
-const POLL: Duration = Duration::from_millis(100);
 
 /// The version of a package that apt would install.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,27 +97,9 @@ impl Apt {
         let mut command = self.command(&self.get);
         command.args(["-qq", "-o", "Acquire::Retries=2", "-o", "Acquire::http::Timeout=30", "download"]);
         command.args(wanted.iter().map(|c| format!("{}={}", c.package, c.version)));
-        command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|e| self.cannot_run(&self.get, e))?;
-        let errors = child.stderr.take();
-        // Read in a thread: otherwise apt could fill the pipe and wait for us while we wait for it.
-        let errors = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            errors.map(|mut pipe| pipe.read_to_end(&mut text));
-            String::from_utf8_lossy(&text).into_owned()
-        });
-        let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) => std::thread::sleep(POLL),
-                Err(e) => {
-                    let _ = child.kill(); // the wait's own error is the one to report
-                    return Err(self.cannot_run(&self.get, e));
-                }
-            }
-            on_bytes(bytes_in(folder));
-        };
-        let errors = errors.join().unwrap_or_default();
+        command.current_dir(folder);
+        let (status, errors) =
+            watch(command, &mut || on_bytes(bytes_in(folder))).map_err(|e| self.cannot_run(&self.get, e))?;
         Ok(if status.success() { Ok(()) } else { Err((fault(&errors), first_errors(&errors))) })
     }
 

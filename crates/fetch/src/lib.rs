@@ -28,6 +28,7 @@
 //! | module | idea |
 //! |---|---|
 //! | `apt`, `packages`, `deb` | getting packages, keeping them whole, reading them |
+//! | `child` | watching the programs that download |
 //! | [`models`] | trained models that others publish |
 //! | `sources` | a page of each kind of document as text blocks; `align` for those without ids |
 //! | `clean`, `sentences`, `filters` | from blocks to sentence pairs; `chars` has their character classes |
@@ -42,6 +43,7 @@
 mod align;
 mod apt;
 mod chars;
+mod child;
 mod clean;
 mod corpus;
 mod deb;

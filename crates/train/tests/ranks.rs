@@ -211,7 +211,7 @@ fn experts_that_cannot_be_spread_are_refused_by_one_rank() {
     assert!(refused(6, "6").contains("a block has only 5 experts"));
 }
 
-/// A run goes on with any number of ranks as if it had always had it.
+/// A run resumes on any number of ranks, with the same results.
 #[test]
 fn a_run_goes_on_with_another_number_of_ranks() {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR"));

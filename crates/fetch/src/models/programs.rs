@@ -2,13 +2,11 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, ExitStatus, Stdio};
 
 use super::error::Error;
+use crate::child::watch;
 
-/// How often a download's progress is looked at.
-const POLL: Duration = Duration::from_millis(100);
 /// curl's exit codes for a server that cannot be found or reached, or that stops answering.
 const UNREACHABLE: [i32; 5] = [5, 6, 7, 28, 35];
 
@@ -27,22 +25,11 @@ pub(super) fn curl(
     command.args(["--fail", "--silent", "--show-error", "--location", "--proto", "=http,https", "--retry", "2"]);
     command.args(["--connect-timeout", "15", "--speed-limit", "1000", "--speed-time", "30", "--continue-at", "-"]);
     command.args(["--max-filesize", &at_most.to_string(), "--output"]).arg(file).args(["--url", address]);
-    let mut child = start(command, program, "models")?;
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) => std::thread::sleep(POLL),
-            Err(e) => {
-                let _ = child.kill(); // the wait's own error is the one to report
-                return Err(strata_files::Error::io("run", program, e).into());
-            }
-        }
-        progress();
-    };
+    let (status, errors) = run(command, program, "models", progress)?;
     if status.success() {
         return Ok(());
     }
-    let detail = said(child);
+    let detail = last_line(&errors);
     match status.code() {
         Some(code) if UNREACHABLE.contains(&code) => Err(Error::Offline { address: address.to_owned(), detail }),
         _ => Err(Error::Download { what: address.to_owned(), detail }),
@@ -57,26 +44,24 @@ pub(super) fn pip(python: &Path, package: &str, platform: &str, folder: &Path) -
     let mut command = Command::new(python);
     command.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--platform", platform]);
     command.args(["--disable-pip-version-check", "--dest"]).arg(folder).arg(package);
-    let child = start(command, python, "the wheel")?;
-    let output = child.wait_with_output().map_err(|e| strata_files::Error::io("run", python, e))?;
-    if output.status.success() {
+    let (status, errors) = run(command, python, "the wheel", &mut || ())?;
+    if status.success() {
         return Ok(());
     }
-    let detail = last_line(&String::from_utf8_lossy(&output.stderr));
-    Err(Error::Download { what: format!("the Python package {package}"), detail })
+    Err(Error::Download { what: format!("the Python package {package}"), detail: last_line(&errors) })
 }
 
-fn start(mut command: Command, program: &Path, what: &'static str) -> Result<Child, Error> {
-    command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    command.spawn().map_err(|e| match e.kind() {
+fn run(
+    mut command: Command,
+    program: &Path,
+    what: &'static str,
+    progress: &mut dyn FnMut(),
+) -> Result<(ExitStatus, String), Error> {
+    command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    watch(command, progress).map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => Error::NoProgram { program: program.to_owned(), what },
         _ => strata_files::Error::io("run", program, e).into(),
     })
-}
-
-/// What a program that has ended wrote to standard error; what these write fits into a pipe.
-fn said(child: Child) -> String {
-    child.wait_with_output().map(|output| last_line(&String::from_utf8_lossy(&output.stderr))).unwrap_or_default()
 }
 
 /// The last line that says something, without `curl: (6) ` or `ERROR: `.
