@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, FloatDType};
 use strata_corpus::{ExampleId, HeldOut, StreamOptions, StreamPosition, TrainStream};
@@ -11,9 +11,9 @@ use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
 use strata_files::{Digest, IoContext, remove_folder};
 use strata_kernels::{AdamStep, MatmulPrecision};
 use strata_model::{Forward, Part, Transformer, parse_device};
-use strata_ranks::Ranks;
+use strata_ranks::{Ranks, Traffic};
 use strata_recipe::{Cost, ModelConfig, Precision, Recipe, TrainSection};
-use strata_records::{Best, Stopped, Summary, TrainRecord, TrainState};
+use strata_records::{Best, LoggedTraffic, Stopped, Summary, TrainRecord, TrainState};
 use strata_simd::random::mix;
 use strata_store::checkpoint::{AVERAGED_DIR, CHECKPOINTS_DIR, RECIPE_FILE, STATE_FILE};
 use strata_store::{
@@ -179,7 +179,7 @@ fn spread_experts(recipe: &Recipe, model: &ModelConfig, ranks: &Ranks) -> Result
     } else if device != "cpu" {
         format!("experts are spread on the CPU only, not on {device}")
     } else {
-        return Ok(Some(ranks.split(ranks.rank() / over)?));
+        return Ok(Some(ranks.split(ranks.rank() / over)?.counting("experts")));
     };
     ranks.together(Err(Error::ExpertParallel { over, wrong }))
 }
@@ -275,6 +275,8 @@ struct Window {
     balance: f64,
     gradient_norm: f64,
     routing: RoutingStats,
+    /// What this rank had exchanged when the window began.
+    traffic: Vec<Traffic>,
 }
 
 /// The content of a model folder's `languages.json`: the corpus's, and how long the sides are that the model learns
@@ -417,7 +419,7 @@ impl Session {
         });
         let mut logs = self.run.as_ref().map(|run| Logs::open(run.path(), self.state.update)).transpose()?;
         let (session_start, seconds_before) = (Instant::now(), self.state.seconds);
-        let (mut window, mut window_start) = (Window::default(), Instant::now());
+        let (mut window, mut window_start) = (Window::begin(&self.ranks), Instant::now());
         let (mut session_tokens, mut session_seconds) = (0u64, 0.0);
         // A run that stopped early and is resumed has nothing left to do.
         let over = self.state.update < train.updates && self.state.out_of_patience(train.patience);
@@ -432,12 +434,12 @@ impl Session {
             self.state.seconds = seconds_before + session_start.elapsed().as_secs_f64();
             let last = update == train.updates;
             if update.is_multiple_of(train.log_every) || last {
-                let progress = window.progress(&self.recipe, update, window_start.elapsed().as_secs_f64());
+                let progress = window.progress(&self.recipe, &self.ranks, update, window_start.elapsed().as_secs_f64());
                 if let Some(logs) = &mut logs {
                     logs.progress(update, &progress.means)?;
                 }
                 observe(&Event::Progress(progress));
-                (window, window_start) = (Window::default(), Instant::now());
+                (window, window_start) = (Window::begin(&self.ranks), Instant::now());
             }
             let mut best = false;
             let bleu_due = train.validate_bleu_every > 0 && (update.is_multiple_of(train.validate_bleu_every) || last);
@@ -523,7 +525,7 @@ impl Session {
                     let mine = part_of(batch.examples.len(), &ranks);
                     let whole = Tensors::new(batch.clone());
                     let before = Part::from_sentence(&whole.source, &whole.target, mine.start);
-                    forward = forward.of_part(ranks.clone(), before);
+                    forward = forward.of_part(ranks.counting("gates"), before);
                     Tensors::new(cut(batch, &mine))
                 }
             };
@@ -722,7 +724,29 @@ fn the_batch(place: &StreamPosition, examples: &str) -> String {
 }
 
 impl Window {
-    fn progress(&self, recipe: &Recipe, update: u64, seconds: f64) -> Progress {
+    fn begin(ranks: &Ranks) -> Self {
+        Self { traffic: ranks.traffic(), ..Self::default() }
+    }
+
+    /// What this rank has exchanged since the window began, per update; nothing for a process alone.
+    fn traffic(&self, ranks: &Ranks) -> Vec<LoggedTraffic> {
+        if !ranks.is_many() {
+            return Vec::new();
+        }
+        let updates = self.updates.max(1) as f64;
+        let since = |now: Traffic| {
+            let before = self.traffic.iter().find(|before| before.purpose == now.purpose);
+            let (bytes, waited) = before.map_or((0, Duration::ZERO), |before| (before.bytes, before.waited));
+            LoggedTraffic {
+                purpose: now.purpose.to_string(),
+                bytes: (now.bytes - bytes) as f64 / updates,
+                waited_ms: (now.waited - waited).as_secs_f64() * 1e3 / updates,
+            }
+        };
+        ranks.traffic().into_iter().map(since).collect()
+    }
+
+    fn progress(&self, recipe: &Recipe, ranks: &Ranks, update: u64, seconds: f64) -> Progress {
         let (updates, targets) = (self.updates.max(1) as f64, self.targets.max(1) as f64);
         let left = recipe.train.updates - update;
         let blocks = self.routing.blocks();
@@ -741,6 +765,7 @@ impl Window {
                 rc_decoder: self.routing.mean_rc(true),
                 dropped: self.routing.dropped(),
                 blocks,
+                traffic: self.traffic(ranks),
             },
         }
     }

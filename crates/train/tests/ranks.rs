@@ -14,6 +14,7 @@ use strata_train::{Error, Event, Progress, Start, train};
 /// What rank 0 said in a run.
 #[derive(Default)]
 struct Said {
+    parameters: u64,
     progress: Vec<Progress>,
     validated: Vec<f64>,
 }
@@ -35,6 +36,7 @@ fn run<'a>(
             let mut observe = move |event: &Event| {
                 let said = said.as_mut().expect("only rank 0 observes");
                 match event {
+                    Event::Started { parameters, .. } => said.parameters = *parameters,
                     Event::Progress(progress) => said.progress.push(progress.clone()),
                     Event::Validated { loss, .. } => said.validated.push(*loss),
                     _ => {}
@@ -209,6 +211,28 @@ fn experts_that_cannot_be_spread_are_refused_by_one_rank() {
                     up to the experts of a block";
     assert_eq!(refused(3, "2"), expected);
     assert!(refused(6, "6").contains("a block has only 5 experts"));
+}
+
+/// Gradients go to their owners and new weights come back: no rank can send less than `2 (n - 1) / n` of the weights.
+#[test]
+fn the_log_says_what_ranks_sent_and_it_is_hardly_more_than_they_must() {
+    for size in [1, 2, 4] {
+        let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ranks-traffic-{size}"));
+        let spread = if size == 4 { "2" } else { "1" };
+        let said = fresh(size, &recipe(&output, &[("train.expert_parallel", spread), ("train.updates", "6")]));
+        let log = std::fs::read_to_string(output.join("log.jsonl")).unwrap();
+        assert_eq!(log.lines().filter(|line| line.contains("\"traffic\"")).count(), if size > 1 { 6 } else { 0 });
+        let least = 4.0 * 2.0 * (size as f64 - 1.0) / size as f64 * said.parameters as f64;
+        for progress in &said.progress {
+            let traffic = &progress.means.traffic;
+            let bytes = |purpose: &str| traffic.iter().find(|t| t.purpose == purpose).map_or(0.0, |t| t.bytes);
+            let sent = bytes("gradients") + bytes("weights");
+            assert!((least..=1.1 * least).contains(&sent), "{size} ranks sent {sent} bytes, at least {least}");
+            assert_eq!(bytes("experts") > 0.0, size == 4, "{traffic:?}");
+            assert_eq!(bytes("gates") > 0.0, size > 1, "{traffic:?}");
+            assert!(traffic.iter().all(|t| t.waited_ms >= 0.0 && t.waited_ms < 60_000.0), "{traffic:?}");
+        }
+    }
 }
 
 /// A run resumes on any number of ranks, with the same results.

@@ -1,6 +1,7 @@
 //! `strata bench`: the speed of this machine at Strata's work.
 
 mod machine;
+mod ranks;
 mod shape;
 mod text;
 mod train_step;
@@ -26,6 +27,7 @@ enum What {
     Training(training::Arguments),
     Translate(translate::Arguments),
     Text(text::Arguments),
+    Ranks(ranks::Arguments),
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
@@ -35,5 +37,6 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         What::Training(arguments) => training::run(arguments, terminal),
         What::Translate(arguments) => translate::run(arguments),
         What::Text(arguments) => text::run(arguments, terminal),
+        What::Ranks(arguments) => ranks::run(arguments, terminal),
     }
 }

@@ -30,7 +30,7 @@ impl SharedAdam {
         }
         let mut sizes = Sizes(Vec::new());
         model.visit_weights(&mut sizes);
-        Self { ranks: ranks.clone(), layout: Layout::new(sizes.0, ranks.size()), moments: HashMap::new() }
+        Self { ranks: ranks.counting("weights"), layout: Layout::new(sizes.0, ranks.size()), moments: HashMap::new() }
     }
 
     /// Takes one step: each rank with its pieces, after which all have all new weights. A weight without a gradient
@@ -83,13 +83,14 @@ impl SharedAdam {
                 }
             }
         }
+        let ranks = self.ranks.counting("checkpoints");
         let of = |which: fn(&Moments<1>) -> &Tensor<1>| -> Result<std::vec::IntoIter<Vec<f32>>, Error> {
             let places = self.layout.of(self.ranks.rank());
             let mine = places.map(|place| match self.moments.get(&place) {
                 Some(moments) => host(which(moments).clone()),
                 None => vec![0.0; self.layout.pieces[place].range.len()],
             });
-            Ok(self.layout.collect(&self.ranks, &mine.collect::<Vec<_>>(), false)?.into_iter())
+            Ok(self.layout.collect(&ranks, &mine.collect::<Vec<_>>(), false)?.into_iter())
         };
         let (first, second) = (of(|moments| &moments.first)?, of(|moments| &moments.second)?);
         let mut push = Push { list: TensorList::new(), first, second };

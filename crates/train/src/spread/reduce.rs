@@ -22,6 +22,7 @@ impl SharedGradients {
     /// # Errors
     /// Of the exchange.
     pub fn add(&mut self, ranks: &Ranks, layout: &Layout, gradients: GradientSum) -> Result<(), Error> {
+        let ranks = ranks.counting("gradients");
         let (rank, size) = (ranks.rank(), ranks.size());
         let mut mine = gradients.into_values();
         let mine: Vec<Option<Vec<f32>>> = layout.weights.iter().map(|(name, _)| mine.remove(name)).collect();
