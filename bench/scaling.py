@@ -7,9 +7,8 @@ Weak scaling: every rank computes as many tokens, however many there are. What i
 
     compute   3 x tokens x FLOPs a token / FLOP/s of a rank; experts wait for the fullest rank (--imbalance)
     tokens    spread experts: each visit sends its tokens out and their outputs back, and the same backward
-    gradients each weight's gradient to its owner and the new weight back, 4 bytes each: 8 (n - 1) / n a weight.
-              The program sends them of all weights over all ranks, also of experts that are spread, whose gradient is
-              zero on ranks that do not have them (see docs/scaling.md)
+    gradients each weight's gradient to its owner and the new weight back, 4 bytes each: 8 (n - 1) / n a weight that
+              all n ranks hold, 8 (q - 1) / q one of the p-th part of the experts that q = n / p ranks hold
     Adam      28 bytes a weight of a rank's share, at the memory's speed
 
 Nothing overlaps, as in the program. The constants of a cluster are measured by `mpirun -n 2 strata bench ranks`.
@@ -31,8 +30,10 @@ def update(model, ranks, spread, args):
     sent = visits * args.tokens * args.d_model * 4 * (1 - 1 / spread) * imbalance
     calls = 4 * args.blocks * args.strata
     tokens = 4 * sent / wire + calls * args.latency if spread > 1 else 0.0
-    gradients = 8 * (ranks - 1) / ranks * model["parameters"] / wire if ranks > 1 else 0.0
-    adam = 28 * model["parameters"] / ranks / args.memory
+    copies = ranks // spread
+    held, shared = experts["parameters"] / spread, model["parameters"] - experts["parameters"]
+    gradients = 8 * ((ranks - 1) / ranks * shared + (copies - 1) / copies * held) / wire
+    adam = 28 * (shared / ranks + held / copies) / args.memory
     return {"compute": compute, "tokens": tokens, "gradients": gradients, "adam": adam}
 
 

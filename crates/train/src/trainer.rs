@@ -10,7 +10,7 @@ use strata_corpus::{ExampleId, HeldOut, StreamOptions, StreamPosition, TrainStre
 use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
 use strata_files::{Digest, IoContext, remove_folder};
 use strata_kernels::{AdamStep, MatmulPrecision};
-use strata_model::{Forward, Part, Transformer, parse_device};
+use strata_model::{ExpertShare, Forward, Part, Transformer, parse_device};
 use strata_ranks::{Ranks, Traffic};
 use strata_recipe::{Cost, ModelConfig, Precision, Recipe, TrainSection};
 use strata_records::{Best, LoggedTraffic, Stopped, Summary, TrainRecord, TrainState};
@@ -351,13 +351,18 @@ impl Session {
         (ranks, experts): (&Ranks, Option<Ranks>),
     ) -> Result<Self, Error> {
         let Inputs { model: config, device, products, stream, held_out, tokenizer, languages } = inputs;
-        let mut model = Transformer::new(&config, recipe.train.seed, &device)?;
+        let share = experts.as_ref().map_or(ExpertShare::ALL, |ranks| ExpertShare::new(ranks.rank(), ranks.size()));
+        let mut model = Transformer::with_share(&config, recipe.train.seed, &device, share)?;
+        let decay = recipe.train.average_decay;
         let optimizer = match ranks.is_many() {
             false => Optimizer::Alone(Adam::default()),
-            true => Optimizer::Shared(Box::new(SharedAdam::new(ranks, &mut model))),
+            true => {
+                let group = experts.as_ref().map_or(1, Ranks::size);
+                Optimizer::Shared(Box::new(SharedAdam::new(ranks, group, decay, &mut model)?))
+            }
         };
         Ok(Self {
-            mean: (recipe.train.average_decay > 0.0 && ranks.is_first()).then(RunningMean::default),
+            mean: (decay > 0.0 && !ranks.is_many()).then(RunningMean::default),
             model,
             optimizer,
             folder,
@@ -600,8 +605,10 @@ impl Session {
         if budget {
             self.model.adjust_offsets(&all_first_choices(&ranks, decided)?, train.budget_rate);
         }
-        if let Some(mean) = &mut self.mean {
-            mean.add(&mut self.model, train.average_decay, update);
+        match (&mut self.optimizer, &mut self.mean) {
+            (Optimizer::Shared(adam), _) => adam.average(&mut self.model, update),
+            (_, Some(mean)) => mean.add(&mut self.model, train.average_decay, update),
+            _ => {}
         }
         window.gradient_norm += norm;
         window.targets += targets as u64;
@@ -639,16 +646,21 @@ impl Session {
         let train = &self.recipe.train;
         let update = self.state.update;
         let model = self.model.without_gradients();
-        let validation: Validation = validate(&model, &self.held_out, train.label_smoothing as f32, &self.ranks)?;
+        let validation: Validation =
+            validate(&model, &self.held_out, train.label_smoothing as f32, &self.ranks, self.experts.as_ref())?;
         if !validation.loss.is_finite() {
             if let Some(logs) = &mut logs {
                 logs.validation(&self.state, &validation, None)?;
             }
             return Err(self.not_finite(update, "validation loss", String::new()));
         }
-        // One rank translates; the others wait.
-        let scorer = scorer.filter(|_| self.ranks.is_first());
-        let bleu = scorer.map(|scorer| scorer(&self.recipe, model)).transpose().map_err(Error::Score)?;
+        // One rank translates, with all experts; the others wait.
+        let model = match (&self.optimizer, &self.experts) {
+            (Optimizer::Shared(adam), Some(_)) if scorer.is_some() => adam.whole_model(&mut self.model)?,
+            _ => Some(model).filter(|_| self.ranks.is_first()),
+        };
+        let bleu = scorer.zip(model).map(|(scorer, model)| scorer(&self.recipe, model));
+        let bleu = bleu.transpose().map_err(Error::Score)?;
         self.ranks.barrier()?;
         let best = self.state.best.is_none_or(|best| validation.loss < best.loss);
         if best {
@@ -673,12 +685,16 @@ impl Session {
             return Ok(None);
         }
         let folder = self.folder.join(AVERAGED_DIR);
+        let mut weights = TensorList::new();
+        match (&self.optimizer, &self.mean) {
+            (Optimizer::Shared(adam), _) if train.average_last == 0 => weights = adam.mean_weights(&mut self.model)?,
+            (_, Some(mean)) => mean.append_to(&mut weights, &mut self.model, ""),
+            _ => {}
+        }
         let Some(run) = &self.run else { return Ok(Some(folder)) };
         if train.average_last > 0 {
             average_last(run, train.average_last, &folder, Existing::Replace)?;
-        } else if let Some(mean) = &self.mean {
-            let mut weights = TensorList::new();
-            mean.append_to(&mut weights, &mut self.model, "");
+        } else {
             let recipe = run.recipe()?;
             let extra = [(RECIPE_FILE, recipe.as_bytes())];
             ModelFolder::write(&folder, &self.files.parts(&weights, &extra), Existing::Replace)?;
@@ -693,6 +709,11 @@ impl Session {
             Optimizer::Alone(adam) => adam.tensors(&mut self.model),
             Optimizer::Shared(adam) => adam.tensors(&mut self.model)?,
         };
+        let weights = match (&self.optimizer, &self.experts) {
+            (Optimizer::Shared(adam), Some(_)) => adam.weights(&mut self.model)?,
+            _ if self.ranks.is_first() => self.model.weights(),
+            _ => TensorList::new(),
+        };
         self.last_saved = Some(step);
         let Some(run) = &mut self.run else {
             self.ranks.barrier()?;
@@ -702,7 +723,6 @@ impl Session {
             mean.append_to(&mut moments, &mut self.model, RunningMean::PREFIX);
         }
         let recipe = run.recipe()?;
-        let weights = self.model.weights();
         let state = serde_json::to_value(&self.state)
             .map_err(|source| Error::State { path: run.checkpoint_path(step).join(STATE_FILE), source })?;
         let extra = [(RECIPE_FILE, recipe.as_bytes())];

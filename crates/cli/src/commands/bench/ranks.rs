@@ -49,7 +49,10 @@ struct Exchange {
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     ensure!(arguments.rounds > 0, "--rounds 0: choose at least 1");
     on_all_ranks(terminal, |ranks, _| {
-        ensure!(ranks.is_many(), "one rank alone has nobody to talk to; start it with `mpirun -n 2 strata bench ranks`");
+        ensure!(
+            ranks.is_many(),
+            "one rank alone has nobody to talk to; start it with `mpirun -n 2 strata bench ranks`"
+        );
         let exchange = |speed: ExchangeSpeed| Exchange {
             bytes: speed.bytes,
             best_seconds: speed.best,
