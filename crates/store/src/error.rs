@@ -96,6 +96,22 @@ pub enum Error {
         /// The element type and shape asked for.
         expected: String,
     },
+    /// A tensor has NaN or infinity among its numbers: every translation of such a model is worthless.
+    #[error(
+        "{}: tensor `{name}` has {value} at index {index}; such a model cannot translate, so use an earlier checkpoint \
+         or another copy of the model",
+        path.display()
+    )]
+    NotFinite {
+        /// The safetensors file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Place of the first such number, counted row by row from 0.
+        index: usize,
+        /// `NaN`, `inf` or `-inf`.
+        value: f32,
+    },
     /// A tensor to be written is inconsistent.
     #[error("cannot write tensor `{name}` to {}: {what}", path.display())]
     BadTensor {

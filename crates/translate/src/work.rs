@@ -18,7 +18,7 @@ use strata_runtime::{Hypothesis, Request};
 use crate::copied::joined_touching;
 use crate::joined::joined;
 use crate::parts::Part;
-use crate::shortfall::shortfall;
+use crate::shortfall::{Shortfall, shortfall};
 use crate::stand_in::{Substituted, stand_ins};
 use crate::task::Task;
 use crate::translator::Translator;
@@ -162,11 +162,16 @@ impl Translator {
     fn settled(&self, open: Open, mut found: Vec<Hypothesis>, task: &Task) -> Node {
         let Open { text, substituted, copied, request, halvings } = open;
         let text_of = || text_within(&self.config().prompts, request.source.len());
-        let short = found.first().filter(|_| !task.whole_lines).and_then(|best| shortfall(&request, text_of(), best));
+        let short = found.first().and_then(|best| shortfall(&request, text_of(), best));
+        // What comes out of whole lines is taken as it is, if anything came out.
+        let short = short.filter(|short| !task.whole_lines || *short == Shortfall::NotFinite);
         if !task.search.alignments {
             found.iter_mut().for_each(|found| found.attention = None);
         }
         let part = self.read(&request, found);
+        if short == Some(Shortfall::NotFinite) {
+            return Node::Done(Part { shortfall: short, ..part });
+        }
         let part = match &substituted {
             None => Some(part),
             Some(substituted) => part.restored(&text, substituted, task.search.nbest),
