@@ -52,6 +52,13 @@ pub enum Error {
         /// What is missing.
         what: &'static str,
     },
+    /// A folder in which no run has begun: empty, or left behind by a run that was killed before it had written its
+    /// recipe.
+    #[error("{} holds no run yet: it has no recipe.toml", path.display())]
+    NoRunYet {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The path is neither a model, nor a checkpoint, nor a run.
     #[error("{} is not a model: {what}", path.display())]
     NotAModel {
