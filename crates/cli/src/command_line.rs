@@ -8,8 +8,8 @@ use strata_ranks::Launch;
 
 use crate::color::Color;
 use crate::commands::{
-    analyze, bench, capacity, evaluate, export, fetch, generate, import, inspect, prepare, prune, quickstart, score,
-    serve, study, train, translate, vocabulary,
+    analyze, bench, capacity, doctor, evaluate, export, fetch, generate, import, inspect, prepare, prune, quickstart,
+    score, serve, study, train, translate, vocabulary,
 };
 use crate::examples;
 use crate::ranks::wait_turn;
@@ -67,6 +67,7 @@ pub enum Command {
     Prune(prune::Arguments),
     Capacity(capacity::Arguments),
     Inspect(inspect::Arguments),
+    Doctor(doctor::Arguments),
     Bench(bench::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),

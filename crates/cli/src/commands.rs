@@ -3,6 +3,7 @@
 pub mod analyze;
 pub mod bench;
 pub mod capacity;
+pub mod doctor;
 pub mod evaluate;
 pub mod export;
 pub mod fetch;

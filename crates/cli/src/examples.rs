@@ -154,6 +154,13 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata evaluate models/fast data/docs-prepared --baseline runs/smoe",
         ],
     ),
+    (
+        "doctor",
+        &[
+            "strata doctor                                      # this machine and this program",
+            "strata doctor runs/quickstart                      # and every file of a model",
+        ],
+    ),
     ("inspect", &["strata inspect recipes/m15.toml --variant smoe-4-12", "strata inspect runs/quickstart --json"]),
     (
         "bench",

@@ -11,6 +11,7 @@ mod model;
 mod output;
 mod output_folder;
 mod overrides;
+mod processor;
 mod ranks;
 mod remedy;
 mod scorer;
@@ -28,8 +29,8 @@ use anyhow::Context;
 
 use crate::command_line::{Cli, Command, Global};
 use crate::commands::{
-    analyze, bench, capacity, evaluate, export, fetch, generate, import, inspect, prepare, prune, quickstart, score,
-    serve, study, train, translate, vocabulary,
+    analyze, bench, capacity, doctor, evaluate, export, fetch, generate, import, inspect, prepare, prune, quickstart,
+    score, serve, study, train, translate, vocabulary,
 };
 use crate::terminal::Terminal;
 
@@ -37,7 +38,7 @@ use crate::terminal::Terminal;
 pub enum Outcome {
     /// All done.
     Done,
-    /// Some input lines failed; they were named.
+    /// Some of the input failed, and was named.
     SomeFailed,
     /// A signal of this number asked to stop, and the work was saved.
     Stopped(i32),
@@ -84,6 +85,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Prune(arguments) => prune::run(&arguments, &terminal),
         Command::Capacity(arguments) => capacity::run(&arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments, &terminal),
         Command::Bench(arguments) => bench::run(&arguments, &terminal),
         Command::Generate(arguments) => generate::run(&arguments, &terminal),
     }

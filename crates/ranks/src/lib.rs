@@ -18,4 +18,5 @@ mod threads;
 
 pub use error::Error;
 pub use launch::{Launch, Launcher, forget_launch};
+pub use mpi::installed_mpi;
 pub use ranks::{Pending, Ranks};

@@ -9,6 +9,7 @@ mod cost;
 mod cost_table;
 mod error;
 mod keys;
+mod memory;
 mod model_config;
 mod network;
 mod positions;
@@ -25,6 +26,7 @@ mod write;
 pub use cost::{Cost, Part, Parts, Uncounted, render};
 pub use error::{ConfigError, Error};
 pub use keys::{Key, SECTIONS, Values, key, keys, render_keys};
+pub use memory::{Memory, Purpose, check_memory};
 pub use model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalization, SecondChoice};
 pub use network::{
     Activation, Decoder, EmbeddingScale, Embeddings, Frequencies, LayerNorm, Mark, Mixer, Network, NormPlace,

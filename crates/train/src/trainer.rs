@@ -12,7 +12,7 @@ use strata_files::{Digest, IoContext, remove_folder};
 use strata_kernels::{AdamStep, MatmulPrecision};
 use strata_model::{Forward, Part, Transformer, parse_device};
 use strata_ranks::Ranks;
-use strata_recipe::{Cost, ModelConfig, Precision, Recipe, TrainSection};
+use strata_recipe::{Cost, ModelConfig, Precision, Purpose, Recipe, TrainSection, check_memory};
 use strata_records::{Best, Stopped, Summary, TrainRecord, TrainState};
 use strata_simd::random::mix;
 use strata_store::checkpoint::{AVERAGED_DIR, CHECKPOINTS_DIR, RECIPE_FILE, STATE_FILE};
@@ -97,6 +97,10 @@ pub fn train(
         .map_err(|source| Error::Threads { threads, source })?;
     pool.install(|| {
         let inputs = ranks.together(Inputs::open(&recipe))?;
+        // Several ranks may share out what a model takes.
+        if !ranks.is_many() && recipe.train.device == "cpu" {
+            check_memory(&inputs.model, Purpose::Training)?;
+        }
         if ranks.is_many() {
             inputs.must_be_the_same(&recipe, ranks)?;
         }

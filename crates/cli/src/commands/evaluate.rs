@@ -55,6 +55,7 @@ struct OfFiles {
             "model", "directions", "split", "max_sentences", "baseline", "output", "beam", "length_penalty", "max_ratio",
             "max_extra", "max_length", "min_length", "no_repeat_ngram", "coverage_penalty", "vocabulary_map",
             "tokens_per_batch", "sample", "temperature", "top_k", "top_p", "seed", "device", "precision", "workers",
+            "no_verify",
         ])]
     hypotheses: Option<PathBuf>,
     /// The references of --hypotheses, line by line

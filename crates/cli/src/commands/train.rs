@@ -10,13 +10,13 @@ use strata_recipe::Recipe;
 use strata_records::{Stopped, Summary};
 use strata_train::{Event, Progress, Start};
 
-use crate::Outcome;
 use crate::output::{print, print_json};
 use crate::overrides::{Overrides, quoted, quoted_path};
 use crate::ranks::on_all_ranks;
 use crate::scorer::{check_scorer, validation_bleu};
 use crate::stop::{self, Stop, stop_with_parent};
 use crate::terminal::{Terminal, duration, labeled, short};
+use crate::{Outcome, remedy};
 
 /// Train a model from a recipe, or resume a run
 #[derive(Debug, Args)]
@@ -145,7 +145,7 @@ pub fn resume(
 ) -> anyhow::Result<Summary> {
     let from = from.map(strata_store::parse_step).transpose()?;
     if ranks.is_first() && !run.exists() {
-        bail!("{}: there is no such run", run.display());
+        bail!("{}: there is no such run. Start one with: {}", run.display(), remedy::new_run(run));
     }
     watch(Start::Resume { run, from, device, updates }, ranks, terminal)
 }

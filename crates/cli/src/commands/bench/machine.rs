@@ -11,6 +11,7 @@ use strata_train::bench::{MapSpeed, MatmulPrecision};
 
 use crate::Outcome;
 use crate::output::{print, print_json};
+use crate::processor;
 use crate::terminal::Terminal;
 
 /// Measure this processor's peaks, and the share of them that each matrix product reaches
@@ -70,7 +71,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     terminal.progress("");
     let report = Report {
         strata: env!("CARGO_PKG_VERSION"),
-        processor: processor(),
+        processor: processor::name(),
         threads,
         level: level.name(),
         levels: Level::available().iter().map(|level| level.name()).collect(),
@@ -87,13 +88,6 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         print(&text(&report))?;
     }
     Ok(Outcome::Done)
-}
-
-/// The processor's name, where Linux tells it.
-fn processor() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
 }
 
 fn text(report: &Report) -> String {
