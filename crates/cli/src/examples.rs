@@ -80,6 +80,8 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata evaluate runs/docs-smoe-4-4 data/docs-prepared --output scores",
             "strata evaluate runs/docs-smoe-4-4 data/docs-prepared --baseline runs/docs-moe",
             "strata evaluate --hypotheses out.de --references ref.de --bleu-tokenizer intl",
+            "strata translate runs/quickstart --to de in.en | strata evaluate --references ref1 ref2",
+            "strata evaluate --hypotheses out.de --references ref.de --metrics bleu,ter --lowercase",
         ],
     ),
     (

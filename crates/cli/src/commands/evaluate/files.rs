@@ -1,0 +1,154 @@
+//! `strata evaluate --references FILE...`: scores of translations in a file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use strata_metrics::{Metric, Statistics};
+use strata_translate::compare::{Comparison, compare};
+use strata_translate::scores::Metrics;
+
+use super::figures::{ByKey, Chosen, Name};
+use crate::Outcome;
+use crate::output::{print, print_json};
+use crate::text_files::{self, Text, same_length};
+
+/// The flags of `evaluate` that files do not have.
+const OF_A_MODEL: [&str; 24] = [
+    "model",
+    "directions",
+    "split",
+    "max_sentences",
+    "baseline",
+    "output",
+    "beam",
+    "length_penalty",
+    "max_ratio",
+    "max_extra",
+    "max_length",
+    "min_length",
+    "no_repeat_ngram",
+    "coverage_penalty",
+    "vocabulary_map",
+    "tokens_per_batch",
+    "sample",
+    "temperature",
+    "top_k",
+    "top_p",
+    "seed",
+    "device",
+    "precision",
+    "workers",
+];
+
+/// Files instead of a model.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Scoring files instead of a model")]
+pub struct OfFiles {
+    /// Score the lines of this file; -, or no such flag: of standard input
+    #[arg(long, value_name = "FILE", requires = "references", conflicts_with_all = OF_A_MODEL)]
+    pub hypotheses: Option<PathBuf>,
+    /// The references, line by line: several files are several references of each line
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = OF_A_MODEL)]
+    pub references: Vec<PathBuf>,
+    // Clap drops a requirement that conflicts with what is given, so these name the model too.
+    /// Compare with another system's translations of the same lines, and test the difference for significance
+    #[arg(long, value_name = "FILE", requires = "references", conflicts_with = "model")]
+    baseline_hypotheses: Option<PathBuf>,
+    /// Metrics, comma-separated [default: all]
+    #[arg(long, value_enum, value_name = "NAMES", value_delimiter = ',', num_args = 1..,
+        requires = "references", conflicts_with = "model")]
+    metrics: Vec<Name>,
+}
+
+/// The scores of a file.
+#[derive(Serialize)]
+struct FileScores {
+    sentences: usize,
+    /// References of each line.
+    references: usize,
+    #[serde(flatten)]
+    figures: ByKey,
+    signatures: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    comparison: Vec<Comparison>,
+}
+
+/// Hypotheses, and references that have as many lines.
+struct Texts {
+    hypotheses: Text,
+    references: Vec<Text>,
+    baseline: Option<Text>,
+}
+
+impl Texts {
+    /// # Errors
+    /// Files that cannot be read, have no lines or do not match line by line; standard input for two of them.
+    fn read(arguments: &OfFiles) -> anyhow::Result<Self> {
+        let hypotheses = arguments.hypotheses.as_deref().unwrap_or(Path::new("-"));
+        let (references, baseline) = (&arguments.references, &arguments.baseline_hypotheses);
+        let all = std::iter::once(hypotheses).chain(references.iter().chain(baseline).map(PathBuf::as_path));
+        ensure!(
+            all.filter(|path| *path == Path::new("-")).count() < 2,
+            "standard input can be read once only; name a file for the hypotheses, the references or the baseline"
+        );
+        let hypotheses = text_files::read(hypotheses)?;
+        let references: Vec<Text> = references.iter().map(|path| text_files::read(path)).collect::<Result<_, _>>()?;
+        for stream in &references {
+            same_length(&hypotheses, stream)?;
+        }
+        ensure!(!hypotheses.lines.is_empty(), "there are no hypotheses: {} is empty", hypotheses.path.display());
+        let baseline = baseline.as_deref().map(text_files::read).transpose()?;
+        if let Some(baseline) = &baseline {
+            same_length(baseline, &references[0])?;
+        }
+        Ok(Self { hypotheses, references, baseline })
+    }
+
+    /// `[stream][line]`
+    fn references(&self) -> Vec<&[String]> {
+        self.references.iter().map(|stream| stream.lines.as_slice()).collect()
+    }
+}
+
+/// Scores files, and prints what it finds.
+pub fn run(arguments: &OfFiles, metrics: &Metrics, json: bool) -> anyhow::Result<Outcome> {
+    let texts = Texts::read(arguments)?;
+    let names = if arguments.metrics.is_empty() { Name::value_variants() } else { &arguments.metrics };
+    let chosen = Chosen::of(names, metrics, texts.references.len())?;
+    let references = texts.references();
+    let comparison = match &texts.baseline {
+        Some(baseline) => {
+            let tested: Vec<&dyn Metric> = chosen.iter().map(Chosen::metric).collect();
+            compare(&tested, &baseline.lines, &texts.hypotheses.lines, &references)?
+        }
+        None => Vec::new(),
+    };
+    let (mut scored, mut lines, mut signatures) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for chosen in &chosen {
+        let statistics = Statistics::collect(chosen.metric(), &texts.hypotheses.lines, &references)?;
+        let figures = chosen.figures(&statistics.totals());
+        let signature = chosen.metric().signature(references.len());
+        lines.push(figures.line(&signature, None));
+        signatures.insert(chosen.key(), signature.to_string());
+        scored.push((chosen.key(), figures));
+    }
+    let sentences = texts.hypotheses.lines.len();
+    if json {
+        let references = references.len();
+        print_json(&FileScores { sentences, references, figures: ByKey(scored), signatures, comparison })?;
+    } else {
+        print(&aligned(&lines))?;
+        print(&comparison.iter().map(|c| super::compared("", c)).collect::<String>())?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Lines of `NAME|SIGNATURE = SCORE`, with the signs of equality below one another, as sacreBLEU prints them.
+fn aligned(lines: &[String]) -> String {
+    let names = |line: &String| line.find(" = ").unwrap_or(0);
+    let width = lines.iter().map(names).max().unwrap_or(0);
+    lines.iter().map(|line| format!("{:>1$}{line}\n", "", width - names(line))).collect()
+}
