@@ -194,6 +194,8 @@ mod tests {
             "evaluate --hypotheses h --references r --split valid",
             "evaluate --references r --beam 3",
             "evaluate m d --metrics bleu",
+            "evaluate m d --sentence-level",
+            "evaluate --references r --baseline-hypotheses b --sentence-level",
             "prepare b --output p --subword-model m --vocab-size 700",
             "prepare b --output p --subword-model m --subword-kind bpe",
             "train --list-keys --json",

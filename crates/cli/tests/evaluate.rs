@@ -75,6 +75,25 @@ fn json_has_what_scores_are_made_of() {
 }
 
 #[test]
+fn sentences_score_as_in_sacrebleu() {
+    let here = scored("sentences");
+    let sentences = "evaluate --hypotheses hyp --references ref1 ref2 --sentence-level";
+    // sacrebleu ref1 ref2 -i hyp -sl -b -w 2 -m bleu, and so on
+    let ran = here.strata(sentences).succeeds();
+    assert_eq!(ran.out, "48.89\n23.36\n0.00\n62.23\n");
+    assert!(ran.err.contains("BLEU|nrefs:2|case:mixed|eff:yes|tok:13a|smooth:exp|version:2.6.0"), "{ran}");
+    let ran = here.strata(&format!("{sentences} --metrics ter,bleu,chrf -q")).succeeds();
+    let columns = "48.89\t65.80\t15.38\n23.36\t68.07\t83.33\n0.00\t0.00\t80.00\n62.23\t77.95\t33.33\n";
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), (columns, ""));
+    let ran = here.strata(&format!("{sentences} --json")).succeeds();
+    let objects: Vec<serde_json::Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((objects.len(), &objects[3]["line"]), (4, &4.into()));
+    assert_eq!(objects[2]["bleu"], 0.0);
+    let parts = &objects[3]["bleu_parts"];
+    assert_eq!((&parts["matches"], &parts["ngrams"]), (&vec![7, 6, 3, 1].into(), &vec![7, 6, 5, 4].into()));
+}
+
+#[test]
 fn two_systems_are_compared_against_all_references() {
     let here = scored("baseline");
     let compare = "evaluate --hypotheses ref2 --references ref1 ref2 --baseline-hypotheses hyp";
@@ -157,13 +176,16 @@ fn sacrebleu(here: &Folder, test: &str) -> Option<String> {
 }
 
 /// Options of ours, and the same for sacreBLEU.
-const CASES: [(&str, &str); 6] = [
+const CASES: [(&str, &str); 9] = [
     ("--metrics bleu,chrf,ter", "-m bleu chrf ter"),
     ("--metrics bleu,chrf++ --lowercase --chrf-lowercase", "-m bleu chrf --chrf-word-order 2 -lc --chrf-lowercase"),
     ("--metrics bleu --bleu-tokenizer intl", "-m bleu -tok intl"),
     ("--metrics bleu ter --bleu-tokenizer zh", "-m bleu ter -tok zh"),
     ("--metrics bleu --bleu-tokenizer char --lowercase", "-m bleu -tok char -lc"),
     ("--metrics bleu chrf --bleu-tokenizer none", "-m bleu chrf -tok none"),
+    ("--sentence-level", "-m bleu -sl -b"),
+    ("--sentence-level --metrics chrf++", "-m chrf --chrf-word-order 2 -sl -b"),
+    ("--sentence-level --metrics ter", "-m ter -sl -b"),
 ];
 
 #[test]

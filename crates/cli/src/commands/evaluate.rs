@@ -77,13 +77,15 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     let bleu = BleuOptions {
         tokenizer: tokenizer(&arguments.bleu_tokenizer)?,
         lowercase: arguments.lowercase,
+        // Else a sentence of fewer than four tokens would score 0.
+        effective_order: arguments.of_files.sentence_level,
         ..BleuOptions::default()
     };
     let metrics = Metrics::cased(bleu, arguments.chrf_lowercase)?;
     match (&arguments.model, &arguments.data) {
         (Some(model), Some(data)) => of_model(model, data, &metrics, arguments, terminal),
         (None, None) if !arguments.of_files.references.is_empty() => {
-            files::run(&arguments.of_files, &metrics, arguments.json)
+            files::run(&arguments.of_files, &metrics, arguments.json, terminal)
         }
         _ => anyhow::bail!("name a model and a prepared folder, or --hypotheses and --references"),
     }

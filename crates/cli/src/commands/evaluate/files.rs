@@ -13,6 +13,7 @@ use strata_translate::scores::Metrics;
 use super::figures::{ByKey, Chosen, Name};
 use crate::Outcome;
 use crate::output::{print, print_json};
+use crate::terminal::{Terminal, labeled};
 use crate::text_files::{self, Text, same_length};
 
 /// The flags of `evaluate` that files do not have.
@@ -57,10 +58,24 @@ pub struct OfFiles {
     /// Compare with another system's translations of the same lines, and test the difference for significance
     #[arg(long, value_name = "FILE", requires = "references", conflicts_with = "model")]
     baseline_hypotheses: Option<PathBuf>,
-    /// Metrics, comma-separated [default: all]
+    /// Metrics, comma-separated [default: all; bleu with --sentence-level]
     #[arg(long, value_enum, value_name = "NAMES", value_delimiter = ',', num_args = 1..,
         requires = "references", conflicts_with = "model")]
     metrics: Vec<Name>,
+    /// Print a score for each line instead; of several --metrics, with tabs between them
+    #[arg(long, requires = "references", conflicts_with_all = ["model", "baseline_hypotheses"])]
+    pub sentence_level: bool,
+}
+
+impl OfFiles {
+    /// The metrics asked for.
+    fn names(&self) -> &[Name] {
+        match (self.metrics.is_empty(), self.sentence_level) {
+            (false, _) => &self.metrics,
+            (true, true) => &[Name::Bleu],
+            (true, false) => Name::value_variants(),
+        }
+    }
 }
 
 /// The scores of a file.
@@ -74,6 +89,14 @@ struct FileScores {
     signatures: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     comparison: Vec<Comparison>,
+}
+
+/// The scores of a line, an object of `--json`.
+#[derive(Serialize)]
+struct SentenceScores {
+    line: usize,
+    #[serde(flatten)]
+    figures: ByKey,
 }
 
 /// Hypotheses, and references that have as many lines.
@@ -114,36 +137,63 @@ impl Texts {
 }
 
 /// Scores files, and prints what it finds.
-pub fn run(arguments: &OfFiles, metrics: &Metrics, json: bool) -> anyhow::Result<Outcome> {
+pub fn run(arguments: &OfFiles, metrics: &Metrics, json: bool, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let texts = Texts::read(arguments)?;
-    let names = if arguments.metrics.is_empty() { Name::value_variants() } else { &arguments.metrics };
-    let chosen = Chosen::of(names, metrics, texts.references.len())?;
-    let references = texts.references();
+    let chosen = Chosen::of(arguments.names(), metrics, texts.references.len())?;
+    if arguments.sentence_level {
+        of_sentences(&texts, &chosen, json, terminal)?;
+    } else {
+        of_corpus(&texts, &chosen, json)?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn of_corpus(texts: &Texts, chosen: &[Chosen], json: bool) -> anyhow::Result<()> {
+    let (hypotheses, references) = (&texts.hypotheses.lines, texts.references());
     let comparison = match &texts.baseline {
         Some(baseline) => {
             let tested: Vec<&dyn Metric> = chosen.iter().map(Chosen::metric).collect();
-            compare(&tested, &baseline.lines, &texts.hypotheses.lines, &references)?
+            compare(&tested, &baseline.lines, hypotheses, &references)?
         }
         None => Vec::new(),
     };
     let (mut scored, mut lines, mut signatures) = (Vec::new(), Vec::new(), BTreeMap::new());
-    for chosen in &chosen {
-        let statistics = Statistics::collect(chosen.metric(), &texts.hypotheses.lines, &references)?;
+    for chosen in chosen {
+        let statistics = Statistics::collect(chosen.metric(), hypotheses, &references)?;
         let figures = chosen.figures(&statistics.totals());
         let signature = chosen.metric().signature(references.len());
         lines.push(figures.line(&signature, None));
         signatures.insert(chosen.key(), signature.to_string());
         scored.push((chosen.key(), figures));
     }
-    let sentences = texts.hypotheses.lines.len();
     if json {
-        let references = references.len();
-        print_json(&FileScores { sentences, references, figures: ByKey(scored), signatures, comparison })?;
-    } else {
-        print(&aligned(&lines))?;
-        print(&comparison.iter().map(|c| super::compared("", c)).collect::<String>())?;
+        let (sentences, references) = (hypotheses.len(), references.len());
+        return print_json(&FileScores { sentences, references, figures: ByKey(scored), signatures, comparison });
     }
-    Ok(Outcome::Done)
+    print(&aligned(&lines))?;
+    print(&comparison.iter().map(|c| super::compared("", c)).collect::<String>())
+}
+
+fn of_sentences(texts: &Texts, chosen: &[Chosen], json: bool, terminal: &Terminal) -> anyhow::Result<()> {
+    let (hypotheses, references) = (&texts.hypotheses.lines, texts.references());
+    let mut statistics = Vec::new();
+    for metric in chosen.iter().map(Chosen::metric) {
+        terminal.say(&labeled("signature", &format!("{}|{}", metric.name(), metric.signature(references.len()))));
+        statistics.push(Statistics::collect(metric, hypotheses, &references)?);
+    }
+    let mut rows: Vec<_> = statistics.iter().map(Statistics::rows).collect();
+    let mut text = String::new();
+    for line in 1..=hypotheses.len() {
+        let counts = rows.iter_mut().filter_map(Iterator::next);
+        let figures: Vec<_> = chosen.iter().zip(counts).map(|(c, counts)| (c.key(), c.figures(counts))).collect();
+        if json {
+            text += &serde_json::to_string(&SentenceScores { line, figures: ByKey(figures) })?;
+        } else {
+            text += &figures.iter().map(|(_, f)| format!("{:.2}", f.score())).collect::<Vec<_>>().join("\t");
+        }
+        text.push('\n');
+    }
+    print(&text)
 }
 
 /// Lines of `NAME|SIGNATURE = SCORE`, with the signs of equality below one another, as sacreBLEU prints them.
