@@ -82,6 +82,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata evaluate --hypotheses out.de --references ref.de --bleu-tokenizer intl",
             "strata translate runs/quickstart --to de in.en | strata evaluate --references ref1 ref2",
             "strata evaluate --hypotheses out.de --references ref.de --metrics bleu,ter --lowercase",
+            "strata evaluate --hypotheses out.de --references ref.de --confidence",
             "strata evaluate --hypotheses out.de --references ref.de --sentence-level   # a BLEU a line",
         ],
     ),

@@ -94,6 +94,24 @@ fn sentences_score_as_in_sacrebleu() {
 }
 
 #[test]
+fn confidence_intervals_are_those_of_sacrebleu() {
+    let here = scored("confidence");
+    let evaluate = "evaluate --hypotheses hyp --references ref1 ref2 --confidence";
+    // sacrebleu ref1 ref2 -i hyp -m bleu -f text -w 2 -ci -cin 77
+    let line = "BLEU|nrefs:2|bs:77|seed:12345|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0 = 36.26 \
+                (μ = 34.48 ± 22.77) 81.8/63.2/37.5/15.4 (BP = 0.873 ratio = 0.880 hyp_len = 22 ref_len = 25)\n";
+    assert_eq!(here.strata(&format!("{evaluate} --metrics bleu --confidence-n 77")).succeeds().out, line);
+    let json = here.strata(&format!("{evaluate} --json")).succeeds().json();
+    for (metric, mean, half_width) in [("bleu", 34.82, 21.13), ("ter", 49.08, 29.81)] {
+        let found = ["mean", "half_width"].map(|key| json["confidence"][metric][key].as_f64().unwrap());
+        assert!((found[0] - mean).abs() < 0.005 && (found[1] - half_width).abs() < 0.005, "{json}");
+        assert!(json["signatures"][metric].as_str().unwrap().starts_with("nrefs:2|bs:1000|seed:12345|"), "{json}");
+    }
+    let none = here.strata("evaluate --hypotheses hyp --references ref1 --json").succeeds().json();
+    assert!(none["confidence"].is_null(), "{none}");
+}
+
+#[test]
 fn two_systems_are_compared_against_all_references() {
     let here = scored("baseline");
     let compare = "evaluate --hypotheses ref2 --references ref1 ref2 --baseline-hypotheses hyp";
@@ -176,13 +194,15 @@ fn sacrebleu(here: &Folder, test: &str) -> Option<String> {
 }
 
 /// Options of ours, and the same for sacreBLEU.
-const CASES: [(&str, &str); 9] = [
+const CASES: [(&str, &str); 11] = [
     ("--metrics bleu,chrf,ter", "-m bleu chrf ter"),
     ("--metrics bleu,chrf++ --lowercase --chrf-lowercase", "-m bleu chrf --chrf-word-order 2 -lc --chrf-lowercase"),
     ("--metrics bleu --bleu-tokenizer intl", "-m bleu -tok intl"),
     ("--metrics bleu ter --bleu-tokenizer zh", "-m bleu ter -tok zh"),
     ("--metrics bleu --bleu-tokenizer char --lowercase", "-m bleu -tok char -lc"),
     ("--metrics bleu chrf --bleu-tokenizer none", "-m bleu chrf -tok none"),
+    ("--metrics bleu,ter,chrf --confidence", "-m bleu chrf ter -ci"),
+    ("--metrics chrf++,ter --confidence --confidence-n 40", "-m chrf ter --chrf-word-order 2 -ci -cin 40"),
     ("--sentence-level", "-m bleu -sl -b"),
     ("--sentence-level --metrics chrf++", "-m chrf --chrf-word-order 2 -sl -b"),
     ("--sentence-level --metrics ter", "-m ter -sl -b"),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use strata_metrics::significance::{BootstrapOptions, Confidence, confidence};
 use strata_metrics::{Metric, Statistics};
 use strata_translate::compare::{Comparison, compare};
 use strata_translate::scores::Metrics;
@@ -65,6 +66,13 @@ pub struct OfFiles {
     /// Print a score for each line instead; of several --metrics, with tabs between them
     #[arg(long, requires = "references", conflicts_with_all = ["model", "baseline_hypotheses"])]
     pub sentence_level: bool,
+    /// Add 95 % confidence intervals, by bootstrap resampling
+    #[arg(long, requires = "references", conflicts_with_all = ["model", "sentence_level"])]
+    confidence: bool,
+    /// Resamples of --confidence
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "confidence",
+        value_parser = clap::value_parser!(u32).range(2..))]
+    confidence_n: u32,
 }
 
 impl OfFiles {
@@ -75,6 +83,12 @@ impl OfFiles {
             (true, true) => &[Name::Bleu],
             (true, false) => Name::value_variants(),
         }
+    }
+
+    /// How to resample for confidence intervals, where they were asked for.
+    fn bootstrap(&self) -> Option<BootstrapOptions> {
+        let resamples = self.confidence_n as usize;
+        self.confidence.then(|| BootstrapOptions { resamples, ..BootstrapOptions::default() })
     }
 }
 
@@ -87,8 +101,17 @@ struct FileScores {
     #[serde(flatten)]
     figures: ByKey,
     signatures: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    confidence: BTreeMap<&'static str, Interval>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     comparison: Vec<Comparison>,
+}
+
+/// A 95 % confidence interval: mean of the resamples' scores, plus and minus half its width.
+#[derive(Serialize)]
+struct Interval {
+    mean: f64,
+    half_width: f64,
 }
 
 /// The scores of a line, an object of `--json`.
@@ -143,12 +166,12 @@ pub fn run(arguments: &OfFiles, metrics: &Metrics, json: bool, terminal: &Termin
     if arguments.sentence_level {
         of_sentences(&texts, &chosen, json, terminal)?;
     } else {
-        of_corpus(&texts, &chosen, json)?;
+        of_corpus(&texts, &chosen, arguments.bootstrap(), json)?;
     }
     Ok(Outcome::Done)
 }
 
-fn of_corpus(texts: &Texts, chosen: &[Chosen], json: bool) -> anyhow::Result<()> {
+fn of_corpus(texts: &Texts, chosen: &[Chosen], bootstrap: Option<BootstrapOptions>, json: bool) -> anyhow::Result<()> {
     let (hypotheses, references) = (&texts.hypotheses.lines, texts.references());
     let comparison = match &texts.baseline {
         Some(baseline) => {
@@ -157,18 +180,27 @@ fn of_corpus(texts: &Texts, chosen: &[Chosen], json: bool) -> anyhow::Result<()>
         }
         None => Vec::new(),
     };
-    let (mut scored, mut lines, mut signatures) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let (mut scored, mut lines) = (Vec::new(), Vec::new());
+    let (mut signatures, mut intervals) = (BTreeMap::new(), BTreeMap::new());
     for chosen in chosen {
         let statistics = Statistics::collect(chosen.metric(), hypotheses, &references)?;
         let figures = chosen.figures(&statistics.totals());
-        let signature = chosen.metric().signature(references.len());
-        lines.push(figures.line(&signature, None));
+        let mut signature = chosen.metric().signature(references.len());
+        let mut interval = None;
+        if let Some(options) = bootstrap {
+            signature = signature.with_bootstrap(options.resamples, options.seed);
+            let found @ Confidence { mean, half_width } = confidence(chosen.metric(), &statistics, options)?;
+            intervals.insert(chosen.key(), Interval { mean, half_width });
+            interval = Some(found);
+        }
+        lines.push(figures.line(&signature, interval));
         signatures.insert(chosen.key(), signature.to_string());
         scored.push((chosen.key(), figures));
     }
     if json {
         let (sentences, references) = (hypotheses.len(), references.len());
-        return print_json(&FileScores { sentences, references, figures: ByKey(scored), signatures, comparison });
+        let (figures, confidence) = (ByKey(scored), intervals);
+        return print_json(&FileScores { sentences, references, figures, signatures, confidence, comparison });
     }
     print(&aligned(&lines))?;
     print(&comparison.iter().map(|c| super::compared("", c)).collect::<String>())
