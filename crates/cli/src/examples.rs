@@ -207,7 +207,7 @@ pub const ENVIRONMENT: [(&str, &str); 5] = [
     ("CLICOLOR_FORCE", "colors into files and pipes too, unless it is 0"),
     ("STRATA_ISA", "a lower instruction level than the processor's best, such as avx2 or portable"),
     ("XDG_CACHE_HOME", "where downloads are kept, in strata/docs and strata/models [default: ~/.cache]"),
-    ("SACREBLEU", "sacreBLEU's folder, with the model of flores200 [default: ~/.sacrebleu]"),
+    ("SACREBLEU", "sacreBLEU's folder, with the models of flores101 and flores200 [default: ~/.sacrebleu]"),
 ];
 
 /// What the exit codes mean.

@@ -236,6 +236,10 @@ fn what_evaluate_cannot_score() {
     here.refuses("evaluate ../run ../prepared --output s --split dev", &["split `dev` has no sentences"]);
     here.refuses("evaluate ../run ../prepared --output s --directions en-qax", &["no direction `en-qax`", "en-qaa"]);
     here.refuses("evaluate ../run ../prepared --bleu-tokenizer 13b", &["13b"]);
+    for name in ["ja-mecab", "ko-mecab"] {
+        let words = [&format!("`{name}` needs MeCab"), "use char or", "flores200", "use none"];
+        here.refuses(&format!("evaluate ../run ../prepared --bleu-tokenizer {name}"), &words);
+    }
     here.refuses("evaluate ../run ../prepared --max-sentences 1 --baseline nowhere", &["nowhere is not a model"]);
     here.write("three", "a\nb\nc\n");
     here.write("two", "a\nb\n");

@@ -4,7 +4,7 @@ mod common;
 
 use std::process::Command;
 
-use common::{Folder, folder};
+use common::{Folder, Ran, folder};
 use strata_testing::skip;
 
 const HYPOTHESES: &str = "The cat sat on a mat.\nIt rains again today, they say.\n\nPrices rose by 3.5% in May\n";
@@ -112,6 +112,25 @@ fn confidence_intervals_are_those_of_sacrebleu() {
 }
 
 #[test]
+fn tokenizers_by_name_read_the_models_that_sacrebleu_keeps() {
+    let here = scored("tokenizers");
+    let evaluate = "evaluate --hypotheses hyp --references ref1 --metrics bleu --bleu-tokenizer";
+    let by_file = here.strata(&format!("{evaluate} spm:{SUBWORDS}")).succeeds().out;
+    for (name, model) in [
+        ("flores101", "sacrebleu_tokenizer_spm.model"),
+        ("flores200", "flores200sacrebleuspm"),
+        ("spBLEU-1K", "spbleu-1k_tokenizer_spm.model"),
+    ] {
+        here.write(&format!("{name}/models/{model}"), std::fs::read(SUBWORDS).unwrap());
+        let arguments = format!("{evaluate} {name}");
+        let output = here.command(&arguments).env("SACREBLEU", here.path(name)).output().unwrap();
+        let expected = by_file.replace("tok:spm-unigram", &format!("tok:{name}"));
+        assert_eq!(Ran::new(&arguments, output).succeeds().out, expected);
+        assert_eq!(here.strata(&format!("{arguments}:{SUBWORDS}")).succeeds().out, expected);
+    }
+}
+
+#[test]
 fn two_systems_are_compared_against_all_references() {
     let here = scored("baseline");
     let compare = "evaluate --hypotheses ref2 --references ref1 ref2 --baseline-hypotheses hyp";
@@ -185,22 +204,28 @@ impl Text {
 /// The Python that `STRATA_PYTHON` names, else `python3`, if it has the sacreBLEU that the scores are of.
 fn sacrebleu(here: &Folder, test: &str) -> Option<String> {
     let python = std::env::var("STRATA_PYTHON").unwrap_or_else(|_| "python3".into());
-    let version = "import numpy, sacrebleu; print(sacrebleu.__version__)";
+    let version = "import numpy, sacrebleu, sentencepiece; print(sacrebleu.__version__)";
     let found = here.bash(&format!("\"{python}\" -c '{version}'")).out.trim() == "2.6.0";
     if !found {
-        skip(test, "needs a Python with numpy and sacreBLEU 2.6.0; STRATA_PYTHON names one");
+        skip(test, "needs a Python with numpy, sentencepiece and sacreBLEU 2.6.0; STRATA_PYTHON names one");
     }
     found.then_some(python)
 }
 
+/// A SentencePiece model, small enough to be kept.
+const SUBWORDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../corpus/tests/data/unigram.model");
+
 /// Options of ours, and the same for sacreBLEU.
-const CASES: [(&str, &str); 11] = [
+const CASES: [(&str, &str); 14] = [
     ("--metrics bleu,chrf,ter", "-m bleu chrf ter"),
     ("--metrics bleu,chrf++ --lowercase --chrf-lowercase", "-m bleu chrf --chrf-word-order 2 -lc --chrf-lowercase"),
     ("--metrics bleu --bleu-tokenizer intl", "-m bleu -tok intl"),
     ("--metrics bleu ter --bleu-tokenizer zh", "-m bleu ter -tok zh"),
     ("--metrics bleu --bleu-tokenizer char --lowercase", "-m bleu -tok char -lc"),
     ("--metrics bleu chrf --bleu-tokenizer none", "-m bleu chrf -tok none"),
+    ("--metrics bleu --bleu-tokenizer flores101", "-m bleu -tok flores101"),
+    ("--metrics bleu --bleu-tokenizer flores200 --lowercase", "-m bleu -tok flores200 -lc"),
+    ("--metrics bleu --bleu-tokenizer spBLEU-1K", "-m bleu -tok spBLEU-1K"),
     ("--metrics bleu,ter,chrf --confidence", "-m bleu chrf ter -ci"),
     ("--metrics chrf++,ter --confidence --confidence-n 40", "-m chrf ter --chrf-word-order 2 -ci -cin 40"),
     ("--sentence-level", "-m bleu -sl -b"),
@@ -212,6 +237,10 @@ const CASES: [(&str, &str); 11] = [
 fn random_files_give_the_very_lines_of_sacrebleu() {
     let here = folder("live");
     let Some(python) = sacrebleu(&here, "random_files_give_the_very_lines_of_sacrebleu") else { return };
+    for model in ["sacrebleu_tokenizer_spm.model", "flores200sacrebleuspm", "spbleu-1k_tokenizer_spm.model"] {
+        here.write(&format!("sacrebleu/models/{model}"), std::fs::read(SUBWORDS).unwrap());
+    }
+    let kept = here.path("sacrebleu");
     let mut text = Text(1);
     for (number, (ours, theirs)) in CASES.iter().enumerate() {
         let lines: Vec<Vec<String>> = (0..20 + 10 * number).map(|_| text.line()).collect();
@@ -219,9 +248,12 @@ fn random_files_give_the_very_lines_of_sacrebleu() {
             here.write(file, text.version(&lines));
         }
         let references = ["a", "a b", "a b c"][number % 3];
-        let ran = here.strata(&format!("evaluate --hypotheses hyp --references {references} {ours}")).succeeds();
+        let arguments = format!("evaluate --hypotheses hyp --references {references} {ours}");
+        let output = here.command(&arguments).env("SACREBLEU", &kept).output().unwrap();
+        let ran = Ran::new(&arguments, output).succeeds();
         let words = format!("-m sacrebleu {references} -i hyp -f text -w 2 -nc {theirs}");
-        let output = Command::new(&python).args(words.split(' ')).current_dir(&here.0).output().unwrap();
+        let mut command = Command::new(&python);
+        let output = command.args(words.split(' ')).current_dir(&here.0).env("SACREBLEU", &kept).output().unwrap();
         let expected = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(ran.out, expected, "{ours}, {words}");

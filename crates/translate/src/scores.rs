@@ -96,42 +96,47 @@ impl Metrics {
     }
 }
 
-/// The tokenizer of BLEU that a user names: `13a`, `intl`, `zh`, `char`, `none`, `flores200`, or `spm:FILE` for any
-/// SentencePiece model. `flores200` is the model that sacreBLEU keeps in `~/.sacrebleu/models`; give it as
-/// `flores200:FILE` if it is elsewhere.
+/// SentencePiece models that are tokenizers by name, and their files in sacreBLEU's folder of models.
+const NAMED: [(&str, &str); 3] = [
+    ("flores101", "sacrebleu_tokenizer_spm.model"),
+    ("flores200", "flores200sacrebleuspm"),
+    ("spBLEU-1K", "spbleu-1k_tokenizer_spm.model"),
+];
+
+/// The tokenizer of BLEU that a user names: `13a`, `intl`, `zh`, `char`, `none`, `flores101`, `flores200`, `spBLEU-1K`,
+/// or `spm:FILE` for any SentencePiece model. The models of those with a name are where sacreBLEU keeps them, in
+/// `~/.sacrebleu/models`; give one as `flores200:FILE` if it is elsewhere.
 ///
 /// # Errors
 /// An unknown name, or a model that cannot be read.
 pub fn tokenizer(name: &str) -> Result<Tokenizer, Error> {
     let (kind, file) = match name.split_once(':') {
-        Some((kind, file)) => (kind, PathBuf::from(file)),
-        None => (name, kept_by_sacrebleu()),
+        Some((kind, file)) => (kind, Some(PathBuf::from(file))),
+        None => (name, None),
     };
-    match kind {
-        "flores200" => sentencepiece("flores200", &file),
-        "spm" if name.contains(':') => {
+    if let Some((name, kept)) = NAMED.iter().find(|(name, _)| *name == kind) {
+        return sentencepiece(name, &file.unwrap_or_else(|| kept_by_sacrebleu(kept)), name);
+    }
+    match (kind, file) {
+        ("spm", Some(file)) => {
             let stem = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-            sentencepiece(&format!("spm-{stem}"), &file)
+            sentencepiece(&format!("spm-{stem}"), &file, "spm")
         }
         _ => Ok(name.parse()?),
     }
 }
 
-fn kept_by_sacrebleu() -> PathBuf {
+fn kept_by_sacrebleu(model: &str) -> PathBuf {
     let home = std::env::var_os("SACREBLEU").map(PathBuf::from);
     let home = home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".sacrebleu")));
-    home.unwrap_or_default().join("models").join("flores200sacrebleuspm")
+    home.unwrap_or_default().join("models").join(model)
 }
 
-fn sentencepiece(name: &str, file: &Path) -> Result<Tokenizer, Error> {
+/// The tokenizer of a model under the name that signatures show; `kind` is how a user names it.
+fn sentencepiece(name: &str, file: &Path, kind: &str) -> Result<Tokenizer, Error> {
     if !file.is_file() {
-        return Err(Error::Text {
-            path: file.to_path_buf(),
-            what: format!(
-                "there is no SentencePiece model; give one as {}:FILE",
-                if name == "flores200" { name } else { "spm" }
-            ),
-        });
+        let what = format!("there is no SentencePiece model; give one as {kind}:FILE");
+        return Err(Error::Text { path: file.to_path_buf(), what });
     }
     let model = strata_corpus::Subwords::load_sentencepiece(file)?;
     Ok(Tokenizer::custom(name, move |segment| Ok(model.pieces(segment).join(" "))))

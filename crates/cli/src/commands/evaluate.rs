@@ -34,7 +34,8 @@ pub struct Arguments {
     /// Compare with another model, and test the difference for significance
     #[arg(long, value_name = "MODEL", requires = "model")]
     baseline: Option<PathBuf>,
-    /// 13a, intl, zh, char, none, flores200, flores200:FILE, or spm:FILE for a SentencePiece model
+    /// 13a, intl, zh, char, none; flores101, flores200 or spBLEU-1K, with :FILE where sacreBLEU does not keep its
+    /// model; spm:FILE for another SentencePiece model
     #[arg(long, default_value = "13a", value_name = "NAME")]
     bleu_tokenizer: String,
     /// Ignore case in BLEU (TER always does)
