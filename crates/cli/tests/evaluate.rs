@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::Write;
 use std::process::Command;
 
 use common::{Folder, Ran, folder};
@@ -143,6 +144,38 @@ fn two_systems_are_compared_against_all_references() {
     for metric in ["BLEU", "chrF2", "chrF2++", "TER"] {
         assert!(text.lines().any(|line| line.trim_start().starts_with(&format!("{metric} "))), "{text}");
     }
+}
+
+#[test]
+fn line_ends_marks_and_compression_change_no_score() {
+    let here = scored("line-ends");
+    let of = |hypotheses: &str, references: &str| {
+        here.strata(&format!("evaluate --hypotheses {hypotheses} --references {references} --json")).succeeds().out
+    };
+    let expected = of("hyp", "ref1 ref2");
+    here.write("windows", HYPOTHESES.replace('\n', "\r\n"));
+    here.write("marked", format!("\u{feff}{}", REFERENCES[0]));
+    here.write("unended", REFERENCES[1].trim_end());
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(HYPOTHESES.as_bytes()).unwrap();
+    here.write("packed.gz", packed.finish().unwrap());
+    for (hypotheses, references) in [("windows", "ref1 ref2"), ("hyp", "marked unended"), ("packed.gz", "ref1 ref2")] {
+        assert_eq!(of(hypotheses, references), expected, "{hypotheses}, {references}");
+    }
+    // An empty line at the end is a sentence.
+    here.write("longer", format!("{HYPOTHESES}\n"));
+    here.refuses("evaluate --hypotheses longer --references ref1", &["longer has 5 lines but ref1 has 4"]);
+}
+
+#[test]
+fn tokenized_hypotheses_are_noticed() {
+    let here = folder("tokenized");
+    here.write("ref", "a b c d.\n".repeat(100));
+    here.write("hyp", "a b c d .\n".repeat(100));
+    let ran = here.strata("evaluate --hypotheses hyp --references ref").succeeds();
+    assert!(ran.err.contains("warning: hyp: 100 lines end in ` .`"), "{ran}");
+    here.write("hyp", "a b c d .\n".repeat(99) + "a b c d.\n");
+    assert_eq!(here.strata("evaluate --hypotheses hyp --references ref").succeeds().err, "");
 }
 
 #[test]

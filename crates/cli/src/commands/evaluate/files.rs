@@ -153,6 +153,13 @@ impl Texts {
         Ok(Self { hypotheses, references, baseline })
     }
 
+    /// The number of hypotheses that end in a full stop apart, where they are so many (sacreBLEU's 100) that this is no
+    /// accident.
+    fn tokenized(&self) -> Option<usize> {
+        let count = self.hypotheses.lines.iter().filter(|line| line.trim_end().ends_with(" .")).count();
+        (count >= 100).then_some(count)
+    }
+
     /// `[stream][line]`
     fn references(&self) -> Vec<&[String]> {
         self.references.iter().map(|stream| stream.lines.as_slice()).collect()
@@ -163,6 +170,12 @@ impl Texts {
 pub fn run(arguments: &OfFiles, metrics: &Metrics, json: bool, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let texts = Texts::read(arguments)?;
     let chosen = Chosen::of(arguments.names(), metrics, texts.references.len())?;
+    if let (Some(tokenized), Some(Chosen::Bleu(_))) = (texts.tokenized(), chosen.first()) {
+        let path = texts.hypotheses.path.display();
+        terminal.warn(&format!(
+            "{path}: {tokenized} lines end in ` .`; BLEU is comparable only of text without tokenization"
+        ));
+    }
     if arguments.sentence_level {
         of_sentences(&texts, &chosen, json, terminal)?;
     } else {
