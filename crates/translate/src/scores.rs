@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Scorer, Tokenizer};
+use strata_metrics::{Bleu, BleuOptions, BleuScore, Chrf, ChrfOptions, Metric, Scorer, Tokenizer};
 
 use crate::error::Error;
 
@@ -24,6 +24,39 @@ pub struct Scores {
     pub chrf2: f64,
     /// chrF2++.
     pub chrf2pp: f64,
+}
+
+/// What a BLEU score is made of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct BleuParts {
+    /// Smoothed n-gram precisions in percent, one for each order.
+    pub precisions: Vec<f64>,
+    /// 1, or less where the hypotheses are shorter than the references.
+    pub brevity_penalty: f64,
+    /// Hypothesis length over reference length.
+    pub ratio: f64,
+    /// Tokens in the hypotheses.
+    pub hypothesis_length: u64,
+    /// Tokens in the references closest in length.
+    pub reference_length: u64,
+    /// Matched n-grams, one count for each order.
+    pub matches: Vec<u64>,
+    /// N-grams of the hypotheses, one count for each order.
+    pub ngrams: Vec<u64>,
+}
+
+impl From<&BleuScore> for BleuParts {
+    fn from(score: &BleuScore) -> Self {
+        Self {
+            precisions: score.precisions.clone(),
+            brevity_penalty: score.brevity_penalty,
+            ratio: score.ratio(),
+            hypothesis_length: score.hypothesis_length,
+            reference_length: score.reference_length,
+            matches: score.matches.clone(),
+            ngrams: score.ngrams.clone(),
+        }
+    }
 }
 
 /// How the scores were computed, as sacreBLEU writes it.

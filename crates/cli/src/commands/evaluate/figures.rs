@@ -5,7 +5,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use strata_metrics::significance::Confidence;
 use strata_metrics::{Bleu, BleuScore, Chrf, ChrfScore, Metric, Scorer, Signature, Ter, TerScore};
-use strata_translate::scores::Metrics;
+use strata_translate::scores::{BleuParts, Metrics};
 
 /// A metric by its name on the command line, which is sacreBLEU's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -106,41 +106,12 @@ impl Serialize for ByKey {
         }
         for (_, figures) in &self.0 {
             match figures {
-                Figures::Bleu(bleu) => map.serialize_entry("bleu_parts", &BleuParts::of(bleu))?,
+                Figures::Bleu(bleu) => map.serialize_entry("bleu_parts", &BleuParts::from(bleu))?,
                 Figures::Ter(ter) => map.serialize_entry("ter_parts", &TerParts::of(ter))?,
                 Figures::Chrf(_) => {}
             }
         }
         map.end()
-    }
-}
-
-/// What a BLEU score is made of.
-#[derive(Serialize)]
-struct BleuParts<'a> {
-    /// In percent, smoothed, one for each order.
-    precisions: &'a [f64],
-    brevity_penalty: f64,
-    /// Hypothesis length over reference length.
-    ratio: f64,
-    /// In tokens, as all lengths of BLEU.
-    hypothesis_length: u64,
-    reference_length: u64,
-    matches: &'a [u64],
-    ngrams: &'a [u64],
-}
-
-impl<'a> BleuParts<'a> {
-    fn of(score: &'a BleuScore) -> Self {
-        Self {
-            precisions: &score.precisions,
-            brevity_penalty: score.brevity_penalty,
-            ratio: score.ratio(),
-            hypothesis_length: score.hypothesis_length,
-            reference_length: score.reference_length,
-            matches: &score.matches,
-            ngrams: &score.ngrams,
-        }
     }
 }
 
