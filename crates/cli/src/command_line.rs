@@ -193,6 +193,13 @@ mod tests {
             "evaluate --hypotheses h --references r --beam 3",
             "evaluate --hypotheses h --references r --precision int8",
             "evaluate --hypotheses h --references r --split valid",
+            "evaluate --references r --beam 3",
+            "evaluate m d --metrics bleu",
+            "evaluate m d --sentence-level",
+            "evaluate --references r --baseline-hypotheses b --sentence-level",
+            "evaluate --references r --sentence-level --confidence",
+            "evaluate --references r --confidence-n 100",
+            "evaluate m d --confidence",
             "prepare b --output p --subword-model m --vocab-size 700",
             "prepare b --output p --subword-model m --subword-kind bpe",
             "train --list-keys --json",
@@ -237,19 +244,22 @@ mod tests {
         assert_eq!(said("strata train always"), ColorChoice::Auto);
     }
 
-    /// The list at `--hypotheses` is written by hand, as clap has no group of a struct with flattened parts.
+    /// The list for `--hypotheses` and `--references` is written by hand, as clap has no group of a struct with
+    /// flattened parts.
     #[test]
     fn scoring_files_refuses_every_flag_of_a_model() {
         let mut command = command();
         command.build();
         let evaluate = command.find_subcommand("evaluate").unwrap();
-        let hypotheses = evaluate.get_arguments().find(|argument| argument.get_id() == "hypotheses").unwrap();
-        let refused = evaluate.get_arg_conflicts_with(hypotheses);
+        let of_files = ["hypotheses", "references"].map(|id| {
+            let argument = evaluate.get_arguments().find(|argument| argument.get_id() == id).unwrap();
+            evaluate.get_arg_conflicts_with(argument)
+        });
         let of_a_model = |heading: &str| ["Search options", "Sampling options", "Device options"].contains(&heading);
         let flags = evaluate.get_arguments().filter(|argument| argument.get_help_heading().is_some_and(of_a_model));
         let flags: Vec<_> = flags.collect();
         assert!(flags.len() >= 15, "{flags:?}");
-        for flag in flags {
+        for (flag, refused) in flags.iter().flat_map(|flag| of_files.iter().map(move |refused| (flag, refused))) {
             assert!(refused.iter().any(|other| other.get_id() == flag.get_id()), "--{} is accepted", flag.get_id());
         }
     }

@@ -80,6 +80,10 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata evaluate runs/docs-smoe-4-4 data/docs-prepared --output scores",
             "strata evaluate runs/docs-smoe-4-4 data/docs-prepared --baseline runs/docs-moe",
             "strata evaluate --hypotheses out.de --references ref.de --bleu-tokenizer intl",
+            "strata translate runs/quickstart --to de in.en | strata evaluate --references ref1 ref2",
+            "strata evaluate --hypotheses out.de --references ref.de --metrics bleu,ter --lowercase",
+            "strata evaluate --hypotheses out.de --references ref.de --confidence",
+            "strata evaluate --hypotheses out.de --references ref.de --sentence-level   # a BLEU a line",
         ],
     ),
     (
@@ -210,7 +214,7 @@ pub const ENVIRONMENT: [(&str, &str); 5] = [
     ("CLICOLOR_FORCE", "colors into files and pipes too, unless it is 0"),
     ("STRATA_ISA", "a lower instruction level than the processor's best, such as avx2 or portable"),
     ("XDG_CACHE_HOME", "where downloads are kept, in strata/docs and strata/models [default: ~/.cache]"),
-    ("SACREBLEU", "sacreBLEU's folder, with the model of flores200 [default: ~/.sacrebleu]"),
+    ("SACREBLEU", "sacreBLEU's folder, with the models of flores101 and flores200 [default: ~/.sacrebleu]"),
 ];
 
 /// What the exit codes mean.

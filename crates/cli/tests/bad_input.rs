@@ -359,6 +359,10 @@ fn what_evaluate_cannot_score() {
     here.refuses("evaluate ../run ../prepared --output s --split dev", &["split `dev` has no sentences"]);
     here.refuses("evaluate ../run ../prepared --output s --directions en-qax", &["no direction `en-qax`", "en-qaa"]);
     here.refuses("evaluate ../run ../prepared --bleu-tokenizer 13b", &["13b"]);
+    for name in ["ja-mecab", "ko-mecab"] {
+        let words = [&format!("`{name}` needs MeCab"), "use char or", "flores200", "use none"];
+        here.refuses(&format!("evaluate ../run ../prepared --bleu-tokenizer {name}"), &words);
+    }
     here.refuses("evaluate ../run ../prepared --max-sentences 1 --baseline nowhere", &["nowhere is not a model"]);
     here.write("three", "a\nb\nc\n");
     here.write("two", "a\nb\n");
@@ -369,7 +373,18 @@ fn what_evaluate_cannot_score() {
     here.refuses("evaluate --hypotheses three --references three --baseline-hypotheses two", &counts);
     here.refuses("evaluate --hypotheses nowhere --references three", &["nowhere is missing"]);
     here.refuses("evaluate --hypotheses latin1 --references two", &["latin1, line 2: not valid UTF-8", "iconv"]);
-    here.refuses("evaluate --hypotheses none --references none", &["no hypotheses"]);
+    here.refuses("evaluate --hypotheses none --references none", &["no hypotheses", "none is empty"]);
+    here.refuses("evaluate --hypotheses two --references none", &["two has 2 lines but none has 0"]);
+    here.refuses("evaluate --hypotheses three --references three two", &["three has 3 lines but two has 2"]);
+    here.refuses("evaluate --hypotheses . --references two", &["cannot read .: it is a folder"]);
+    here.refuses("evaluate --hypotheses two --references two .", &["cannot read .: it is a folder"]);
+    let endless = "/dev/zero, line 1: longer than 16,777,216 bytes; break it into lines";
+    here.refuses("evaluate --hypotheses two --references /dev/zero", &[endless]);
+    let utf16: Vec<u8> = "\u{feff}a\nb\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    here.write("utf16", utf16);
+    here.refuses("evaluate --hypotheses utf16 --references two", &["utf16, line 1: not valid UTF-8", "iconv"]);
+    here.write("cut.gz", b"\x1f\x8b\x08\0");
+    here.refuses("evaluate --hypotheses cut.gz --references two", &["cannot read cut.gz"]);
 }
 
 #[test]

@@ -180,6 +180,7 @@ fn evaluating() {
             ("evaluate ../run nowhere", "nowhere"),
             ("evaluate ../run ../prepared --beam 0", "--beam"),
             ("evaluate ../run ../prepared --bleu-tokenizer spm:nowhere", "nowhere"),
+            ("evaluate ../run ../prepared --bleu-tokenizer flores101:nowhere", "give one as flores101:FILE"),
             ("evaluate --hypotheses one.txt --references one.txt --bleu-tokenizer spm:one.txt", "one"),
             ("evaluate ../run ../prepared --max-sentences 1 --output one.txt", "one.txt"),
         ],
