@@ -118,6 +118,46 @@ fn training() {
 }
 
 #[test]
+fn training_from_a_model() {
+    let here = folder("train-init");
+    here.strata("prepare ../bitext --output other --vocab-size 300").succeeds();
+    // From the model's recipe with nothing said of it, to the same model.
+    here.write("data.toml", "[data]\nprepared = \"../prepared\"\n[train]\nupdates = 2\nwarmup = 0\n");
+    refuse_all(
+        &here,
+        &[
+            ("train data.toml --init nowhere", "nowhere is not a model"),
+            ("train data.toml --init ../bitext", "bitext"),
+            ("train ../tiny.toml --init ../run --output ../run", "the folder of the new run"),
+            ("train ../tiny.toml --init ../run --set model.d_ffn=48 --output r", "model.d_ffn = 48, but the model"),
+            ("train ../tiny.toml --init ../run --set data.prepared=other", "(strata prepare --subword-model "),
+            ("train ../tiny.toml --init ../run --upcycle", "a SMoE-2-2; set it to false"),
+            ("train ../tiny.toml --upcycle", "name it in train.init"),
+            ("train ../tiny.toml --set train.upcycle_noise=0.1", "train.upcycle_noise"),
+            ("train data.toml --init ../run --upcycle --set model.kind=stacked --set model.strata=2,2", "stacked"),
+            ("train data.toml --init ../run --upcycle --set model.strata=2,2 --set model.exits=never", "learned_scale"),
+            ("train data.toml --init ../run --upcycle --set model.strata=2,2 --set model.top_k=1", "or top_k = 2"),
+            (
+                "train data.toml --init ../run --upcycle --set model.strata=2,2 --set model.normalization=reference",
+                "set \"paper\"",
+            ),
+            ("prepare ../bitext --output p --subword-model nowhere", "nowhere"),
+            ("prepare ../bitext --output p --subword-model ../bitext", "bitext"),
+        ],
+    );
+    let begun = here.strata("train data.toml --init ../run --output tuned").succeeds();
+    assert!(begun.err.contains("SMoE-2-2") && begun.err.contains("update 0 "), "{begun}");
+    let trained = here.strata("train --resume tuned --set train.updates=3 --json").succeeds();
+    assert!(trained.out.contains("\"update\": 3"), "{trained}");
+    // A dense model, whose FFNs become experts; the text is cut by its subwords.
+    here.strata("train ../tiny.toml --variant dense --output dense").succeeds();
+    here.strata("prepare ../bitext --output again --subword-model dense").succeeds();
+    let upcycled = "train ../tiny.toml --init dense --upcycle --output smoe --set data.prepared=again";
+    let begun = here.strata(upcycled).succeeds();
+    assert!(begun.err.contains("SMoE-2-2") && begun.err.contains("update 0 "), "{begun}");
+}
+
+#[test]
 fn a_run_without_an_intact_checkpoint() {
     let here = folder("no-intact");
     here.copy("../run", "run");
