@@ -112,8 +112,8 @@ pub struct Languages {
     pub version: u32,
     /// Where the levels begin.
     pub thresholds: Thresholds,
-    /// The languages of the text, sorted by tag. The subword model has a tag for each, and of a model that is trained on
-    /// with further text, for others too.
+    /// The languages of the text, sorted by tag. The subword model has a tag for each, and for others too where it is
+    /// that of an earlier model.
     pub languages: Vec<Language>,
     /// All directions, sorted by source and target.
     pub directions: Vec<Direction>,

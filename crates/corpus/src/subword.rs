@@ -231,7 +231,8 @@ impl Subwords {
         let lacking: Vec<&str> =
             older.languages.iter().filter(|tag| !self.languages.contains(tag)).map(String::as_str).collect();
         if !lacking.is_empty() {
-            return Err(format!("no tag for {}", lacking.join(", ")));
+            let more = if lacking.len() > 5 { ", ..." } else { "" };
+            return Err(format!("no tag for {}{more}", lacking[..lacking.len().min(5)].join(", ")));
         }
         let (first, first_older) = (self.special_count(), older.special_count());
         let others = |model: &Self, first: u32| (first..model.vocab_size() as u32).map(|id| model.piece(id)).collect();

@@ -164,8 +164,10 @@ impl Upcycled<'_> {
         };
         let (leading_on, leaving) = values.split_at_mut((experts - last) * d);
         for (expert, row) in leading_on.chunks_exact_mut(d).enumerate() {
-            // Means of their own, so that experts differ; no row weighs so much that the mean comes close to it.
-            let shares: Vec<f32> = self.init.shares(&format!("{}.{expert}", self.name), last);
+            // Each leans towards another row, whose first choices are its second choices; the rest keeps it below.
+            let mut shares = self.init.shares(&format!("{}.{expert}", self.name), last);
+            shares.iter_mut().for_each(|share| *share /= 2.0);
+            shares[expert % last] += 0.5;
             row.fill(0.0);
             for (share, other) in shares.iter().zip(leaving.chunks_exact(d)) {
                 row.iter_mut().zip(other).for_each(|(value, other)| *value += share * other);

@@ -51,7 +51,7 @@ pub(crate) fn check(recipe: &Recipe) -> Result<(), Fault> {
         check_upcycling(model)?;
         if train.init.is_empty() {
             let message = "train.upcycle = true makes experts of a dense model; name it in train.init".to_string();
-            return fault("train.upcycle", message);
+            return fault("train.init", message);
         }
     } else if train.upcycle_noise > 0.0 {
         let message = format!(

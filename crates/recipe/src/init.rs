@@ -46,8 +46,8 @@ fn table(section: &ModelSection) -> Table {
     Table::try_from(section).unwrap_or_default()
 }
 
-/// What the keys of `[model]` are where a recipe that starts from `model` does not set them; an upcycled model's experts
-/// are the recipe's.
+/// What the keys of `[model]` are where a recipe that starts from `model` does not set them; the experts of an upcycled
+/// model are the recipe's.
 pub(crate) fn defaults(model: &ModelConfig, upcycle: bool) -> impl Iterator<Item = (&'static Key, Value)> {
     let mut values = table(&ModelSection::of(model));
     let taken = move |key: &&Key| !(upcycle && [&ROUTING[..], &OF_EXPERTS].concat().contains(&key.leaf()));
@@ -97,15 +97,15 @@ pub(crate) fn check_upcycling(model: &ModelSection) -> Result<(), ConfigError> {
     let fault = |key, message: String| Err(ConfigError { key, message });
     let ModelSection { kind, normalization, exits, top_k, learned_scale, .. } = *model;
     if !matches!(kind, Kind::Moe | Kind::Switch | Kind::Cmr | Kind::Smoe) {
-        let message = format!("train.upcycle makes experts, but kind = \"{kind}\" cannot start as a dense model does");
-        return fault("kind", format!("{message}; set kind = \"moe\", \"switch\", \"cmr\" or \"smoe\""));
+        let message = "train.upcycle makes a dense model one of kind = \"moe\", \"switch\", \"cmr\" or \"smoe\"";
+        return fault("kind", format!("{message}, not \"{kind}\""));
     }
     if kind != Kind::Smoe {
         return Ok(());
     }
     if normalization == Normalization::Reference {
-        let message = "normalization = \"reference\" puts norms into the residual, where a dense model has none, so \
-                       train.upcycle cannot start from it; set \"paper\"";
+        let message = "normalization = \"reference\" puts norms into the residual, where a dense model has none; with \
+                       train.upcycle set \"paper\"";
         return fault("normalization", message.to_owned());
     }
     if model.strata.len() == 1 || learned_scale {
@@ -201,8 +201,8 @@ mod tests {
         let error = recipe.check_init(&moe).unwrap_err().to_string();
         assert!(error.contains("but train.init is a MoE-4"), "{error}");
         for (changes, word) in [
-            (&[("model.kind", "dense"), ("model.strata", "")][..], "kind = \"dense\""),
-            (&[("model.kind", "stacked"), ("model.strata", "2,2")], "kind = \"stacked\""),
+            (&[("model.kind", "dense"), ("model.strata", "")][..], "not \"dense\""),
+            (&[("model.kind", "stacked"), ("model.strata", "2,2")], "not \"stacked\""),
             (&[("model.normalization", "reference")], "set \"paper\""),
             (&[("model.exits", "never")], "learned_scale"),
             (&[("model.top_k", "1")], "or top_k = 2"),

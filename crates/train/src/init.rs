@@ -27,8 +27,8 @@ impl Init {
     /// The model that `recipe` starts from, checked against the recipe and the `subwords` of its prepared folder.
     ///
     /// # Errors
-    /// [`Error::Store`] for what is no model, [`Error::InitInOutput`], [`Error::Config`] for a recipe or an architecture
-    /// that does not fit, [`Error::OtherSubwords`].
+    /// [`Error::Store`] for what is no model, [`Error::InitInOutput`], [`Error::Config`] for a recipe that does not fit
+    /// or an architecture that is not supported, [`Error::OtherSubwords`].
     pub fn open(recipe: &Recipe, subwords: &Subwords) -> Result<Self, Error> {
         let path = resolve_model(&recipe.train.init)?;
         let output = PathBuf::from(&recipe.train.output);

@@ -84,8 +84,8 @@ struct Subwords {
     /// Kind of subword model
     #[arg(long, value_enum, default_value_t = SubwordKind::Unigram, value_name = "KIND")]
     subword_kind: SubwordKind,
-    /// Use this tokenizer.json or SentencePiece .model instead of training one, or the subwords of a model that is to be
-    /// trained on (train --init): a model, run or prepared folder
+    /// Use this tokenizer.json or SentencePiece .model instead of training one, or those of a model, run or prepared
+    /// folder, with tags for new languages (for train --init)
     #[arg(long, value_name = "PATH", conflicts_with_all = [
         "vocab_size", "subword_kind", "subword_temperature", "subword_sentences", "character_coverage",
     ])]
