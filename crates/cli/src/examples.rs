@@ -50,6 +50,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "strata prepare data/docs --output data/docs-prepared --vocab-size 16000",
             "strata prepare data/docs --output data/de-en --languages en,de --subword-kind bpe",
+            "strata prepare my-bitext --output data/mine --subword-model models/nllb   # to train it on",
         ],
     ),
     (
@@ -58,6 +59,8 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata train recipes/docs.toml --variant smoe-4-4",
             "strata train recipes/docs.toml --variant dense --set train.updates=500",
             "strata train --resume runs/docs-smoe-4-4",
+            "strata train fine-tune.toml --init models/nllb --output runs/mine",
+            "strata train recipes/docs.toml --variant smoe-4-4 --init runs/docs-dense --upcycle",
             "strata train --list-keys                           # everything a recipe can say",
         ],
     ),

@@ -13,7 +13,7 @@ use crate::layer::Layer;
 use crate::packed::Packed;
 use crate::parameter::{Initializer, WeightVisitor};
 use crate::sublayers::{Context, KeysValues, Norm};
-use crate::supported;
+use crate::supported::check_supported;
 use crate::trace::BlockTrace;
 use crate::weights::InnerIfAutodiff;
 
@@ -50,7 +50,7 @@ impl Transformer {
     /// [`Error::Config`] for an invalid configuration, and for an architecture that this crate does not know yet.
     pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, Error> {
         config.validate()?;
-        supported::check(config)?;
+        check_supported(config)?;
         let init = Initializer { initialization: config.initialization, seed, device: device.clone() };
         let d = config.d_model;
         let layers = |name: &str, side: Side| -> Vec<Layer> {

@@ -13,7 +13,7 @@ use crate::parameter::WeightVisitor;
 use crate::transformer::Transformer;
 
 /// The name in a file of weight `name` (which may be stacked: `experts.*`) and the shape of each of its tensors.
-fn in_file(name: &str, shape: &[usize]) -> Vec<(String, Vec<usize>)> {
+pub(crate) fn in_file(name: &str, shape: &[usize]) -> Vec<(String, Vec<usize>)> {
     if name.contains(".*.") {
         (0..shape[0]).map(|e| (name.replace(".*.", &format!(".{e}.")), shape[1..].to_vec())).collect()
     } else {
@@ -63,19 +63,40 @@ impl Transformer {
     /// [`Error::Store`] naming a tensor that is missing or has another shape; [`Error::Input`] naming one that the
     /// model lacks.
     pub fn load_weights(&mut self, file: &TensorFile) -> Result<(), Error> {
-        struct Load<'a> {
-            file: &'a TensorFile,
+        self.replace_weights(file, |name, shape, _, used| {
+            in_file(name, shape).iter().for_each(|(name, _)| used(name));
+            read_weight(file, "", name, shape)
+        })
+    }
+
+    /// Replaces each weight, by its name and shape, by what `values` makes of `file`. It gets the present values too,
+    /// and reports the tensors that it uses.
+    ///
+    /// # Errors
+    /// Those of `values`; [`Error::Input`] for a tensor that it does not use.
+    pub(crate) fn replace_weights<F>(&mut self, file: &TensorFile, values: F) -> Result<(), Error>
+    where
+        F: FnMut(&str, &[usize], &dyn Fn() -> Vec<f32>, &mut dyn FnMut(&str)) -> Result<Vec<f32>, Error>,
+    {
+        struct Replace<F> {
+            values: F,
             used: HashSet<String>,
             failed: Option<Error>,
         }
-        impl WeightVisitor for Load<'_> {
+        impl<F> WeightVisitor for Replace<F>
+        where
+            F: FnMut(&str, &[usize], &dyn Fn() -> Vec<f32>, &mut dyn FnMut(&str)) -> Result<Vec<f32>, Error>,
+        {
             fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
                 if self.failed.is_some() {
                     return;
                 }
                 let shape = weight.dims();
-                self.used.extend(in_file(name, &shape).into_iter().map(|(name, _)| name));
-                match read_weight(self.file, "", name, &shape) {
+                let present = || host(weight.clone().inner_if_autodiff());
+                let mut used = |name: &str| {
+                    self.used.insert(name.to_string());
+                };
+                match (self.values)(name, &shape, &present, &mut used) {
                     Ok(values) => {
                         let device = weight.device();
                         let new = Tensor::from_data(TensorData::new(values, shape), &device);
@@ -85,12 +106,12 @@ impl Transformer {
                 }
             }
         }
-        let mut load = Load { file, used: HashSet::new(), failed: None };
-        self.visit_weights(&mut load);
-        if let Some(error) = load.failed {
+        let mut replace = Replace { values, used: HashSet::new(), failed: None };
+        self.visit_weights(&mut replace);
+        if let Some(error) = replace.failed {
             return Err(error);
         }
-        match file.names().find(|name| !load.used.contains(*name)) {
+        match file.names().find(|name| !replace.used.contains(*name)) {
             Some(name) => Err(Error::Input(format!(
                 "{}: tensor `{name}` belongs to no weight of this model; config.json and the weights do not fit together",
                 file.path().display()

@@ -8,6 +8,7 @@ mod agreement;
 mod cost;
 mod cost_table;
 mod error;
+mod init;
 mod keys;
 mod memory;
 mod model_config;

@@ -43,6 +43,7 @@ const OF_A_MODEL: [&str; 24] = [
     "device",
     "precision",
     "workers",
+    "no_verify",
 ];
 
 /// Files instead of a model.
