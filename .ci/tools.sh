@@ -59,3 +59,13 @@ if [ -x "$venv/bin/pip" ]; then
   "$venv/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]}" || missing "${python_packages[@]}"
   export STRATA_PYTHON=$PWD/$venv/bin/python STRATA_SERVE_PYTHON=$PWD/$venv/bin/python
 fi
+
+# Argos Translate and LibreTranslate, which want packages of certain versions, so in an environment of their own.
+argos=target/ci-argos
+if [ ! -x "$argos/bin/pip" ] && [ -x "$venv/bin/pip" ]; then
+  python3 -m venv "$argos"
+fi
+if [ -x "$argos/bin/pip" ]; then
+  "$argos/bin/pip" install --quiet --disable-pip-version-check libretranslate==1.9.6 || missing libretranslate
+  export STRATA_ARGOS_PYTHON=$PWD/$argos/bin/python
+fi
