@@ -1,5 +1,8 @@
 //! The `strata` command: multilingual machine translation with Mixture-of-Experts Transformers.
 
+// What only training uses of the modules that all commands share.
+#![cfg_attr(not(feature = "train"), allow(dead_code))]
+
 mod allocator;
 mod color;
 mod command_line;
@@ -11,8 +14,10 @@ mod model;
 mod output;
 mod output_folder;
 mod overrides;
+#[cfg(feature = "train")]
 mod ranks;
 mod remedy;
+#[cfg(feature = "train")]
 mod scorer;
 mod search_args;
 mod selection;
