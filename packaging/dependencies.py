@@ -8,9 +8,12 @@ Further options, such as --no-default-features, go to Cargo. Needs Python's cycl
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
+import uuid
+from datetime import datetime, timezone
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,6 +114,9 @@ def write_sbom(path, root, packages, builds_on):
     bom.metadata.component = components[root]
     for one, used in builds_on.items():
         bom.register_dependency(components[one], [components[other] for other in used])
+    # The same packages give the same file.
+    bom.metadata.timestamp = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", 0)), timezone.utc)
+    bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, " ".join(sorted(one.bom_ref.value for one in components.values())))
     text = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string(indent=1)
     if error := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
         sys.exit(f"{path}: not CycloneDX 1.6: {error}")

@@ -12,13 +12,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 python3 -m venv "$work/tools"
-"$work/tools/bin/pip" install --quiet --disable-pip-version-check 'maturin[zig]>=1.9,<2' auditwheel twine cyclonedx-python-lib
+"$work/tools/bin/pip" install --quiet --disable-pip-version-check 'maturin[zig]>=1.9,<2' auditwheel twine
 
 # Picked up by pyproject.toml's license-files.
 trap 'rm -rf "$work" LICENSE-DEPENDENCIES' EXIT
 "$work/tools/bin/python" packaging/dependencies.py strata-python --licenses LICENSE-DEPENDENCIES
 
-"$work/tools/bin/maturin" build --out "$work" "$@"
+# Maturin finds zig by the Python that comes first.
+PATH=$work/tools/bin:$PATH maturin build --out "$work" "$@"
 wheel=$(echo "$work"/*.whl)
 "$work/tools/bin/twine" check --strict "$wheel"
 "$work/tools/bin/auditwheel" show "$wheel"
