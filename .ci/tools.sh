@@ -47,7 +47,7 @@ command -v chromium chromium-browser google-chrome >/dev/null || debian chromium
 # Other people's programs: CTranslate2 and sacreBLEU to compare with, the server's clients.
 python_packages=(
   ctranslate2==4.8.5 sacrebleu==2.6.0 sentencepiece numpy tokenizers libretranslatepy deepl schemathesis python-docx
-  mypy
+  matplotlib mypy
 )
 venv=target/ci-python
 if [ ! -x "$venv/bin/pip" ]; then

@@ -25,6 +25,16 @@ fn built() -> PathBuf {
     program.parent().and_then(Path::parent).unwrap().to_path_buf()
 }
 
+/// The command line, where it is built; else part of the test is skipped.
+fn command_line(test: &str) -> Option<PathBuf> {
+    let binary = built().join("strata");
+    if !binary.is_file() {
+        skip(test, "the command line is not built");
+        return None;
+    }
+    Some(binary)
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -67,11 +77,8 @@ fn the_tests_of_the_package_pass() {
     let Some(python) = python("the_tests_of_the_package_pass", "STRATA_PYTHON", "numpy") else { return };
     let package = installed();
     let mut command = tests(&python, &package, &["discover", "-s", "python/tests"]);
-    let binary = built().join("strata");
-    if binary.is_file() {
+    if let Some(binary) = command_line("the_tests_of_the_package_pass") {
         command.env("STRATA_BINARY", binary);
-    } else {
-        skip("the_tests_of_the_package_pass", "the command line is not built, so nothing was compared with it");
     }
     passes(&command.output().unwrap());
 }
@@ -82,6 +89,14 @@ fn argos_translate_and_libretranslate_run_on_it() {
     let test = "argos_translate_and_libretranslate_run_on_it";
     let Some(python) = python(test, "STRATA_ARGOS_PYTHON", modules) else { return };
     passes(&tests(&python, &installed(), &["python/tests/argos.py"]).output().unwrap());
+}
+
+#[test]
+fn the_tutorial_runs() {
+    let test = "the_tutorial_runs";
+    let Some(python) = python(test, "STRATA_PYTHON", "matplotlib, numpy") else { return };
+    let Some(binary) = command_line(test) else { return };
+    passes(&tests(&python, &installed(), &["python/tests/tutorial.py"]).env("STRATA_BINARY", binary).output().unwrap());
 }
 
 #[test]
