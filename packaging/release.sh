@@ -54,9 +54,9 @@ deb() {
   sed -i "s|^Maintainer:.*|Maintainer: $maintainer|" "$staged/debian/control"
   sed 's|/usr/local/bin/strata|/usr/bin/strata|' deploy/strata.service >"$staged/debian/strata-mt.strata.service"
   cat >"$staged/debian/changelog" <<CHANGELOG
-strata-mt ($version) unstable; urgency=medium
+strata-mt ($version-1) unstable; urgency=medium
 
-  * Release $version; /usr/share/doc/strata-mt/CHANGELOG.md.gz says what is new.
+  * Release $version; changelog.gz beside this file says what is new.
 
  -- $maintainer  $(date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")
 CHANGELOG
