@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+#[cfg(feature = "train")]
 use strata_ranks::Launch;
 
 use crate::color::Color;
@@ -12,6 +13,7 @@ use crate::commands::{
     score, serve, study, train, translate, vocabulary,
 };
 use crate::examples;
+#[cfg(feature = "train")]
 use crate::ranks::wait_turn;
 
 // One vocabulary for all commands: inputs are positional (a model, then a prepared folder, then text), results go to
@@ -89,6 +91,7 @@ pub fn parse() -> Cli {
     let parsed = command.clone().try_get_matches_from(arguments);
     let parsed = parsed.and_then(|matches| Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command)));
     parsed.unwrap_or_else(|error| {
+        #[cfg(feature = "train")]
         if let Some(launch) = Launch::of_environment() {
             wait_turn(launch.rank);
         }

@@ -9,9 +9,12 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "",
         &[
+            #[cfg(feature = "train")]
             "strata quickstart                                  # a first model on real text, in minutes",
+            #[cfg(not(feature = "train"))]
+            "strata fetch model en-pt                           # one of the models of Firefox",
             "echo 'Click the icon.' | strata translate runs/quickstart --to de",
-            "strata help train                                  # what a command does, with examples",
+            "strata help translate                              # what a command does, with examples",
         ],
     ),
     (

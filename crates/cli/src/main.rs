@@ -1,5 +1,8 @@
 //! The `strata` command: multilingual machine translation with Mixture-of-Experts Transformers.
 
+// What only training uses of the modules that all commands share.
+#![cfg_attr(not(feature = "train"), allow(dead_code))]
+
 mod allocator;
 mod color;
 mod command_line;
@@ -12,8 +15,10 @@ mod output;
 mod output_folder;
 mod overrides;
 mod processor;
+#[cfg(feature = "train")]
 mod ranks;
 mod remedy;
+#[cfg(feature = "train")]
 mod scorer;
 mod search_args;
 mod selection;

@@ -20,6 +20,7 @@ fn of_corpus(cause: &(dyn Error + 'static)) -> Option<String> {
     })
 }
 
+#[cfg(feature = "train")]
 fn of_training(cause: &(dyn Error + 'static)) -> Option<String> {
     use strata_train::Error as Train;
     match cause.downcast_ref()? {
@@ -32,6 +33,11 @@ fn of_training(cause: &(dyn Error + 'static)) -> Option<String> {
         }
         _ => None,
     }
+}
+
+#[cfg(not(feature = "train"))]
+fn of_training(_: &(dyn Error + 'static)) -> Option<String> {
+    None
 }
 
 fn of_rest(cause: &(dyn Error + 'static)) -> Option<String> {

@@ -3,13 +3,17 @@
 mod machine;
 mod shape;
 mod text;
+#[cfg(feature = "train")]
 mod train_step;
+#[cfg(feature = "train")]
 mod training;
 mod translate;
 
 use clap::{Args, Subcommand};
 
 use crate::Outcome;
+#[cfg(not(feature = "train"))]
+use crate::commands::{left_out, left_out as train_step, left_out as training};
 use crate::terminal::Terminal;
 
 /// Benchmark this machine, training and translation
@@ -31,8 +35,12 @@ enum What {
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     match &arguments.what {
         What::Machine(arguments) => machine::run(arguments, terminal),
+        #[cfg(feature = "train")]
         What::TrainStep(arguments) => train_step::run(arguments),
+        #[cfg(feature = "train")]
         What::Training(arguments) => training::run(arguments, terminal),
+        #[cfg(not(feature = "train"))]
+        What::TrainStep(_) | What::Training(_) => Err(left_out::refused()),
         What::Translate(arguments) => translate::run(arguments),
         What::Text(arguments) => text::run(arguments, terminal),
     }
