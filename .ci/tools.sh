@@ -47,7 +47,7 @@ command -v chromium chromium-browser google-chrome >/dev/null || debian chromium
 # Other people's programs: CTranslate2 and sacreBLEU to compare with, the server's clients.
 python_packages=(
   ctranslate2==4.8.5 sacrebleu==2.6.0 sentencepiece numpy tokenizers libretranslatepy deepl schemathesis python-docx
-  mypy
+  matplotlib mypy
 )
 venv=target/ci-python
 if [ ! -x "$venv/bin/pip" ]; then
@@ -58,4 +58,14 @@ fi
 if [ -x "$venv/bin/pip" ]; then
   "$venv/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]}" || missing "${python_packages[@]}"
   export STRATA_PYTHON=$PWD/$venv/bin/python STRATA_SERVE_PYTHON=$PWD/$venv/bin/python
+fi
+
+# Argos Translate and LibreTranslate, which want packages of certain versions, so in an environment of their own.
+argos=target/ci-argos
+if [ ! -x "$argos/bin/pip" ] && [ -x "$venv/bin/pip" ]; then
+  python3 -m venv "$argos"
+fi
+if [ -x "$argos/bin/pip" ]; then
+  "$argos/bin/pip" install --quiet --disable-pip-version-check libretranslate==1.9.6 || missing libretranslate
+  export STRATA_ARGOS_PYTHON=$PWD/$argos/bin/python
 fi

@@ -4,14 +4,16 @@
 use std::ffi::OsString;
 
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+#[cfg(feature = "train")]
 use strata_ranks::Launch;
 
 use crate::color::Color;
 use crate::commands::{
-    analyze, bench, capacity, evaluate, export, fetch, generate, import, inspect, prepare, prune, quickstart, score,
-    serve, study, train, translate, vocabulary,
+    analyze, bench, capacity, doctor, evaluate, export, fetch, generate, import, inspect, prepare, prune, quickstart,
+    score, serve, study, train, translate, vocabulary,
 };
 use crate::examples;
+#[cfg(feature = "train")]
 use crate::ranks::wait_turn;
 
 // One vocabulary for all commands: inputs are positional (a model, then a prepared folder, then text), results go to
@@ -67,6 +69,7 @@ pub enum Command {
     Prune(prune::Arguments),
     Capacity(capacity::Arguments),
     Inspect(inspect::Arguments),
+    Doctor(doctor::Arguments),
     Bench(bench::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
@@ -88,6 +91,7 @@ pub fn parse() -> Cli {
     let parsed = command.clone().try_get_matches_from(arguments);
     let parsed = parsed.and_then(|matches| Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command)));
     parsed.unwrap_or_else(|error| {
+        #[cfg(feature = "train")]
         if let Some(launch) = Launch::of_environment() {
             wait_turn(launch.rank);
         }
@@ -192,6 +196,13 @@ mod tests {
             "evaluate --hypotheses h --references r --beam 3",
             "evaluate --hypotheses h --references r --precision int8",
             "evaluate --hypotheses h --references r --split valid",
+            "evaluate --references r --beam 3",
+            "evaluate m d --metrics bleu",
+            "evaluate m d --sentence-level",
+            "evaluate --references r --baseline-hypotheses b --sentence-level",
+            "evaluate --references r --sentence-level --confidence",
+            "evaluate --references r --confidence-n 100",
+            "evaluate m d --confidence",
             "prepare b --output p --subword-model m --vocab-size 700",
             "prepare b --output p --subword-model m --subword-kind bpe",
             "train --list-keys --json",
@@ -236,19 +247,22 @@ mod tests {
         assert_eq!(said("strata train always"), ColorChoice::Auto);
     }
 
-    /// The list at `--hypotheses` is written by hand, as clap has no group of a struct with flattened parts.
+    /// The list for `--hypotheses` and `--references` is written by hand, as clap has no group of a struct with
+    /// flattened parts.
     #[test]
     fn scoring_files_refuses_every_flag_of_a_model() {
         let mut command = command();
         command.build();
         let evaluate = command.find_subcommand("evaluate").unwrap();
-        let hypotheses = evaluate.get_arguments().find(|argument| argument.get_id() == "hypotheses").unwrap();
-        let refused = evaluate.get_arg_conflicts_with(hypotheses);
+        let of_files = ["hypotheses", "references"].map(|id| {
+            let argument = evaluate.get_arguments().find(|argument| argument.get_id() == id).unwrap();
+            evaluate.get_arg_conflicts_with(argument)
+        });
         let of_a_model = |heading: &str| ["Search options", "Sampling options", "Device options"].contains(&heading);
         let flags = evaluate.get_arguments().filter(|argument| argument.get_help_heading().is_some_and(of_a_model));
         let flags: Vec<_> = flags.collect();
         assert!(flags.len() >= 15, "{flags:?}");
-        for flag in flags {
+        for (flag, refused) in flags.iter().flat_map(|flag| of_files.iter().map(move |refused| (flag, refused))) {
             assert!(refused.iter().any(|other| other.get_id() == flag.get_id()), "--{} is accepted", flag.get_id());
         }
     }

@@ -9,9 +9,12 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "",
         &[
+            #[cfg(feature = "train")]
             "strata quickstart                                  # a first model on real text, in minutes",
+            #[cfg(not(feature = "train"))]
+            "strata fetch model en-pt                           # one of the models of Firefox",
             "echo 'Click the icon.' | strata translate runs/quickstart --to de",
-            "strata help train                                  # what a command does, with examples",
+            "strata help translate                              # what a command does, with examples",
         ],
     ),
     (
@@ -50,6 +53,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "strata prepare data/docs --output data/docs-prepared --vocab-size 16000",
             "strata prepare data/docs --output data/de-en --languages en,de --subword-kind bpe",
+            "strata prepare my-bitext --output data/mine --subword-model models/nllb   # to train it on",
         ],
     ),
     (
@@ -58,6 +62,8 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata train recipes/docs.toml --variant smoe-4-4",
             "strata train recipes/docs.toml --variant dense --set train.updates=500",
             "strata train --resume runs/docs-smoe-4-4",
+            "strata train fine-tune.toml --init models/nllb --output runs/mine",
+            "strata train recipes/docs.toml --variant smoe-4-4 --init runs/docs-dense --upcycle",
             "strata train --list-keys                           # everything a recipe can say",
         ],
     ),
@@ -80,6 +86,10 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata evaluate runs/docs-smoe-4-4 data/docs-prepared --output scores",
             "strata evaluate runs/docs-smoe-4-4 data/docs-prepared --baseline runs/docs-moe",
             "strata evaluate --hypotheses out.de --references ref.de --bleu-tokenizer intl",
+            "strata translate runs/quickstart --to de in.en | strata evaluate --references ref1 ref2",
+            "strata evaluate --hypotheses out.de --references ref.de --metrics bleu,ter --lowercase",
+            "strata evaluate --hypotheses out.de --references ref.de --confidence",
+            "strata evaluate --hypotheses out.de --references ref.de --sentence-level   # a BLEU a line",
         ],
     ),
     (
@@ -154,6 +164,13 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata evaluate models/fast data/docs-prepared --baseline runs/smoe",
         ],
     ),
+    (
+        "doctor",
+        &[
+            "strata doctor                                      # this machine and this program",
+            "strata doctor runs/quickstart                      # and every file of a model",
+        ],
+    ),
     ("inspect", &["strata inspect recipes/m15.toml --variant smoe-4-12", "strata inspect runs/quickstart --json"]),
     (
         "bench",
@@ -203,7 +220,7 @@ pub const ENVIRONMENT: [(&str, &str); 5] = [
     ("CLICOLOR_FORCE", "colors into files and pipes too, unless it is 0"),
     ("STRATA_ISA", "a lower instruction level than the processor's best, such as avx2 or portable"),
     ("XDG_CACHE_HOME", "where downloads are kept, in strata/docs and strata/models [default: ~/.cache]"),
-    ("SACREBLEU", "sacreBLEU's folder, with the model of flores200 [default: ~/.sacrebleu]"),
+    ("SACREBLEU", "sacreBLEU's folder, with the models of flores101 and flores200 [default: ~/.sacrebleu]"),
 ];
 
 /// What the exit codes mean.

@@ -19,15 +19,6 @@ pub fn of_corpus(error: strata_corpus::Error) -> anyhow::Error {
     }
 }
 
-/// `steps = 0 is too small` as `--steps 0 is too small`: what `strata bench` makes up models and batches from.
-pub fn of_bench(error: strata_train::Error) -> anyhow::Error {
-    match error {
-        strata_train::Error::TooSmall { name, .. } => of_config(&ConfigError { key: name, message: error.to_string() }),
-        strata_train::Error::Config(error) => of_config(&error),
-        error => error.into(),
-    }
-}
-
 /// The flag of an option of `strata prepare` and `strata fetch synthetic`.
 fn flag(option: &str) -> Option<&str> {
     Some(match option {

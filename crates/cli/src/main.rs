@@ -1,5 +1,8 @@
 //! The `strata` command: multilingual machine translation with Mixture-of-Experts Transformers.
 
+// What only training uses of the modules that all commands share.
+#![cfg_attr(not(feature = "train"), allow(dead_code))]
+
 mod allocator;
 mod color;
 mod command_line;
@@ -11,8 +14,11 @@ mod model;
 mod output;
 mod output_folder;
 mod overrides;
+mod processor;
+#[cfg(feature = "train")]
 mod ranks;
 mod remedy;
+#[cfg(feature = "train")]
 mod scorer;
 mod search_args;
 mod selection;
@@ -28,8 +34,8 @@ use anyhow::Context;
 
 use crate::command_line::{Cli, Command, Global};
 use crate::commands::{
-    analyze, bench, capacity, evaluate, export, fetch, generate, import, inspect, prepare, prune, quickstart, score,
-    serve, study, train, translate, vocabulary,
+    analyze, bench, capacity, doctor, evaluate, export, fetch, generate, import, inspect, prepare, prune, quickstart,
+    score, serve, study, train, translate, vocabulary,
 };
 use crate::terminal::Terminal;
 
@@ -37,7 +43,7 @@ use crate::terminal::Terminal;
 pub enum Outcome {
     /// All done.
     Done,
-    /// Some input lines failed; they were named.
+    /// Some of the input failed, and was named.
     SomeFailed,
     /// A signal of this number asked to stop, and the work was saved.
     Stopped(i32),
@@ -84,6 +90,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Prune(arguments) => prune::run(&arguments, &terminal),
         Command::Capacity(arguments) => capacity::run(&arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments, &terminal),
         Command::Bench(arguments) => bench::run(&arguments, &terminal),
         Command::Generate(arguments) => generate::run(&arguments, &terminal),
     }

@@ -2,6 +2,7 @@
 //! that.
 
 use std::error::Error;
+use std::path::Path;
 
 use strata_corpus::Remedy;
 use strata_store::step_name;
@@ -19,10 +20,12 @@ fn of_corpus(cause: &(dyn Error + 'static)) -> Option<String> {
     })
 }
 
+#[cfg(feature = "train")]
 fn of_training(cause: &(dyn Error + 'static)) -> Option<String> {
     use strata_train::Error as Train;
     match cause.downcast_ref()? {
         Train::Store(error) => of_store(error),
+        Train::OtherSubwords { model, .. } => Some(format!(" (strata prepare --subword-model {})", model.display())),
         Train::State { .. } => Some(" (--from STEP)".to_string()),
         Train::NotFinite { kept: Some(kept), .. } => {
             let run = kept.run.display();
@@ -30,6 +33,11 @@ fn of_training(cause: &(dyn Error + 'static)) -> Option<String> {
         }
         _ => None,
     }
+}
+
+#[cfg(not(feature = "train"))]
+fn of_training(_: &(dyn Error + 'static)) -> Option<String> {
+    None
 }
 
 fn of_rest(cause: &(dyn Error + 'static)) -> Option<String> {
@@ -42,8 +50,14 @@ fn of_rest(cause: &(dyn Error + 'static)) -> Option<String> {
     of_recipe(cause.downcast_ref()?)
 }
 
+/// What to type for a run in this folder.
+pub fn new_run(folder: &Path) -> String {
+    format!("strata train RECIPE --output {}", folder.display())
+}
+
 fn of_store(error: &strata_store::Error) -> Option<String> {
     match error {
+        strata_store::Error::NoRunYet { path } => Some(format!(". Start one with: {}", new_run(path))),
         strata_store::Error::RunExists { .. } => Some(" (--resume, --overwrite)".to_string()),
         strata_store::Error::NewestDamaged { intact: Some(step), .. } => {
             Some(format!(". Pass --from {} to do so.", step_name(*step)))

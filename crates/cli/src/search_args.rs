@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use strata_runtime::Precision;
+use strata_store::Check;
 use strata_translate::{Placement, SearchOptions, TranslateOptions, VocabularyMap};
 
 use crate::flags;
@@ -102,6 +103,25 @@ pub struct Place {
     /// Batches at a time, each with its share of the threads [default: automatic]
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N", value_parser = workers)]
     pub workers: usize,
+    #[command(flatten)]
+    pub check: CheckArgs,
+}
+
+/// How closely to look at a model's files before it is used.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Device options")]
+pub struct CheckArgs {
+    /// Look at the sizes of the model's files alone. Otherwise their checksums are verified when a model is first used,
+    /// and again when a file was touched
+    #[arg(long)]
+    no_verify: bool,
+}
+
+impl CheckArgs {
+    /// The check that is asked for.
+    pub fn check(&self) -> Check {
+        if self.no_verify { Check::Sizes } else { Check::Once }
+    }
 }
 
 /// Reads `--precision`.
@@ -115,8 +135,8 @@ fn workers(text: &str) -> Result<usize, String> {
 }
 
 impl From<&Place> for Placement {
-    fn from(Place { device, precision, workers }: &Place) -> Self {
-        Self { device: device.clone(), precision: *precision, workers: *workers }
+    fn from(Place { device, precision, workers, check }: &Place) -> Self {
+        Self { device: device.clone(), precision: *precision, workers: *workers, check: check.check() }
     }
 }
 

@@ -3,6 +3,9 @@
 mod common;
 
 use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::Duration;
 
 use common::{RECIPE, folder};
 
@@ -112,7 +115,12 @@ fn training_that_cannot_start_leaves_no_run() {
         "train ../tiny.toml --device cuda:0 --set train.validate_bleu_every=10 --set translate.min_length=3",
         &["train.device", "plain beam search", "validate_bleu_every = 0"],
     );
-    here.refuses("train --resume nowhere", &["nowhere", "no such run"]);
+    here.refuses("train --resume nowhere", &["no such run", "strata train RECIPE --output nowhere"]);
+    // What a run leaves that is killed before it has written its recipe.
+    fs::create_dir_all(here.path("killed/checkpoints")).unwrap();
+    here.write("killed/.lock", "1\n");
+    let words = ["killed holds no run yet", "strata train RECIPE --output killed"];
+    here.refuses("train --resume killed", &words);
     here.refuses("train --resume ../bitext", &["bitext is not a run folder", "recipe.toml"]);
     here.write("mine/recipe.toml", "my own");
     for flag in ["", "--overwrite"] {
@@ -173,6 +181,121 @@ fn a_damaged_checkpoint_is_named_and_the_earlier_one_offered() {
     assert!(on.err.contains("resuming after 4"), "{on}");
     assert!(here.path("run/checkpoints/step-000006.set-aside").is_dir());
     here.strata_reading("translate run --whole-lines --to qaa", "The dog sees the cat.\n").succeeds();
+}
+
+/// Changes bytes of a file in its place; its length and, where asked for, its time stay what they were.
+fn change(path: &Path, at: usize, bytes: &[u8], keep_time: bool) {
+    let modified = fs::metadata(path).unwrap().modified().unwrap();
+    let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(at as u64)).unwrap();
+    file.write_all(bytes).unwrap();
+    if keep_time {
+        file.set_modified(modified).unwrap();
+    }
+}
+
+#[test]
+fn a_flipped_byte_is_an_error_and_no_other_translation() {
+    let here = folder("flipped");
+    here.strata("export ../run --output packed --precision int8").succeeds();
+    here.copy("../run/checkpoints/step-000006", "model");
+    let translate =
+        |model: &str| here.strata_reading(&format!("translate {model} --to qaa"), "The dog sees the cat.\n");
+    // Long enough behind the last change for the sound folders to be remembered.
+    std::thread::sleep(Duration::from_millis(2100));
+    for (model, files) in [
+        ("packed", ["packed.safetensors", "tokenizer.json", "config.json", "languages.json"]),
+        ("model", ["model.safetensors", "tokenizer.json", "config.json", "languages.json"]),
+    ] {
+        let expected = translate(model).succeeds().out;
+        assert_eq!(translate(model).succeeds().out, expected);
+        for file in files {
+            let path = here.path(model).join(file);
+            let whole = fs::read(&path).unwrap();
+            let at = whole.len() / 2;
+            for keep_time in [false, true] {
+                change(&path, at, &[whole[at] ^ 1], keep_time);
+                translate(model).fails(&[&format!("{model}/{file} is damaged (checksum differs)")]);
+            }
+            change(&path, at, &whole[at..=at], true);
+            assert_eq!(translate(model).succeeds().out, expected);
+        }
+    }
+    // Looking at lengths alone is what one may ask for.
+    let weights = here.path("packed/packed.safetensors");
+    let last = fs::read(&weights).unwrap().len() - 1;
+    change(&weights, last, b"\x07", false);
+    translate("packed").fails(&["packed/packed.safetensors is damaged"]);
+    translate("packed --no-verify").succeeds();
+}
+
+#[test]
+fn a_model_with_nan_is_an_error_and_no_empty_line() {
+    let here = folder("nan");
+    here.copy("../run/checkpoints/step-000006", "model");
+    here.strata("export ../run --output packed --precision bf16").succeeds();
+    for (model, file, nan) in [
+        ("model", "model.safetensors", &f32::NAN.to_le_bytes()[..]),
+        ("packed", "packed.safetensors", &f32::INFINITY.to_le_bytes()[..]),
+    ] {
+        let path = here.path(model).join(file);
+        let end = fs::read(&path).unwrap().len();
+        change(&path, end - 4, nan, false);
+        // With checksums that agree, as a program leaves them that made such a model.
+        here.bash(&format!("cd {model} && rm SHA256SUMS && sha256sum * > ../sums && mv ../sums SHA256SUMS")).succeeds();
+        let words = ["has ", " at index ", "earlier checkpoint"];
+        here.refuses(&format!("translate {model} --to qaa"), &words);
+        let examined = here.strata(&format!("doctor {model} --json"));
+        assert_eq!((examined.code, &examined.json()["model"]["sound"]), (Some(1), &false.into()), "{examined}");
+    }
+}
+
+#[test]
+fn the_doctor_names_what_is_not_sound() {
+    let here = folder("doctor");
+    let plain = here.strata("doctor").succeeds();
+    for words in
+        ["strata        0.1.0 for ", "processor ", "threads", "memory ", "locale ", "port 5000 ", "MPI ", "Python "]
+    {
+        assert!(plain.out.contains(words), "no `{words}` in {plain}");
+    }
+    assert!(plain.out.lines().count() < 24, "more than a screen: {plain}");
+    here.strata("export ../run --output packed").succeeds();
+    for model in ["../run", "packed", "../run/checkpoints/step-000006"] {
+        let found = here.strata(&format!("doctor {model} --json")).succeeds().json();
+        assert_eq!(found["model"]["sound"], true, "{found}");
+        assert!(found["model"]["about"].as_str().unwrap().contains("3 languages"), "{found}");
+        assert!(found["model"]["files"].as_array().unwrap().len() >= 5, "{found}");
+        assert!(found["machine"]["memory"]["most"].as_u64().unwrap() > 0, "{found}");
+    }
+    let path = here.path("packed/tokenizer.json");
+    let whole = fs::read(&path).unwrap();
+    change(&path, whole.len() / 2, &[whole[whole.len() / 2] ^ 1], true);
+    let ran = here.strata("doctor packed");
+    assert_eq!(ran.code, Some(1), "{ran}");
+    assert!(ran.out.contains("tokenizer.json is damaged (checksum differs)"), "{ran}");
+    assert!(ran.out.trim_end().ends_with("not sound"), "{ran}");
+    fs::remove_file(here.path("packed/SHA256SUMS")).unwrap();
+    let ran = here.strata("doctor packed");
+    assert!(ran.code == Some(1) && ran.out.contains("not sound: packed/SHA256SUMS is missing"), "{ran}");
+    here.refuses("doctor nowhere", &["nowhere is not a model"]);
+}
+
+#[test]
+fn a_model_that_no_machine_can_hold_is_refused_before_anything_is_made() {
+    let here = folder("huge");
+    for (command, words) in [
+        ("train ../tiny.toml --set model.d_model=65536", "d_model = 65536: training a model of 103.2 billion"),
+        ("train ../tiny.toml --set model.d_ffn=1048576 --set model.strata=[4000,4000]", "8859.5 GB of memory"),
+        ("train ../tiny.toml --set model.encoder_layers=1024 --set model.d_model=4096", "1115.6 GB of memory"),
+        ("bench train-step --d-model 65536", "--d-model 65536: training a model of 161.0 billion"),
+        ("bench translate --d-model 65536", "a model of 314.6 billion parameters takes at least 1258.3 GB"),
+        ("bench train-step --vocab 16000000 --d-model 2048", "529.4 GB of memory"),
+    ] {
+        // Not with the other messages: it says how much memory this machine has.
+        here.strata(command).fails(&[words, ", and this machine has "]);
+    }
+    assert!(here.files().is_empty());
 }
 
 #[test]
@@ -236,6 +359,10 @@ fn what_evaluate_cannot_score() {
     here.refuses("evaluate ../run ../prepared --output s --split dev", &["split `dev` has no sentences"]);
     here.refuses("evaluate ../run ../prepared --output s --directions en-qax", &["no direction `en-qax`", "en-qaa"]);
     here.refuses("evaluate ../run ../prepared --bleu-tokenizer 13b", &["13b"]);
+    for name in ["ja-mecab", "ko-mecab"] {
+        let words = [&format!("`{name}` needs MeCab"), "use char or", "flores200", "use none"];
+        here.refuses(&format!("evaluate ../run ../prepared --bleu-tokenizer {name}"), &words);
+    }
     here.refuses("evaluate ../run ../prepared --max-sentences 1 --baseline nowhere", &["nowhere is not a model"]);
     here.write("three", "a\nb\nc\n");
     here.write("two", "a\nb\n");
@@ -246,7 +373,18 @@ fn what_evaluate_cannot_score() {
     here.refuses("evaluate --hypotheses three --references three --baseline-hypotheses two", &counts);
     here.refuses("evaluate --hypotheses nowhere --references three", &["nowhere is missing"]);
     here.refuses("evaluate --hypotheses latin1 --references two", &["latin1, line 2: not valid UTF-8", "iconv"]);
-    here.refuses("evaluate --hypotheses none --references none", &["no hypotheses"]);
+    here.refuses("evaluate --hypotheses none --references none", &["no hypotheses", "none is empty"]);
+    here.refuses("evaluate --hypotheses two --references none", &["two has 2 lines but none has 0"]);
+    here.refuses("evaluate --hypotheses three --references three two", &["three has 3 lines but two has 2"]);
+    here.refuses("evaluate --hypotheses . --references two", &["cannot read .: it is a folder"]);
+    here.refuses("evaluate --hypotheses two --references two .", &["cannot read .: it is a folder"]);
+    let endless = "/dev/zero, line 1: longer than 16,777,216 bytes; break it into lines";
+    here.refuses("evaluate --hypotheses two --references /dev/zero", &[endless]);
+    let utf16: Vec<u8> = "\u{feff}a\nb\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    here.write("utf16", utf16);
+    here.refuses("evaluate --hypotheses utf16 --references two", &["utf16, line 1: not valid UTF-8", "iconv"]);
+    here.write("cut.gz", b"\x1f\x8b\x08\0");
+    here.refuses("evaluate --hypotheses cut.gz --references two", &["cannot read cut.gz"]);
 }
 
 #[test]

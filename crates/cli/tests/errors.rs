@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use common::snapshot;
 use common::{Folder, folder};
@@ -117,6 +118,92 @@ fn training() {
     refuse_all(&here, &[("train --resume run", "state.json")]);
 }
 
+/// The loss of an imported model before it is trained on is that of the other engine; then with a language that it does
+/// not know, and with experts.
+#[test]
+fn training_from_a_model_of_another_program() {
+    let here = folder("train-imported");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/golden/m2m100");
+    here.strata(&format!("import {} m2m100", source.display())).succeeds();
+    for (split, language, text) in [
+        ("train.en-de", "en", "The house is small.\nWe read a book in the garden.\n"),
+        ("train.en-de", "de", "Das Haus ist klein.\nWir lesen ein Buch im Garten.\n"),
+        ("valid.en-de", "en", "Please open the file!\n"),
+        ("valid.en-de", "de", "Bitte die Datei öffnen!\n"),
+    ] {
+        here.write(&format!("bitext/{split}.{language}"), text);
+    }
+    // The first validation of a run, per target subword.
+    let begin = |options: &str, run: &str| -> f64 {
+        let train = format!("train tune.toml --init m2m100 --set data.prepared=prepared --output {run} {options}");
+        here.strata(&train).succeeds();
+        let line = here.read(&format!("{run}/log.jsonl")).lines().next().unwrap().to_string();
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((line["update"].as_u64(), line["event"].as_str()), (Some(0), Some("valid")), "{line}");
+        line["nll"].as_f64().unwrap()
+    };
+    here.write("tune.toml", "[train]\nupdates = 3\nwarmup = 0\n");
+    here.strata("prepare bitext --subword-model m2m100 --output prepared").succeeds();
+    let known = begin("", "known");
+    let score = |from: &str, to: &str| {
+        let (source, target) = (format!("bitext/valid.en-de.{from}"), format!("bitext/valid.en-de.{to}"));
+        let scored = here.strata(&format!("score m2m100 --from {from} --to {to} {source} {target} --json")).succeeds();
+        let line: serde_json::Value = serde_json::from_str(scored.out.lines().next().unwrap()).unwrap();
+        (line["sum"].as_f64().unwrap(), line["tokens"].as_array().unwrap().len() as f64)
+    };
+    let ((one, n), (two, m)) = (score("en", "de"), score("de", "en"));
+    assert!((known + (one + two) / (n + m)).abs() < 1e-4, "{known} {}", -(one + two) / (n + m));
+
+    here.write("bitext/train.en-qaa.en", "The house is small.\n");
+    here.write("bitext/train.en-qaa.qaa", "haus ist klein.\n");
+    here.strata("prepare bitext --subword-model m2m100 --output prepared --overwrite").succeeds();
+    let further = begin("", "further");
+    assert!(further > known && further < known + 0.01, "one tag more to choose among: {known} {further}");
+    here.strata("score further --from en --to qaa bitext/train.en-qaa.en bitext/train.en-qaa.qaa").succeeds();
+    let experts = begin("--upcycle --set model.strata=2,2 --set model.moe_every=1", "experts");
+    assert!((experts - further).abs() < 1e-5, "{experts} {further}");
+}
+
+#[test]
+fn training_from_a_model() {
+    let here = folder("train-init");
+    here.strata("prepare ../bitext --output other --vocab-size 300").succeeds();
+    // From the model's recipe with nothing said of it, to the same model.
+    here.write("data.toml", "[data]\nprepared = \"../prepared\"\n[train]\nupdates = 2\nwarmup = 0\n");
+    refuse_all(
+        &here,
+        &[
+            ("train data.toml --init nowhere", "nowhere is not a model"),
+            ("train data.toml --init ../bitext", "bitext"),
+            ("train ../tiny.toml --init ../run --output ../run", "the folder of the new run"),
+            ("train ../tiny.toml --init ../run --set model.d_ffn=48 --output r", "model.d_ffn = 48, but the model"),
+            ("train ../tiny.toml --init ../run --set data.prepared=other", "(strata prepare --subword-model "),
+            ("train ../tiny.toml --init ../run --upcycle", "a SMoE-2-2; set it to false"),
+            ("train ../tiny.toml --upcycle", "name it in train.init"),
+            ("train ../tiny.toml --set train.upcycle_noise=0.1", "train.upcycle_noise"),
+            ("train data.toml --init ../run --upcycle --set model.kind=stacked --set model.strata=2,2", "stacked"),
+            ("train data.toml --init ../run --upcycle --set model.strata=2,2 --set model.exits=never", "learned_scale"),
+            ("train data.toml --init ../run --upcycle --set model.strata=2,2 --set model.top_k=1", "or top_k = 2"),
+            (
+                "train data.toml --init ../run --upcycle --set model.strata=2,2 --set model.normalization=reference",
+                "set \"paper\"",
+            ),
+            ("prepare ../bitext --output p --subword-model nowhere", "nowhere"),
+            ("prepare ../bitext --output p --subword-model ../bitext", "bitext"),
+        ],
+    );
+    let begun = here.strata("train data.toml --init ../run --output tuned").succeeds();
+    assert!(begun.err.contains("SMoE-2-2") && begun.err.contains("update 0 "), "{begun}");
+    let trained = here.strata("train --resume tuned --set train.updates=3 --json").succeeds();
+    assert!(trained.out.contains("\"update\": 3"), "{trained}");
+    // A dense model, whose FFNs become experts; the text is cut by its subwords.
+    here.strata("train ../tiny.toml --variant dense --output dense").succeeds();
+    here.strata("prepare ../bitext --output again --subword-model dense").succeeds();
+    let upcycled = "train ../tiny.toml --init dense --upcycle --output smoe --set data.prepared=again";
+    let begun = here.strata(upcycled).succeeds();
+    assert!(begun.err.contains("SMoE-2-2") && begun.err.contains("update 0 "), "{begun}");
+}
+
 #[test]
 fn a_run_without_an_intact_checkpoint() {
     let here = folder("no-intact");
@@ -180,6 +267,7 @@ fn evaluating() {
             ("evaluate ../run nowhere", "nowhere"),
             ("evaluate ../run ../prepared --beam 0", "--beam"),
             ("evaluate ../run ../prepared --bleu-tokenizer spm:nowhere", "nowhere"),
+            ("evaluate ../run ../prepared --bleu-tokenizer flores101:nowhere", "give one as flores101:FILE"),
             ("evaluate --hypotheses one.txt --references one.txt --bleu-tokenizer spm:one.txt", "one"),
             ("evaluate ../run ../prepared --max-sentences 1 --output one.txt", "one.txt"),
         ],

@@ -15,6 +15,8 @@ fn usage_errors_have_code_2_and_say_what_is_expected() {
         ("prepare ../bitext", "--output <PATH>"),
         ("train", "<RECIPE>"),
         ("train ../tiny.toml --resume run", "cannot be used with"),
+        ("train --resume run --init ../run", "cannot be used with"),
+        ("train --resume run --upcycle", "cannot be used with"),
         ("train ../tiny.toml --from 3", "'[RECIPE]' cannot be used with '--from <STEP>'"),
         ("train ../tiny.toml --set updates", "`updates` is not KEY=VALUE"),
         ("evaluate ../run", "<DATA>"),

@@ -127,6 +127,8 @@ fn evaluate_scores_and_keeps_the_translations() {
             assert_eq!(of_files[metric], direction[metric], "{name} {metric}");
             assert!((0.0..=100.0).contains(&direction[metric].as_f64().unwrap()));
         }
+        assert_eq!(of_files["bleu_parts"], direction["bleu_parts"], "{name}");
+        assert!(direction["bleu_parts"]["brevity_penalty"].as_f64().unwrap() <= 1.0);
         let (source, target) = name.split_once('-').unwrap();
         let pair = if source == "en" { format!("en-{target}") } else { format!("en-{source}") };
         for (kept, language) in [("src", source), ("ref", target)] {

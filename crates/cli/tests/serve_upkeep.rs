@@ -79,6 +79,14 @@ fn a_model_file_that_is_cut_short_or_written_over_is_that_models_end_alone() {
     cut("idle");
     let answer = post(&server, "/translate", &ask("idle"));
     assert!(answer.status == 500 && answer.body.contains("cannot be loaded"), "{} {}", answer.status, answer.body);
+    // One bit of the same file, in the same length: there is no telling but by its checksum.
+    std::fs::write(parts("idle"), &good).unwrap();
+    assert_eq!(post(&server, "/translate", &ask("idle")).status, 200);
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 4;
+    std::fs::write(parts("idle"), &flipped).unwrap();
+    let answer = post(&server, "/translate", &ask("idle"));
+    assert!(answer.status == 500 && answer.body.contains("cannot be loaded"), "{} {}", answer.status, answer.body);
     // Put right again, it is served again. A file that is replaced or removed is another file: the model goes on with
     // its own.
     std::fs::write(parts("cut"), &good).unwrap();
@@ -92,6 +100,7 @@ fn a_model_file_that_is_cut_short_or_written_over_is_that_models_end_alone() {
     let ended = server.stop();
     assert_eq!(ended.code, Some(0), "{ended}");
     assert!(ended.err.contains("packed.safetensors was changed while it was in use"), "{ended}");
+    assert!(ended.err.contains("packed.safetensors is damaged (checksum differs)"), "{ended}");
 }
 
 #[test]

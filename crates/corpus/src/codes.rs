@@ -143,6 +143,11 @@ pub fn find<'a>(said: &str, known: impl IntoIterator<Item = &'a str> + Clone) ->
     })
 }
 
+/// Whether two codes name one language, in one script and of one region: `de` and `deu_Latn`, not `pt` and `pt-BR`.
+pub fn same(one: &str, other: &str) -> bool {
+    one == other || Code::parse(one).distance(&Code::parse(other)) == Some(0)
+}
+
 /// Other codes that mean all of what `code` says, or less: `iw` for `he`, `zt` for `zh_TW`. For programs that know only
 /// those.
 pub fn aliases(code: &str) -> Vec<String> {
@@ -167,6 +172,23 @@ pub fn shortest(code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_language_has_several_codes() {
+        for (one, other, expected) in [
+            ("de", "deu_Latn", true),
+            ("deu_Latn", "de", true),
+            ("iw", "he", true),
+            ("zh", "zho_Hans", true),
+            ("zh", "zh-TW", false),
+            ("pt", "pt-BR", false),
+            ("sr", "sr_Latn", false),
+            ("de", "nl", false),
+            ("qaa", "qaa", true),
+        ] {
+            assert_eq!(same(one, other), expected, "{one} {other}");
+        }
+    }
 
     #[test]
     fn every_style_finds_every_other() {

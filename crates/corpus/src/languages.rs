@@ -1,6 +1,6 @@
 //! `languages.json` of a prepared or model folder: the languages, their resource levels, and the directions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -112,7 +112,8 @@ pub struct Languages {
     pub version: u32,
     /// Where the levels begin.
     pub thresholds: Thresholds,
-    /// All languages, sorted by tag; their target tags have ids in this order.
+    /// The languages of the text, sorted by tag. The subword model has a tag for each, and for others too where it is
+    /// that of an earlier model.
     pub languages: Vec<Language>,
     /// All directions, sorted by source and target.
     pub directions: Vec<Direction>,
@@ -224,6 +225,22 @@ impl Languages {
         Self { version: IN_FULL, thresholds, languages, directions, max_length: None }
     }
 
+    /// The languages and directions of a model that was trained on this text and, before, on that of `model`. Where
+    /// both have text, this one's counts; what is known of a language's level is with the text that it had.
+    pub fn after(mut self, model: Languages) -> Self {
+        let known = |languages: &Self, tag: &str| languages.languages.iter().any(|language| language.tag == tag);
+        let further: Vec<Language> = model.languages.into_iter().filter(|l| !known(&self, &l.tag)).collect();
+        self.languages.extend(further);
+        self.languages.sort_by(|a, b| a.tag.cmp(&b.tag));
+        let sides = |direction: &Direction| (direction.source.clone(), direction.target.clone());
+        let own: HashSet<(String, String)> = self.directions.iter().map(sides).collect();
+        self.directions.extend(model.directions.into_iter().filter(|direction| !own.contains(&sides(direction))));
+        self.directions.sort_by_key(sides);
+        // What is not known of the model is not known of the two.
+        self.max_length = self.max_length.zip(model.max_length).map(|(own, before)| own.max(before));
+        self
+    }
+
     /// The language of a tag.
     ///
     /// # Errors
@@ -286,6 +303,25 @@ mod tests {
             let error = Languages::load(&path).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_model_that_was_trained_on_knows_the_languages_of_both_texts() {
+        let pair = |name: &str| Pair::parse(name).unwrap();
+        let before = [(pair("en-de"), [90, 1, 1], [true, true]), (pair("en-fr"), [10, 1, 1], [true, false])];
+        let now = [(pair("en-de"), [50, 2, 2], [true, false]), (pair("en-uk"), [40, 2, 2], [true, true])];
+        let of = |pairs, max_length| Languages { max_length, ..Languages::new(pairs, None) };
+        let both = of(&now, Some(64)).after(of(&before, Some(128)));
+        assert_eq!(both.tags(), ["de", "en", "fr", "uk"]);
+        assert_eq!(both.language("de").unwrap().train_pairs, 50);
+        assert_eq!(both.language("fr").unwrap().level, Level::VeryLow);
+        let named: Vec<(String, u64)> = both.directions.iter().map(|d| (d.name(), d.train)).collect();
+        let expected = [("de-en", 90), ("en-de", 50), ("en-fr", 10), ("en-uk", 40), ("uk-en", 40)];
+        assert_eq!(named, expected.map(|(name, train)| (name.to_string(), train)));
+        assert_eq!(both.max_length, Some(128));
+        assert_eq!(of(&now, Some(64)).after(of(&before, None)).max_length, None);
+        let again = both.clone();
+        assert_eq!(again.clone().after(both), again);
     }
 
     #[test]

@@ -194,6 +194,11 @@ impl Mapped {
         self.bytes.contains_key(&id)
     }
 
+    /// Whether the target is not cut as the source is.
+    pub(crate) fn cuts_apart(&self) -> bool {
+        self.target.is_some()
+    }
+
     /// The names with their ids, for readers that know nothing else.
     pub(crate) fn ids(&self) -> BTreeMap<&str, u32> {
         self.form.names.iter().map(String::as_str).zip(self.base..).collect()

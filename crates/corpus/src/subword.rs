@@ -13,8 +13,10 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 use serde_json::Value;
 use strata_files::IoContext;
+use strata_files::names::TOKENIZER_FILE;
 
 use crate::alphabet::Alphabet;
+use crate::codes;
 use crate::error::{Error, Result};
 use crate::foreign::Foreign;
 use crate::mapped::{Mapped, MappedForm, SegmenterForm};
@@ -109,11 +111,15 @@ impl Subwords {
     }
 
     /// Takes any subword model for these languages: a SentencePiece `.model`, or a `tokenizer.json` (this project's or
-    /// any of Hugging Face's), its ids moved behind this project's special tokens.
+    /// any of Hugging Face's), its ids moved behind this project's special tokens. Of a folder, a model's or a prepared
+    /// one, it takes the `tokenizer.json` with all its languages, to which further ones are added.
     ///
     /// # Errors
     /// A missing or damaged file, or a model of a kind that is not supported.
     pub fn import<S: AsRef<str>>(path: &Path, languages: &[S]) -> Result<Self> {
+        if path.is_dir() {
+            return Self::load(&path.join(TOKENIZER_FILE))?.with_further_languages(languages);
+        }
         if path.extension().is_some_and(|e| e == "model") {
             return Self::load_sentencepiece(path)?.with_languages(languages);
         }
@@ -185,6 +191,65 @@ impl Subwords {
                 Ok(Self::new(wanted, Inner::Foreign(Box::new(foreign))))
             }
         }
+    }
+
+    /// The same model with tags for these languages too, for text that a trained model is to learn from.
+    ///
+    /// # Errors
+    /// A language that the model knows by another code; a model that cuts the source otherwise than the target, which
+    /// prepared text cannot.
+    pub fn with_further_languages<S: AsRef<str>>(self, languages: &[S]) -> Result<Self> {
+        let known = || self.languages.iter().map(String::as_str);
+        for said in languages.iter().map(AsRef::as_ref) {
+            if !self.tags.contains_key(said)
+                && let Some(known) = known().find(|known| codes::same(said, known))
+            {
+                return Err(Error::subwords(format!(
+                    "the language of the files' `{said}` is the model's `{known}`; rename them, as train.{known}-..."
+                )));
+            }
+        }
+        let wanted: Vec<&str> = known().chain(languages.iter().map(AsRef::as_ref)).collect();
+        match &self.inner {
+            Inner::Mapped(mapped) if mapped.cuts_apart() => Err(Error::subwords(
+                "the model cuts the source otherwise than the target, which cannot be prepared yet",
+            )),
+            Inner::Mapped(mapped) => Self::mapped(mapped.form().clone(), sorted_languages(&wanted)),
+            Inner::Pieces(_) | Inner::Foreign(_) => {
+                let wanted = sorted_languages(&wanted);
+                self.with_languages(&wanted)
+            }
+        }
+    }
+
+    /// Where each id of this model is in `older`, from which [`Subwords::with_further_languages`] made it; none for the
+    /// tags of the further languages.
+    ///
+    /// # Errors
+    /// In what else they differ.
+    pub fn ids_in(&self, older: Self) -> Result<Vec<Option<u32>>, String> {
+        let lacking: Vec<&str> =
+            older.languages.iter().filter(|tag| !self.languages.contains(tag)).map(String::as_str).collect();
+        if !lacking.is_empty() {
+            let more = if lacking.len() > 5 { ", ..." } else { "" };
+            return Err(format!("no tag for {}{more}", lacking[..lacking.len().min(5)].join(", ")));
+        }
+        let (first, first_older) = (self.special_count(), older.special_count());
+        let others = |model: &Self, first: u32| (first..model.vocab_size() as u32).map(|id| model.piece(id)).collect();
+        let (names, older_names): (Vec<String>, Vec<String>) = (others(self, first), others(&older, first_older));
+        if names.len() != older_names.len() {
+            return Err(format!("{} beside special tokens and tags, not {}", names.len(), older_names.len()));
+        }
+        if let Some((name, older)) = names.iter().zip(&older_names).find(|(name, older)| name != older) {
+            return Err(format!("{name:?} in the place of {older:?}"));
+        }
+        let tags: Vec<Option<u32>> = self.languages.iter().map(|language| older.tag(language)).collect();
+        if older.with_further_languages(&self.languages).is_ok_and(|grown| grown.to_json() != self.to_json()) {
+            return Err("the same subwords, but other rules by which text is cut".to_owned());
+        }
+        let specials = (0..SPECIALS.len() as u32).map(Some);
+        let others = (0..names.len() as u32).map(|id| Some(first_older + id));
+        Ok(specials.chain(tags).chain(others).collect())
     }
 
     /// The model as the text of a `tokenizer.json`; the same model gives the same bytes. Hugging Face's libraries read

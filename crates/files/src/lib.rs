@@ -10,6 +10,7 @@
 //! | [`leftovers`] | what a killed writer leaves behind, and how the next one clears it away |
 //! | [`digest`] | the SHA-256 of bytes and files |
 //! | [`checksums`] | `SHA256SUMS`, which `sha256sum -c` can check too |
+//! | [`verified`] | folders that are verified once, and then known by the stamps of their files |
 //! | [`regular`] | files that are no pipe and no device |
 //! | [`mapped`] | files as memory |
 //! | [`guard`] | SIGBUS: a mapped file that another program truncates |
@@ -47,6 +48,7 @@ pub mod regular;
 pub mod staging;
 mod temporary;
 pub mod text;
+pub mod verified;
 
 pub use checksums::Checksums;
 pub use digest::{Digest, Hasher};

@@ -63,6 +63,15 @@ pub enum MetricError {
         /// The name asked for.
         name: String,
     },
+    /// A tokenizer of sacreBLEU that rests on MeCab.
+    #[error(
+        "the tokenizer `{name}` needs MeCab and its dictionary, which are not part of this program; use char or a \
+         SentencePiece model such as flores200, or split both sides with MeCab and use none"
+    )]
+    NoMecab {
+        /// The name asked for.
+        name: String,
+    },
     /// A caller-supplied tokenizer failed.
     #[error("tokenizer `{name}` failed on {text:?}: {source}")]
     Tokenizer {

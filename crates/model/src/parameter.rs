@@ -122,6 +122,19 @@ impl Initializer {
         self.place(values, [rows, d])
     }
 
+    /// Standard normal values of the weight `name`, without end; not those that it starts with.
+    pub(crate) fn normal(&self, name: &str) -> impl Iterator<Item = f32> + use<> {
+        let mut generator = self.generator(&join(name, "noise"));
+        std::iter::repeat_with(move || StandardNormal.sample(&mut generator))
+    }
+
+    /// `count` random shares of one, the largest at most twice the smallest.
+    pub(crate) fn shares(&self, name: &str, count: usize) -> Vec<f32> {
+        let parts: Vec<f32> = self.uniform(name, count, 1.0).into_iter().map(|value| 3.0 + value).collect();
+        let sum: f32 = parts.iter().sum();
+        parts.into_iter().map(|part| part / sum).collect()
+    }
+
     /// `shape` filled with one value.
     pub fn constant<const D: usize>(&self, value: f32, shape: [usize; D]) -> Tensor<D> {
         self.place(vec![value; shape.iter().product()], shape)

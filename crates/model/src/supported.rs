@@ -6,7 +6,7 @@ use strata_recipe::{ConfigError, Mark, ModelConfig, Network};
 ///
 /// # Errors
 /// The first key that it does not know, and where such models run.
-pub(crate) fn check(config: &ModelConfig) -> Result<(), ConfigError> {
+pub fn check_supported(config: &ModelConfig) -> Result<(), ConfigError> {
     let Network { layer_norm, activation, embeddings, decoder, .. } = config.network;
     let usual = Network::default();
     let unusual = [

@@ -14,7 +14,7 @@ use crate::packed::Packed;
 use crate::parameter::{Initializer, WeightVisitor};
 use crate::share::ExpertShare;
 use crate::sublayers::{Context, KeysValues, Norm};
-use crate::supported;
+use crate::supported::check_supported;
 use crate::trace::BlockTrace;
 use crate::weights::InnerIfAutodiff;
 
@@ -61,7 +61,7 @@ impl Transformer {
     /// As [`Transformer::new`].
     pub fn with_share(config: &ModelConfig, seed: u64, device: &Device, share: ExpertShare) -> Result<Self, Error> {
         config.validate()?;
-        supported::check(config)?;
+        check_supported(config)?;
         let init = Initializer { initialization: config.initialization, seed, device: device.clone(), share };
         let d = config.d_model;
         let layers = |name: &str, side: Side| -> Vec<Layer> {

@@ -14,7 +14,7 @@ use crate::transformer::Transformer;
 
 /// The name in a file of weight `name` and the shape of each of its tensors. Experts are stacked: `experts.*` from the
 /// first on, `experts.4*` from number 4.
-fn in_file(name: &str, shape: &[usize]) -> Vec<(String, Vec<usize>)> {
+pub(crate) fn in_file(name: &str, shape: &[usize]) -> Vec<(String, Vec<usize>)> {
     let Some((before, after)) = name.split_once('*') else { return vec![(name.to_string(), shape.to_vec())] };
     let path = before.trim_end_matches(|c: char| c.is_ascii_digit());
     let first: usize = before[path.len()..].parse().unwrap_or(0);
@@ -63,19 +63,40 @@ impl Transformer {
     /// [`Error::Store`] naming a tensor that is missing or has another shape; [`Error::Input`] naming one that the
     /// model lacks.
     pub fn load_weights(&mut self, file: &TensorFile) -> Result<(), Error> {
-        struct Load<'a> {
-            file: &'a TensorFile,
+        self.replace_weights(file, |name, shape, _, used| {
+            in_file(name, shape).iter().for_each(|(name, _)| used(name));
+            read_weight(file, "", name, shape)
+        })
+    }
+
+    /// Replaces each weight, by its name and shape, by what `values` makes of `file`. It gets the present values too,
+    /// and reports the tensors that it uses.
+    ///
+    /// # Errors
+    /// Those of `values`; [`Error::Input`] for a tensor that it does not use.
+    pub(crate) fn replace_weights<F>(&mut self, file: &TensorFile, values: F) -> Result<(), Error>
+    where
+        F: FnMut(&str, &[usize], &dyn Fn() -> Vec<f32>, &mut dyn FnMut(&str)) -> Result<Vec<f32>, Error>,
+    {
+        struct Replace<F> {
+            values: F,
             used: HashSet<String>,
             failed: Option<Error>,
         }
-        impl WeightVisitor for Load<'_> {
+        impl<F> WeightVisitor for Replace<F>
+        where
+            F: FnMut(&str, &[usize], &dyn Fn() -> Vec<f32>, &mut dyn FnMut(&str)) -> Result<Vec<f32>, Error>,
+        {
             fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
                 if self.failed.is_some() {
                     return;
                 }
                 let shape = weight.dims();
-                self.used.extend(in_file(name, &shape).into_iter().map(|(name, _)| name));
-                match read_weight(self.file, "", name, &shape) {
+                let present = || host(weight.clone().inner_if_autodiff());
+                let mut used = |name: &str| {
+                    self.used.insert(name.to_string());
+                };
+                match (self.values)(name, &shape, &present, &mut used) {
                     Ok(values) => {
                         let device = weight.device();
                         let new = Tensor::from_data(TensorData::new(values, shape), &device);
@@ -85,14 +106,14 @@ impl Transformer {
                 }
             }
         }
-        let mut load = Load { file, used: HashSet::new(), failed: None };
-        self.visit_weights(&mut load);
-        if let Some(error) = load.failed {
+        let mut replace = Replace { values, used: HashSet::new(), failed: None };
+        self.visit_weights(&mut replace);
+        if let Some(error) = replace.failed {
             return Err(error);
         }
         // The experts of other shares are no mistake.
         let elsewhere = |name: &str| !self.share.is_all() && name.contains(".experts.");
-        match file.names().find(|name| !load.used.contains(*name) && !elsewhere(name)) {
+        match file.names().find(|name| !replace.used.contains(*name) && !elsewhere(name)) {
             Some(name) => Err(Error::Input(format!(
                 "{}: tensor `{name}` belongs to no weight of this model; config.json and the weights do not fit together",
                 file.path().display()

@@ -8,12 +8,12 @@ use strata_testing::skip;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// The Python that `STRATA_PYTHON` names, if it can import `module`; else the test is skipped.
-fn python(test: &str, module: &str) -> Option<String> {
-    let python = std::env::var("STRATA_PYTHON").unwrap_or_else(|_| "python3".into());
+/// The Python that `variable` names, if it can import `module`; else the test is skipped.
+fn python(test: &str, variable: &str, module: &str) -> Option<String> {
+    let python = std::env::var(variable).unwrap_or_else(|_| "python3".into());
     let found = Command::new(&python).args(["-c", &format!("import {module}")]).output();
     if !found.is_ok_and(|output| output.status.success()) {
-        skip(test, &format!("needs a Python that can import {module}; STRATA_PYTHON names one"));
+        skip(test, &format!("needs a Python that can import {module}; {variable} names one"));
         return None;
     }
     Some(python)
@@ -23,6 +23,16 @@ fn python(test: &str, module: &str) -> Option<String> {
 fn built() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     program.parent().and_then(Path::parent).unwrap().to_path_buf()
+}
+
+/// The command line, where it is built; else part of the test is skipped.
+fn command_line(test: &str) -> Option<PathBuf> {
+    let binary = built().join("strata");
+    if !binary.is_file() {
+        skip(test, "the command line is not built");
+        return None;
+    }
+    Some(binary)
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -48,6 +58,15 @@ fn installed() -> tempfile::TempDir {
     folder
 }
 
+/// Python's tests of these names, with the package.
+fn tests(python: &str, package: &tempfile::TempDir, names: &[&str]) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-m", "unittest"]).args(names).current_dir(ROOT);
+    command.env("PYTHONPATH", package.path()).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("STRATA_GOLDEN_MODELS", Path::new(ROOT).join("crates/runtime/tests/golden"));
+    command
+}
+
 fn passes(output: &Output) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
@@ -55,24 +74,34 @@ fn passes(output: &Output) {
 
 #[test]
 fn the_tests_of_the_package_pass() {
-    let Some(python) = python("the_tests_of_the_package_pass", "numpy") else { return };
+    let Some(python) = python("the_tests_of_the_package_pass", "STRATA_PYTHON", "numpy") else { return };
     let package = installed();
-    let mut command = Command::new(python);
-    command.args(["-m", "unittest", "discover", "-s", "python/tests"]).current_dir(ROOT);
-    command.env("PYTHONPATH", package.path()).env("PYTHONDONTWRITEBYTECODE", "1");
-    command.env("STRATA_GOLDEN_MODELS", Path::new(ROOT).join("crates/runtime/tests/golden"));
-    let binary = built().join("strata");
-    if binary.is_file() {
+    let mut command = tests(&python, &package, &["discover", "-s", "python/tests"]);
+    if let Some(binary) = command_line("the_tests_of_the_package_pass") {
         command.env("STRATA_BINARY", binary);
-    } else {
-        skip("the_tests_of_the_package_pass", "the command line is not built, so nothing was compared with it");
     }
     passes(&command.output().unwrap());
 }
 
 #[test]
+fn argos_translate_and_libretranslate_run_on_it() {
+    let modules = "argostranslate, ctranslate2, libretranslate, numpy";
+    let test = "argos_translate_and_libretranslate_run_on_it";
+    let Some(python) = python(test, "STRATA_ARGOS_PYTHON", modules) else { return };
+    passes(&tests(&python, &installed(), &["python/tests/argos.py"]).output().unwrap());
+}
+
+#[test]
+fn the_tutorial_runs() {
+    let test = "the_tutorial_runs";
+    let Some(python) = python(test, "STRATA_PYTHON", "matplotlib, numpy") else { return };
+    let Some(binary) = command_line(test) else { return };
+    passes(&tests(&python, &installed(), &["python/tests/tutorial.py"]).env("STRATA_BINARY", binary).output().unwrap());
+}
+
+#[test]
 fn the_types_are_strict() {
-    let Some(python) = python("the_types_are_strict", "mypy, numpy") else { return };
+    let Some(python) = python("the_types_are_strict", "STRATA_PYTHON", "mypy, numpy") else { return };
     let package = installed();
     let check = |arguments: &[&str]| {
         let mut command = Command::new(&python);

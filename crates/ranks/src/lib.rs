@@ -20,5 +20,6 @@ mod traffic;
 
 pub use error::Error;
 pub use launch::{Launch, Launcher, forget_launch};
+pub use mpi::installed_mpi;
 pub use ranks::{Pending, Ranks};
 pub use traffic::Traffic;

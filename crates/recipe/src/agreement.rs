@@ -1,6 +1,7 @@
 //! The values of a recipe that must agree with each other.
 
 use crate::error::ConfigError;
+use crate::init::check_upcycling;
 use crate::keys::keys;
 use crate::recipe::Recipe;
 
@@ -45,6 +46,19 @@ pub(crate) fn check(recipe: &Recipe) -> Result<(), Fault> {
             train.warmup_init_lr, train.learning_rate
         );
         return fault("train.warmup_init_lr", message);
+    }
+    if train.upcycle {
+        check_upcycling(model)?;
+        if train.init.is_empty() {
+            let message = "train.upcycle = true makes experts of a dense model; name it in train.init".to_string();
+            return fault("train.init", message);
+        }
+    } else if train.upcycle_noise > 0.0 {
+        let message = format!(
+            "train.upcycle_noise = {} is for experts that train.upcycle = true copies; set that, or leave this out",
+            train.upcycle_noise
+        );
+        return fault("train.upcycle_noise", message);
     }
     if train.average_last > train.keep_last {
         let message = format!(

@@ -8,7 +8,9 @@ mod agreement;
 mod cost;
 mod cost_table;
 mod error;
+mod init;
 mod keys;
+mod memory;
 mod model_config;
 mod network;
 mod positions;
@@ -25,6 +27,7 @@ mod write;
 pub use cost::{Cost, Part, Parts, Uncounted, render};
 pub use error::{ConfigError, Error};
 pub use keys::{Key, SECTIONS, Values, key, keys, render_keys};
+pub use memory::{Memory, Purpose, check_memory};
 pub use model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalization, SecondChoice};
 pub use network::{
     Activation, Decoder, EmbeddingScale, Embeddings, Frequencies, LayerNorm, Mark, Mixer, Network, NormPlace,

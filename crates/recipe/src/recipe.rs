@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ConfigError, Error};
 use crate::keys::{Key, Values};
 use crate::model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalization, SecondChoice};
-use crate::network::{Network, Prompts};
 use crate::rules::{ExitRule, ExpertDropout, Initialization, Visible};
 use crate::search_options::SearchOptions;
 
@@ -95,6 +94,9 @@ section! {
     TrainSection = "train" {
         output: String = r#""""#, Values::Text, "the run's folder; \"\" = runs/RECIPE-VARIANT";
         updates: u64 = "100000", Values::count(1, MANY), "optimizer steps in all";
+        init: String = r#""""#, Values::Text, "model, run or checkpoint to train on from; \"\" = random weights";
+        upcycle: bool = "false", Values::Flag, "init is a dense model: its FFNs become the experts of this one";
+        upcycle_noise: f64 = "0.0", Values::NonNegative, "noise on the copied experts, as a share of the size of their weights; 0 = none";
         seed: u64 = "1", Values::count(0, MANY), "seed of weights, dropout, sampling and order";
         learning_rate: f64 = "8e-4", Values::Positive, "peak learning rate, at the end of the warm-up";
         schedule: Schedule = r#""inverse-sqrt""#, Values::Choice(&["inverse-sqrt", "linear", "cosine", "constant"]), "learning rate after the warm-up; linear, cosine: to 0";
@@ -122,6 +124,46 @@ section! {
         budget_rate: f64 = "1e-3", Values::Positive, "step of the offsets that hold model.capacity_budget, per update";
         average_decay: f64 = "0.0", Values::Probability, "decay of a running mean of the weights, one more model at the end; 0 = none";
         patience: u64 = "0", Values::count(0, MANY), "validations without a better loss before training stops; 0 = never stop early";
+    }
+}
+
+impl ModelSection {
+    /// The section that describes a model: that of which [`Recipe::model_config_like`] makes that model.
+    pub fn of(config: &ModelConfig) -> Self {
+        let config = config.clone();
+        Self {
+            kind: config.kind,
+            strata: config.strata,
+            experts: config.experts,
+            top_k: config.top_k,
+            moe_every: config.moe_every,
+            normalization: config.normalization,
+            capacity_factor: config.capacity_factor.unwrap_or(0.0),
+            second_choice: config.second_choice,
+            visible: config.visible,
+            exits: config.exits,
+            random_capacity: config.random_capacity,
+            capacity_budget: config.capacity_budget,
+            visit_scale: config.visit_scale,
+            learned_scale: config.learned_scale,
+            initialization: config.initialization,
+            expert_dropout: config.expert_dropout,
+            eom: config.eom,
+            fom: config.fom,
+            cmr_gate_dropout: config.cmr_gate_dropout,
+            cmr_budget: config.cmr_budget,
+            cmr_weight: config.cmr_weight,
+            balance_weight: config.balance_weight,
+            encoder_layers: config.encoder_layers,
+            decoder_layers: config.decoder_layers,
+            d_model: config.d_model,
+            d_ffn: config.d_ffn,
+            heads: config.heads,
+            dropout: config.dropout,
+            attention_dropout: config.attention_dropout,
+            activation_dropout: config.activation_dropout,
+            max_length: config.max_length,
+        }
     }
 }
 
@@ -206,6 +248,17 @@ impl Recipe {
     /// # Errors
     /// As [`ModelConfig::validate`].
     pub fn model_config(&self, vocab_size: usize) -> Result<ModelConfig, ConfigError> {
+        // Recipes train today's model; what others differ in comes with the weights that training starts from.
+        self.model_config_like(&ModelConfig::default(), vocab_size)
+    }
+
+    /// [`Recipe::model_config`] with all that a recipe has no keys for as `model` has it: `network`, `prompts` and
+    /// `block_experts`.
+    ///
+    /// # Errors
+    /// As [`ModelConfig::validate`].
+    pub fn model_config_like(&self, model: &ModelConfig, vocab_size: usize) -> Result<ModelConfig, ConfigError> {
+        let ModelConfig { network, ref prompts, ref block_experts, .. } = *model;
         let model = self.model.clone();
         let mut config = ModelConfig {
             format_version: FORMAT_VERSION,
@@ -213,7 +266,7 @@ impl Recipe {
             // So that a variant can be dense by changing `kind` alone.
             experts: if model.kind == Kind::Dense { 0 } else { model.experts },
             strata: model.strata,
-            block_experts: Vec::new(),
+            block_experts: block_experts.clone(),
             top_k: model.top_k,
             moe_every: model.moe_every,
             normalization: model.normalization,
@@ -243,9 +296,8 @@ impl Recipe {
             activation_dropout: model.activation_dropout,
             vocab_size,
             max_length: model.max_length,
-            // Recipes train today's model; what others differ in comes with the weights that training starts from.
-            network: Network::default(),
-            prompts: Prompts::default(),
+            network,
+            prompts: prompts.clone(),
         };
         config.validate()?;
         config.experts = config.block_strata().experts();

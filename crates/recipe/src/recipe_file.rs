@@ -32,7 +32,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::agreement::{Fault, check};
 use crate::error::Error;
+use crate::init;
 use crate::keys::{Key, SECTIONS, Values, key, keys};
+use crate::model_config::ModelConfig;
 use crate::recipe::Recipe;
 use crate::suggest::nearest;
 use crate::wording::{unknown_key, unknown_section, wrong_value};
@@ -133,6 +135,48 @@ impl RecipeFile {
     /// [`Error::UnknownVariant`]; [`Error::Override`] for an unknown key or bad value of an override; [`Error::Recipe`]
     /// for values that do not go together, with the line at fault; [`Error::NoVariant`] where a variant may mend that.
     pub fn resolve(&self, variant: Option<&str>, overrides: &[(String, String)]) -> Result<Recipe, Error> {
+        self.finish(self.settings(variant, overrides)?, variant)
+    }
+
+    /// The model that training starts from, if the recipe names one (`train.init`).
+    ///
+    /// # Errors
+    /// [`Error::UnknownVariant`], [`Error::Override`].
+    pub fn init(&self, variant: Option<&str>, overrides: &[(String, String)]) -> Result<Option<String>, Error> {
+        let settings = self.settings(variant, overrides)?;
+        let named = settings.get("train.init").and_then(|(value, _)| value.as_str()).unwrap_or_default();
+        Ok((!named.is_empty()).then(|| named.to_owned()))
+    }
+
+    /// [`RecipeFile::resolve`] for training that starts from `model`: what the recipe does not set in `[model]` is the
+    /// model's, except the experts of a model that is upcycled.
+    ///
+    /// # Errors
+    /// As [`RecipeFile::resolve`].
+    pub fn resolve_from(
+        &self,
+        variant: Option<&str>,
+        overrides: &[(String, String)],
+        model: &ModelConfig,
+    ) -> Result<Recipe, Error> {
+        let mut settings = self.settings(variant, overrides)?;
+        let upcycle = settings.get("train.upcycle").is_some_and(|(value, _)| value.as_bool() == Some(true));
+        for (key, value) in init::defaults(model, upcycle) {
+            if let Some((unset, Place::Default)) = settings.get_mut(key.name) {
+                *unset = value;
+            }
+        }
+        let longest = model.max_length as i64;
+        if let Some((unset, Place::Default)) = settings.get_mut("data.max_length")
+            && unset.as_integer().is_some_and(|default| default > longest)
+        {
+            *unset = Value::Integer(longest);
+        }
+        self.finish(settings, variant)
+    }
+
+    /// Every key with its value: the default, that of the file, of the variant or of `overrides`.
+    fn settings(&self, variant: Option<&str>, overrides: &[(String, String)]) -> Result<Settings, Error> {
         let mut settings = defaults();
         settings.extend(self.base.clone());
         if let Some(name) = variant {
@@ -144,6 +188,11 @@ impl RecipeFile {
             let (key, value) = parse_override(name, value)?;
             settings.insert(key.name, (value, Place::Override));
         }
+        Ok(settings)
+    }
+
+    /// The recipe of these values, which must agree with each other.
+    fn finish(&self, mut settings: Settings, variant: Option<&str>) -> Result<Recipe, Error> {
         if let Some((output, _)) = settings.get_mut("train.output")
             && output.as_str() == Some("")
         {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use strata_recipe::{SearchOptions, Shape};
+use strata_recipe::{Purpose, SearchOptions, Shape, check_memory};
 use strata_simd::random::mix;
 
 use crate::engine::Engine;
@@ -99,9 +99,10 @@ pub struct DecodeReport {
 /// Decodes random sentences with a model of random weights. The search may not end early, so the length is fixed.
 ///
 /// # Errors
-/// [`Error::Config`] for an invalid shape.
+/// [`Error::Config`] for an invalid shape, or one that does not fit into memory.
 pub fn decode(options: &DecodeOptions) -> Result<DecodeReport, Error> {
     let config = options.shape.config(options.source_length.max(options.target_length) + 1);
+    check_memory(&config, Purpose::Translating)?;
     let parameters = strata_recipe::Cost::of(&config, None)?.parameters;
     let model = Arc::new(Model::pack(&config, &RandomWeights::new(1), options.precision)?);
     let mut packed_bytes = 0;

@@ -17,12 +17,13 @@ impl Model {
     /// Loads and packs the weights of a model folder.
     ///
     /// # Errors
-    /// [`Error::Store`] for a file that cannot be read, or a tensor that is missing or has another shape;
+    /// [`Error::Store`] for a file that cannot be read, or a tensor that is missing, not finite or of another shape;
     /// [`Error::Weights`] for a tensor that belongs to no weight of the model, or a file that changed while it was
     /// read.
     pub fn load(folder: &ModelFolder, precision: Precision) -> Result<Self, Error> {
         let config = folder.model_config()?;
         let file = folder.weights()?;
+        file.check_finite()?;
         let mut packer = Packer { weights: &file, precision, used: HashSet::new() };
         let model = Self::build(&config, precision, &mut packer)?;
         if let Some(change) = file.mapped().change() {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use strata_files::checksums::SUMS_FILE;
-use strata_files::{Error as FilesError, IoContext};
+use strata_files::{Error as FilesError, IoContext, verified};
 use strata_recipe::ModelConfig;
 use strata_store::model_folder::{CONFIG_FILE, LANGUAGES_FILE, TOKENIZER_FILE, WEIGHTS_FILE};
 use strata_store::{Check, Checksums, TensorFile};
@@ -46,11 +46,12 @@ impl PackedFolder {
         [HEADER_FILE, PARTS_FILE].iter().any(|name| path.as_ref().join(name).is_file())
     }
 
-    /// Opens a packed folder after the given check and maps its parts.
+    /// Opens a packed folder after the given check and maps its parts. A check of contents also looks for numbers that
+    /// are not finite.
     ///
     /// # Errors
     /// [`Error::Packed`] for a folder that is something else or of another version of the format; [`Error::Store`] for
-    /// a file that is missing, cut short or damaged.
+    /// a file that is missing, cut short or damaged, or for parts with NaN or infinity.
     pub fn open(path: impl AsRef<Path>, check: Check) -> Result<Self, Error> {
         let path = path.as_ref();
         looks_packed(path)?;
@@ -64,8 +65,13 @@ impl PackedFolder {
         // The version first: a folder of another version is named as such, and a large one is not read in vain.
         sums.verify(path, HEADER_FILE)?;
         let header = read_header(&path.join(HEADER_FILE))?;
+        let sound = || -> Result<(), Error> {
+            sums.verify_all(path)?;
+            Ok(TensorFile::open(path.join(PARTS_FILE))?.check_finite()?)
+        };
         match check {
-            Check::Contents => sums.verify_all(path)?,
+            Check::Contents => sound()?,
+            Check::Once => verified::once(path, &sums, sound)?,
             Check::Sizes => sums.names().try_for_each(|name| sums.verify_size(path, name))?,
         }
         let config = ModelConfig::read(&path.join(CONFIG_FILE)).map_err(strata_store::Error::from)?;

@@ -21,6 +21,7 @@
 mod api;
 mod engine;
 mod error;
+mod idle;
 pub mod keys;
 mod lock;
 pub mod log;

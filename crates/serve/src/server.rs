@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,6 +18,7 @@ use tower::ServiceExt;
 
 use crate::api::{App, Hosts, Peer, router, without_prefix};
 use crate::error::Error;
+use crate::idle::{Answer, Connection, Idle, Watched};
 use crate::log::Entry;
 use crate::metrics::During;
 
@@ -38,11 +39,12 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         .keep_alive(true);
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(limits.connections));
+    let idle = Arc::new(Idle::default());
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener, &room, &idle) => accepted,
         };
         let (stream, peer, place) = match accepted {
             Ok(accepted) => accepted,
@@ -60,19 +62,29 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         stream.set_write_timeout(Some(limits.body_time));
         let router = router.clone();
         let of_request = app.clone();
-        let service = service_fn(move |request| answer(of_request.clone(), router.clone(), peer, request));
+        let connection = idle.add();
+        let stream = Watched::new(Box::pin(stream), connection.clone());
+        let of_service = connection.clone();
+        let service =
+            service_fn(move |request| answer(of_request.clone(), router.clone(), of_service.clone(), peer, request));
         let header_time = limits.header_time;
         let (http, watcher, tls) = (http.clone(), graceful.watcher(), app.tls.clone());
         tokio::spawn(async move {
-            // A client that hangs up is not the server's fault.
-            let _ = match tls {
-                None => watcher.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service)).await,
-                Some(tls) => {
-                    let handshake = tokio::time::timeout(header_time, tls.accept(Box::pin(stream))).await;
-                    let Ok(Ok(stream)) = handshake else { return };
-                    watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await
+            let served = async {
+                match tls {
+                    None => watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await,
+                    Some(tls) => {
+                        let handshake = tokio::time::timeout(header_time, tls.accept(stream)).await;
+                        let Ok(Ok(stream)) = handshake else { return Ok(()) };
+                        watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await
+                    }
                 }
             };
+            tokio::select! {
+                // A client that hangs up is not the server's fault.
+                _ = served => {}
+                () = connection.closed() => {}
+            }
             drop((counted, place));
         });
     }
@@ -100,23 +112,33 @@ async fn unload(app: Arc<App>, after: Duration) {
 
 type Accepted = (TcpStream, Peer, tokio::sync::OwnedSemaphorePermit);
 
-/// The next connection, once there is room for it.
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> std::io::Result<Accepted> {
-    let place = room.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+/// The next connection, once there is room for it; the one that has waited longest for a request makes room.
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>, idle: &Idle) -> std::io::Result<Accepted> {
     let (stream, peer) = listener.accept().await?;
+    let place = match room.clone().try_acquire_owned() {
+        Ok(place) => place,
+        Err(_) => {
+            idle.close_oldest();
+            room.clone().acquire_owned().await.map_err(std::io::Error::other)?
+        }
+    };
     Ok((stream, Peer(peer), place))
 }
 
 async fn answer(
     app: Arc<App>,
     router: Router,
+    connection: Arc<Connection>,
     peer: Peer,
     request: Request<Incoming>,
-) -> Result<axum::response::Response, std::convert::Infallible> {
-    let mut request = match without_prefix(request.map(Body::new), &app.settings.url_prefix) {
-        Ok(request) => request,
-        Err(answer) => return Ok(*answer),
+) -> Result<Response<Answer>, std::convert::Infallible> {
+    connection.asked();
+    let answer = match without_prefix(request.map(Body::new), &app.settings.url_prefix) {
+        Ok(mut request) => {
+            request.extensions_mut().insert(peer);
+            router.oneshot(request).await?
+        }
+        Err(answer) => *answer,
     };
-    request.extensions_mut().insert(peer);
-    router.oneshot(request).await
+    Ok(answer.map(|body| connection.answer(body)))
 }

@@ -57,7 +57,8 @@ impl Default for RequestLimits {
 /// What one client, and all of them together, may take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectionLimits {
-    /// Connections at a time; further ones wait to be accepted.
+    /// Connections at a time. For a further one, the connection that has waited longest for a request is closed; while
+    /// all have requests, it waits.
     pub connections: usize,
     /// How long a client may take to send a request's headers; idle connections are closed after the same time.
     pub header_time: Duration,

@@ -13,6 +13,7 @@
 //! `last` is a convenience for people: the newest checkpoint is the one with the highest step, so a process killed
 //! between saving and linking loses nothing. Reading needs no lock; [`Run`](crate::Run) writes.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -122,16 +123,21 @@ impl RunFolder {
     /// The run folder at `path`.
     ///
     /// # Errors
-    /// [`Error::NotARun`] where there is none.
+    /// [`Error::NotARun`] where there is none, [`Error::NoRunYet`] where there is nothing else either.
     pub fn at(path: impl AsRef<Path>) -> Result<RunFolder, Error> {
         let path = path.as_ref().to_path_buf();
-        let what = match () {
-            () if !path.exists() => "it does not exist",
-            () if !path.is_dir() => "it is a file",
-            () if !path.join(RECIPE_FILE).is_file() => "it has no recipe.toml",
-            () => return Ok(RunFolder { path }),
-        };
-        Err(Error::NotARun { path, what })
+        let not_a_run = |what| Err(Error::NotARun { path: path.clone(), what });
+        if !path.exists() {
+            return not_a_run("it does not exist");
+        }
+        if !path.is_dir() {
+            return not_a_run("it is a file");
+        }
+        if path.join(RECIPE_FILE).is_file() {
+            return Ok(RunFolder { path });
+        }
+        let is_unused = foreign_entry(&path)?.is_none() && RunFolder { path: path.clone() }.steps()?.is_empty();
+        if is_unused { Err(Error::NoRunYet { path }) } else { not_a_run("it has no recipe.toml") }
     }
 
     /// The folder.
@@ -228,6 +234,16 @@ impl RunFolder {
         let what = || "it must be a link to a folder of checkpoints/".to_string();
         Ok(Some(step.ok_or_else(|| FilesError::Damaged { path, what: what() })?))
     }
+}
+
+/// The first entry of a folder that no run makes before it writes its recipe. It makes a folder of checkpoints; dot
+/// files are ours too (the lock, a torn recipe), or the system's (.DS_Store).
+pub(crate) fn foreign_entry(path: &Path) -> Result<Option<OsString>, Error> {
+    let entries = fs::read_dir(path).io_context("list", path)?.flatten();
+    let is_ours = |name: &OsString| {
+        name.as_encoded_bytes().starts_with(b".") || (name == CHECKPOINTS_DIR && path.join(name).is_dir())
+    };
+    Ok(entries.map(|entry| entry.file_name()).find(|name| !is_ours(name)))
 }
 
 /// `step-000500`: zeros in front so that a listing is in order.

@@ -52,6 +52,13 @@ pub enum Error {
         /// What is missing.
         what: &'static str,
     },
+    /// A folder in which no run has begun: empty, or left behind by a run that was killed before it had written its
+    /// recipe.
+    #[error("{} holds no run yet: it has no recipe.toml", path.display())]
+    NoRunYet {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The path is neither a model, nor a checkpoint, nor a run.
     #[error("{} is not a model: {what}", path.display())]
     NotAModel {
@@ -95,6 +102,22 @@ pub enum Error {
         found: String,
         /// The element type and shape asked for.
         expected: String,
+    },
+    /// A tensor has NaN or infinity among its numbers: every translation of such a model is worthless.
+    #[error(
+        "{}: tensor `{name}` has {value} at index {index}; such a model cannot translate, so use an earlier checkpoint \
+         or another copy of the model",
+        path.display()
+    )]
+    NotFinite {
+        /// The safetensors file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Place of the first such number, counted row by row from 0.
+        index: usize,
+        /// `NaN`, `inf` or `-inf`.
+        value: f32,
     },
     /// A tensor to be written is inconsistent.
     #[error("cannot write tensor `{name}` to {}: {what}", path.display())]

@@ -50,6 +50,7 @@
 pub mod average;
 pub mod checkpoint;
 mod error;
+mod finite;
 pub mod model_folder;
 mod run;
 pub mod tensors;

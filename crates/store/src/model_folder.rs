@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use strata_files::checksums::SUMS_FILE;
 pub use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
-use strata_files::{Checksums, Error as FilesError, Existing, FolderWriter, IoContext};
+use strata_files::{Checksums, Error as FilesError, Existing, FolderWriter, IoContext, verified};
 use strata_recipe::ModelConfig;
 
 use crate::error::Error;
@@ -24,7 +24,9 @@ const MODEL_FILES: [&str; 4] = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, LANGU
 pub enum Check {
     /// Read every byte and compare checksums (about 1 GB/s per core).
     Contents,
-    /// Compare file sizes only: finds missing and truncated files, not flipped bits. For servers that start often.
+    /// The same, unless it was done before and no file was touched since ([`strata_files::verified`]).
+    Once,
+    /// Compare file sizes only: finds missing and truncated files, not flipped bits.
     Sizes,
 }
 
@@ -73,6 +75,7 @@ impl ModelFolder {
         }
         match check {
             Check::Contents => sums.verify_all(path)?,
+            Check::Once => verified::once(path, &sums, || sums.verify_all(path))?,
             Check::Sizes => sums.names().try_for_each(|name| sums.verify_size(path, name))?,
         }
         Ok(ModelFolder { path: path.to_path_buf(), sums })

@@ -12,7 +12,9 @@ use strata_files::{
     remove_folder, sync_dir, write_file, write_link,
 };
 
-use crate::checkpoint::{BEST_LINK, CHECKPOINTS_DIR, CheckpointParts, LAST_LINK, RECIPE_FILE, RunFolder, step_name};
+use crate::checkpoint::{
+    BEST_LINK, CHECKPOINTS_DIR, CheckpointParts, LAST_LINK, RECIPE_FILE, RunFolder, foreign_entry, step_name,
+};
 use crate::error::Error;
 
 const LOCK_FILE: &str = ".lock";
@@ -48,17 +50,12 @@ impl Run {
         create_dirs(path)?;
         // A run's folder of checkpoints is made first, so a recipe.toml without one is not ours.
         let (recipe_there, checkpoints_there) = (path.join(RECIPE_FILE).exists(), path.join(CHECKPOINTS_DIR).is_dir());
-        if !(recipe_there && checkpoints_there) {
-            let mut others = fs::read_dir(path).io_context("list", path)?.flatten();
-            // Dot files are ours (the lock, a torn recipe) or the system's (.DS_Store).
-            let is_ours = |name: &std::ffi::OsStr| {
-                name.as_encoded_bytes().starts_with(b".") || (name == CHECKPOINTS_DIR && checkpoints_there)
-            };
-            if let Some(other) = others.find(|e| !is_ours(&e.file_name())) {
-                let lacking = if recipe_there { CHECKPOINTS_DIR } else { RECIPE_FILE };
-                let what = format!("{:?}, but no {lacking}", other.file_name());
-                return Err(Error::Occupied { path: path.to_path_buf(), what });
-            }
+        if !(recipe_there && checkpoints_there)
+            && let Some(other) = foreign_entry(path)?
+        {
+            let lacking = if recipe_there { CHECKPOINTS_DIR } else { RECIPE_FILE };
+            let what = format!("{other:?}, but no {lacking}");
+            return Err(Error::Occupied { path: path.to_path_buf(), what });
         }
         let lock = lock(path)?;
         let folder = RunFolder { path: path.to_path_buf() };

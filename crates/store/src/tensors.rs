@@ -17,6 +17,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use strata_files::{Error as FilesError, FileWriter, FolderWriter, MappedFile};
 
 use crate::error::Error;
+use crate::finite;
 
 #[cfg(target_endian = "big")]
 compile_error!("safetensors files are little-endian and are mapped as they are; this needs a little-endian machine");
@@ -90,6 +91,20 @@ impl TensorFile {
     /// [`Error::NoTensor`] where there is none.
     pub fn range(&self, name: &str) -> Result<Range<usize>, Error> {
         Ok(self.range_of(self.info(name)?))
+    }
+
+    /// Looks for numbers that are not finite in all f32, bf16 and f16 tensors; it reads the whole file.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] for the first.
+    pub fn check_finite(&self) -> Result<(), Error> {
+        for name in self.names() {
+            if let Some((index, value)) = finite::first_fault(self.view(name)?) {
+                let path = self.path().to_path_buf();
+                return Err(Error::NotFinite { path, name: name.to_string(), index, value });
+            }
+        }
+        Ok(())
     }
 
     fn info(&self, name: &str) -> Result<&TensorInfo, Error> {

@@ -42,7 +42,7 @@ impl RoutedModel {
     /// A missing or damaged file; a model without experts, which has no routing.
     pub fn open(path: &Path, threads: usize) -> Result<Self, Error> {
         let (model, folder) = if PackedFolder::is_at(path) {
-            (Model::load_packed(&PackedFolder::open(path, Check::Sizes)?)?, path.to_path_buf())
+            (Model::load_packed(&PackedFolder::open(path, Check::Once)?)?, path.to_path_buf())
         } else {
             let folder = ModelFolder::open(resolve_model(path)?)?;
             (Model::load(&folder, Precision::F32)?, folder.path().to_path_buf())

@@ -11,7 +11,7 @@ use strata_files::names::TOKENIZER_FILE;
 pub use strata_kernels::MatmulPrecision;
 use strata_kernels::{Activation, AdamStep, linear};
 use strata_model::{Forward, Packed, Transformer, parse_device};
-use strata_recipe::{Cost, ModelConfig, Prompts, Shape};
+use strata_recipe::{Cost, ModelConfig, Prompts, Purpose, Shape, check_memory};
 use strata_simd::random::SplitMix64;
 
 use crate::batch::Tensors;
@@ -100,8 +100,8 @@ pub struct StepReport {
 /// Trains a fresh model: forward, label-smoothed cross-entropy, balance loss, backward, Adam.
 ///
 /// # Errors
-/// [`Error::TooSmall`] or [`Error::Config`] for an impossible shape, [`Error::Model`] for an unknown device,
-/// [`Error::Corpus`] for a folder that was not prepared.
+/// [`Error::TooSmall`] or [`Error::Config`] for an impossible shape or one that does not fit into memory,
+/// [`Error::Model`] for an unknown device, [`Error::Corpus`] for a folder that was not prepared.
 pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
     let steps = options.steps;
     at_least("steps", steps, 1)?;
@@ -109,6 +109,9 @@ pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
     let shape = Shape { vocab, ..options.shape.clone() };
     let config =
         ModelConfig { dropout: options.dropout, attention_dropout: options.attention_dropout, ..shape.config(length) };
+    if options.device == "cpu" {
+        check_memory(&config, Purpose::Training)?;
+    }
     let device = parse_device(&options.device)?.autodiff();
     let mut model = Transformer::new(&config, 1, &device)?;
     let cost = Cost::of(&config, None)?;

@@ -33,6 +33,28 @@ pub enum Error {
         /// Why they cannot be had.
         wrong: String,
     },
+    /// A new run's folder holds the model that it is to start from.
+    #[error("{} lies in {}, the folder of the new run; choose another folder for the run", model.display(), output.display())]
+    InitInOutput {
+        /// The model.
+        model: PathBuf,
+        /// The folder of the run.
+        output: PathBuf,
+    },
+    /// Text that was not prepared with the subwords of the model that training starts from.
+    #[error(
+        "{} was prepared with other subwords than those of {}: {difference}; prepare the text with the model's",
+        prepared.display(),
+        model.display()
+    )]
+    OtherSubwords {
+        /// The prepared folder.
+        prepared: PathBuf,
+        /// The model.
+        model: PathBuf,
+        /// What differs.
+        difference: String,
+    },
     /// A figure of a training benchmark that is too small.
     #[error("{name} = {value} is too small; choose {least} or more")]
     TooSmall {

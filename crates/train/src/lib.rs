@@ -8,6 +8,7 @@ mod by_weight;
 mod error;
 mod event;
 pub mod event_log;
+mod init;
 mod logs;
 mod optimizer;
 mod running_mean;

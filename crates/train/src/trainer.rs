@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, FloatDType};
+use strata_corpus::languages::Languages;
 use strata_corpus::{ExampleId, HeldOut, StreamOptions, StreamPosition, TrainStream};
 use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
 use strata_files::{Digest, IoContext, remove_folder};
 use strata_kernels::{AdamStep, MatmulPrecision};
 use strata_model::{ExpertShare, Forward, Part, Transformer, parse_device};
 use strata_ranks::{Ranks, Traffic};
-use strata_recipe::{Cost, ModelConfig, Precision, Recipe, TrainSection};
+use strata_recipe::{Cost, ModelConfig, Precision, Purpose, Recipe, TrainSection, check_memory};
 use strata_records::{Best, LoggedTraffic, Stopped, Summary, TrainRecord, TrainState};
 use strata_simd::random::mix;
 use strata_store::checkpoint::{AVERAGED_DIR, CHECKPOINTS_DIR, RECIPE_FILE, STATE_FILE};
@@ -23,6 +24,7 @@ use strata_store::{
 use crate::batch::Tensors;
 use crate::error::{Error, Kept};
 use crate::event::{Event, Progress};
+use crate::init::Init;
 use crate::logs::Logs;
 use crate::optimizer::{Adam, GradientSum};
 use crate::running_mean::RunningMean;
@@ -96,7 +98,12 @@ pub fn train(
         .build()
         .map_err(|source| Error::Threads { threads, source })?;
     pool.install(|| {
-        let inputs = ranks.together(Inputs::open(&recipe))?;
+        let from = begun.as_ref().and_then(|(_, checkpoint)| checkpoint.as_ref());
+        let inputs = ranks.together(Inputs::open(&recipe, from))?;
+        // Several ranks may share out what a model takes.
+        if !ranks.is_many() && recipe.train.device == "cpu" {
+            check_memory(&inputs.model, Purpose::Training)?;
+        }
         if ranks.is_many() {
             inputs.must_be_the_same(&recipe, ranks)?;
         }
@@ -206,6 +213,8 @@ struct Inputs {
     held_out: HeldOut,
     tokenizer: Vec<u8>,
     languages: Vec<u8>,
+    /// Whose weights the model starts with, if it is new and they are not random.
+    init: Option<Init>,
 }
 
 /// A run being trained.
@@ -279,18 +288,19 @@ struct Window {
     traffic: Vec<Traffic>,
 }
 
-/// The content of a model folder's `languages.json`: the corpus's, and how long the sides are that the model learns
-/// from.
-fn languages(path: &Path, max_length: usize) -> Result<Vec<u8>, Error> {
-    let mut languages = strata_corpus::languages::Languages::load(path)?;
-    languages.max_length = Some(max_length);
+/// The content of a model folder's `languages.json`: the corpus's and those of the model that training starts from, and
+/// how long the sides are that the model learns from.
+fn languages(path: &Path, max_length: usize, init: Option<&Init>) -> Result<Vec<u8>, Error> {
+    let languages = Languages { max_length: Some(max_length), ..Languages::load(path)? };
+    let languages = init.map_or(Ok(languages.clone()), |init| init.languages(languages))?;
     let mut bytes = serde_json::to_vec_pretty(&languages).map_err(std::io::Error::from).io_context("write", path)?;
     bytes.push(b'\n');
     Ok(bytes)
 }
 
 impl Inputs {
-    fn open(recipe: &Recipe) -> Result<Self, Error> {
+    /// What `recipe` names, for a new model or one that goes on `from` a checkpoint.
+    fn open(recipe: &Recipe, from: Option<&Checkpoint>) -> Result<Self, Error> {
         let train = &recipe.train;
         let prepared = PathBuf::from(&recipe.data.prepared);
         let read = |name: &str| {
@@ -298,8 +308,15 @@ impl Inputs {
             std::fs::read(&path).io_context("read", &path).map_err(Error::Prepared)
         };
         let tokenizer = read(TOKENIZER_FILE)?;
-        let vocabulary = strata_corpus::Subwords::load(&prepared.join(TOKENIZER_FILE))?.vocab_size();
-        let model = recipe.model_config(vocabulary)?;
+        let subwords = strata_corpus::Subwords::load(&prepared.join(TOKENIZER_FILE))?;
+        let named = from.is_none() && !train.init.is_empty();
+        let init = if named { Some(Init::open(recipe, &subwords)?) } else { None };
+        let model = match (&init, from) {
+            (Some(init), _) => init.config.clone(),
+            (None, None) => recipe.model_config(subwords.vocab_size())?,
+            // What a recipe cannot say, the model that training started from has said.
+            (None, Some(from)) => recipe.model_config_like(&from.model().model_config()?, subwords.vocab_size())?,
+        };
         let device = parse_device(&train.device)?;
         let products = match train.precision {
             Precision::F32 => MatmulPrecision::F32,
@@ -314,11 +331,14 @@ impl Inputs {
             max_length: recipe.data.max_length.min(model.max_length),
             prompts: model.prompts.clone(),
         };
-        let languages = languages(&prepared.join(LANGUAGES_FILE), options.max_length)?;
+        let languages = match from {
+            Some(from) => from.model().languages()?,
+            None => languages(&prepared.join(LANGUAGES_FILE), options.max_length, init.as_ref())?,
+        };
         let directions = &recipe.data.directions;
         let stream = TrainStream::open(&prepared, directions, options.clone())?;
         let held_out = HeldOut::open(&prepared, "valid", directions, &options, train.validate_sentences)?;
-        Ok(Self { model, device, products, stream, held_out, tokenizer, languages })
+        Ok(Self { model, device, products, stream, held_out, tokenizer, languages, init })
     }
 
     /// Checks that all ranks have this program, recipe and data.
@@ -337,7 +357,9 @@ impl Inputs {
         let text = [&self.tokenizer[..], &self.languages[..]].concat();
         let (batches, directions) = (self.stream.batches_per_round(), self.stream.directions().len());
         let data = format!("{batches} batches of {directions} directions, subwords {}", digest(&text));
-        Ok(ranks.same("prepared folder", &data)?)
+        ranks.same("prepared folder", &data)?;
+        let init = self.init.as_ref().map(Init::digest).transpose();
+        Ok(ranks.same("model to start from", &ranks.together(init)?.unwrap_or_default())?)
     }
 }
 
@@ -350,9 +372,12 @@ impl Session {
         inputs: Inputs,
         (ranks, experts): (&Ranks, Option<Ranks>),
     ) -> Result<Self, Error> {
-        let Inputs { model: config, device, products, stream, held_out, tokenizer, languages } = inputs;
+        let Inputs { model: config, device, products, stream, held_out, tokenizer, languages, init } = inputs;
         let share = experts.as_ref().map_or(ExpertShare::ALL, |ranks| ExpertShare::new(ranks.rank(), ranks.size()));
         let mut model = Transformer::with_share(&config, recipe.train.seed, &device, share)?;
+        if let Some(init) = init {
+            ranks.together(init.give(&mut model, &recipe))?;
+        }
         let decay = recipe.train.average_decay;
         let optimizer = match ranks.is_many() {
             false => Optimizer::Alone(Adam::default()),
@@ -383,6 +408,12 @@ impl Session {
         self.state = serde_json::from_value(checkpoint.state().clone())
             .map_err(|source| Error::State { path: checkpoint.path().join(STATE_FILE), source })?;
         self.model.load_weights(&checkpoint.model().weights()?)?;
+        self.last_saved = Some(checkpoint.step());
+        if checkpoint.step() == 0 {
+            // What training started from: there are no moments yet.
+            self.state = TrainState::default();
+            return Ok(());
+        }
         let moments = checkpoint.optimizer()?;
         match &mut self.optimizer {
             Optimizer::Alone(adam) => *adam = Adam::load(&mut self.model, &moments)?,
@@ -392,7 +423,6 @@ impl Session {
             self.mean = Some(RunningMean::load(&mut self.model, &moments)?);
         }
         self.stream.seek(&self.state.position)?;
-        self.last_saved = Some(checkpoint.step());
         Ok(())
     }
 
@@ -428,6 +458,9 @@ impl Session {
         let (mut session_tokens, mut session_seconds) = (0u64, 0.0);
         // A run that stopped early and is resumed has nothing left to do.
         let over = self.state.update < train.updates && self.state.out_of_patience(train.patience);
+        if self.state.update == 0 && !train.init.is_empty() {
+            self.begin(scorer, logs.as_mut(), observe)?;
+        }
         let mut stopped = if over { Stopped::EarlyStop } else { Stopped::Finished };
         while self.state.update < train.updates && !over {
             let started = Instant::now();
@@ -486,6 +519,24 @@ impl Session {
             tokens_per_second: session_tokens as f64 / session_seconds.max(1e-9),
             averaged,
         })
+    }
+
+    /// Measures the model that training starts from and saves it, so that one sees what training makes of it, and
+    /// resuming needs it no more.
+    fn begin(
+        &mut self,
+        scorer: &Scorer<'_>,
+        mut logs: Option<&mut Logs>,
+        observe: &mut (dyn FnMut(&Event) + Send),
+    ) -> Result<(), Error> {
+        let scorer = (self.recipe.train.validate_bleu_every > 0).then_some(scorer);
+        let best = !self.held_out.is_empty() && self.validate(scorer, logs.as_deref_mut(), observe)?;
+        if let Some(logs) = logs {
+            logs.sync()?;
+        }
+        let path = self.save(best)?;
+        observe(&Event::Saved { update: 0, path });
+        Ok(())
     }
 
     /// Makes one update from `train.accumulate` batches, or this rank's share of it. Says whether any rank was asked to

@@ -39,7 +39,9 @@ impl OnDevice {
     /// Loads the weights of `folder` onto `device`.
     pub fn load(folder: &ModelFolder, device: &str) -> Result<Self, Error> {
         let mut model = Transformer::new(&folder.model_config()?, 0, &parse_device(device)?)?;
-        model.load_weights(&folder.weights()?)?;
+        let weights = folder.weights()?;
+        weights.check_finite()?;
+        model.load_weights(&weights)?;
         Ok(Self(model))
     }
 

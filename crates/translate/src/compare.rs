@@ -1,18 +1,17 @@
 //! Two systems on the same sentences: is the difference more than chance?
 
 use serde::Serialize;
-use strata_metrics::Statistics;
 use strata_metrics::significance::{
     BootstrapOptions, RandomizationOptions, approximate_randomization, paired_bootstrap,
 };
+use strata_metrics::{Metric, Statistics};
 
 use crate::error::Error;
-use crate::scores::Metrics;
 
 /// One metric's comparison of a system with a baseline.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
-    /// `BLEU` or `chrF2`.
+    /// The metric's name, such as `BLEU` or `chrF2`.
     pub metric: String,
     /// The baseline's score.
     pub baseline: f64,
@@ -26,20 +25,20 @@ pub struct Comparison {
     pub p_randomization: f64,
 }
 
-/// Tests BLEU and chrF2 of two systems' hypotheses for the same references, with sacreBLEU's defaults: 1,000 resamples,
-/// 10,000 trials, seed 12345.
+/// Tests two systems' hypotheses for the same references (`references[stream][segment]`) under each metric, with
+/// sacreBLEU's defaults: 1,000 resamples, 10,000 trials, seed 12345.
 ///
 /// # Errors
 /// No lines, or sides of different length.
 pub fn compare<S: AsRef<str>>(
-    metrics: &Metrics,
+    metrics: &[&dyn Metric],
     baseline: &[S],
     system: &[S],
-    references: &[S],
+    references: &[&[S]],
 ) -> Result<Vec<Comparison>, Error> {
-    let tested = metrics.tested().into_iter().map(|metric| {
-        let of_baseline = Statistics::collect(metric, baseline, &[references])?;
-        let of_system = Statistics::collect(metric, system, &[references])?;
+    let tested = metrics.iter().map(|&metric| {
+        let of_baseline = Statistics::collect(metric, baseline, references)?;
+        let of_system = Statistics::collect(metric, system, references)?;
         let bootstrap = paired_bootstrap(metric, &of_baseline, &of_system, BootstrapOptions::default())?;
         let trials = RandomizationOptions::default();
         let randomization = approximate_randomization(metric, &of_baseline, &of_system, trials)?;

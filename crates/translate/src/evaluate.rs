@@ -6,11 +6,12 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages, Level};
 use strata_files::IoContext;
+use strata_metrics::Scorer;
 
 use crate::error::Error;
 use crate::lines::Translated;
 use crate::options::TranslateOptions;
-use crate::scores::{Metrics, Scores, Signatures};
+use crate::scores::{BleuParts, Metrics, Scores, Signatures};
 use crate::translator::Translator;
 
 /// What to evaluate.
@@ -76,6 +77,8 @@ pub struct DirectionScore {
     /// The model's scores.
     #[serde(flatten)]
     pub scores: Scores,
+    /// Precisions, brevity penalty and lengths of its BLEU.
+    pub bleu_parts: BleuParts,
     /// The scores of the sources, untranslated: what a model must beat to have learned anything.
     pub copy: Scores,
     /// Time spent translating, in seconds.
@@ -207,6 +210,7 @@ pub fn evaluate(
                 sentences: text.sources.len(),
             },
             scores: metrics.score(&hypotheses, &text.references)?,
+            bleu_parts: BleuParts::from(&metrics.bleu().corpus(&hypotheses, &[text.references.as_slice()])?),
             copy: metrics.score(&text.sources, &text.references)?,
             seconds,
         });
@@ -292,6 +296,7 @@ mod tests {
                 sentences: 1,
             },
             scores: Scores { bleu, ..Scores::default() },
+            bleu_parts: BleuParts::default(),
             copy: Scores::default(),
             seconds: 0.0,
         };

@@ -18,7 +18,7 @@ pub struct Forced {
 
 impl Translator {
     /// The score of each `targets[i]` as the translation of `sources[i]` into `to`, subword by subword; for pairs that
-    /// are too long for the model, what is wrong with them.
+    /// are too long for the model, or that it has no finite scores for, what is wrong with them.
     ///
     /// # Errors
     /// As [`Translator::frame`]; a model that is not on the CPU.
@@ -50,6 +50,11 @@ impl Translator {
         let found = cpu.engine.translate(&requests, &cpu.limits())?;
         for (i, found) in places.into_iter().zip(found) {
             let scores = found.into_iter().next().map(|best| best.token_scores).unwrap_or_default();
+            if scores.iter().any(|score| !score.is_finite()) {
+                results[i] =
+                    Err("the model's scores are no finite numbers; use another precision or model".to_string());
+                continue;
+            }
             results[i] = Ok(Forced { sum: scores.iter().sum(), tokens: self.tokens(&targets[i], &scores) });
         }
         Ok(results)

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::candidate::Candidate;
 use crate::layout::replaced;
 use crate::parts::Part;
+use crate::shortfall::Shortfall;
 use crate::trace::{Target, Trace, TracedToken};
 
 /// The translation of `text`, of which the pieces at these ranges are translated and all else is copied. Its i-th
@@ -21,7 +22,8 @@ pub(crate) fn joined(text: &str, pieces: &[(Range<usize>, Part)], around: [usize
     let candidates = (0..count).map(|choice| candidate(text, &ranges, pieces, choice)).collect();
     let traced = pieces.iter().any(|(_, part)| !part.targets.is_empty());
     let mut joined = Part { candidates, ..Part::default() };
-    joined.shortfall = pieces.iter().find_map(|(_, part)| part.shortfall);
+    let shortfalls = || pieces.iter().filter_map(|(_, part)| part.shortfall);
+    joined.shortfall = shortfalls().find(|short| *short == Shortfall::NotFinite).or_else(|| shortfalls().next());
     if traced {
         joined.source = source(text, pieces, around);
         let written = |choice: usize| joined.candidates[choice].text.as_str();

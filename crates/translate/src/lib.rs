@@ -33,6 +33,7 @@ mod pieces;
 pub mod scores;
 mod sentences;
 mod shortfall;
+mod signs;
 mod spaces;
 mod speed;
 mod split;

@@ -14,6 +14,8 @@ pub enum Shortfall {
     Short,
     /// No word of it attends to a long stretch of the source.
     Unread,
+    /// The model's scores were no numbers: there is no translation.
+    NotFinite,
 }
 
 impl std::fmt::Display for Shortfall {
@@ -24,6 +26,9 @@ impl std::fmt::Display for Shortfall {
             }
             Self::Short => "the translation is much shorter than the text; some of it may be missing",
             Self::Unread => "the translation leaves out a part of the text",
+            Self::NotFinite => {
+                "the model's scores are no finite numbers, so there is no translation; use another precision or model"
+            }
         })
     }
 }
@@ -42,6 +47,9 @@ const FULL_RATIO: f32 = 0.7;
 /// What a translation lacks, if it lacks something, of the tokens of the source that are `text`, and no tags or end
 /// mark. A length that the caller sets is his own will.
 pub(crate) fn shortfall(request: &Request, text: Range<usize>, found: &Hypothesis) -> Option<Shortfall> {
+    if found.score.is_nan() {
+        return Some(Shortfall::NotFinite);
+    }
     let (written, source) = (found.ids.len(), text.len());
     if request.options.max_length == 0 && written > 0 && found.token_scores.len() == written {
         return Some(Shortfall::CutOff);

@@ -23,12 +23,14 @@ pub struct Placement {
     pub precision: Option<Precision>,
     /// Batches to work on side by side, each with its share of the threads; 0 = automatic (CPU).
     pub workers: usize,
+    /// How closely to look at the files first.
+    pub check: Check,
 }
 
-/// On the CPU, in f32.
+/// On the CPU, in f32, files that were verified once.
 impl Default for Placement {
     fn default() -> Self {
-        Self { device: "cpu".to_string(), precision: None, workers: 0 }
+        Self { device: "cpu".to_string(), precision: None, workers: 0, check: Check::Once }
     }
 }
 
@@ -60,8 +62,7 @@ impl Translator {
                 let what = "a packed folder runs on the CPU only; name the model folder that it was exported from";
                 return Err(Error::Unsupported(format!("{}: {what}", path.display())));
             }
-            // The lengths of its files only: the weights are mapped, and a checksum would read them all at every start.
-            let packed = PackedFolder::open(path, Check::Sizes)?;
+            let packed = PackedFolder::open(path, placement.check)?;
             let found = packed.precision();
             if let Some(asked) = placement.precision.filter(|asked| *asked != found) {
                 let (asked, found) = (asked.name(), found.name());
@@ -72,7 +73,7 @@ impl Translator {
             }
             (Backend::engine(Model::load_packed(&packed)?, placement.workers), path.to_path_buf())
         } else {
-            let folder = ModelFolder::open(resolve_model(path)?)?;
+            let folder = ModelFolder::open_with(resolve_model(path)?, placement.check)?;
             (Backend::load(&folder, placement)?, folder.path().to_path_buf())
         };
         let subwords = Subwords::load(&folder.join(TOKENIZER_FILE))?;

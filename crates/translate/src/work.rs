@@ -18,7 +18,8 @@ use strata_runtime::{Hypothesis, Request};
 use crate::copied::joined_touching;
 use crate::joined::joined;
 use crate::parts::Part;
-use crate::shortfall::shortfall;
+use crate::shortfall::{Shortfall, shortfall};
+use crate::signs;
 use crate::stand_in::{Substituted, stand_ins};
 use crate::task::Task;
 use crate::translator::Translator;
@@ -162,24 +163,31 @@ impl Translator {
     fn settled(&self, open: Open, mut found: Vec<Hypothesis>, task: &Task) -> Node {
         let Open { text, substituted, copied, request, halvings } = open;
         let text_of = || text_within(&self.config().prompts, request.source.len());
-        let short = found.first().filter(|_| !task.whole_lines).and_then(|best| shortfall(&request, text_of(), best));
+        let short = found.first().and_then(|best| shortfall(&request, text_of(), best));
+        // What comes out of whole lines is taken as it is, if anything came out.
+        let short = short.filter(|short| !task.whole_lines || *short == Shortfall::NotFinite);
         if !task.search.alignments {
             found.iter_mut().for_each(|found| found.attention = None);
         }
         let part = self.read(&request, found);
+        if short == Some(Shortfall::NotFinite) {
+            return Node::Done(Part { shortfall: short, ..part });
+        }
         let part = match &substituted {
             None => Some(part),
             Some(substituted) => part.restored(&text, substituted, task.search.nbest),
         };
         let Some(mut part) = part else { return self.around(&text, &copied, task, halvings) };
-        let lost = lost_signs(&text, &copied, &part);
-        if !task.whole_lines && request.prefix.is_empty() && !task.search.sample && !lost.is_empty() {
-            let copied = joined_touching(&text, [copied, lost].concat());
-            return self.copying(&text, copied, "", task, halvings);
-        }
         part.shortfall = short;
         if !task.whole_lines {
             part.restore_spaces(&text);
+        }
+        let translation = part.candidates.first().map_or("", |best| best.text.as_str());
+        let lost = signs::lost(&text, &copied, translation);
+        if !task.whole_lines && request.prefix.is_empty() && !task.search.sample && !lost.is_empty() {
+            let copied = joined_touching(&text, [copied, lost].concat());
+            let again = self.copying(&text, copied, "", task, halvings);
+            return Node::Pieces { pieces: vec![(0..text.len(), again)], text, whole: Some(part) };
         }
         if short.is_none() || halvings == 0 || task.search.sample {
             return Node::Done(part);
@@ -277,18 +285,6 @@ fn rest(text: &str, copied: &[Range<usize>]) -> Vec<Range<usize>> {
         (from < end).then(|| from..start + piece.trim_end().len())
     };
     starts.zip(ends).filter_map(trimmed).collect()
-}
-
-/// The signs such as `€`, `©` and `™` that stand outside of `copied` and that the best translation does not have. A
-/// vocabulary may have them without their having been learned; only the translation shows that.
-fn lost_signs(text: &str, copied: &[Range<usize>], part: &Part) -> Vec<Range<usize>> {
-    let Some(best) = part.candidates.first() else { return Vec::new() };
-    let sign = |c: char| matches!(c, '\u{a2}'..='\u{a5}' | '§' | '©' | '®' | '°' | '¶' | '\u{20a0}'..='\u{20cf}' | '™');
-    text.char_indices()
-        .filter(|(_, c)| sign(*c) && !best.text.contains(*c))
-        .map(|(at, c)| at..at + c.len_utf8())
-        .filter(|range| !copied.iter().any(|copied| copied.start < range.end && range.start < copied.end))
-        .collect()
 }
 
 /// The text without the copied signs at its ends: what has neither letters nor digits, and all in scripts that the

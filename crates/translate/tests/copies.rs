@@ -34,6 +34,8 @@ fn paragraphs_come_back_whole() {
     // The model itself writes "ten minute minute" here, also where the sentence stands alone.
     let hard = "The program saves the document every ten minutes.";
     let alone = translated(&folder, &[hard], &TranslateOptions::default()).remove(0);
+    let whole_lines = TranslateOptions { whole_lines: true, ..TranslateOptions::default() };
+    assert_eq!(translated(&folder, &[hard], &whole_lines), [alone.as_str()], "nothing is put around it");
     assert!(alone.starts_with("The program saves the document every ten minute"), "{alone}");
     let expected: Vec<String> = lines.iter().map(|line| line.replace(hard, &alone)).collect();
     assert_eq!(translated(&folder, &lines, &TranslateOptions::default()), expected);

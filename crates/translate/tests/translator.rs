@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::borrow::Cow;
+
 use common::Corpus;
-use strata_runtime::{Limits, RandomWeights};
-use strata_translate::{Candidate, Line, Part, SearchOptions, Stop, TranslateOptions, Translator};
+use strata_runtime::{Limits, RandomWeights, Weights};
+use strata_translate::{Candidate, Line, Part, SearchOptions, Shortfall, Stop, TranslateOptions, Translator};
 
 fn translator(corpus: &Corpus) -> Translator {
     let weights = RandomWeights::new(3);
@@ -125,6 +127,30 @@ fn pieces_of_others_become_what_text_becomes() {
         assert_eq!(begins, sentences[0][..2].iter().collect::<Vec<_>>());
     }
     assert_eq!((&found[1], found[2].len()), (&vec![Candidate::default()], 2));
+}
+
+/// All weights at the end of what f32 can hold: finite, but their products are not.
+struct Huge;
+
+impl Weights for Huge {
+    fn f32(&self, _: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, strata_runtime::Error> {
+        Ok(Cow::Owned(vec![3e38; shape.iter().product()]))
+    }
+}
+
+#[test]
+fn a_line_without_finite_scores_is_reported() {
+    let corpus = Corpus::new();
+    let broken = Translator::from_weights(&corpus.config(), &Huge, corpus.subwords(), corpus.languages()).unwrap();
+    for whole_lines in [false, true] {
+        let options = TranslateOptions { whole_lines, ..search().into() };
+        let lines = ["The dog sees the cat. It costs 5 € or %s.", "7", ""];
+        let found = broken.translate(&lines, None, &corpus.to, &options).unwrap();
+        assert_eq!(found[0].shortfall, Some(Shortfall::NotFinite), "{found:?}");
+        assert_eq!(found[2].shortfall, None, "nothing was asked of the model");
+    }
+    let scored = broken.score(&["The dog."], &["Der Hund."], None, &corpus.to).unwrap();
+    assert!(scored[0].as_ref().unwrap_err().contains("no finite numbers"), "{scored:?}");
 }
 
 #[test]

@@ -1,19 +1,23 @@
 //! `strata evaluate`: scores of a model on a prepared corpus, or of a file of translations.
 
+mod figures;
+mod files;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
+use strata_metrics::{BleuOptions, Metric};
 use strata_translate::compare::{Comparison, compare};
 use strata_translate::evaluate::{EvaluateOptions, Evaluation, evaluate};
-use strata_translate::scores::{Metrics, Scores, Signatures, tokenizer};
+use strata_translate::scores::{Metrics, tokenizer};
 use strata_translate::{Placement, Translator};
 
+use self::files::OfFiles;
 use crate::output::{print, print_json};
 use crate::search_args::SearchArgs;
 use crate::selection::Selection;
 use crate::terminal::{Terminal, duration, labeled};
-use crate::text_files::{lines, same_length};
 use crate::{Outcome, tables};
 
 /// Score a model on a prepared corpus, or a file of translations
@@ -21,7 +25,7 @@ use crate::{Outcome, tables};
 #[command(after_help = "Scores equal sacreBLEU's.")]
 pub struct Arguments {
     /// Model folder, packed folder, checkpoint, or run (its best checkpoint)
-    #[arg(required_unless_present = "hypotheses", requires = "data")]
+    #[arg(required_unless_present_any = ["hypotheses", "references"], requires = "data")]
     model: Option<PathBuf>,
     /// Prepared folder
     data: Option<PathBuf>,
@@ -30,9 +34,16 @@ pub struct Arguments {
     /// Compare with another model, and test the difference for significance
     #[arg(long, value_name = "MODEL", requires = "model")]
     baseline: Option<PathBuf>,
-    /// 13a, intl, zh, char, none, flores200, flores200:FILE, or spm:FILE for a SentencePiece model
+    /// 13a, intl, zh, char, none; flores101, flores200 or spBLEU-1K, with :FILE where sacreBLEU does not keep its
+    /// model; spm:FILE for another SentencePiece model
     #[arg(long, default_value = "13a", value_name = "NAME")]
     bleu_tokenizer: String,
+    /// Ignore case in BLEU (TER always does)
+    #[arg(long)]
+    lowercase: bool,
+    /// Ignore case in chrF2 and chrF2++
+    #[arg(long)]
+    chrf_lowercase: bool,
     /// Folder for sources, hypotheses, references and scores.json
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
@@ -43,37 +54,6 @@ pub struct Arguments {
     of_files: OfFiles,
     #[command(flatten)]
     search: SearchArgs,
-}
-
-/// Files instead of a model.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Scoring files instead of a model")]
-struct OfFiles {
-    /// Score the lines of this file
-    #[arg(long, value_name = "FILE", requires = "references",
-        conflicts_with_all = [
-            "model", "directions", "split", "max_sentences", "baseline", "output", "beam", "length_penalty", "max_ratio",
-            "max_extra", "max_length", "min_length", "no_repeat_ngram", "coverage_penalty", "vocabulary_map",
-            "tokens_per_batch", "sample", "temperature", "top_k", "top_p", "seed", "device", "precision", "workers",
-        ])]
-    hypotheses: Option<PathBuf>,
-    /// The references of --hypotheses, line by line
-    #[arg(long, value_name = "FILE", requires = "hypotheses", conflicts_with = "model")]
-    references: Option<PathBuf>,
-    /// Compare with another system's translations of the same lines, and test the difference for significance
-    #[arg(long, value_name = "FILE", requires = "hypotheses", conflicts_with = "model")]
-    baseline_hypotheses: Option<PathBuf>,
-}
-
-/// The scores of a file.
-#[derive(Serialize)]
-struct FileScores {
-    sentences: usize,
-    #[serde(flatten)]
-    scores: Scores,
-    signatures: Signatures,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    comparison: Vec<Comparison>,
 }
 
 /// The scores of a model.
@@ -95,38 +75,21 @@ struct DirectionComparison {
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    let metrics = Metrics::new(tokenizer(&arguments.bleu_tokenizer)?)?;
-    match (&arguments.of_files.hypotheses, &arguments.of_files.references, &arguments.model, &arguments.data) {
-        (Some(hypotheses), Some(references), ..) => of_file(hypotheses, references, &metrics, arguments),
-        (_, _, Some(model), Some(data)) => of_model(model, data, &metrics, arguments, terminal),
+    let bleu = BleuOptions {
+        tokenizer: tokenizer(&arguments.bleu_tokenizer)?,
+        lowercase: arguments.lowercase,
+        // Else a sentence of fewer than four tokens would score 0.
+        effective_order: arguments.of_files.sentence_level,
+        ..BleuOptions::default()
+    };
+    let metrics = Metrics::cased(bleu, arguments.chrf_lowercase)?;
+    match (&arguments.model, &arguments.data) {
+        (Some(model), Some(data)) => of_model(model, data, &metrics, arguments, terminal),
+        (None, None) if !arguments.of_files.references.is_empty() => {
+            files::run(&arguments.of_files, &metrics, arguments.json, terminal)
+        }
         _ => anyhow::bail!("name a model and a prepared folder, or --hypotheses and --references"),
     }
-}
-
-fn of_file(hypotheses: &Path, references: &Path, metrics: &Metrics, arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let (hyps, refs) = (lines(hypotheses)?, lines(references)?);
-    same_length((hypotheses, &hyps), (references, &refs))?;
-    let comparison = match &arguments.of_files.baseline_hypotheses {
-        Some(path) => {
-            let baseline = lines(path)?;
-            same_length((path, &baseline), (references, &refs))?;
-            compare(metrics, &baseline, &hyps, &refs)?
-        }
-        None => Vec::new(),
-    };
-    let signatures = metrics.signatures();
-    let found = FileScores { sentences: hyps.len(), scores: metrics.score(&hyps, &refs)?, signatures, comparison };
-    if arguments.json {
-        print_json(&found)?;
-    } else {
-        let Scores { bleu, chrf2, chrf2pp } = found.scores;
-        let Signatures { bleu: of_bleu, chrf2: of_chrf2, chrf2pp: of_chrf2pp } = &found.signatures;
-        print(&format!(
-            "BLEU     {bleu:6.2}  {of_bleu}\nchrF2    {chrf2:6.2}  {of_chrf2}\nchrF2++  {chrf2pp:6.2}  {of_chrf2pp}\n"
-        ))?;
-        print(&found.comparison.iter().map(|c| compared("", c)).collect::<String>())?;
-    }
-    Ok(Outcome::Done)
 }
 
 fn of_model(
@@ -152,7 +115,8 @@ fn of_model(
             let options = EvaluateOptions { keep: None, ..options };
             let baseline = evaluate_shown(&Translator::open(path, &placement)?, data, &options, metrics, terminal)?;
             for ((text, system), (_, base)) in evaluation.texts.iter().zip(&baseline.texts) {
-                let found = compare(metrics, base, system, &text.references)?;
+                let tested: [&dyn Metric; 2] = [metrics.bleu(), metrics.chrf2()];
+                let found = compare(&tested, base, system, &[text.references.as_slice()])?;
                 let of = |comparison| DirectionComparison { direction: text.direction.name(), comparison };
                 comparisons.extend(found.into_iter().map(of));
             }

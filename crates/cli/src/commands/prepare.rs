@@ -9,7 +9,9 @@ use strata_corpus::normalize::Form;
 use strata_corpus::prepare::{Directions, Event, Options, prepare};
 use strata_corpus::report::Report;
 use strata_corpus::trainer::Kind;
+use strata_files::names::TOKENIZER_FILE;
 use strata_files::thousands;
+use strata_store::resolve_model;
 
 use crate::output::{print, print_json};
 use crate::terminal::{Terminal, labeled, short};
@@ -82,8 +84,9 @@ struct Subwords {
     /// Kind of subword model
     #[arg(long, value_enum, default_value_t = SubwordKind::Unigram, value_name = "KIND")]
     subword_kind: SubwordKind,
-    /// Use this tokenizer.json or SentencePiece .model instead of training one
-    #[arg(long, value_name = "FILE", conflicts_with_all = [
+    /// Use this tokenizer.json or SentencePiece .model instead of training one, or those of a model, run or prepared
+    /// folder, with tags for new languages (for train --init)
+    #[arg(long, value_name = "PATH", conflicts_with_all = [
         "vocab_size", "subword_kind", "subword_temperature", "subword_sentences", "character_coverage",
     ])]
     subword_model: Option<PathBuf>,
@@ -112,7 +115,13 @@ enum Normalization {
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    let report = prepare_shown(&options(arguments), terminal).map_err(flags::of_corpus)?;
+    let mut options = options(arguments);
+    if let Some(run) =
+        options.subwords.import.as_mut().filter(|path| path.is_dir() && !path.join(TOKENIZER_FILE).exists())
+    {
+        *run = resolve_model(&*run)?;
+    }
+    let report = prepare_shown(&options, terminal).map_err(flags::of_corpus)?;
     if arguments.json {
         print_json(&report)?;
     } else {

@@ -19,7 +19,7 @@ use crate::terminal::{Terminal, labeled};
 use crate::{Outcome, tables};
 
 /// The recipe that is trained; the same file that ships in `recipes/`.
-const RECIPE: &str = include_str!("../../../../recipes/quickstart.toml");
+const RECIPE: &str = include_str!("quickstart.toml");
 
 /// Fetch a corpus, then prepare, train, evaluate and translate, all in one command
 #[derive(Debug, Args)]

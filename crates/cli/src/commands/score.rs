@@ -13,7 +13,7 @@ use crate::output::{print, print_json_line};
 use crate::search_args::Place;
 use crate::selection::Selection;
 use crate::terminal::Terminal;
-use crate::text_files::{lines, same_length};
+use crate::text_files::{self, same_length};
 
 /// Print how probable a model finds given translations
 #[derive(Debug, Args)]
@@ -113,11 +113,13 @@ fn of_files(
     to: &str,
     terminal: &Terminal,
 ) -> anyhow::Result<Outcome> {
-    let (sources, targets) = (lines(source)?, lines(target)?);
-    same_length((source, &sources), (target, &targets))?;
+    let (sources, targets) = (text_files::read(source)?, text_files::read(target)?);
+    same_length(&sources, &targets)?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.place))?;
     let mut outcome = Outcome::Done;
-    for (i, scored) in translator.score(&sources, &targets, arguments.from.as_deref(), to)?.into_iter().enumerate() {
+    for (i, scored) in
+        translator.score(&sources.lines, &targets.lines, arguments.from.as_deref(), to)?.into_iter().enumerate()
+    {
         match scored {
             Ok(forced) => {
                 let score = forced.sum / forced.tokens.len().max(1) as f32;

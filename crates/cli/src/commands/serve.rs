@@ -18,7 +18,7 @@ use strata_translate::Placement;
 
 use crate::Outcome;
 use crate::output::print;
-use crate::search_args::precision;
+use crate::search_args::{CheckArgs, precision};
 use crate::terminal::Terminal;
 
 /// Serve translations over HTTP: LibreTranslate's API, DeepL's, and a web page
@@ -33,6 +33,8 @@ pub struct Arguments {
     /// translations stay nearly the same [default: f32, or a packed folder's]
     #[arg(long, value_parser = precision(), value_name = "PRECISION")]
     precision: Option<Precision>,
+    #[command(flatten)]
+    check: CheckArgs,
     /// Hypotheses of beam search; 1 is greedy search
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = beam)]
     beam: usize,
@@ -97,9 +99,10 @@ struct ApiKeys {
     keys: Option<PathBuf>,
     /// Print a new API key and its line for the file of keys, and exit
     #[arg(long, value_name = "NAME", conflicts_with_all = [
-        "models", "precision", "beam", "preload", "unload_after", "max_loaded", "queue", "suggestions", "host", "port",
-        "allowed_hosts", "url_prefix", "origin", "tls_certificate", "tls_key", "keys", "max_characters", "max_sentences", "max_alternatives",
-        "max_file_characters", "max_body_bytes", "max_seconds", "client_seconds", "max_connections", "drain_seconds",
+        "models", "precision", "no_verify", "beam", "preload", "unload_after", "max_loaded", "queue", "suggestions",
+        "host", "port", "allowed_hosts", "url_prefix", "origin", "tls_certificate", "tls_key", "keys", "max_characters",
+        "max_sentences", "max_alternatives", "max_file_characters", "max_body_bytes", "max_seconds", "client_seconds",
+        "max_connections", "drain_seconds",
     ])]
     new_key: Option<String>,
     /// Requests per minute of the new key [default: no limit]
@@ -249,7 +252,7 @@ fn settings(arguments: &Arguments, log: Logger) -> anyhow::Result<Settings> {
     let (of_client, of_request) = (Duration::from_secs(limits.client_seconds), Duration::from_secs(limits.max_seconds));
     Ok(Settings {
         models: arguments.models.iter().map(|said| source(said)).collect(),
-        placement: Placement { precision: arguments.precision, ..Placement::default() },
+        placement: Placement { precision: arguments.precision, check: arguments.check.check(), ..Placement::default() },
         beam: arguments.beam,
         most_loaded: arguments.max_loaded.unwrap_or(0),
         unload_after: arguments.unload_after.map(Duration::from_secs),

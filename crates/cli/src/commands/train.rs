@@ -6,23 +6,28 @@ use anyhow::{Context, bail};
 use clap::Args;
 use strata_files::thousands;
 use strata_ranks::Ranks;
-use strata_recipe::Recipe;
+use strata_recipe::{Recipe, RecipeFile};
 use strata_records::{Stopped, Summary};
+use strata_store::Check;
 use strata_train::{Event, Progress, Start};
 
-use crate::Outcome;
 use crate::output::{print, print_json};
 use crate::overrides::{Overrides, quoted, quoted_path};
 use crate::ranks::on_all_ranks;
 use crate::scorer::{check_scorer, validation_bleu};
 use crate::stop::{self, Stop, stop_with_parent};
 use crate::terminal::{Terminal, duration, labeled, short};
+use crate::{Outcome, model, remedy};
 
 /// Train a model from a recipe, or resume a run
 #[derive(Debug, Args)]
 #[command(
     after_help = "Ctrl-C or SIGTERM saves a checkpoint and stops; --resume continues to the same weights, bit for bit. \
-                  mpirun -n 4 strata train RECIPE trains on 4 processes (docs/cluster.md)."
+                  mpirun -n 4 strata train RECIPE trains on 4 processes (docs/cluster.md).\n\n\
+                  --init takes the architecture from MODEL, and from the recipe all else; sizes that the recipe sets must \
+                  be the model's. Prepare the text with its subwords: strata prepare BITEXT --subword-model MODEL \
+                  --output DIR. Languages that are new to it get tags. --upcycle takes the experts from the recipe \
+                  (docs/fine-tuning.md)."
 )]
 pub struct Arguments {
     /// Recipe file
@@ -39,9 +44,15 @@ pub struct Arguments {
     /// Replace an earlier run in that folder
     #[arg(long)]
     overwrite: bool,
+    /// Train this model, run or checkpoint on, instead of one with random weights
+    #[arg(long, value_name = "MODEL")]
+    init: Option<PathBuf>,
+    /// Make the experts of the recipe's model out of the FFNs of --init, a dense model
+    #[arg(long)]
+    upcycle: bool,
     /// Resume the run in this folder; --set train.updates=N goes on for longer
     #[arg(long, value_name = "DIR",
-        conflicts_with_all = ["recipe", "variant", "output", "overwrite", "list_keys"])]
+        conflicts_with_all = ["recipe", "variant", "output", "overwrite", "init", "upcycle", "list_keys"])]
     resume: Option<PathBuf>,
     /// Resume from this checkpoint (step-500, or 500) instead of the newest; later ones are set aside
     #[arg(long, value_name = "STEP", requires = "resume", conflicts_with = "recipe")]
@@ -99,12 +110,30 @@ fn train(arguments: &Arguments, threads: usize, ranks: &Ranks, terminal: &Termin
             if threads > 0 {
                 overrides.push(("train.threads".into(), threads.to_string()));
             }
+            if let Some(init) = &arguments.init {
+                overrides.push(("train.init".into(), quoted_path(init)?));
+            }
+            if arguments.upcycle {
+                overrides.push(("train.upcycle".into(), "true".into()));
+            }
             let path = arguments.recipe.as_deref().context("name a recipe")?;
-            let recipe = Recipe::load(path, arguments.overrides.variant.as_deref(), &overrides);
-            let recipe = ranks.together(recipe.map_err(anyhow::Error::from))?;
+            let recipe = ranks.together(load(path, arguments.overrides.variant.as_deref(), &overrides))?;
             start(&recipe, arguments.overwrite, ranks, terminal)
         }
     }
+}
+
+/// The recipe; where it starts from a model, with that model's values for what it does not say.
+fn load(path: &Path, variant: Option<&str>, overrides: &[(String, String)]) -> anyhow::Result<Recipe> {
+    let file = RecipeFile::open(path)?;
+    Ok(match file.init(variant, overrides)? {
+        None => file.resolve(variant, overrides)?,
+        Some(init) => {
+            // Training checks the weights; here it is what the recipe leaves open.
+            let model = model::open(Path::new(&init), Check::Sizes)?.model_config()?;
+            file.resolve_from(variant, overrides, &model)?
+        }
+    })
 }
 
 /// How a training ended that a signal stopped before its end.
@@ -145,7 +174,7 @@ pub fn resume(
 ) -> anyhow::Result<Summary> {
     let from = from.map(strata_store::parse_step).transpose()?;
     if ranks.is_first() && !run.exists() {
-        bail!("{}: there is no such run", run.display());
+        bail!("{}: there is no such run. Start one with: {}", run.display(), remedy::new_run(run));
     }
     watch(Start::Resume { run, from, device, updates }, ranks, terminal)
 }

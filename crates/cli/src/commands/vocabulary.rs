@@ -62,7 +62,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     let map = if arguments.text.is_empty() {
         VocabularyMap::from_prepared(&arguments.data, arguments.min_count)?
     } else {
-        let model = open(&arguments.data, Check::Sizes)?;
+        let model = open(&arguments.data, Check::Once)?;
         VocabularyMap::from_text(model.path(), &arguments.text, arguments.min_count)?
     };
     map.write(&arguments.output)?;

@@ -69,6 +69,11 @@ pub fn shared() -> &'static Path {
     })
 }
 
+/// Where the programs under test remember the folders that they have verified.
+pub fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}
+
 /// A test's own folder, beside the shared ones: `../prepared` and so on.
 pub fn folder(name: &str) -> Folder {
     let path = shared().join(name);
@@ -111,6 +116,7 @@ impl Folder {
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_strata"));
         command.args(arguments.split_whitespace()).current_dir(&self.0).stdin(Stdio::null());
+        command.env("XDG_CACHE_HOME", cache());
         command
     }
 
@@ -132,7 +138,7 @@ impl Folder {
     /// Runs a shell script, in which `$STRATA` is the program.
     pub fn bash(&self, script: &str) -> Ran {
         let mut command = Command::new("bash");
-        command.args(["-c", script]).env("STRATA", env!("CARGO_BIN_EXE_strata"));
+        command.args(["-c", script]).env("STRATA", env!("CARGO_BIN_EXE_strata")).env("XDG_CACHE_HOME", cache());
         Ran::new(script, command.current_dir(&self.0).stdin(Stdio::null()).output().unwrap())
     }
 

@@ -87,6 +87,27 @@ fn slow_clients_are_cut_off() {
 }
 
 #[test]
+fn clients_who_say_nothing_keep_nobody_out() {
+    let here = folder("serve-silent");
+    let server = Server::start(&here, "../served/run --max-connections 40");
+    // An answer that nobody reads yet, and one that takes a while.
+    let mut unread = http::open(&server, "GET /spec HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    let long = json!({ "q": TEXT.repeat(40), "source": "en", "target": "qaa" }).to_string();
+    let head = "POST /translate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ";
+    let mut slow = http::open(&server, &format!("{head}{}\r\n\r\n{long}", long.len()));
+    std::thread::sleep(Duration::from_millis(200));
+    let start = Instant::now();
+    let part = "GET /health HTTP/1.1\r\nhost: loc";
+    let silent: Vec<_> = (0..300).map(|i| http::open(&server, if i % 2 == 0 { "" } else { part })).collect();
+    for _ in 0..5 {
+        assert_eq!(get(&server, "/health").status, 200);
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!((http::read(&mut unread).status, http::read(&mut slow).status), (200, 200));
+    drop(silent);
+}
+
+#[test]
 fn two_lengths_end_the_connection_behind_the_answer() {
     let here = folder("serve-lengths");
     let server = Server::start(&here, "../served/run");

@@ -111,6 +111,7 @@ impl FromStr for Tokenizer {
             "zh" => Tokenizer::Zh,
             "char" => Tokenizer::Char,
             "none" => Tokenizer::None,
+            "ja-mecab" | "ko-mecab" => return Err(MetricError::NoMecab { name: name.to_owned() }),
             _ => return Err(MetricError::UnknownTokenizer { name: name.to_owned() }),
         })
     }
@@ -139,6 +140,11 @@ mod tests {
         }
         let message = "flores200".parse::<Tokenizer>().unwrap_err().to_string();
         assert!(message.contains("`flores200`") && message.contains("13a, intl"), "{message}");
+        for name in ["ja-mecab", "ko-mecab"] {
+            let message = name.parse::<Tokenizer>().unwrap_err().to_string();
+            assert!(message.starts_with(&format!("the tokenizer `{name}` needs MeCab")), "{message}");
+            assert!(message.contains("char") && message.contains("none"), "{message}");
+        }
     }
 
     #[test]

@@ -74,22 +74,29 @@ pub(super) struct Library {
 impl Library {
     /// Loads the library that `STRATA_MPI` names, or one that fits the launcher.
     pub fn load(launch: &Launch) -> Result<Self, Error> {
+        Self::of_launcher(launch.launcher).unwrap_or_else(|(tried, reason)| {
+            let launcher = launch.launcher.to_string();
+            Err(Error::NoLibrary { launcher, size: launch.size, tried, reason })
+        })
+    }
+
+    /// The first library that can be loaded; else which were tried, and why the last could not be.
+    pub fn of_launcher(launcher: Launcher) -> Result<Result<Self, Error>, (String, String)> {
         let named = std::env::var(LIBRARY_VARIABLE).ok().filter(|name| !name.is_empty());
         let names = match &named {
             Some(name) => vec![name.as_str()],
-            None => candidates(launch.launcher),
+            None => candidates(launcher),
         };
         let mut reason = String::new();
         for name in &names {
             // Open MPI's plugins look for its symbols among those that are visible to all.
             // SAFETY: loading runs the library's own initialization; MPI libraries are made to be loaded.
             match unsafe { unix::Library::open(Some(*name), unix::RTLD_NOW | unix::RTLD_GLOBAL) } {
-                Ok(library) => return Self::with(name, library),
+                Ok(library) => return Ok(Self::with(name, library)),
                 Err(error) => reason = causes(&error),
             }
         }
-        let (launcher, tried) = (launch.launcher.to_string(), names.join(", "));
-        Err(Error::NoLibrary { launcher, size: launch.size, tried, reason })
+        Err((names.join(", "), reason))
     }
 
     fn with(name: &str, library: unix::Library) -> Result<Self, Error> {

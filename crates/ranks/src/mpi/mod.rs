@@ -15,10 +15,17 @@ use self::library::{Handle, Library};
 use self::server::{Exchange, Request, Server};
 use crate::engine::{Engine, Underway};
 use crate::error::Error;
-use crate::launch::Launch;
+use crate::launch::{Launch, Launcher};
 
 /// Time that a process has left, after it asked MPI to end all, before it ends itself.
 const LAST_MOMENTS: Duration = Duration::from_secs(5);
+
+/// What the MPI library on this machine says about itself; none where there is no library that ranks could use.
+pub fn installed_mpi() -> Option<String> {
+    // `srun` may start processes with any of them.
+    let library = Library::of_launcher(Launcher::Slurm).ok()?.ok()?;
+    Some(format!("{} ({})", library.version(), library.name))
+}
 
 /// A group of processes that MPI connects.
 pub(crate) struct Mpi {

@@ -33,11 +33,17 @@ impl Search {
                 candidates.push(Candidate { hypothesis, id: *id, log_p: *log_p, sum, place, progress: 0 });
             }
         }
+        self.next.clear();
+        // Scores that are no numbers choose nothing. The sentence ends here, and its own score says why.
+        if let Some(fault) = candidates.iter().find(|candidate| candidate.sum.is_nan()).copied() {
+            self.finish_with(&fault);
+            self.order = candidates;
+            return true;
+        }
         let sampling = self.request.options.sample;
         if !sampling {
             candidates.sort_unstable_by(|a, b| b.sum.total_cmp(&a.sum).then(a.place.cmp(&b.place)));
         }
-        self.next.clear();
         let at_limit = self.length + 1 >= self.longest;
         if sampling {
             self.take_all(&candidates, at_limit);

@@ -36,6 +36,10 @@ impl Search {
             out.extend(column(id).map(|at| (id, logits[at] - log_total)));
             return;
         }
+        if !log_total.is_finite() {
+            out.push((request.end, f32::NAN)); // `choose` ends the search with it
+            return;
+        }
         let open = &self.open[i - forced];
         // What a constraint needs next is a candidate, whatever the options forbid.
         let needed: Vec<(u32, f32)> = self

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use strata_runtime::Request;
-use strata_translate::{Part, TranslateOptions, Translator};
+use strata_translate::{Part, Shortfall, TranslateOptions, Translator};
 
 use crate::engine::job::{Failure, Translations};
 use crate::engine::load::Load;
@@ -51,7 +51,8 @@ impl Loaded {
     /// Translates parts from a language into another, in order, if that is possible in `time`.
     ///
     /// # Errors
-    /// 400 for a part that the model cannot take, 429 if there is no room, 500 if a fault ended the thread.
+    /// 400 for a part that the model cannot take, 429 if there is no room, 500 if a fault ended the thread or the model
+    /// has no finite scores for a part.
     pub async fn translate(
         &self,
         parts: Vec<String>,
@@ -68,7 +69,11 @@ impl Loaded {
         loop {
             let requests = work.requests();
             if requests.is_empty() {
-                return blocking(move || work.finish()).await;
+                let parts = blocking(move || work.finish()).await?;
+                return match parts.iter().filter_map(|part| part.shortfall).find(|s| *s == Shortfall::NotFinite) {
+                    Some(fault) => Err(ApiError::internal(fault.to_string())),
+                    None => Ok(parts),
+                };
             }
             let found = self.decode(requests, deadline, first).await?;
             first = false;

@@ -111,6 +111,27 @@ fn a_new_run_never_takes_over_another_folder() {
 }
 
 #[test]
+fn a_run_killed_before_its_recipe_was_written_is_no_run_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m");
+    let says = || Run::open(&path).unwrap_err().to_string();
+    let expected = format!("{} holds no run yet: it has no recipe.toml", path.display());
+    fs::create_dir(&path).unwrap();
+    assert_eq!(says(), expected);
+    fs::write(path.join(LOCK_FILE), "1").unwrap();
+    fs::write(path.join(".recipe.toml.tmp-1-0"), "half").unwrap();
+    fs::create_dir(path.join("checkpoints")).unwrap();
+    assert_eq!(says(), expected);
+    drop(Run::create(&path, "x = 1").unwrap());
+    let mut run = Run::open(&path).unwrap();
+    assert!(run.latest_good().unwrap().is_none(), "a run with a recipe alone begins anew");
+    save(&mut run, 20);
+    fs::remove_file(path.join("recipe.toml")).unwrap();
+    drop(run);
+    assert!(says().ends_with("is not a run folder (it has no recipe.toml)"), "checkpoints are not lost sight of");
+}
+
+#[test]
 fn a_damaged_newest_checkpoint_stops_and_names_the_one_to_go_back_to() {
     let dir = tempfile::tempdir().unwrap();
     let run = run_with(dir.path(), &[3000, 3500, 4000]);

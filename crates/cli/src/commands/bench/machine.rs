@@ -7,10 +7,12 @@ use serde::Serialize;
 use strata_runtime::Precision;
 use strata_runtime::bench::ProductSpeed;
 use strata_simd::{Level, peak};
+#[cfg(feature = "train")]
 use strata_train::bench::{MapSpeed, MatmulPrecision};
 
 use crate::Outcome;
 use crate::output::{print, print_json};
+use crate::processor;
 use crate::terminal::Terminal;
 
 /// Measure this processor's peaks, and the share of them that each matrix product reaches
@@ -45,6 +47,7 @@ struct Report {
     /// Products of inference.
     inference: Vec<ProductSpeed>,
     /// Products of training.
+    #[cfg(feature = "train")]
     training: Vec<MapSpeed>,
 }
 
@@ -61,16 +64,19 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         Precision::Int8 => int8_peak.unwrap_or(f32_peak),
     };
     let inference = strata_runtime::bench::products(of_precision, memory_peak);
-    terminal.progress("products of training");
-    let precisions: &[_] = match bf16_peak {
-        Some(_) => &[MatmulPrecision::F32, MatmulPrecision::Bf16],
-        None => &[MatmulPrecision::F32],
+    #[cfg(feature = "train")]
+    let training = {
+        terminal.progress("products of training");
+        let precisions: &[_] = match bf16_peak {
+            Some(_) => &[MatmulPrecision::F32, MatmulPrecision::Bf16],
+            None => &[MatmulPrecision::F32],
+        };
+        strata_train::bench::products(precisions)
     };
-    let training = strata_train::bench::products(precisions);
     terminal.progress("");
     let report = Report {
         strata: env!("CARGO_PKG_VERSION"),
-        processor: processor(),
+        processor: processor::name(),
         threads,
         level: level.name(),
         levels: Level::available().iter().map(|level| level.name()).collect(),
@@ -79,6 +85,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         int8_peak,
         memory_peak,
         inference,
+        #[cfg(feature = "train")]
         training,
     };
     if arguments.json {
@@ -89,15 +96,11 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     Ok(Outcome::Done)
 }
 
-/// The processor's name, where Linux tells it.
-fn processor() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
+fn giga(rate: f64) -> f64 {
+    rate / 1e9
 }
 
 fn text(report: &Report) -> String {
-    let giga = |rate: f64| rate / 1e9;
     let or_none = |rate: Option<f64>, unit| rate.map_or("none".to_owned(), |rate| format!("{:.0} {unit}", giga(rate)));
     // Writing to a String cannot fail, here and below.
     let mut text = format!(
@@ -123,6 +126,13 @@ fn text(report: &Report) -> String {
             100.0 * share
         );
     }
+    #[cfg(feature = "train")]
+    append_training(&mut text, report);
+    text
+}
+
+#[cfg(feature = "train")]
+fn append_training(text: &mut String, report: &Report) {
     let _ = writeln!(
         text,
         "\ntraining: the map, and the gradients of its input and weight\n  rows inputs outputs precision  GFLOP/s \
@@ -137,5 +147,4 @@ fn text(report: &Report) -> String {
         rates.iter().for_each(|rate| _ = write!(text, " {:5.0} %", 100.0 * **rate / peak));
         text.push('\n');
     }
-    text
 }

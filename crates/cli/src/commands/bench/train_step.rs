@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::Args;
+use strata_recipe::ConfigError;
 use strata_train::bench::{MatmulPrecision, StepOptions, StepText, train_step};
 
 use crate::commands::bench::shape::Sizes;
@@ -82,7 +83,18 @@ pub fn run(a: &Arguments) -> anyhow::Result<Outcome> {
         device: a.device.clone(),
         products: if a.bf16 { MatmulPrecision::Bf16 } else { MatmulPrecision::F32 },
     })
-    .map_err(flags::of_bench)?;
+    .map_err(in_flags)?;
     print_json_line(&report)?;
     Ok(Outcome::Done)
+}
+
+/// `steps = 0 is too small` as `--steps 0 is too small`.
+fn in_flags(error: strata_train::Error) -> anyhow::Error {
+    match error {
+        strata_train::Error::TooSmall { name, .. } => {
+            flags::of_config(&ConfigError { key: name, message: error.to_string() })
+        }
+        strata_train::Error::Config(error) => flags::of_config(&error),
+        error => error.into(),
+    }
 }

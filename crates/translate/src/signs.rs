@@ -1,0 +1,259 @@
+//! Signs such as `€`, `©` and `°`. A vocabulary may have them without their having been learned; only a translation
+//! shows that. But a translation may also write them in words: `5 €` becomes `5 Euro`.
+
+use std::ops::Range;
+
+/// What signs are called, in lower case: whole words after `=`, else beginnings of words, or any part of a text in
+/// scripts without spaces. The list need not be whole. A sign that is written in words which are not here is copied, as
+/// if it were lost; a name that other words begin with, too, would hide real losses.
+const NAMES: [(&str, &[&str]); 15] = [
+    (
+        "€",
+        &[
+            "=eur",
+            "=euro",
+            "=euros",
+            "=euró",
+            "=euroa",
+            "=evro",
+            "=evra",
+            "=evrov",
+            "=avro",
+            "=eiro",
+            "=ewro",
+            "=евро",
+            "=євро",
+            "=еўра",
+            "=ευρώ",
+            "欧元",
+            "歐元",
+            "ユーロ",
+            "유로",
+            "يورو",
+            "یورو",
+            "यूरो",
+            "ยูโร",
+            "אירו",
+        ],
+    ),
+    (
+        "£₤",
+        &[
+            "=gbp",
+            "=pound",
+            "=pounds",
+            "pfund",
+            "=pond",
+            "=pund",
+            "=livre",
+            "=livres",
+            "=libra",
+            "=libras",
+            "sterl",
+            "=funt",
+            "=funtów",
+            "фунт",
+            "λίρ",
+            "bảng",
+            "英镑",
+            "英鎊",
+            "ポンド",
+            "파운드",
+            "جنيه",
+            "پوند",
+            "पाउंड",
+            "ปอนด์",
+        ],
+    ),
+    (
+        "¥",
+        &[
+            "=jpy",
+            "=cny",
+            "=rmb",
+            "=yen",
+            "=yens",
+            "=jenów",
+            "=jenů",
+            "yuan",
+            "=иен",
+            "=иены",
+            "=йен",
+            "=єн",
+            "юан",
+            "γιεν",
+            "円",
+            "元",
+            "엔",
+            "위안",
+            "=ين",
+            "येन",
+            "เยน",
+        ],
+    ),
+    ("¢", &["=cent", "=cents", "centav", "centes", "цент", "λεπτ", "セント", "센트", "美分", "=سنت"]),
+    ("₹₨", &["=inr", "rupee", "rupi", "roupie", "рупи", "ρουπ", "卢比", "盧比", "ルピー", "루피", "روبي", "रुप"]),
+    ("₽", &["=rub", "rubel", "rubl", "rouble", "рубл", "ρούβλ", "卢布", "盧布", "ルーブル", "루블", "روبل"]),
+    ("₩", &["=krw", "=won", "γουόν", "韩元", "韓元", "ウォン", "원"]),
+    ("₺", &["=lira", "=liras", "=lires", "=лир", "λίρ", "里拉", "リラ", "리라", "=ليرة"]),
+    ("₴", &["=uah", "hryvn", "hriv", "грив", "=грн", "格里夫纳"]),
+    ("₪", &["shek", "schek", "szekl", "шекел", "שקל", "شيكل"]),
+    ("₫", &["=vnd", "=dong", "=đồng", "=донг"]),
+    (
+        "°",
+        &[
+            "=deg",
+            "degree",
+            "degré",
+            "=grad",
+            "grade",
+            "grado",
+            "gradi",
+            "grau",
+            "=grader",
+            "=graden",
+            "stopni",
+            "stupň",
+            "astetta",
+            "=fok",
+            "derece",
+            "=độ",
+            "º",
+            "градус",
+            "βαθμ",
+            "度",
+            "도",
+            "درج",
+            "डिग्री",
+            "องศา",
+            "מעלות",
+        ],
+    ),
+    ("©", &["(c)", "copyright", "авторск", "著作権", "版权", "版權"]),
+    (
+        "®™",
+        &[
+            "(r)",
+            "(tm)",
+            "=tm",
+            "trademark",
+            "registered",
+            "warenzeichen",
+            "eingetragen",
+            "=marque",
+            "=marca",
+            "товарн",
+        ],
+    ),
+    (
+        "§¶",
+        &[
+            "section",
+            "secci",
+            "seç",
+            "sezion",
+            "paragra",
+            "parágra",
+            "párrafo",
+            "abschnitt",
+            "absatz",
+            "artikel",
+            "articl",
+            "artíc",
+            "artig",
+            "пункт",
+            "параграф",
+            "стать",
+            "статт",
+            "παράγρ",
+            "άρθρ",
+            "条",
+            "條",
+            "조",
+            "مادة",
+        ],
+    ),
+];
+
+/// Whether a character is such a sign: those of Latin-1, all of the block of currencies, and the trade mark.
+fn is_sign(c: char) -> bool {
+    matches!(c, '\u{a2}'..='\u{a5}' | '§' | '©' | '®' | '°' | '¶' | '\u{20a0}'..='\u{20cf}' | '™')
+}
+
+/// The signs of a text, outside of what is `copied`, that its translation neither has nor writes in words.
+pub(crate) fn lost(text: &str, copied: &[Range<usize>], translation: &str) -> Vec<Range<usize>> {
+    let is_copied = |range: &Range<usize>| copied.iter().any(|c| c.start < range.end && range.start < c.end);
+    let places = text.char_indices().filter(|(_, c)| is_sign(*c)).map(|(at, c)| (at..at + c.len_utf8(), c));
+    places
+        .filter(|(range, c)| !translation.contains(*c) && !is_copied(range) && !is_written_out(*c, text, translation))
+        .map(|(range, _)| range)
+        .collect()
+}
+
+/// Whether a translation has a name of the sign more often than its text, which may have both: `the euro (€)`.
+fn is_written_out(sign: char, text: &str, translation: &str) -> bool {
+    let names = NAMES.iter().find(|(signs, _)| signs.contains(sign)).map_or(&[][..], |(_, names)| names);
+    named(names, translation) > named(names, text)
+}
+
+/// How often a text has one of these names.
+fn named(names: &[&str], text: &str) -> usize {
+    let text = text.to_lowercase();
+    let letter = |c: Option<char>| c.is_some_and(char::is_alphabetic);
+    let is_there = |name: &str, at: usize, whole: bool| {
+        // Scripts from Thai on have no spaces, or endings that are one word with it.
+        let begins = name.chars().any(|c| c >= '\u{e00}') || !letter(text[..at].chars().next_back());
+        begins && !(whole && letter(text[at + name.len()..].chars().next()))
+    };
+    let count = |name: &&str| {
+        let (name, whole) = name.strip_prefix('=').map_or((*name, false), |name| (name, true));
+        text.match_indices(name).filter(|(at, _)| is_there(name, *at, whole)).count()
+    };
+    names.iter().map(count).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost_of<'a>(text: &'a str, translation: &str) -> Vec<&'a str> {
+        lost(text, &[], translation).into_iter().map(|range| &text[range]).collect()
+    }
+
+    #[test]
+    fn a_sign_in_words_is_not_lost() {
+        for (text, translation) in [
+            ("It costs 5 €.", "Es kostet 5 Euro."),
+            ("It costs €5.", "Il coûte 5 euros."),
+            ("It costs 5 €.", "Es kostet 5 EUR."),
+            ("It costs 5 €.", "Это стоит 5 евро."),
+            ("It costs 5 €.", "これは5ユーロです。"),
+            ("It costs £5 or ¥700.", "Es kostet 5 Pfund oder 700 Yen."),
+            ("Turn it by 90°.", "Drehen Sie es um 90 Grad."),
+            ("Turn it by 90°.", "Girar 90º."),
+            ("See § 5.", "Voir l'article 5."),
+            ("© 2026 Example", "(C) 2026 Example"),
+            ("€5 and €7", "5 und 7 Euro"),
+            ("5 €", "5 €"),
+        ] {
+            assert_eq!(lost_of(text, translation), Vec::<&str>::new(), "{text} {translation}");
+        }
+    }
+
+    #[test]
+    fn a_sign_that_is_missing_is_lost() {
+        for (text, translation, signs) in [
+            ("It costs 5 €.", "Es kostet 5.", vec!["€"]),
+            ("It costs 5 €.", "Es kostet 5 in Europa.", vec!["€"]),
+            ("The euro (€) is a currency.", "Der Euro () ist eine Währung.", vec!["€"]),
+            ("Turn it by 90° for £5.", "Drehen Sie es um 90 Grad für 5.", vec!["£"]),
+            ("Example™ for 5 ₿", "Beispiel für 5", vec!["™", "₿"]),
+            ("Wait 5 µs at 20 °C.", "Warten Sie 5 µs bei 20 C.", vec!["°"]),
+            ("It costs 5 €.", "Es kostet 5 Neuro.", vec!["€"]),
+        ] {
+            assert_eq!(lost_of(text, translation), signs, "{text} {translation}");
+        }
+        let copied = std::slice::from_ref(&(2..5));
+        assert!(lost("5 €", copied, "5").is_empty(), "what is copied comes back anyhow");
+    }
+}
