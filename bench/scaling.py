@@ -5,7 +5,8 @@
 
 Weak scaling: every rank computes as many tokens, however many there are. What is counted, per update:
 
-    compute   3 x tokens x FLOPs a token / FLOP/s of a rank; experts wait for the fullest rank (--imbalance)
+    compute   1.5 x tokens x FLOPs a token / FLOP/s of a rank; experts wait for the fullest rank (--imbalance). FLOPs a
+              token are those of a source and a target token; a backward pass costs two forward passes
     tokens    spread experts: each visit sends its tokens out and their outputs back, and the same backward
     gradients each weight's gradient to its owner and the new weight back, 4 bytes each: 8 (n - 1) / n a weight that
               all n ranks hold, 8 (q - 1) / q one of the p-th part of the experts that q = n / p ranks hold
@@ -23,10 +24,10 @@ def update(model, ranks, spread, args):
     experts, parts = model["parts"]["experts"], model["parts"]
     other = sum(part["flops_per_token"] for name, part in parts.items() if name != "experts")
     imbalance = args.imbalance if spread > 1 else 1.0
-    compute = 3 * args.tokens * (other + imbalance * experts["flops_per_token"]) / args.flops
+    compute = 1.5 * args.tokens * (other + imbalance * experts["flops_per_token"]) / args.flops
     wire = args.gbit / 8 * 1e9
-    # A token passes the blocks of one side: its expert FFNs, each 4 d d_ffn FLOPs, say how many copies of it are sent.
-    visits = experts["flops_per_token"] / (4 * args.d_model * args.d_ffn)
+    # Half of the blocks are on a token's side. An expert FFN is 4 d d_ffn FLOPs.
+    visits = experts["flops_per_token"] / (4 * args.d_model * args.d_ffn) / 2
     sent = visits * args.tokens * args.d_model * 4 * (1 - 1 / spread) * imbalance
     calls = 4 * args.blocks * args.strata
     tokens = 4 * sent / wire + calls * args.latency if spread > 1 else 0.0
@@ -52,7 +53,10 @@ def main():
     parser.add_argument("--blocks", type=int, default=6, help="expert blocks [%(default)s]")
     parser.add_argument("--strata", type=int, default=2, help="strata of a block [%(default)s]")
     args = parser.parse_args()
-    model = json.load(sys.stdin)
+    try:
+        model = json.load(sys.stdin)
+    except json.JSONDecodeError:
+        sys.exit("standard input is not what `strata inspect RECIPE --json` prints")
     print(f"{model['name']}: {args.tokens:,.0f} tokens a rank, {args.flops:.3g} FLOP/s, {args.gbit:g} Gbit/s")
     print("ranks  spread  compute s  tokens s  gradients s   Adam s  update s    tokens/s  efficiency")
     alone = None

@@ -14,8 +14,7 @@ use crate::terminal::Terminal;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Every rank sends as much to each other one, as training does. The smallest exchange is the latency \
-                  that each visit to a stratum pays where experts are spread; the largest is a bucket of gradients.\n\n\
-                  Examples:\n  mpirun -n 4 --bind-to none strata bench ranks"
+                  that each visit to a stratum pays where experts are spread; the largest is a bucket of gradients."
 )]
 pub struct Arguments {
     /// Timed exchanges of each size
