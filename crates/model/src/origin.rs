@@ -99,6 +99,9 @@ impl Origin<'_> {
     }
 }
 
+/// Reads a weight of the FFN by its name there and its shape.
+type Read<'a> = dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, Error> + 'a;
+
 /// A weight of an expert block that is made of an FFN.
 struct Upcycled<'a> {
     config: &'a ModelConfig,
@@ -111,12 +114,7 @@ struct Upcycled<'a> {
 
 impl Upcycled<'_> {
     /// The values of the block's `weight`, given `read` for the FFN's weights and the block's `fresh` ones.
-    fn values(
-        &self,
-        weight: &str,
-        read: &mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, Error>,
-        fresh: &dyn Fn() -> Vec<f32>,
-    ) -> Result<Vec<f32>, Error> {
+    fn values(&self, weight: &str, read: &mut Read<'_>, fresh: &dyn Fn() -> Vec<f32>) -> Result<Vec<f32>, Error> {
         // Their names begin with `experts.*.`, or `experts.4*.` where others have the first four.
         if let Some((_, weight)) = weight.split_once("*.") {
             return Ok(self.experts(weight, read(weight, &self.shape[1..])?));

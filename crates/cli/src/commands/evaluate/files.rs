@@ -18,7 +18,7 @@ use crate::terminal::{Terminal, labeled};
 use crate::text_files::{self, Text, same_length};
 
 /// The flags of `evaluate` that files do not have.
-const OF_A_MODEL: [&str; 24] = [
+const OF_A_MODEL: [&str; 25] = [
     "model",
     "directions",
     "split",
