@@ -58,3 +58,20 @@ fn one_rank_says_what_is_wrong() {
     one_speaks(&here, &no_library, &["rank 0 on ", "no MPI library can be loaded", "STRATA_MPI"]);
     assert!(!here.path("run").exists(), "nothing is left behind");
 }
+
+/// `bench ranks` prints a line for each size, once.
+#[test]
+fn the_speed_of_exchanges_is_said_once() {
+    let Some(here) = with_mpi("the_speed_of_exchanges_is_said_once") else { return };
+    let ran = run(&here, "$MPIRUN -n 3 $STRATA bench ranks --rounds 3 --json");
+    assert_eq!(ran.code, Some(0), "{ran}");
+    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran}"));
+    assert_eq!((&report["ranks"], &report["on_this_host"]), (&3.into(), &3.into()));
+    let exchanges = report["exchanges"].as_array().unwrap();
+    assert_eq!(exchanges.len(), 5);
+    for exchange in exchanges {
+        let seconds = |key: &str| exchange[key].as_f64().unwrap();
+        assert!(0.0 < seconds("best_seconds") && seconds("best_seconds") <= seconds("median_seconds"), "{ran}");
+    }
+    one_speaks(&here, "$STRATA bench ranks", &["one rank alone", "mpirun -n 2"]);
+}

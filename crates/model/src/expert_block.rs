@@ -13,6 +13,7 @@ use strata_simd::random::{mix, unit};
 use crate::forward::{AtGate, Forward};
 use crate::gate::{Decision, Masks, Rules, keep_rows};
 use crate::parameter::{Initializer, WeightVisitor, join};
+use crate::share::ExpertShare;
 use crate::sublayers::{Ffn, Norm};
 use crate::trace::BlockTrace;
 
@@ -21,6 +22,8 @@ use crate::trace::BlockTrace;
 pub struct ExpertBlock {
     config: ModelConfig,
     strata: Strata,
+    /// Whose weights are here; the others' are with other ranks.
+    share: ExpertShare,
     norms: Vec<Norm>,
     /// One for each stratum.
     gates: Vec<Gate>,
@@ -42,16 +45,16 @@ struct Gate {
     bias: Option<Tensor<1>>,
 }
 
-/// All experts of a block, stacked.
+/// The experts of a block whose weights are here, stacked.
 #[derive(Clone)]
 struct Experts {
-    /// `[experts, d_ffn, d]`
+    /// `[held, d_ffn, d]`
     fc1: Tensor<3>,
-    /// `[experts, d_ffn]`
+    /// `[held, d_ffn]`
     bias1: Tensor<2>,
-    /// `[experts, d, d_ffn]`
+    /// `[held, d, d_ffn]`
     fc2: Tensor<3>,
-    /// `[experts, d]`
+    /// `[held, d]`
     bias2: Tensor<2>,
 }
 
@@ -89,15 +92,15 @@ impl ExpertBlock {
     /// named below `path`.
     pub fn new(init: &Initializer, path: &str, config: &ModelConfig, side: Side, block: usize) -> Self {
         let strata = config.strata_of_block(block);
-        let (d, f, experts) = (config.d_model, config.d_ffn_of(side), strata.experts());
+        let (d, f, held) = (config.d_model, config.d_ffn_of(side), init.share.of(strata.experts()));
         let gate = |i: usize| Gate {
             weight: init.gate(&format!("{path}.gate.{i}.weight"), [strata.visible(i).len(), d]),
             bias: config.network.gate_bias.then(|| init.constant(0.0, [strata.visible(i).len()])),
         };
         let offsets = if config.capacity_budget > 0.0 { strata.count() } else { 0 };
         let stack = join(path, "experts");
-        let (fc1, bias1) = init.stacked(&stack, "fc1", [experts, f, d]);
-        let (fc2, bias2) = init.stacked(&stack, "fc2", [experts, d, f]);
+        let (fc1, bias1) = init.stacked(&stack, "fc1", held.clone(), [f, d]);
+        let (fc2, bias2) = init.stacked(&stack, "fc2", held, [d, f]);
         let cmr = (config.kind == Kind::Cmr).then(|| Cmr {
             weight: init.gate(&join(path, "cmr_gate.weight"), [1, d]),
             bias: init.constant(0.0, [1]),
@@ -110,6 +113,7 @@ impl ExpertBlock {
             scales: config.learned_scale.then(|| init.constant(config.visit_scale as f32, [strata.count()])),
             experts: Experts { fc1, bias1, fc2, bias2 },
             cmr,
+            share: init.share,
             strata,
             config: config.clone(),
         }
@@ -137,18 +141,20 @@ impl ExpertBlock {
         y
     }
 
-    /// The experts for one pass, those of this rank where they are spread.
+    /// The experts for one pass.
+    ///
+    /// # Panics
+    /// If some are with other ranks that do not make this pass.
     fn experts_of_pass(&self, forward: &Forward) -> ExpertWeights {
         let Experts { fc1, bias1, fc2, bias2 } = self.experts.clone();
-        let Some(ranks) = &forward.experts else {
-            return ExpertWeights::new(fc1, bias1, fc2, bias2, forward.products);
-        };
-        let (all, size) = (self.strata.experts(), ranks.size());
-        let bounds: Vec<usize> = (0..=size).map(|rank| rank * all / size).collect();
-        let (from, n) = (bounds[ranks.rank()], bounds[ranks.rank() + 1] - bounds[ranks.rank()]);
-        let [bias1, bias2] = [bias1, bias2].map(|bias| bias.narrow(0, from, n));
-        let [fc1, fc2] = [fc1, fc2].map(|weight| weight.narrow(0, from, n));
-        ExpertWeights::new(fc1, bias1, fc2, bias2, forward.products).spread(ranks.clone(), bounds.into())
+        let weights = ExpertWeights::new(fc1, bias1, fc2, bias2, forward.products);
+        match &forward.experts {
+            Some(ranks) => weights.spread(ranks.clone(), self.share.bounds(self.strata.experts()).into()),
+            None => {
+                assert!(self.share.is_all(), "a model without all experts makes no pass alone");
+                weights
+            }
+        }
     }
 
     /// Stratum by stratum; with one stratum this is the plain pre-norm MoE.
@@ -391,10 +397,14 @@ impl ExpertBlock {
         if let Some(scales) = &mut self.scales {
             visitor.visit_weight(&join(path, "visit_scale.weight"), scales);
         }
-        visitor.visit_weight(&join(path, "experts.*.fc1.weight"), &mut self.experts.fc1);
-        visitor.visit_weight(&join(path, "experts.*.fc1.bias"), &mut self.experts.bias1);
-        visitor.visit_weight(&join(path, "experts.*.fc2.weight"), &mut self.experts.fc2);
-        visitor.visit_weight(&join(path, "experts.*.fc2.bias"), &mut self.experts.bias2);
+        let stack = match self.share.of(self.strata.experts()).start {
+            0 => join(path, "experts.*"),
+            first => format!("{path}.experts.{first}*"),
+        };
+        visitor.visit_weight(&join(&stack, "fc1.weight"), &mut self.experts.fc1);
+        visitor.visit_weight(&join(&stack, "fc1.bias"), &mut self.experts.bias1);
+        visitor.visit_weight(&join(&stack, "fc2.weight"), &mut self.experts.fc2);
+        visitor.visit_weight(&join(&stack, "fc2.bias"), &mut self.experts.bias2);
         if let Some(cmr) = &mut self.cmr {
             visitor.visit_weight(&join(path, "cmr_gate.weight"), &mut cmr.weight);
             visitor.visit_weight(&join(path, "cmr_gate.bias"), &mut cmr.bias);

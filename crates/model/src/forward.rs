@@ -100,8 +100,8 @@ impl Forward {
         self
     }
 
-    /// The same pass with the experts of each block spread over `ranks`, evenly or by one more for some. All of them
-    /// make a pass at the same time, over parts of one batch or each over its own.
+    /// The same pass of a model that holds its share of the experts, the others' being with the others of `ranks`. All
+    /// of them make a pass at the same time, over parts of one batch or each over its own.
     pub fn with_spread_experts(mut self, ranks: Ranks) -> Self {
         self.experts = Some(ranks);
         self

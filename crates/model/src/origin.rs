@@ -20,7 +20,7 @@ use strata_store::TensorFile;
 use crate::error::Error;
 use crate::parameter::Initializer;
 use crate::transformer::Transformer;
-use crate::weights::read_weight;
+use crate::weights::{in_file, read_weight};
 
 /// What gates of a single choice start with, as a share of what they otherwise do: probabilities are equal to about
 /// this, and f32 still tells nearly all of them apart.
@@ -51,7 +51,8 @@ impl Transformer {
     /// place.
     pub fn take_over(&mut self, origin: &Origin<'_>) -> Result<(), Error> {
         let config = self.config().clone();
-        let init = Initializer { initialization: config.initialization, seed: origin.seed, device: self.device() };
+        let (initialization, seed, device) = (config.initialization, origin.seed, self.device());
+        let init = Initializer { initialization, seed, device, share: self.share };
         self.replace_weights(origin.file, |name, shape, fresh, used| {
             if name == "embedding.weight" {
                 used(name);
@@ -68,7 +69,7 @@ impl Transformer {
                     Upcycled { config: &config, init: &init, noise, name, shape }.values(weight, &mut read, fresh)
                 }
                 _ => {
-                    crate::weights::in_file(name, shape).iter().for_each(|(name, _)| used(name));
+                    in_file(name, shape).iter().for_each(|(name, _)| used(name));
                     read_weight(origin.file, "", name, shape)
                 }
             }
@@ -114,7 +115,8 @@ struct Upcycled<'a> {
 impl Upcycled<'_> {
     /// The values of the block's `weight`, given `read` for the FFN's weights and the block's `fresh` ones.
     fn values(&self, weight: &str, read: &mut Read<'_>, fresh: &dyn Fn() -> Vec<f32>) -> Result<Vec<f32>, Error> {
-        if let Some(weight) = weight.strip_prefix("experts.*.") {
+        // Their names begin with `experts.*.`, or `experts.4*.` where others have the first four.
+        if let Some((_, weight)) = weight.split_once("*.") {
             return Ok(self.experts(weight, read(weight, &self.shape[1..])?));
         }
         if let Some(weight) = weight.strip_prefix("shared.") {
@@ -134,18 +136,20 @@ impl Upcycled<'_> {
 
     /// Copies of the FFN's `weight` for all experts, with noise on all but biases.
     fn experts(&self, weight: &str, mut copy: Vec<f32>) -> Vec<f32> {
-        let experts = self.shape[0];
         if weight.starts_with("fc2.") {
             // What the output of one visit is multiplied by.
+            let experts = self.config.block_strata().experts();
             let choice = if self.config.top_k == 1 { 1.0 / experts as f32 } else { 1.0 };
             let factor = choice * self.config.visit_scale as f32 * self.config.inference_scale();
             copy.iter_mut().for_each(|value| *value /= factor);
         }
-        let mut all = copy.repeat(experts);
+        let mut all = copy.repeat(self.shape[0]);
         if self.noise > 0.0 && weight.ends_with(".weight") {
             let square = copy.iter().map(|value| f64::from(value * value)).sum::<f64>() / copy.len() as f64;
             let deviation = self.noise * square.sqrt() as f32;
-            all.iter_mut().zip(self.init.normal(self.name)).for_each(|(value, noise)| *value += deviation * noise);
+            for (expert, (name, _)) in all.chunks_exact_mut(copy.len()).zip(in_file(self.name, self.shape)) {
+                expert.iter_mut().zip(self.init.normal(&name)).for_each(|(value, noise)| *value += deviation * noise);
+            }
         }
         all
     }

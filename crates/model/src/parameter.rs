@@ -1,14 +1,19 @@
 //! A model's weights by name: initial values that depend on the name alone, and one way to visit them all.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_distr::{Distribution, StandardNormal, Uniform};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
 use strata_recipe::Initialization;
 
+use crate::share::ExpertShare;
+
 /// Gets every weight of a model under its name, in a fixed order.
 pub trait WeightVisitor {
-    /// `name` is the path of the weight, such as `encoder.layers.1.block.gate.0.weight`.
+    /// `name` is the path of the weight, such as `encoder.layers.1.block.gate.0.weight`. The experts of a block are
+    /// stacked under `experts.*`; those that a model holds from expert 4 on, under `experts.4*`.
     fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>);
 }
 
@@ -37,6 +42,8 @@ pub struct Initializer {
     pub seed: u64,
     /// Where the weights live; an autodiff device for training.
     pub device: Device,
+    /// The experts that are made.
+    pub share: ExpertShare,
 }
 
 impl Initializer {
@@ -83,17 +90,19 @@ impl Initializer {
         (self.place(weight, shape), self.place(bias, [outputs]))
     }
 
-    /// Weights `[count, outputs, inputs]` and biases `[count, outputs]` of the maps `{path}.{index}.{name}` of experts,
-    /// stacked; each has values of its own name.
+    /// Weights `[held, outputs, inputs]` and biases `[held, outputs]` of the maps `{path}.{index}.{name}` of the experts
+    /// `held`, stacked; each has values of its own name.
     pub(crate) fn stacked(
         &self,
         path: &str,
         name: &str,
-        [count, outputs, inputs]: [usize; 3],
+        held: Range<usize>,
+        [outputs, inputs]: [usize; 2],
     ) -> (Tensor<3>, Tensor<2>) {
+        let count = held.len();
         let (weight, bias) = self.bounds(Use::Ffn, [outputs, inputs]);
         let all = |kind: &str, size: usize, bound: f32| -> Vec<f32> {
-            (0..count).flat_map(|i| self.uniform(&format!("{path}.{i}.{name}.{kind}"), size, bound)).collect()
+            held.clone().flat_map(|i| self.uniform(&format!("{path}.{i}.{name}.{kind}"), size, bound)).collect()
         };
         let (weights, biases) = (all("weight", outputs * inputs, weight), all("bias", outputs, bias));
         (self.place(weights, [count, outputs, inputs]), self.place(biases, [count, outputs]))

@@ -12,6 +12,7 @@ use crate::forward::Forward;
 use crate::layer::Layer;
 use crate::packed::Packed;
 use crate::parameter::{Initializer, WeightVisitor};
+use crate::share::ExpertShare;
 use crate::sublayers::{Context, KeysValues, Norm};
 use crate::supported::check_supported;
 use crate::trace::BlockTrace;
@@ -21,6 +22,7 @@ use crate::weights::InnerIfAutodiff;
 #[derive(Clone)]
 pub struct Transformer {
     config: ModelConfig,
+    pub(crate) share: ExpertShare,
     /// `[vocabulary, d]`
     embedding: Tensor<2>,
     /// Sinusoidal positions of the longest sequence, prompt included: `[tokens, d]`.
@@ -49,9 +51,18 @@ impl Transformer {
     /// # Errors
     /// [`Error::Config`] for an invalid configuration, and for an architecture that this crate does not know yet.
     pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, Error> {
+        Self::with_share(config, seed, device, ExpertShare::ALL)
+    }
+
+    /// The same model with a share of its experts, for passes [with others](Forward::with_spread_experts) that hold the
+    /// rest.
+    ///
+    /// # Errors
+    /// As [`Transformer::new`].
+    pub fn with_share(config: &ModelConfig, seed: u64, device: &Device, share: ExpertShare) -> Result<Self, Error> {
         config.validate()?;
         check_supported(config)?;
-        let init = Initializer { initialization: config.initialization, seed, device: device.clone() };
+        let init = Initializer { initialization: config.initialization, seed, device: device.clone(), share };
         let d = config.d_model;
         let layers = |name: &str, side: Side| -> Vec<Layer> {
             let path = |layer: usize| format!("{name}.layers.{layer}");
@@ -69,6 +80,7 @@ impl Transformer {
             decoder: layers("decoder", Side::Decoder),
             encoder_norm: last_norm(),
             decoder_norm: last_norm(),
+            share,
             config: config.clone(),
         })
     }
@@ -103,7 +115,7 @@ impl Transformer {
         strata_kernels::on_flex(&self.device())
     }
 
-    /// Visits every weight under its name, in a fixed order; the experts of a block are stacked under `experts.*`.
+    /// Visits every weight under its name, in a fixed order.
     pub fn visit_weights(&mut self, visitor: &mut impl WeightVisitor) {
         visitor.visit_weight("embedding.weight", &mut self.embedding);
         for (side, layers) in [("encoder", &mut self.encoder), ("decoder", &mut self.decoder)] {

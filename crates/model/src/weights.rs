@@ -12,13 +12,13 @@ use crate::expert_block::host;
 use crate::parameter::WeightVisitor;
 use crate::transformer::Transformer;
 
-/// The name in a file of weight `name` (which may be stacked: `experts.*`) and the shape of each of its tensors.
+/// The name in a file of weight `name` and the shape of each of its tensors. Experts are stacked: `experts.*` from the
+/// first on, `experts.4*` from number 4.
 pub(crate) fn in_file(name: &str, shape: &[usize]) -> Vec<(String, Vec<usize>)> {
-    if name.contains(".*.") {
-        (0..shape[0]).map(|e| (name.replace(".*.", &format!(".{e}.")), shape[1..].to_vec())).collect()
-    } else {
-        vec![(name.to_string(), shape.to_vec())]
-    }
+    let Some((before, after)) = name.split_once('*') else { return vec![(name.to_string(), shape.to_vec())] };
+    let path = before.trim_end_matches(|c: char| c.is_ascii_digit());
+    let first: usize = before[path.len()..].parse().unwrap_or(0);
+    (first..first + shape[0]).map(|e| (format!("{path}{e}{after}"), shape[1..].to_vec())).collect()
 }
 
 /// Appends weight `name` with `values` to `list`, stacked experts one by one, each name behind `prefix`.
@@ -57,7 +57,7 @@ impl Transformer {
         collect.0
     }
 
-    /// Replaces all weights by those of `file`.
+    /// Replaces all weights by those of `file`, which has all experts.
     ///
     /// # Errors
     /// [`Error::Store`] naming a tensor that is missing or has another shape; [`Error::Input`] naming one that the
@@ -111,7 +111,9 @@ impl Transformer {
         if let Some(error) = replace.failed {
             return Err(error);
         }
-        match file.names().find(|name| !replace.used.contains(*name)) {
+        // The experts of other shares are no mistake.
+        let elsewhere = |name: &str| !self.share.is_all() && name.contains(".experts.");
+        match file.names().find(|name| !replace.used.contains(*name) && !elsewhere(name)) {
             Some(name) => Err(Error::Input(format!(
                 "{}: tensor `{name}` belongs to no weight of this model; config.json and the weights do not fit together",
                 file.path().display()

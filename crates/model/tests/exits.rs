@@ -5,7 +5,7 @@ mod common;
 
 use burn::tensor::{Tensor, TensorData};
 use common::{device, smoe, values};
-use strata_model::{BlockTrace, ExpertBlock, Forward, Initializer, WeightVisitor};
+use strata_model::{BlockTrace, ExpertBlock, ExpertShare, Forward, Initializer, WeightVisitor};
 use strata_recipe::{ExitRule, ModelConfig, Side};
 
 const TOKENS: usize = 12;
@@ -22,7 +22,8 @@ struct Found {
 fn pass(exits: ExitRule, second: f32) -> Found {
     let config = ModelConfig { exits, learned_scale: true, ..smoe(&[2, 2]) };
     let device = device().autodiff();
-    let init = Initializer { initialization: config.initialization, seed: 3, device: device.clone() };
+    let init =
+        Initializer { initialization: config.initialization, seed: 3, device: device.clone(), share: ExpertShare::ALL };
     let mut block = ExpertBlock::new(&init, "block", &config, Side::Encoder, 0);
     struct Scale(f32);
     impl WeightVisitor for Scale {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
 use common::{device, values};
-use strata_model::{BlockTrace, ExpertBlock, Forward, Initializer, WeightVisitor};
+use strata_model::{BlockTrace, ExpertBlock, ExpertShare, Forward, Initializer, WeightVisitor};
 use strata_recipe::{Kind, ModelConfig, Normalization, Side};
 use strata_store::TensorFile;
 
@@ -138,7 +138,8 @@ fn block_equals_the_golden_vectors_values_and_gradients() {
 fn check(path: &Path) {
     let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
     let (config, file, device) = (config(path), TensorFile::open(path).expect("a golden file"), device().autodiff());
-    let init = Initializer { initialization: config.initialization, seed: 1, device: device.clone() };
+    let init =
+        Initializer { initialization: config.initialization, seed: 1, device: device.clone(), share: ExpertShare::ALL };
     let mut block = ExpertBlock::new(&init, "block", &config, Side::Encoder, 0);
     block.visit_weights("block", &mut Load(&file));
     let shape = file.view("x").expect("x").shape.to_vec();

@@ -8,6 +8,7 @@
 //! it here, in the order of the ranks, so that their bits depend on no timing.
 
 mod agreement;
+pub mod bench;
 mod engine;
 mod error;
 mod launch;
@@ -15,8 +16,10 @@ mod mpi;
 mod ranks;
 mod single;
 mod threads;
+mod traffic;
 
 pub use error::Error;
 pub use launch::{Launch, Launcher, forget_launch};
 pub use mpi::installed_mpi;
 pub use ranks::{Pending, Ranks};
+pub use traffic::Traffic;

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::engine::{Engine, Underway};
@@ -11,20 +10,15 @@ use crate::launch::Launch;
 use crate::mpi::Mpi;
 use crate::single::Single;
 use crate::threads::threads;
+use crate::traffic::{Counter, Ledger, Traffic};
 
 /// A group of ranks of which this process is one. All of them make the same calls in the same order. Clones are the
 /// same group.
 #[derive(Clone)]
 pub struct Ranks {
     engine: Arc<dyn Engine>,
-    traffic: Arc<Traffic>,
-}
-
-/// Words sent to other ranks and microseconds spent waiting, all groups of a process together.
-#[derive(Default)]
-struct Traffic {
-    words: AtomicU64,
-    micros: AtomicU64,
+    ledger: Arc<Ledger>,
+    counter: Arc<Counter>,
 }
 
 impl std::fmt::Debug for Ranks {
@@ -37,7 +31,7 @@ impl std::fmt::Debug for Ranks {
 pub struct Pending {
     underway: Box<dyn Underway>,
     receives: Vec<usize>,
-    traffic: Arc<Traffic>,
+    counter: Arc<Counter>,
 }
 
 impl Ranks {
@@ -65,7 +59,16 @@ impl Ranks {
     }
 
     fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine, traffic: Arc::default() }
+        let ledger = Arc::<Ledger>::default();
+        let counter = ledger.counter("agreement");
+        Self { engine, ledger, counter }
+    }
+
+    /// The same group, whose exchanges count as those of `purpose` in [`Ranks::traffic`]. Without a purpose they count
+    /// as `agreement`.
+    #[must_use]
+    pub fn counting(&self, purpose: &'static str) -> Self {
+        Self { counter: self.ledger.counter(purpose), ..self.clone() }
     }
 
     /// This rank, from 0.
@@ -93,7 +96,7 @@ impl Ranks {
     /// # Errors
     /// As [`Ranks::exchange`].
     pub fn split(&self, color: usize) -> Result<Self, Error> {
-        Ok(Self { engine: Arc::from(self.engine.split(color)?), traffic: Arc::clone(&self.traffic) })
+        Ok(Self { engine: Arc::from(self.engine.split(color)?), ..self.clone() })
     }
 
     /// Begins to send `data[sends[p]]` to each rank `p` and to receive `receives[p]` values from it. Parts may overlap.
@@ -107,9 +110,9 @@ impl Ranks {
     fn begin_words(&self, data: Vec<u32>, sends: &[Range<usize>], receives: &[usize]) -> Result<Pending, Error> {
         let me = self.rank();
         let away = sends.iter().enumerate().filter(|(p, _)| *p != me).map(|(_, range)| range.len() as u64);
-        self.traffic.words.fetch_add(away.sum(), Ordering::Relaxed);
+        self.counter.sent(4 * away.sum::<u64>());
         let underway = self.engine.begin(data, sends, receives)?;
-        Ok(Pending { underway, receives: receives.to_vec(), traffic: Arc::clone(&self.traffic) })
+        Ok(Pending { underway, receives: receives.to_vec(), counter: Arc::clone(&self.counter) })
     }
 
     /// Sends the next `sends[p]` of `data` to each rank `p`; gives what all ranks sent here, `receives[p]` values from
@@ -206,10 +209,9 @@ impl Ranks {
         self.engine.finish()
     }
 
-    /// Bytes that this process has sent to others so far, and seconds that it has waited for them.
-    pub fn traffic(&self) -> (u64, f64) {
-        let Traffic { words, micros } = &*self.traffic;
-        (words.load(Ordering::Relaxed) * 4, micros.load(Ordering::Relaxed) as f64 / 1e6)
+    /// What this process has exchanged with others so far, by purpose, all groups together.
+    pub fn traffic(&self) -> Vec<Traffic> {
+        self.ledger.totals()
     }
 }
 
@@ -230,7 +232,7 @@ impl Pending {
     fn words(self) -> Result<Vec<u32>, Error> {
         let begun = Instant::now();
         let words = self.underway.wait();
-        self.traffic.micros.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+        self.counter.waited(begun.elapsed());
         words
     }
 

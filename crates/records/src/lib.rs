@@ -14,6 +14,6 @@ mod log;
 mod state;
 mod summary;
 
-pub use log::{LogLine, LogRecord, LoggedBlock, TrainRecord, ValidRecord};
+pub use log::{LogLine, LogRecord, LoggedBlock, LoggedTraffic, TrainRecord, ValidRecord};
 pub use state::{Best, TrainState};
 pub use summary::{Stopped, Summary};

@@ -54,6 +54,23 @@ pub struct TrainRecord {
     pub dropped: u64,
     /// Each block's routing, encoder blocks first.
     pub blocks: Vec<LoggedBlock>,
+    /// What rank 0 exchanged with other ranks, by purpose; empty for a process alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traffic: Vec<LoggedTraffic>,
+}
+
+/// What a rank exchanged with others for one purpose, per update.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct LoggedTraffic {
+    /// `gradients`, `weights`, `experts` (tokens to experts of other ranks and back), `gates` (what the balance loss
+    /// needs of other ranks' tokens), `checkpoints`, or `agreement` (figures of the log, validation, and all else).
+    pub purpose: String,
+    /// Bytes sent to other ranks.
+    #[serde(deserialize_with = "number")]
+    pub bytes: f64,
+    /// Milliseconds spent waiting for other ranks.
+    #[serde(deserialize_with = "number")]
+    pub waited_ms: f64,
 }
 
 /// The routing of one expert block.
@@ -139,6 +156,7 @@ mod tests {
             rc_decoder: None,
             dropped: 2,
             blocks: vec![block],
+            traffic: vec![LoggedTraffic { purpose: "gradients".to_string(), bytes: 4096.0, waited_ms: 0.5 }],
         };
         let valid = ValidRecord {
             bleu: None,

@@ -45,6 +45,10 @@ impl Logs {
             let shares = block.expert_share.iter().enumerate();
             points.extend(shares.map(|(e, share)| (name(&format!("expert_share/{e}")), *share)));
         }
+        for traffic in &means.traffic {
+            points.push((format!("traffic/{}_bytes", traffic.purpose), traffic.bytes));
+            points.push((format!("traffic/{}_waited_ms", traffic.purpose), traffic.waited_ms));
+        }
         self.scalars(update, &points)
     }
 

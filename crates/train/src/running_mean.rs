@@ -19,25 +19,18 @@ impl RunningMean {
     /// What stands in front of a weight's name in an optimizer's file.
     pub const PREFIX: &str = "mean.";
 
-    /// Takes in the weights after `update` (from 1). Early on the decay is `(1 + update) / (10 + update)` at most, so
-    /// that the initial weights are soon forgotten.
+    /// Takes in the weights after `update` (from 1), as [`decay_at`] says.
     pub fn add(&mut self, model: &mut Transformer, decay: f64, update: u64) {
         struct Add<'a>(&'a mut HashMap<String, Tensor<1>>, f32);
         impl WeightVisitor for Add<'_> {
             fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
                 let Add(by_weight, decay) = self;
                 let flat = weight.clone().inner_if_autodiff().reshape([-1]);
-                let mean = match by_weight.remove(name) {
-                    Some(mean) => mean * *decay + flat * (1.0 - *decay),
-                    // A copy: sharing the weight's memory would cost the optimizer one at its next step.
-                    None => flat * 1.0,
-                };
+                let mean = mixed(by_weight.remove(name), flat, *decay);
                 by_weight.insert(name.to_string(), mean);
             }
         }
-        let update = update as f64;
-        let decay = decay.min((1.0 + update) / (10.0 + update)) as f32;
-        model.visit_weights(&mut Add(&mut self.by_weight, decay));
+        model.visit_weights(&mut Add(&mut self.by_weight, decay_at(decay, update)));
     }
 
     /// Appends copies of the means to `list`, each name behind `prefix`.
@@ -60,6 +53,21 @@ impl RunningMean {
     pub fn load(model: &mut Transformer, file: &TensorFile) -> Result<Self, Error> {
         let means = read_by_weight(model, file, [Self::PREFIX])?;
         Ok(RunningMean { by_weight: means.into_iter().map(|(name, [mean])| (name, mean)).collect() })
+    }
+}
+
+/// The decay after `update`: `(1 + update) / (10 + update)` at most, so that the initial weights are soon forgotten.
+pub(crate) fn decay_at(decay: f64, update: u64) -> f32 {
+    let update = update as f64;
+    decay.min((1.0 + update) / (10.0 + update)) as f32
+}
+
+/// The mean that follows `mean` with these weights.
+pub(crate) fn mixed(mean: Option<Tensor<1>>, weights: Tensor<1>, decay: f32) -> Tensor<1> {
+    match mean {
+        Some(mean) => mean * decay + weights * (1.0 - decay),
+        // A copy: sharing the weight's memory would cost the optimizer one at its next step.
+        None => weights * 1.0,
     }
 }
 

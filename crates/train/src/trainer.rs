@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, FloatDType};
 use strata_corpus::languages::Languages;
@@ -11,10 +11,10 @@ use strata_corpus::{ExampleId, HeldOut, StreamOptions, StreamPosition, TrainStre
 use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
 use strata_files::{Digest, IoContext, remove_folder};
 use strata_kernels::{AdamStep, MatmulPrecision};
-use strata_model::{Forward, Part, Transformer, parse_device};
-use strata_ranks::Ranks;
+use strata_model::{ExpertShare, Forward, Part, Transformer, parse_device};
+use strata_ranks::{Ranks, Traffic};
 use strata_recipe::{Cost, ModelConfig, Precision, Purpose, Recipe, TrainSection, check_memory};
-use strata_records::{Best, Stopped, Summary, TrainRecord, TrainState};
+use strata_records::{Best, LoggedTraffic, Stopped, Summary, TrainRecord, TrainState};
 use strata_simd::random::mix;
 use strata_store::checkpoint::{AVERAGED_DIR, CHECKPOINTS_DIR, RECIPE_FILE, STATE_FILE};
 use strata_store::{
@@ -186,7 +186,7 @@ fn spread_experts(recipe: &Recipe, model: &ModelConfig, ranks: &Ranks) -> Result
     } else if device != "cpu" {
         format!("experts are spread on the CPU only, not on {device}")
     } else {
-        return Ok(Some(ranks.split(ranks.rank() / over)?));
+        return Ok(Some(ranks.split(ranks.rank() / over)?.counting("experts")));
     };
     ranks.together(Err(Error::ExpertParallel { over, wrong }))
 }
@@ -284,6 +284,8 @@ struct Window {
     balance: f64,
     gradient_norm: f64,
     routing: RoutingStats,
+    /// What this rank had exchanged when the window began.
+    traffic: Vec<Traffic>,
 }
 
 /// The content of a model folder's `languages.json`: the corpus's and those of the model that training starts from, and
@@ -371,16 +373,21 @@ impl Session {
         (ranks, experts): (&Ranks, Option<Ranks>),
     ) -> Result<Self, Error> {
         let Inputs { model: config, device, products, stream, held_out, tokenizer, languages, init } = inputs;
-        let mut model = Transformer::new(&config, recipe.train.seed, &device)?;
+        let share = experts.as_ref().map_or(ExpertShare::ALL, |ranks| ExpertShare::new(ranks.rank(), ranks.size()));
+        let mut model = Transformer::with_share(&config, recipe.train.seed, &device, share)?;
         if let Some(init) = init {
             ranks.together(init.give(&mut model, &recipe))?;
         }
+        let decay = recipe.train.average_decay;
         let optimizer = match ranks.is_many() {
             false => Optimizer::Alone(Adam::default()),
-            true => Optimizer::Shared(Box::new(SharedAdam::new(ranks, &mut model))),
+            true => {
+                let group = experts.as_ref().map_or(1, Ranks::size);
+                Optimizer::Shared(Box::new(SharedAdam::new(ranks, group, decay, &mut model)?))
+            }
         };
         Ok(Self {
-            mean: (recipe.train.average_decay > 0.0 && ranks.is_first()).then(RunningMean::default),
+            mean: (decay > 0.0 && !ranks.is_many()).then(RunningMean::default),
             model,
             optimizer,
             folder,
@@ -447,7 +454,7 @@ impl Session {
         });
         let mut logs = self.run.as_ref().map(|run| Logs::open(run.path(), self.state.update)).transpose()?;
         let (session_start, seconds_before) = (Instant::now(), self.state.seconds);
-        let (mut window, mut window_start) = (Window::default(), Instant::now());
+        let (mut window, mut window_start) = (Window::begin(&self.ranks), Instant::now());
         let (mut session_tokens, mut session_seconds) = (0u64, 0.0);
         // A run that stopped early and is resumed has nothing left to do.
         let over = self.state.update < train.updates && self.state.out_of_patience(train.patience);
@@ -465,12 +472,12 @@ impl Session {
             self.state.seconds = seconds_before + session_start.elapsed().as_secs_f64();
             let last = update == train.updates;
             if update.is_multiple_of(train.log_every) || last {
-                let progress = window.progress(&self.recipe, update, window_start.elapsed().as_secs_f64());
+                let progress = window.progress(&self.recipe, &self.ranks, update, window_start.elapsed().as_secs_f64());
                 if let Some(logs) = &mut logs {
                     logs.progress(update, &progress.means)?;
                 }
                 observe(&Event::Progress(progress));
-                (window, window_start) = (Window::default(), Instant::now());
+                (window, window_start) = (Window::begin(&self.ranks), Instant::now());
             }
             let mut best = false;
             let bleu_due = train.validate_bleu_every > 0 && (update.is_multiple_of(train.validate_bleu_every) || last);
@@ -574,7 +581,7 @@ impl Session {
                     let mine = part_of(batch.examples.len(), &ranks);
                     let whole = Tensors::new(batch.clone());
                     let before = Part::from_sentence(&whole.source, &whole.target, mine.start);
-                    forward = forward.of_part(ranks.clone(), before);
+                    forward = forward.of_part(ranks.counting("gates"), before);
                     Tensors::new(cut(batch, &mine))
                 }
             };
@@ -649,8 +656,10 @@ impl Session {
         if budget {
             self.model.adjust_offsets(&all_first_choices(&ranks, decided)?, train.budget_rate);
         }
-        if let Some(mean) = &mut self.mean {
-            mean.add(&mut self.model, train.average_decay, update);
+        match (&mut self.optimizer, &mut self.mean) {
+            (Optimizer::Shared(adam), _) => adam.average(&mut self.model, update),
+            (_, Some(mean)) => mean.add(&mut self.model, train.average_decay, update),
+            _ => {}
         }
         window.gradient_norm += norm;
         window.targets += targets as u64;
@@ -688,16 +697,21 @@ impl Session {
         let train = &self.recipe.train;
         let update = self.state.update;
         let model = self.model.without_gradients();
-        let validation: Validation = validate(&model, &self.held_out, train.label_smoothing as f32, &self.ranks)?;
+        let validation: Validation =
+            validate(&model, &self.held_out, train.label_smoothing as f32, &self.ranks, self.experts.as_ref())?;
         if !validation.loss.is_finite() {
             if let Some(logs) = &mut logs {
                 logs.validation(&self.state, &validation, None)?;
             }
             return Err(self.not_finite(update, "validation loss", String::new()));
         }
-        // One rank translates; the others wait.
-        let scorer = scorer.filter(|_| self.ranks.is_first());
-        let bleu = scorer.map(|scorer| scorer(&self.recipe, model)).transpose().map_err(Error::Score)?;
+        // One rank translates, with all experts; the others wait.
+        let model = match (&self.optimizer, &self.experts) {
+            (Optimizer::Shared(adam), Some(_)) if scorer.is_some() => adam.whole_model(&mut self.model)?,
+            _ => Some(model).filter(|_| self.ranks.is_first()),
+        };
+        let bleu = scorer.zip(model).map(|(scorer, model)| scorer(&self.recipe, model));
+        let bleu = bleu.transpose().map_err(Error::Score)?;
         self.ranks.barrier()?;
         let best = self.state.best.is_none_or(|best| validation.loss < best.loss);
         if best {
@@ -722,12 +736,16 @@ impl Session {
             return Ok(None);
         }
         let folder = self.folder.join(AVERAGED_DIR);
+        let mut weights = TensorList::new();
+        match (&self.optimizer, &self.mean) {
+            (Optimizer::Shared(adam), _) if train.average_last == 0 => weights = adam.mean_weights(&mut self.model)?,
+            (_, Some(mean)) => mean.append_to(&mut weights, &mut self.model, ""),
+            _ => {}
+        }
         let Some(run) = &self.run else { return Ok(Some(folder)) };
         if train.average_last > 0 {
             average_last(run, train.average_last, &folder, Existing::Replace)?;
-        } else if let Some(mean) = &self.mean {
-            let mut weights = TensorList::new();
-            mean.append_to(&mut weights, &mut self.model, "");
+        } else {
             let recipe = run.recipe()?;
             let extra = [(RECIPE_FILE, recipe.as_bytes())];
             ModelFolder::write(&folder, &self.files.parts(&weights, &extra), Existing::Replace)?;
@@ -742,6 +760,11 @@ impl Session {
             Optimizer::Alone(adam) => adam.tensors(&mut self.model),
             Optimizer::Shared(adam) => adam.tensors(&mut self.model)?,
         };
+        let weights = match (&self.optimizer, &self.experts) {
+            (Optimizer::Shared(adam), Some(_)) => adam.weights(&mut self.model)?,
+            _ if self.ranks.is_first() => self.model.weights(),
+            _ => TensorList::new(),
+        };
         self.last_saved = Some(step);
         let Some(run) = &mut self.run else {
             self.ranks.barrier()?;
@@ -751,7 +774,6 @@ impl Session {
             mean.append_to(&mut moments, &mut self.model, RunningMean::PREFIX);
         }
         let recipe = run.recipe()?;
-        let weights = self.model.weights();
         let state = serde_json::to_value(&self.state)
             .map_err(|source| Error::State { path: run.checkpoint_path(step).join(STATE_FILE), source })?;
         let extra = [(RECIPE_FILE, recipe.as_bytes())];
@@ -773,7 +795,29 @@ fn the_batch(place: &StreamPosition, examples: &str) -> String {
 }
 
 impl Window {
-    fn progress(&self, recipe: &Recipe, update: u64, seconds: f64) -> Progress {
+    fn begin(ranks: &Ranks) -> Self {
+        Self { traffic: ranks.traffic(), ..Self::default() }
+    }
+
+    /// What this rank has exchanged since the window began, per update; nothing for a process alone.
+    fn traffic(&self, ranks: &Ranks) -> Vec<LoggedTraffic> {
+        if !ranks.is_many() {
+            return Vec::new();
+        }
+        let updates = self.updates.max(1) as f64;
+        let since = |now: Traffic| {
+            let before = self.traffic.iter().find(|before| before.purpose == now.purpose);
+            let (bytes, waited) = before.map_or((0, Duration::ZERO), |before| (before.bytes, before.waited));
+            LoggedTraffic {
+                purpose: now.purpose.to_string(),
+                bytes: (now.bytes - bytes) as f64 / updates,
+                waited_ms: (now.waited - waited).as_secs_f64() * 1e3 / updates,
+            }
+        };
+        ranks.traffic().into_iter().map(since).collect()
+    }
+
+    fn progress(&self, recipe: &Recipe, ranks: &Ranks, update: u64, seconds: f64) -> Progress {
         let (updates, targets) = (self.updates.max(1) as f64, self.targets.max(1) as f64);
         let left = recipe.train.updates - update;
         let blocks = self.routing.blocks();
@@ -792,6 +836,7 @@ impl Window {
                 rc_decoder: self.routing.mean_rc(true),
                 dropped: self.routing.dropped(),
                 blocks,
+                traffic: self.traffic(ranks),
             },
         }
     }

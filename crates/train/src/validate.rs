@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use strata_corpus::HeldOut;
+use strata_corpus::{Batch, HeldOut};
 use strata_model::{Forward, Transformer};
 use strata_ranks::Ranks;
 
@@ -41,26 +41,45 @@ struct Measured {
 }
 
 /// Measures the losses of `model`, which must be without gradients, over `held_out`. Ranks take turns with the batches;
-/// sums are made in the order of the batches.
+/// sums are made in the order of the batches. With `experts`, the model holds its share of them, and the others' are
+/// with these ranks.
 ///
 /// # Errors
 /// [`Error::Corpus`] where the shards cannot be read, [`Error::Ranks`].
-pub fn validate(model: &Transformer, held_out: &HeldOut, smoothing: f32, ranks: &Ranks) -> Result<Validation, Error> {
-    let mut measured = Vec::new();
+pub fn validate(
+    model: &Transformer,
+    held_out: &HeldOut,
+    smoothing: f32,
+    ranks: &Ranks,
+    experts: Option<&Ranks>,
+) -> Result<Validation, Error> {
+    let pass = |batch: Batch| {
+        let mut forward = Forward::inference();
+        if let Some(experts) = experts {
+            forward = forward.with_spread_experts(experts.clone());
+        }
+        let Tensors { source, target, targets } = Tensors::new(batch);
+        let result = model.loss(&source, &target, targets, smoothing, 1.0, &mut forward);
+        (result, forward)
+    };
+    let (mut measured, mut batches) = (Vec::new(), 0);
     for (place, batch) in held_out.batches().enumerate() {
+        batches += 1;
         let (direction, batch) = batch?;
         if place % ranks.size() != ranks.rank() {
             continue;
         }
-        let tensors = Tensors::new(batch);
-        let tokens = tensors.targets.len() as u64;
-        let mut forward = Forward::inference();
-        let (source, target, targets) = (&tensors.source, &tensors.target, tensors.targets.clone());
-        let result = model.loss(source, target, targets, smoothing, 1.0, &mut forward);
+        let tokens = batch.target_out.len() as u64;
+        let (result, forward) = pass(batch);
         let mut routing = RoutingStats::default();
         routing.add(&forward.blocks);
         let loss = f64::from(result.loss.into_scalar::<f32>());
         measured.push(Measured { batch: place, direction, tokens, loss, nll: result.nll, routing });
+    }
+    let rest = batches % ranks.size();
+    if experts.is_some() && rest > 0 && ranks.rank() >= rest {
+        // Tokens of the others' last batches come here.
+        pass(Batch::default());
     }
     if ranks.is_many() {
         measured = exchange(ranks, &measured)?.into_iter().flatten().collect();

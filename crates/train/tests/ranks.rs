@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{checkpoint, no_bleu, recipe};
 use strata_ranks::{Error as RanksError, Ranks};
-use strata_recipe::Recipe;
+use strata_recipe::{Cost, Recipe};
 use strata_records::{Stopped, Summary};
 use strata_train::{Error, Event, Progress, Start, train};
 
 /// What rank 0 said in a run.
 #[derive(Default)]
 struct Said {
+    parameters: u64,
     progress: Vec<Progress>,
     validated: Vec<f64>,
 }
@@ -35,6 +36,7 @@ fn run<'a>(
             let mut observe = move |event: &Event| {
                 let said = said.as_mut().expect("only rank 0 observes");
                 match event {
+                    Event::Started { parameters, .. } => said.parameters = *parameters,
                     Event::Progress(progress) => said.progress.push(progress.clone()),
                     Event::Validated { loss, .. } => said.validated.push(*loss),
                     _ => {}
@@ -209,6 +211,38 @@ fn experts_that_cannot_be_spread_are_refused_by_one_rank() {
                     up to the experts of a block";
     assert_eq!(refused(3, "2"), expected);
     assert!(refused(6, "6").contains("a block has only 5 experts"));
+}
+
+/// Gradients go to their owners and new weights come back: no rank can send less than `2 (n - 1) / n` of the weights
+/// that all hold. Of experts that are spread over all ranks, nothing needs to be sent.
+#[test]
+fn the_log_says_what_ranks_sent_and_it_is_hardly_more_than_they_must() {
+    for (size, over) in [(1, 1), (2, 1), (4, 1), (2, 2), (4, 2)] {
+        let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ranks-traffic-{size}-{over}"));
+        let spread = over.to_string();
+        let recipe = recipe(&output, &[("train.expert_parallel", spread.as_str()), ("train.updates", "6")]);
+        let said = fresh(size, &recipe);
+        let log = std::fs::read_to_string(output.join("log.jsonl")).unwrap();
+        assert_eq!(log.lines().filter(|line| line.contains("\"traffic\"")).count(), if size > 1 { 6 } else { 0 });
+        let cost = Cost::of(&recipe.planned_model_config().unwrap(), None).unwrap();
+        let (all, experts) = (said.parameters as f64, cost.parts.experts.parameters as f64);
+        let copies = (size / over) as f64;
+        // Of five experts the first of two ranks holds two.
+        let held = if over == 2 { 0.4 * experts } else { 0.0 };
+        let shared = if over == 1 { all } else { all - experts };
+        let least = 8.0 * ((size as f64 - 1.0) / size as f64 * shared + (copies - 1.0) / copies * held);
+        for progress in &said.progress {
+            let traffic = &progress.means.traffic;
+            let bytes = |purpose: &str| traffic.iter().find(|t| t.purpose == purpose).map_or(0.0, |t| t.bytes);
+            let sent = bytes("gradients") + bytes("weights");
+            // Pieces are whole chunks, which are large for so small a model.
+            let most = if over == 1 { 1.1 * least } else { 1.3 * least };
+            assert!((0.9 * least..=most).contains(&sent), "{size} ranks sent {sent} bytes, at least {least}");
+            assert_eq!(bytes("experts") > 0.0, over > 1, "{traffic:?}");
+            assert_eq!(bytes("gates") > 0.0, size > 1, "{traffic:?}");
+            assert!(traffic.iter().all(|t| t.waited_ms >= 0.0 && t.waited_ms < 60_000.0), "{traffic:?}");
+        }
+    }
 }
 
 /// A run resumes on any number of ranks, with the same results.

@@ -1,6 +1,8 @@
 //! `strata bench`: the speed of this machine at Strata's work.
 
 mod machine;
+#[cfg(feature = "train")]
+mod ranks;
 mod shape;
 mod text;
 #[cfg(feature = "train")]
@@ -13,7 +15,7 @@ use clap::{Args, Subcommand};
 
 use crate::Outcome;
 #[cfg(not(feature = "train"))]
-use crate::commands::{left_out, left_out as train_step, left_out as training};
+use crate::commands::{left_out, left_out as ranks, left_out as train_step, left_out as training};
 use crate::terminal::Terminal;
 
 /// Benchmark this machine, training and translation
@@ -30,6 +32,7 @@ enum What {
     Training(training::Arguments),
     Translate(translate::Arguments),
     Text(text::Arguments),
+    Ranks(ranks::Arguments),
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
@@ -39,8 +42,10 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         What::TrainStep(arguments) => train_step::run(arguments),
         #[cfg(feature = "train")]
         What::Training(arguments) => training::run(arguments, terminal),
+        #[cfg(feature = "train")]
+        What::Ranks(arguments) => ranks::run(arguments, terminal),
         #[cfg(not(feature = "train"))]
-        What::TrainStep(_) | What::Training(_) => Err(left_out::refused()),
+        What::TrainStep(_) | What::Training(_) | What::Ranks(_) => Err(left_out::refused()),
         What::Translate(arguments) => translate::run(arguments),
         What::Text(arguments) => text::run(arguments, terminal),
     }

@@ -45,6 +45,7 @@ mod tests {
             "study studies/docs.toml --dry-run",
             "bench train-step --strata 4,4",
             "bench training",
+            "bench ranks",
         ] {
             let words = std::iter::once("strata").chain(line.split(' '));
             let matches = command().try_get_matches_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));

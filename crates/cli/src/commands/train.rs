@@ -288,8 +288,13 @@ impl Shown {
         };
         let balance = means.balance.map_or(String::new(), |balance| format!("  balance {balance:.2}"));
         let dropped = if means.dropped > 0 { format!("  dropped {}", thousands(means.dropped)) } else { String::new() };
+        let exchanged = match means.traffic.iter().map(|t| (t.bytes, t.waited_ms)).reduce(|a, b| (a.0 + b.0, a.1 + b.1))
+        {
+            Some((bytes, waited_ms)) => format!("  sent {:.1} MB, waited {waited_ms:.0} ms", bytes / 1e6),
+            None => String::new(),
+        };
         format!(
-            "update {}/{}  loss {:.2}{valid}  {} tok/s{rc}{balance}{dropped}  ETA {}",
+            "update {}/{}  loss {:.2}{valid}  {} tok/s{rc}{balance}{dropped}{exchanged}  ETA {}",
             thousands(p.update),
             thousands(p.updates),
             means.loss,

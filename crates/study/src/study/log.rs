@@ -71,6 +71,7 @@ mod tests {
             rc_decoder,
             dropped,
             blocks: Vec::new(),
+            traffic: Vec::new(),
         };
         line(update, TrainRecord::EVENT, serde_json::to_value(record).unwrap())
     }
