@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 
-use strata_recipe::{Cost, Error, Recipe, RecipeFile, keys};
+use strata_recipe::{
+    Cost, Error, ExpertDropout, Initialization, Normalization, Recipe, RecipeFile, SecondChoice, keys,
+};
 
 const PAPER: [&str; 9] =
     ["dense", "moe", "switch", "eom", "cmr", "stacked-2x4", "stacked-4x2", "smoe-4-4", "smoe-2-2-2-2"];
@@ -47,8 +49,10 @@ fn every_file_has_every_key_with_a_comment_and_no_other() {
     }
 }
 
-/// What the variant's name says: `moe` -> `MoE-8`, `smoe-4-12` -> `SMoE-4-12`, `stacked-2x4` -> `stacked 2x4`.
+/// What the variant's name says: `moe` -> `MoE-8`, `smoe-4-12` -> `SMoE-4-12`, `stacked-2x4` -> `stacked 2x4`. The same
+/// model as the authors' script trains it is `smoe-4-12-authors`.
 fn model_of(variant: &str, experts: usize) -> String {
+    let variant = variant.trim_end_matches("-authors");
     match variant {
         "dense" => "dense".into(),
         "moe" => format!("MoE-{experts}"),
@@ -94,6 +98,24 @@ fn the_promised_variants_are_there() {
         has(file, &LARGE);
     }
     has("docs.toml", &DOCS);
+}
+
+/// The settings of `runs/run_m4.sh` and `runs/run_m15.sh` in the authors' repository that differ from the paper's text.
+#[test]
+fn the_variants_of_the_authors_have_their_scripts_settings() {
+    for (file, variants) in [
+        ("m4.toml", ["moe-authors", "smoe-4-4-authors", "smoe-2-2-2-2-authors"]),
+        ("m15.toml", ["moe-authors", "smoe-4-12-authors", "smoe-4-4-4-4-authors"]),
+    ] {
+        for variant in variants {
+            let Recipe { data, model, train, .. } = load(file, Some(variant));
+            assert_eq!((data.tokens_per_batch, train.accumulate), (4096, 32), "32 GPUs with 4,096 each");
+            assert_eq!((model.second_choice, model.capacity_factor), (SecondChoice::Gumbel, 1.0));
+            assert_eq!((model.initialization, model.expert_dropout), (Initialization::Fairseq, ExpertDropout::Each));
+            let reference = model.normalization == Normalization::Reference;
+            assert_eq!(reference, variant.starts_with("smoe"), "{variant}");
+        }
+    }
 }
 
 #[test]

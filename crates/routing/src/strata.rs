@@ -201,7 +201,7 @@ impl Strata {
     /// The mean requested capacity under uniform routing, the sum of [`Strata::uniform_visits`]. It solves
     /// `RC_i = 1 + sum over j >= i of (E_j / V_i) * RC_{j+1}` with `RC_{L+1} = 0`.
     pub fn uniform_requested_capacity(&self) -> f64 {
-        self.uniform_visits().iter().sum()
+        self.uniform_visits().iter().fold(0.0, |sum, visits| sum + visits) // of no strata 0, where `sum` gives -0
     }
 }
 
@@ -223,6 +223,7 @@ mod tests {
         assert_eq!([0, 1, 2].map(|gate| stack.visible(gate)), [0..4, 4..8, 0..0]);
         assert_eq!(Strata::single(8).visible(0), 0..8);
         assert_eq!((Strata::none().count(), Strata::none().experts()), (0, 0));
+        assert!(Strata::none().uniform_requested_capacity().is_sign_positive());
     }
 
     #[test]

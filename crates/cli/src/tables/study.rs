@@ -10,13 +10,16 @@ use crate::terminal::{duration, short};
 
 /// The runs of a study before they are trained.
 pub fn plan(study: &Study) -> String {
+    let results = study.results();
+    let run = widest(results.iter().map(|result| result.id.as_str()), "run");
+    let model = widest(results.iter().map(|result| result.model.as_str()), "model");
     let mut text = format!(
-        "{:<28} {:<18} {:>10} {:>12} {:>9} {:>6}  {}\n",
-        "run", "model", "parameters", "FLOPs/token", "updates", "hours", ""
+        "{:<run$}  {:<model$}  {:>10} {:>12} {:>9} {:>6}\n",
+        "run", "model", "parameters", "FLOPs/token", "updates", "hours"
     );
     let (mut step, mut whole) = (None, 0.0);
-    for (planned, result) in study.plan().iter().zip(study.results()) {
-        let hours = study.hours(planned, &result);
+    for (planned, result) in study.plan().iter().zip(&results) {
+        let hours = study.hours(planned, result);
         whole += hours.unwrap_or(0.0);
         if step != Some(planned.step)
             && let Some(begun) = study.steps().get(planned.step)
@@ -27,14 +30,14 @@ pub fn plan(study: &Study) -> String {
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(
             text,
-            "{:<28} {:<18} {:>10} {:>12} {:>9} {:>6}  {}{}",
+            "{:<run$}  {:<model$}  {:>10} {:>12} {:>9} {:>6}  {}{}",
             planned.id,
             result.model,
             short(result.parameters as f64, ""),
             short(result.flops_per_token as f64, ""),
             thousands(planned.recipe.train.updates),
             hours.map_or(String::new(), |hours| format!("{hours:.1}")),
-            status(&result),
+            status(result),
             if result.differs.is_empty() { String::new() } else { format!("; {}", result.differs.join(", ")) }
         );
     }
@@ -42,6 +45,11 @@ pub fn plan(study: &Study) -> String {
         let _ = writeln!(text, "{whole:.1} hours of one device in all, without translating");
     }
     text
+}
+
+/// The width of a column of names: of its longest, or of its title.
+fn widest<'a>(names: impl Iterator<Item = &'a str>, title: &str) -> usize {
+    names.map(|name| name.chars().count()).max().unwrap_or(0).max(title.len())
 }
 
 /// What must hold after a step, as the end of a line.
@@ -84,9 +92,10 @@ pub fn render(result: &StudyResult) -> String {
 }
 
 fn runs(result: &StudyResult, text: &mut String) {
+    let width = widest(result.runs.iter().map(|run| run.id.as_str()), "run");
     let _ = writeln!(
         text,
-        "{:<24} {:>10} {:>9} {:>9} {:>6} {:>6} {:>8} {:>9} {:>9} {:>9} {:>7}",
+        "{:<width$} {:>10} {:>9} {:>9} {:>6} {:>6} {:>8} {:>9} {:>9} {:>9} {:>7}",
         "run",
         "parameters",
         "FLOPs",
@@ -104,7 +113,7 @@ fn runs(result: &StudyResult, text: &mut String) {
         let measured = run.flops_per_token_measured.map_or("-".to_string(), |flops| short(flops as f64, ""));
         let _ = writeln!(
             text,
-            "{:<24} {:>10} {:>9} {:>9} {:>6} {:>6} {:>8} {:>9} {:>9} {:>9} {:>7}",
+            "{:<width$} {:>10} {:>9} {:>9} {:>6} {:>6} {:>8} {:>9} {:>9} {:>9} {:>7}",
             run.id,
             short(run.parameters as f64, ""),
             short(run.flops_per_token as f64, ""),
@@ -133,7 +142,8 @@ fn averages(result: &StudyResult, text: &mut String) {
     let columns: Vec<&str> = first.averages.iter().map(|average| average.name.as_str()).collect();
     let _ = writeln!(text, "BLEU / chrF2, means over directions and seeds; +/- the spread of BLEU over seeds");
     let header: String = columns.iter().map(|name| format!(" {name:>20}")).collect();
-    let _ = writeln!(text, "{:<18} {:>5}{header}", "", "seeds");
+    let width = widest(done.iter().map(|system| system.name.as_str()), "");
+    let _ = writeln!(text, "{:<width$} {:>5}{header}", "", "seeds");
     for system in done {
         let cell = |name: &&str| match system.averages.iter().find(|average| average.name == **name) {
             Some(a) => {
@@ -143,7 +153,7 @@ fn averages(result: &StudyResult, text: &mut String) {
             None => format!(" {:>20}", "-"),
         };
         let cells: String = columns.iter().map(cell).collect();
-        let _ = writeln!(text, "{:<18} {:>5}{cells}", system.name, system.seeds.len());
+        let _ = writeln!(text, "{:<width$} {:>5}{cells}", system.name, system.seeds.len());
     }
     text.push('\n');
 }
@@ -173,6 +183,7 @@ fn comparisons(result: &StudyResult, text: &mut String) {
     if shown.is_empty() {
         return;
     }
+    let width = widest(shown.iter().map(|c| c.name.as_str()), "");
     let _ = writeln!(
         text,
         "against {}: difference [95 % interval] p, by paired bootstrap over sentences (1,000 resamples); for NLL over \
@@ -194,7 +205,7 @@ fn comparisons(result: &StudyResult, text: &mut String) {
         };
         let _ = writeln!(
             text,
-            "{:<18} {:<20} {:<6} {:>7} [{:>7}, {:>7}]  p = {:.3}{by_seed}",
+            "{:<width$} {:<20} {:<6} {:>7} [{:>7}, {:>7}]  p = {:.3}{by_seed}",
             c.name,
             c.of,
             c.metric,
