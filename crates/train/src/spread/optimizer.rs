@@ -183,9 +183,9 @@ impl SharedAdam {
                     let values = values.next().unwrap_or_default();
                     // Of spread experts rank 0 holds the first; all of them are written.
                     let mut shape = weight.dims();
-                    let held: usize = shape.iter().product();
-                    if held > 0 {
-                        shape[0] = shape[0] * values.len() / held;
+                    let expert: usize = shape[1..].iter().product();
+                    if name.contains('*') {
+                        shape[0] = values.len().checked_div(expert).unwrap_or(shape[0]);
                     }
                     push_weight(self.list, prefix, name, &shape, values);
                 }
