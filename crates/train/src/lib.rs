@@ -9,6 +9,7 @@ mod error;
 mod event;
 pub mod event_log;
 mod init;
+mod inputs;
 mod logs;
 mod optimizer;
 mod running_mean;
@@ -19,6 +20,7 @@ mod stats;
 pub mod tensorboard;
 mod trainer;
 mod validate;
+mod window;
 
 pub use error::Error;
 pub use event::{Event, Progress};

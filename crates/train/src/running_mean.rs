@@ -19,7 +19,8 @@ impl RunningMean {
     /// What stands in front of a weight's name in an optimizer's file.
     pub const PREFIX: &str = "mean.";
 
-    /// Takes in the weights after `update` (from 1), as [`decay_at`] says.
+    /// Takes in the weights after `update` (from 1). Early on the decay is `(1 + update) / (10 + update)` at most, so
+    /// that the initial weights are soon forgotten.
     pub fn add(&mut self, model: &mut Transformer, decay: f64, update: u64) {
         struct Add<'a>(&'a mut HashMap<String, Tensor<1>>, f32);
         impl WeightVisitor for Add<'_> {

@@ -1,20 +1,16 @@
 //! The training loop: batches, updates, validation, checkpoints, and exact resume.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use burn::tensor::{Device, FloatDType};
-use strata_corpus::languages::Languages;
-use strata_corpus::{ExampleId, HeldOut, StreamOptions, StreamPosition, TrainStream};
-use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
-use strata_files::{Digest, IoContext, remove_folder};
+use strata_corpus::{ExampleId, HeldOut, StreamPosition, TrainStream};
+use strata_files::remove_folder;
 use strata_kernels::{AdamStep, MatmulPrecision};
-use strata_model::{ExpertShare, Forward, Part, Transformer, parse_device};
-use strata_ranks::{Ranks, Traffic};
-use strata_recipe::{Cost, ModelConfig, Precision, Purpose, Recipe, TrainSection, check_memory};
-use strata_records::{Best, LoggedTraffic, Stopped, Summary, TrainRecord, TrainState};
+use strata_model::{ExpertShare, Forward, Part, Transformer};
+use strata_ranks::Ranks;
+use strata_recipe::{Cost, ModelConfig, Purpose, Recipe, TrainSection, check_memory};
+use strata_records::{Best, Stopped, Summary, TrainState};
 use strata_simd::random::mix;
 use strata_store::checkpoint::{AVERAGED_DIR, CHECKPOINTS_DIR, RECIPE_FILE, STATE_FILE};
 use strata_store::{
@@ -23,16 +19,16 @@ use strata_store::{
 
 use crate::batch::Tensors;
 use crate::error::{Error, Kept};
-use crate::event::{Event, Progress};
-use crate::init::Init;
+use crate::event::Event;
+use crate::inputs::Inputs;
 use crate::logs::Logs;
 use crate::optimizer::{Adam, GradientSum};
 use crate::running_mean::RunningMean;
 use crate::schedule::learning_rate;
 use crate::scorer::Scorer;
 use crate::spread::{BatchSums, SharedAdam, SharedGradients, Sharing, all_first_choices, cut, part_of};
-use crate::stats::RoutingStats;
 use crate::validate::{Validation, validate};
+use crate::window::Window;
 
 /// Where training starts from.
 pub enum Start<'a> {
@@ -203,20 +199,6 @@ fn create_run(recipe: &Recipe, overwrite: bool) -> Result<Run, Error> {
     Ok(Run::create(output, &text)?)
 }
 
-/// What a run needs. All of it is opened before the run's folder is made: a recipe that cannot be trained leaves
-/// nothing behind, and does not cost the earlier run that it was to replace.
-struct Inputs {
-    model: ModelConfig,
-    device: Device,
-    products: MatmulPrecision,
-    stream: TrainStream,
-    held_out: HeldOut,
-    tokenizer: Vec<u8>,
-    languages: Vec<u8>,
-    /// Whose weights the model starts with, if it is new and they are not random.
-    init: Option<Init>,
-}
-
 /// A run being trained.
 struct Session {
     /// The run's folder.
@@ -271,96 +253,6 @@ enum Gradients {
         mine: GradientSum,
         all: SharedGradients,
     },
-}
-
-/// Sums over the updates since the last progress.
-#[derive(Default)]
-struct Window {
-    updates: u64,
-    loss: f64,
-    nll: f64,
-    targets: u64,
-    tokens: u64,
-    balance: f64,
-    gradient_norm: f64,
-    routing: RoutingStats,
-    /// What this rank had exchanged when the window began.
-    traffic: Vec<Traffic>,
-}
-
-/// The content of a model folder's `languages.json`: the corpus's and those of the model that training starts from, and
-/// how long the sides are that the model learns from.
-fn languages(path: &Path, max_length: usize, init: Option<&Init>) -> Result<Vec<u8>, Error> {
-    let languages = Languages { max_length: Some(max_length), ..Languages::load(path)? };
-    let languages = init.map_or(Ok(languages.clone()), |init| init.languages(languages))?;
-    let mut bytes = serde_json::to_vec_pretty(&languages).map_err(std::io::Error::from).io_context("write", path)?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
-impl Inputs {
-    /// What `recipe` names, for a new model or one that goes on `from` a checkpoint.
-    fn open(recipe: &Recipe, from: Option<&Checkpoint>) -> Result<Self, Error> {
-        let train = &recipe.train;
-        let prepared = PathBuf::from(&recipe.data.prepared);
-        let read = |name: &str| {
-            let path = prepared.join(name);
-            std::fs::read(&path).io_context("read", &path).map_err(Error::Prepared)
-        };
-        let tokenizer = read(TOKENIZER_FILE)?;
-        let subwords = strata_corpus::Subwords::load(&prepared.join(TOKENIZER_FILE))?;
-        let named = from.is_none() && !train.init.is_empty();
-        let init = if named { Some(Init::open(recipe, &subwords)?) } else { None };
-        let model = match (&init, from) {
-            (Some(init), _) => init.config.clone(),
-            (None, None) => recipe.model_config(subwords.vocab_size())?,
-            // What a recipe cannot say, the model that training started from has said.
-            (None, Some(from)) => recipe.model_config_like(&from.model().model_config()?, subwords.vocab_size())?,
-        };
-        let device = parse_device(&train.device)?;
-        let products = match train.precision {
-            Precision::F32 => MatmulPrecision::F32,
-            Precision::Bf16 if device.supports_dtype(FloatDType::BF16) => MatmulPrecision::Bf16,
-            Precision::Bf16 => return Err(Error::NoBf16 { device: train.device.clone() }),
-        };
-        let device = device.autodiff();
-        let options = StreamOptions {
-            seed: train.seed,
-            temperature: recipe.data.temperature,
-            tokens_per_batch: recipe.data.tokens_per_batch,
-            max_length: recipe.data.max_length.min(model.max_length),
-            prompts: model.prompts.clone(),
-        };
-        let languages = match from {
-            Some(from) => from.model().languages()?,
-            None => languages(&prepared.join(LANGUAGES_FILE), options.max_length, init.as_ref())?,
-        };
-        let directions = &recipe.data.directions;
-        let stream = TrainStream::open(&prepared, directions, options.clone())?;
-        let held_out = HeldOut::open(&prepared, "valid", directions, &options, train.validate_sentences)?;
-        Ok(Self { model, device, products, stream, held_out, tokenizer, languages, init })
-    }
-
-    /// Checks that all ranks have this program, recipe and data.
-    fn must_be_the_same(&self, recipe: &Recipe, ranks: &Ranks) -> Result<(), Error> {
-        let digest = |bytes: &[u8]| Digest::of(bytes).hex();
-        // Threads as ranks need not all read it.
-        static PROGRAM: OnceLock<String> = OnceLock::new();
-        let read = || std::env::current_exe().and_then(std::fs::read).map_or(String::new(), |bytes| digest(&bytes));
-        let (version, program) = (env!("CARGO_PKG_VERSION"), PROGRAM.get_or_init(read));
-        ranks.same("program", &format!("version {version}, sha256 {program}"))?;
-        let recipe = Recipe { train: TrainSection { device: String::new(), ..recipe.train.clone() }, ..recipe.clone() };
-        // Without the comment that ends each line.
-        let text = recipe.to_toml("");
-        let keys = text.lines().map(|line| line.rsplit_once(" # ").map_or(line, |(key, _)| key.trim_end()));
-        ranks.same("recipe", &keys.collect::<Vec<_>>().join("\n"))?;
-        let text = [&self.tokenizer[..], &self.languages[..]].concat();
-        let (batches, directions) = (self.stream.batches_per_round(), self.stream.directions().len());
-        let data = format!("{batches} batches of {directions} directions, subwords {}", digest(&text));
-        ranks.same("prepared folder", &data)?;
-        let init = self.init.as_ref().map(Init::digest).transpose();
-        Ok(ranks.same("model to start from", &ranks.together(init)?.unwrap_or_default())?)
-    }
 }
 
 impl Session {
@@ -792,52 +684,4 @@ impl Session {
 /// A batch, for the end of a message.
 fn the_batch(place: &StreamPosition, examples: &str) -> String {
     format!("; the batch was number {} of round {} ({examples})", place.batch, place.round)
-}
-
-impl Window {
-    fn begin(ranks: &Ranks) -> Self {
-        Self { traffic: ranks.traffic(), ..Self::default() }
-    }
-
-    /// What this rank has exchanged since the window began, per update; nothing for a process alone.
-    fn traffic(&self, ranks: &Ranks) -> Vec<LoggedTraffic> {
-        if !ranks.is_many() {
-            return Vec::new();
-        }
-        let updates = self.updates.max(1) as f64;
-        let since = |now: Traffic| {
-            let before = self.traffic.iter().find(|before| before.purpose == now.purpose);
-            let (bytes, waited) = before.map_or((0, Duration::ZERO), |before| (before.bytes, before.waited));
-            LoggedTraffic {
-                purpose: now.purpose.to_string(),
-                bytes: (now.bytes - bytes) as f64 / updates,
-                waited_ms: (now.waited - waited).as_secs_f64() * 1e3 / updates,
-            }
-        };
-        ranks.traffic().into_iter().map(since).collect()
-    }
-
-    fn progress(&self, recipe: &Recipe, ranks: &Ranks, update: u64, seconds: f64) -> Progress {
-        let (updates, targets) = (self.updates.max(1) as f64, self.targets.max(1) as f64);
-        let left = recipe.train.updates - update;
-        let blocks = self.routing.blocks();
-        Progress {
-            update,
-            updates: recipe.train.updates,
-            seconds_left: left as f64 * seconds / updates,
-            means: TrainRecord {
-                loss: self.loss / targets,
-                nll: self.nll / targets,
-                tokens_per_second: self.tokens as f64 / seconds.max(1e-9),
-                learning_rate: learning_rate(&recipe.train, update),
-                gradient_norm: self.gradient_norm / updates,
-                balance: (!blocks.is_empty()).then_some(self.balance / updates),
-                rc_encoder: self.routing.mean_rc(false),
-                rc_decoder: self.routing.mean_rc(true),
-                dropped: self.routing.dropped(),
-                blocks,
-                traffic: self.traffic(ranks),
-            },
-        }
-    }
 }

@@ -1,0 +1,107 @@
+//! What a run needs, opened before its folder is made.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use burn::tensor::{Device, FloatDType};
+use strata_corpus::languages::Languages;
+use strata_corpus::{HeldOut, StreamOptions, TrainStream};
+use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
+use strata_files::{Digest, IoContext};
+use strata_kernels::MatmulPrecision;
+use strata_model::parse_device;
+use strata_ranks::Ranks;
+use strata_recipe::{ModelConfig, Precision, Recipe, TrainSection};
+use strata_store::Checkpoint;
+
+use crate::error::Error;
+use crate::init::Init;
+
+/// What a run needs. All of it is opened before the run's folder is made: a recipe that cannot be trained leaves
+/// nothing behind, and does not cost the earlier run that it was to replace.
+pub(crate) struct Inputs {
+    pub model: ModelConfig,
+    pub device: Device,
+    pub products: MatmulPrecision,
+    pub stream: TrainStream,
+    pub held_out: HeldOut,
+    pub tokenizer: Vec<u8>,
+    pub languages: Vec<u8>,
+    /// Whose weights the model starts with, if it is new and they are not random.
+    pub init: Option<Init>,
+}
+
+impl Inputs {
+    /// What `recipe` names, for a new model or one that goes on `from` a checkpoint.
+    pub fn open(recipe: &Recipe, from: Option<&Checkpoint>) -> Result<Self, Error> {
+        let train = &recipe.train;
+        let prepared = PathBuf::from(&recipe.data.prepared);
+        let read = |name: &str| {
+            let path = prepared.join(name);
+            std::fs::read(&path).io_context("read", &path).map_err(Error::Prepared)
+        };
+        let tokenizer = read(TOKENIZER_FILE)?;
+        let subwords = strata_corpus::Subwords::load(&prepared.join(TOKENIZER_FILE))?;
+        let named = from.is_none() && !train.init.is_empty();
+        let init = if named { Some(Init::open(recipe, &subwords)?) } else { None };
+        let model = match (&init, from) {
+            (Some(init), _) => init.config.clone(),
+            (None, None) => recipe.model_config(subwords.vocab_size())?,
+            // What a recipe cannot say, the model that training started from has said.
+            (None, Some(from)) => recipe.model_config_like(&from.model().model_config()?, subwords.vocab_size())?,
+        };
+        let device = parse_device(&train.device)?;
+        let products = match train.precision {
+            Precision::F32 => MatmulPrecision::F32,
+            Precision::Bf16 if device.supports_dtype(FloatDType::BF16) => MatmulPrecision::Bf16,
+            Precision::Bf16 => return Err(Error::NoBf16 { device: train.device.clone() }),
+        };
+        let device = device.autodiff();
+        let options = StreamOptions {
+            seed: train.seed,
+            temperature: recipe.data.temperature,
+            tokens_per_batch: recipe.data.tokens_per_batch,
+            max_length: recipe.data.max_length.min(model.max_length),
+            prompts: model.prompts.clone(),
+        };
+        let languages = match from {
+            Some(from) => from.model().languages()?,
+            None => languages(&prepared.join(LANGUAGES_FILE), options.max_length, init.as_ref())?,
+        };
+        let directions = &recipe.data.directions;
+        let stream = TrainStream::open(&prepared, directions, options.clone())?;
+        let held_out = HeldOut::open(&prepared, "valid", directions, &options, train.validate_sentences)?;
+        Ok(Self { model, device, products, stream, held_out, tokenizer, languages, init })
+    }
+
+    /// Checks that all ranks have this program, recipe and data.
+    pub fn must_be_the_same(&self, recipe: &Recipe, ranks: &Ranks) -> Result<(), Error> {
+        let digest = |bytes: &[u8]| Digest::of(bytes).hex();
+        // Threads as ranks need not all read it.
+        static PROGRAM: OnceLock<String> = OnceLock::new();
+        let read = || std::env::current_exe().and_then(std::fs::read).map_or(String::new(), |bytes| digest(&bytes));
+        let (version, program) = (env!("CARGO_PKG_VERSION"), PROGRAM.get_or_init(read));
+        ranks.same("program", &format!("version {version}, sha256 {program}"))?;
+        let recipe = Recipe { train: TrainSection { device: String::new(), ..recipe.train.clone() }, ..recipe.clone() };
+        // Without the comment that ends each line.
+        let text = recipe.to_toml("");
+        let keys = text.lines().map(|line| line.rsplit_once(" # ").map_or(line, |(key, _)| key.trim_end()));
+        ranks.same("recipe", &keys.collect::<Vec<_>>().join("\n"))?;
+        let text = [&self.tokenizer[..], &self.languages[..]].concat();
+        let (batches, directions) = (self.stream.batches_per_round(), self.stream.directions().len());
+        let data = format!("{batches} batches of {directions} directions, subwords {}", digest(&text));
+        ranks.same("prepared folder", &data)?;
+        let init = self.init.as_ref().map(Init::digest).transpose();
+        Ok(ranks.same("model to start from", &ranks.together(init)?.unwrap_or_default())?)
+    }
+}
+
+/// The content of a model folder's `languages.json`: the corpus's and those of the model that training starts from, and
+/// how long the sides are that the model learns from.
+fn languages(path: &Path, max_length: usize, init: Option<&Init>) -> Result<Vec<u8>, Error> {
+    let languages = Languages { max_length: Some(max_length), ..Languages::load(path)? };
+    let languages = init.map_or(Ok(languages.clone()), |init| init.languages(languages))?;
+    let mut bytes = serde_json::to_vec_pretty(&languages).map_err(std::io::Error::from).io_context("write", path)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
