@@ -201,7 +201,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         "bench translate",
         &["strata bench translate --precision int8", "strata bench translate --strata 4,4 --batch 32,1 --beam 4"],
     ),
-    ("bench ranks", &["mpirun -n 4 --bind-to none strata bench ranks"]),
+    ("bench ranks", &["strata bench ranks                    # behind `mpirun -n 4 --bind-to none`"]),
     ("bench text", &["strata bench text runs/quickstart in.en --to de --batch 32,1 --precision int8"]),
     ("generate", &["strata generate completions bash > strata.bash", "strata generate man --output man"]),
     (

@@ -90,8 +90,8 @@ impl Initializer {
         (self.place(weight, shape), self.place(bias, [outputs]))
     }
 
-    /// Weights `[held, outputs, inputs]` and biases `[held, outputs]` of the maps `{path}.{index}.{name}` of the experts
-    /// `held`, stacked; each has values of its own name.
+    /// Weights `[held, outputs, inputs]` and biases `[held, outputs]` of the maps `{path}.{index}.{name}` of the
+    /// experts `held`, stacked; each has values of its own name.
     pub(crate) fn stacked(
         &self,
         path: &str,

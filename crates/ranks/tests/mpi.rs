@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::io::Write;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -70,7 +71,10 @@ fn ranks_work() {
         other => panic!("unknown work {other}"),
     }
     ranks.finish().unwrap();
-    eprintln!("done {} of {} {:?}", ranks.rank(), ranks.size(), Launch::of_environment().map(|l| l.launcher));
+    let launcher = Launch::of_environment().map(|launch| launch.launcher);
+    // In one write: launchers mix up what ranks write in pieces.
+    let done = format!("done {} of {} {launcher:?}\n", ranks.rank(), ranks.size());
+    std::io::stderr().write_all(done.as_bytes()).unwrap();
 }
 
 fn all_done(test: &str, kind: &Kind) {

@@ -7,8 +7,8 @@
 //!
 //! Gradients, moments and updates are cut into pieces, of which each rank owns some (ZeRO-1; Rajbhandari et al., 2020):
 //! the owner adds the gradients of all ranks, makes Adam's step and sends the new weights to all. That sends as much as
-//! a ring all-reduce does, and sums depend on no timing. Where experts are spread over groups of ranks, a rank holds its
-//! share of them, and only the ranks of other groups that hold the same share exchange their gradients and weights.
+//! a ring all-reduce does, and sums depend on no timing. Where experts are spread over groups of ranks, a rank holds
+//! its share of them, and only the ranks of other groups that hold the same share exchange their gradients and weights.
 
 mod batches;
 pub(crate) mod bits;
