@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use strata_files::thousands;
+use strata_ranks::Launch;
 use strata_study::study::results::Status;
 use strata_study::study::{Event, Study, Trainer};
 
@@ -19,7 +20,8 @@ use crate::{Outcome, tables};
 #[command(
     after_help = "Trains the runs one after another, or one on each of several devices, each an ordinary run of \
                   `strata train` in a process of its own; then translates, scores and analyzes. Stop it at any \
-                  moment: the same command resumes, and repeats nothing."
+                  moment: the same command resumes, and repeats nothing. Started several times, on one machine or, under \
+                  mpirun or in a Slurm array, on several with a common folder, the processes share the runs."
 )]
 pub struct Arguments {
     /// Study file: a recipe, names for variants and seeds of it, a baseline
@@ -46,6 +48,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    let launch = Launch::of_environment();
     let study = Study::open(&arguments.study, &arguments.set)?;
     check_names(&study, &arguments.only)?;
     if arguments.dry_run {
@@ -60,8 +63,14 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
             threads: share_of_threads(threads, devices.len()),
             devices: devices.to_vec(),
         };
-        let (stop, several) = (Stop::listen()?, devices.len() > 1);
+        let (stop, several) = (Stop::listen()?, devices.len() > 1 || launch.is_some());
         study.run(&trainer, &arguments.only, stop.flag(), &mut |event| shown(event, several, terminal))?;
+        match launch {
+            // The first rank has the last word. mpirun would stop all others for one that ends with an error.
+            Some(Launch { rank: 0, .. }) => study.wait_for_others(stop.flag())?,
+            Some(_) => return Ok(stop::outcome().unwrap_or(Outcome::Done)),
+            None => {}
+        }
     }
     let result = study.write()?;
     if arguments.json {
@@ -124,6 +133,9 @@ fn shown(event: &Event, several: bool, terminal: &Terminal) {
                 terminal.progress(&labeled("training", &text));
                 terminal.detail(&text);
             }
+        }
+        Event::Waiting(id) => {
+            terminal.say(&labeled("waiting", &format!("another process has {id}, which decides whether to go on")));
         }
         Event::Ended(why) => terminal.say(&labeled("ended", why)),
         Event::Measuring(id, what, progress) => {

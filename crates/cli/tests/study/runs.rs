@@ -100,6 +100,35 @@ fn two_at_a_time_find_the_same_as_one_after_another() {
 }
 
 #[test]
+fn processes_share_the_runs_and_the_first_rank_has_the_last_word() {
+    let here = study("study-shared");
+    let alone = study("study-shared-alone").strata("study study.toml --json");
+    // As mpirun starts them, and one more that somebody starts by hand.
+    let start = |rank: Option<&str>| {
+        let mut command = here.command("study study.toml --json --threads 1");
+        if let Some(rank) = rank {
+            command.env("OMPI_COMM_WORLD_SIZE", "2").env("OMPI_COMM_WORLD_RANK", rank);
+        }
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let children = [Some("0"), Some("1"), None].map(start);
+    let [first, second, third] = children.map(|child| Ran::new("shared", child.wait_with_output().unwrap()));
+    assert_eq!((second.code, second.out.as_str()), (Some(0), ""), "{second}");
+    assert_eq!((first.code, alone.code), (Some(1), Some(1)), "a run failed: {first}");
+    let begun = [&first, &second, &third].map(|ran| ran.err.matches("run           ").count());
+    assert_eq!(begun.iter().sum::<usize>(), 6, "each run once: {begun:?} {first} {second} {third}");
+    let (together, alone) = (first.json(), alone.json());
+    assert_eq!(together["comparisons"], alone["comparisons"]);
+    for id in ["dense.seed1", "broken.seed1", "moe-4.seed1", "smoe-2-2.seed1", "moe-4.seed2", "smoe-2-2.seed2"] {
+        for key in ["status", "updates", "best_loss", "directions"] {
+            assert_eq!(run(&together, id)[key], run(&alone, id)[key], "{id}: {key}");
+        }
+    }
+    let report: Value = serde_json::from_str(&here.read("out/study.json")).unwrap();
+    assert_eq!(report["runs"], together["runs"], "the report holds the runs of all processes");
+}
+
+#[test]
 fn shared_weights_and_data_are_the_same_in_all_runs() {
     let here = study("study-equal");
     let only = "--only moe-4.seed1,smoe-2-2.seed1";

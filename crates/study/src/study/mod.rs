@@ -3,26 +3,27 @@
 //!
 //! Everything is on disk after every step: `OUTPUT/runs/ID` is an ordinary run of `strata train`,
 //! `OUTPUT/translations/ID` holds its translations, `OUTPUT/results/ID.json` its figures. A study that is run again
-//! resumes where it stopped and repeats nothing.
+//! resumes where it stopped and repeats nothing. Several processes of one study share its runs.
 
+mod claims;
 mod compare;
 mod csv;
 mod differences;
 mod equal;
 mod file;
+mod kept;
 mod likelihood;
 mod log;
 mod measure;
 pub mod results;
+mod running;
 mod seeds;
 mod steps;
 mod training;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use strata_corpus::Subwords;
 use strata_files::IoContext;
 use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
@@ -30,9 +31,8 @@ use strata_metrics::Tokenizer;
 use strata_recipe::{Cost, Recipe};
 use strata_translate::scores::Metrics;
 
-use crate::analysis::{Analysis, Progress};
+use crate::analysis::Progress;
 use crate::error::Error;
-use measure::Measurement;
 use results::{RunResult, Status, StudyResult};
 
 pub use equal::{Budget, Equal};
@@ -58,6 +58,8 @@ pub enum Event<'a> {
     Line(&'a str, &'a str),
     /// The id of the run being measured, the step (`translating`, `scoring` or `routing`), and its progress.
     Measuring(&'a str, &'a str, Progress),
+    /// The run of this id decides whether the study goes on, and another process has it.
+    Waiting(&'a str),
     /// A run ended, done or not.
     Over(&'a RunResult),
     /// The study ends here: a condition of a step does not hold, and which.
@@ -70,17 +72,11 @@ pub struct Study {
     plan: Vec<Planned>,
     /// In the order of the plan; locked while the files made from all results are written.
     results: Mutex<Vec<RunResult>>,
+    /// Whether each run had failed before: this process tries it again, but not what fails in another meanwhile.
+    failed_before: Vec<bool>,
     metrics: Metrics,
     /// Checksums of the corpus's `tokenizer.json` and `languages.json`.
     corpus: String,
-}
-
-/// What `results/ID.json` holds.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    /// The recipe, the corpus and what was measured: figures of another study must not pass for ours.
-    made_from: String,
-    result: RunResult,
 }
 
 impl Study {
@@ -112,7 +108,7 @@ impl Study {
         let corpus = format!("{:x?} {:x?}", checksum(TOKENIZER_FILE)?.sha256, checksum(LANGUAGES_FILE)?.sha256);
         let baseline = plan.iter().find(|planned| planned.name == file.baseline).map(|p| p.recipe.clone());
         let metrics = Metrics::new(Tokenizer::default())?;
-        let study = Self { file, plan, results: Mutex::default(), metrics, corpus };
+        let mut study = Self { file, plan, results: Mutex::default(), failed_before: Vec::new(), metrics, corpus };
         for planned in &study.plan {
             let mut result = match study.kept(planned)? {
                 Some(result) => result,
@@ -127,6 +123,7 @@ impl Study {
             }
             study.lock().push(result);
         }
+        study.failed_before = study.results().iter().map(|result| result.status == Status::Failed).collect();
         Ok(study)
     }
 
@@ -155,194 +152,8 @@ impl Study {
         self.lock().clone()
     }
 
-    /// The results, even after a thread panicked with the lock held: they are consistent at all times.
     fn lock(&self) -> MutexGuard<'_, Vec<RunResult>> {
-        self.results.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Trains and measures what is not done yet: the entries named in `only`, or all if it is empty. Each of the
-    /// trainer's devices takes the next run of the plan as soon as it is free. A run that fails is recorded and does
-    /// not stop the others. Results are written after every run. Without `only`, the study ends after a step whose
-    /// conditions do not hold.
-    ///
-    /// # Errors
-    /// Results that cannot be written; no further run is started then.
-    pub fn run(
-        &self,
-        trainer: &Trainer,
-        only: &[String],
-        stop: &AtomicBool,
-        events: &mut (dyn FnMut(&Event) + Send),
-    ) -> Result<(), Error> {
-        let events = Mutex::new(events);
-        let tell = |event: &Event| events.lock().unwrap_or_else(PoisonError::into_inner)(event);
-        let last = self.plan.iter().map(|planned| planned.step).max().unwrap_or(0);
-        for step in 0..=last {
-            self.run_step(step, trainer, only, stop, &tell)?;
-            if stop.load(Ordering::Relaxed) {
-                break;
-            }
-            if only.is_empty()
-                && let Some(why) = self.ends_after(step, &self.lock())
-            {
-                tell(&Event::Ended(&why));
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Why the study ends after a step; none if it goes on, or if the step is not complete.
-    fn ends_after(&self, step: usize, results: &[RunResult]) -> Option<String> {
-        let step = self.file.steps.get(step)?;
-        let failed = step.go_on_if.iter().find_map(|condition| condition.fails(self.file.primary.measure, results))?;
-        Some(format!("the study ends after step `{}`: {failed}", step.name))
-    }
-
-    /// Why the study has ended before its last step, as far as its complete steps tell.
-    fn ended(&self, results: &[RunResult]) -> Option<String> {
-        let complete = |step: usize| {
-            let of_step = self.plan.iter().zip(results).filter(|(planned, _)| planned.step == step);
-            of_step.fold(true, |all, (_, result)| all && matches!(result.status, Status::Done | Status::Failed))
-        };
-        (0..self.file.steps.len()).take_while(|step| complete(*step)).find_map(|step| self.ends_after(step, results))
-    }
-
-    /// Trains and measures the runs of one step.
-    fn run_step(
-        &self,
-        step: usize,
-        trainer: &Trainer,
-        only: &[String],
-        stop: &AtomicBool,
-        tell: &(dyn Fn(&Event) + Sync),
-    ) -> Result<(), Error> {
-        let results = self.results();
-        let wanted = |planned: &Planned| {
-            planned.step == step && (only.is_empty() || only.contains(&planned.name) || only.contains(&planned.id))
-        };
-        let left: Vec<usize> =
-            (0..self.plan.len()).filter(|&i| wanted(&self.plan[i]) && results[i].status != Status::Done).collect();
-        let next = AtomicUsize::new(0);
-        let work = |device: Option<&str>| -> Result<(), Error> {
-            while !stop.load(Ordering::Relaxed) {
-                let Some(&i) = left.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-                if let Err(error) = self.run_one(i, trainer, device, stop, tell) {
-                    next.store(left.len(), Ordering::Relaxed);
-                    return Err(error);
-                }
-            }
-            Ok(())
-        };
-        if trainer.devices.is_empty() {
-            return work(None);
-        }
-        std::thread::scope(|scope| {
-            let workers: Vec<_> =
-                trainer.devices.iter().map(|device| scope.spawn(|| work(Some(device.as_str())))).collect();
-            let ended =
-                workers.into_iter().map(|worker| worker.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
-            // Join all of them before returning the first error.
-            ended.collect::<Vec<_>>().into_iter().collect()
-        })
-    }
-
-    /// Trains and measures the `i`-th run of the plan and saves its result.
-    fn run_one(
-        &self,
-        i: usize,
-        trainer: &Trainer,
-        device: Option<&str>,
-        stop: &AtomicBool,
-        tell: &dyn Fn(&Event),
-    ) -> Result<(), Error> {
-        let planned = &self.plan[i];
-        tell(&Event::Begun { number: i + 1, of: self.plan.len(), planned, device });
-        let mut result = self.lock()[i].clone();
-        (result.status, result.reason) = (Status::Waiting, None);
-        match trainer.train(planned, device, stop, &mut |line| tell(&Event::Line(&planned.id, line))) {
-            Trained::Failed(reason) => (result.status, result.reason) = (Status::Failed, Some(reason)),
-            Trained::Interrupted => result.status = Status::Interrupted,
-            Trained::Finished => match self.measure(planned, &mut result, trainer.threads, tell) {
-                Ok(()) => result.status = Status::Done,
-                Err(error) => {
-                    (result.status, result.reason) = (Status::Failed, Some(format!("measuring: {error}")));
-                }
-            },
-        }
-        // The figures of the training are useful even if it failed.
-        if let Err(error) = take_training(planned, &mut result) {
-            result.reason.get_or_insert_with(|| error.to_string());
-        }
-        self.keep(planned, &result)?;
-        tell(&Event::Over(&result));
-        let mut results = self.lock();
-        results[i] = result;
-        self.write_all(&results)?;
-        Ok(())
-    }
-
-    fn measure(
-        &self,
-        planned: &Planned,
-        result: &mut RunResult,
-        threads: usize,
-        tell: &dyn Fn(&Event),
-    ) -> Result<(), Error> {
-        let threads = match threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
-        let translations = self.translations(planned);
-        let measure = Measurement { study: &self.file, planned, metrics: &self.metrics, translations, threads };
-        let mut told = |what: &str, progress| tell(&Event::Measuring(&planned.id, what, progress));
-        let analysis = measure.run(result, &mut told)?;
-        let path = self.analysis_path(planned);
-        match analysis {
-            Some(analysis) => Ok(strata_files::write_json(&path, &analysis)?),
-            None => Ok(()),
-        }
-    }
-
-    /// The analysis of a run that is done; `None` for a dense model.
-    ///
-    /// # Errors
-    /// A damaged file.
-    pub fn analysis(&self, planned: &Planned) -> Result<Option<Analysis>, Error> {
-        read_json(&self.analysis_path(planned))
-    }
-
-    fn translations(&self, planned: &Planned) -> PathBuf {
-        self.file.output.join("translations").join(&planned.id)
-    }
-
-    fn analysis_path(&self, planned: &Planned) -> PathBuf {
-        self.file.output.join("results").join(format!("{}.analysis.json", planned.id))
-    }
-
-    fn result_path(&self, planned: &Planned) -> PathBuf {
-        self.file.output.join("results").join(format!("{}.json", planned.id))
-    }
-
-    fn made_from(&self, planned: &Planned) -> String {
-        let mut recipe = planned.recipe.clone();
-        // These change no figure; the device changes at most the last digits.
-        recipe.train.threads = 0;
-        "cpu".clone_into(&mut recipe.train.device);
-        recipe.train.output = String::new();
-        let StudyFile { split, sentences, analysis_sentences, weights, .. } = &self.file;
-        let measured = format!("{split} {sentences} {analysis_sentences} {weights:?} nll {}", self.corpus);
-        recipe.to_toml(&measured)
-    }
-
-    fn keep(&self, planned: &Planned, result: &RunResult) -> Result<(), Error> {
-        let kept = Kept { made_from: self.made_from(planned), result: result.clone() };
-        Ok(strata_files::write_json(self.result_path(planned), &kept)?)
-    }
-
-    fn kept(&self, planned: &Planned) -> Result<Option<RunResult>, Error> {
-        let kept: Option<Kept> = read_json(&self.result_path(planned))?;
-        Ok(kept.filter(|kept| kept.made_from == self.made_from(planned)).map(|kept| kept.result))
+        lock(&self.results)
     }
 
     /// All figures, with means over seeds and differences from the baseline.
@@ -384,18 +195,22 @@ impl Study {
         &self.file.steps
     }
 
-    /// Writes `study.json`, `study.csv` and the report `study.html` into the study's folder.
+    /// Writes `study.json`, `study.csv` and the report `study.html` into the study's folder, with the figures that
+    /// other processes have kept since this one read them.
     ///
     /// # Errors
     /// Files that cannot be read or written.
     pub fn write(&self) -> Result<StudyResult, Error> {
-        self.write_all(&self.lock())
-    }
-
-    fn write_all(&self, results: &[RunResult]) -> Result<StudyResult, Error> {
-        let result = self.result_of(results)?;
+        let _claim = self.claim_report()?;
+        let mut results = self.lock();
+        for (planned, result) in self.plan.iter().zip(results.iter_mut()).filter(|(_, r)| r.status != Status::Done) {
+            if let Some(kept) = self.kept(planned)? {
+                *result = kept;
+            }
+        }
+        let result = self.result_of(&results)?;
         let mut analyses = Vec::new();
-        for (planned, result) in self.plan.iter().zip(results).filter(|(_, r)| r.status == Status::Done) {
+        for (planned, result) in self.plan.iter().zip(results.iter()).filter(|(_, r)| r.status == Status::Done) {
             analyses.extend(self.analysis(planned)?.map(|analysis| (result.id.clone(), analysis)));
         }
         let page = crate::report::of_study(&result, &analyses)?;
@@ -409,6 +224,11 @@ impl Study {
         }
         Ok(result)
     }
+}
+
+/// Locks, even after a thread panicked with the lock held: what the study's locks guard is consistent at all times.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The result of a run that has not started.
@@ -452,17 +272,4 @@ fn take_training(planned: &Planned, result: &mut RunResult) -> Result<(), Error>
         (result.best_loss, result.best_update) = (state.best.map(|best| best.loss), state.best.map(|best| best.update));
     }
     Ok(())
-}
-
-/// Reads one of our JSON files; `None` if it does not exist.
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(strata_files::Error::io("read", path, error).into()),
-    };
-    let what = "it is damaged, or of another version of strata; remove it to measure the run again";
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|e| Error::File { place: path.display().to_string(), what: format!("{what} ({e})") })
 }

@@ -14,6 +14,7 @@ use strata_store::RunFolder;
 use strata_store::checkpoint::{AVERAGED_DIR, RECIPE_FILE, STATE_FILE};
 
 use super::file::Planned;
+use super::kept::essence;
 use crate::error::Error;
 
 /// How runs are trained.
@@ -70,12 +71,8 @@ fn same_recipe(planned: &Planned) -> Result<(), String> {
     if !path.exists() {
         return Ok(());
     }
-    let mut begun = Recipe::load(&path, None, &[]).map_err(|e| e.to_string())?;
-    // A run is the same whatever its threads, its device and the spelling of its folder.
-    begun.train.threads = planned.recipe.train.threads;
-    begun.train.device.clone_from(&planned.recipe.train.device);
-    begun.train.output.clone_from(&planned.recipe.train.output);
-    if begun == planned.recipe {
+    let begun = Recipe::load(&path, None, &[]).map_err(|e| e.to_string())?;
+    if essence(&begun) == essence(&planned.recipe) {
         return Ok(());
     }
     Err(format!(
