@@ -18,11 +18,11 @@ modules=target/picture/node_modules
 [ -d "$modules/playwright-core" ] || npm install --silent --prefix target/picture playwright-core
 
 log=$(mktemp)
-"$strata" serve "$model" --preload --port 0 >"$log" 2>/dev/null &
+"$strata" serve "$model" --preload --port 0 -q >"$log" &
 server=$!
-trap 'kill $server; rm -f "$log"' EXIT
-for _ in $(seq 100); do
-  address=$(grep -o 'http://[0-9.:]*' "$log") && break
+trap 'kill $server 2>/dev/null; rm -f "$log"' EXIT
+until address=$(grep -o 'http://[0-9.:]*' "$log"); do
+  kill -0 $server 2>/dev/null || exit 1 # the server has said why
   sleep 0.1
 done
 NODE_PATH=$modules node bench/picture.cjs "$address" "$text" "$from" "$to" docs/page.png

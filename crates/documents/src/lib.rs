@@ -28,7 +28,6 @@ mod opendocument;
 mod options;
 mod packed;
 mod parts;
-mod placeholders;
 mod placement;
 mod po;
 mod running;

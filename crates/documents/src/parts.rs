@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use strata_translate::{Part, Translator, layout};
+use strata_translate::{Part, Translator, code, layout};
 
 use crate::document::{Document, Segment};
 use crate::error::{Error, Result};
 use crate::markup::{Piece, push_text};
-use crate::placeholders::placeholders;
 use crate::placement::Tree;
 use crate::translation::chosen;
 
@@ -58,9 +57,7 @@ impl Parts {
     pub fn aligned(&self) -> bool {
         let is_placed = |segment: &Segment| {
             let elements = segment.elements.as_ref();
-            elements.is_some_and(|e| {
-                !e.is_empty() || !segment.spellings.is_empty() || !placeholders(&segment.text).is_empty()
-            })
+            elements.is_some_and(|e| !e.is_empty() || !segment.spellings.is_empty() || !code(&segment.text).is_empty())
         };
         self.document.segments().iter().any(is_placed)
     }

@@ -104,12 +104,16 @@ pub fn shouted(document: impl Document + 'static) -> String {
     String::from_utf8(said(Box::new(document), &str::to_uppercase)).unwrap()
 }
 
-/// Random markup: `leaves`, and elements around up to eight times as much, or without a name just that much.
+/// What random markup has in every language.
+const TEXTS: [&str; 9] = ["word", "two words", " ", "\n  ", "Open. Close it.", "{name}", "&amp;", "1 > 0", ", "];
+
+/// Random markup: [`TEXTS`] and `more`, and elements around up to eight times as much, or without a name just that
+/// much.
 pub fn markup(
-    leaves: &'static [&'static str],
+    more: &'static [&'static str],
     name: impl Strategy<Value = Option<&'static str>> + Clone + 'static,
 ) -> impl Strategy<Value = String> {
-    let leaf = prop::sample::select(leaves).prop_map(str::to_string);
+    let leaf = prop::sample::select([&TEXTS[..], more].concat()).prop_map(str::to_string);
     leaf.prop_recursive(4, 40, 8, move |inner| {
         (prop::collection::vec(inner, 0..8), name.clone()).prop_map(|(inner, name)| match name {
             Some(name) => format!("<{name} class=\"c\">{}</{name}>", inner.concat()),

@@ -15,6 +15,8 @@
 //!
 //! All weights come through one trait, [`Tensors`].
 
+#![forbid(unsafe_code)]
+
 mod archive;
 pub mod ctranslate2;
 mod cursor;

@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use strata_corpus::{ImportedVocabulary, Subwords};
 use strata_files::IoContext;
 use strata_formats::ctranslate2::vocabulary;
 use strata_formats::{CTranslate2, Element, Tensors, unpack};
@@ -101,11 +100,9 @@ pub(crate) fn plan(folder: &Path, package: &Path, wanted: &Wanted) -> Result<Pla
             }
         }
         None => {
-            return Err(Error::mismatch(
-                folder,
-                "the decoder's first token is left to the caller; import the model \
-                                                    that this one was converted from",
-            ));
+            let what =
+                "the decoder's first token is left to the caller; import the model that this one was converted from";
+            return Err(Error::mismatch(folder, what));
         }
     };
     if switch("add_source_bos", false)? {
@@ -117,14 +114,7 @@ pub(crate) fn plan(folder: &Path, package: &Path, wanted: &Wanted) -> Result<Pla
     config.prompts =
         Prompts { source_front: vec![], source_end: if ends { vec![Mark::End] } else { vec![] }, decoder: vec![first] };
     let [source_pieces, target_pieces] = pieces(folder, package)?;
-    let subwords = Subwords::import_vocabulary(ImportedVocabulary {
-        languages: &[],
-        names: target.names.clone(),
-        source_names: source.as_ref().map(|source| source.names.clone()),
-        hidden: target.hidden.clone(),
-        source: &source_pieces,
-        target: (source_pieces != target_pieces).then_some(&target_pieces[..]),
-    })?;
+    let subwords = target.subwords(source.as_ref(), [&source_pieces, &target_pieces])?;
     let languages = languages(package, wanted)?;
     let source_rows = source.map_or(target.rows.clone(), |source| source.rows);
     let weights = weights(model, &config, &source_rows, &target.rows);

@@ -12,6 +12,8 @@
 //! | `vocabulary` | the order of ids |
 //! | `weights` | what each weight is made of |
 
+#![forbid(unsafe_code)]
+
 mod ctranslate2;
 mod error;
 mod huggingface;

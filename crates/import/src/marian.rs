@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use strata_corpus::subword::sentencepiece_names;
-use strata_corpus::{ImportedVocabulary, Subwords};
 use strata_files::IoContext;
 use strata_formats::marian::OPTIONS;
 use strata_formats::{Marian, Npz, Tensors, yaml};
@@ -115,14 +114,7 @@ pub(crate) fn plan(path: &Path, wanted: &Wanted) -> Result<Plan, Error> {
         config.network.embeddings.source_vocab_size =
             (source.rows.len() != target.rows.len()).then_some(source.rows.len());
     }
-    let subwords = Subwords::import_vocabulary(ImportedVocabulary {
-        languages: &[],
-        names: target.names.clone(),
-        source_names: (!same).then(|| source.names.clone()),
-        hidden: target.hidden.clone(),
-        source: &source_pieces,
-        target: (!same).then_some(&target_pieces[..]),
-    })?;
+    let subwords = target.subwords((!same).then_some(&source), [&source_pieces, &target_pieces])?;
     let languages = languages(path, wanted)?;
     let weights = weights(tensors, &config, &source.rows, &target.rows);
     let origin = if config.network.decoder.mixer == Mixer::Ssru { "Firefox / Bergamot" } else { "Marian" };

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use strata_corpus::{ImportedVocabulary, Subwords};
+
 use crate::error::Error;
 
 /// The ids of a model as another program numbers them.
@@ -33,6 +35,25 @@ pub(crate) struct Ours {
     pub names: Vec<String>,
     /// Which of them are no text.
     pub hidden: Vec<String>,
+}
+
+impl Ours {
+    /// The subword model: these ids are the target's, and the source's too unless it has others. `pieces` are the
+    /// SentencePiece models that cut source and target.
+    ///
+    /// # Errors
+    /// A model of a kind that is not supported, or a name that is repeated.
+    pub fn subwords(&self, source: Option<&Self>, pieces: [&[u8]; 2]) -> Result<Subwords, Error> {
+        let [source_pieces, target_pieces] = pieces;
+        Ok(Subwords::import_vocabulary(ImportedVocabulary {
+            languages: &self.languages,
+            names: self.names.clone(),
+            source_names: source.map(|source| source.names.clone()),
+            hidden: self.hidden.clone(),
+            source: source_pieces,
+            target: (source_pieces != target_pieces).then_some(target_pieces),
+        })?)
+    }
 }
 
 impl Theirs {

@@ -33,7 +33,7 @@ pub fn gather_rows(x: Tensor<2>, rows: Rows) -> Tensor<2> {
     })
 }
 
-/// `x` `[n, d]` with row `i` of `new` `[m, d]` put in the place of row `rows[i]`; `rows` has no repeats.
+/// `x` `[n, d]` with row `i` of `new` `[m, d]` put in place of row `rows[i]`; `rows` has no repeats.
 ///
 /// # Panics
 /// If `rows` and `new` differ in length or a row number is not below `n`.

@@ -1,21 +1,24 @@
 //! The expert block of every kind: MoE, Switch, CMR, stacked MoE and the Stratified MoE (Xu et al., 2023, section 3).
 //!
 //! [`strata_routing`] states the rules (R1 to R8 in its header); this file applies them to tensors, with gradients.
+//! `weights` has the block's parameters by name.
+
+mod weights;
 
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Tensor, activation};
 use strata_kernels::{Activation, Dispatch, ExpertWeights, MatmulPrecision, Rows, gather_rows, linear, replace_rows};
-use strata_recipe::{ExitRule, ExpertDropout, Kind, ModelConfig, SecondChoice, Side};
-use strata_routing::{SMALLEST_SUM, Strata, Waiting, adjust_offsets, chance};
+use strata_recipe::{ExitRule, ExpertDropout, Kind, ModelConfig, SecondChoice};
+use strata_routing::{SMALLEST_SUM, Strata, Waiting, chance};
 use strata_simd::random::{mix, unit};
 
 use crate::forward::{AtGate, Forward};
 use crate::gate::{Decision, Masks, Rules, keep_rows};
-use crate::parameter::{Initializer, WeightVisitor, join};
 use crate::share::ExpertShare;
-use crate::sublayers::{Ffn, Norm};
+use crate::sublayers::Norm;
 use crate::trace::BlockTrace;
+use weights::{Cmr, Experts, Gate};
 
 /// An expert block with its norms and residual; it takes the place of a layer's whole FFN sub-layer.
 #[derive(Clone)]
@@ -34,38 +37,6 @@ pub struct ExpertBlock {
     scales: Option<Tensor<1>>,
     experts: Experts,
     cmr: Option<Cmr>,
-}
-
-/// A gate's map to the logits of the experts that it sees.
-#[derive(Clone)]
-struct Gate {
-    /// `[visible experts, d]`
-    weight: Tensor<2>,
-    /// `[visible experts]`
-    bias: Option<Tensor<1>>,
-}
-
-/// The experts of a block whose weights are here, stacked.
-#[derive(Clone)]
-struct Experts {
-    /// `[held, d_ffn, d]`
-    fc1: Tensor<3>,
-    /// `[held, d_ffn]`
-    bias1: Tensor<2>,
-    /// `[held, d, d_ffn]`
-    fc2: Tensor<3>,
-    /// `[held, d]`
-    bias2: Tensor<2>,
-}
-
-/// The shared FFN of conditional MoE routing and the gate that mixes it in.
-#[derive(Clone)]
-struct Cmr {
-    /// `[1, d]`
-    weight: Tensor<2>,
-    /// `[1]`
-    bias: Tensor<1>,
-    shared: Ffn,
 }
 
 /// One pass through a block: what its visits to gates share.
@@ -88,37 +59,6 @@ struct Visit {
 }
 
 impl ExpertBlock {
-    /// Expert block `block` of a checked configuration, encoder blocks first, which belongs to `side`; weights are
-    /// named below `path`.
-    pub fn new(init: &Initializer, path: &str, config: &ModelConfig, side: Side, block: usize) -> Self {
-        let strata = config.strata_of_block(block);
-        let (d, f, held) = (config.d_model, config.d_ffn_of(side), init.share.of(strata.experts()));
-        let gate = |i: usize| Gate {
-            weight: init.gate(&format!("{path}.gate.{i}.weight"), [strata.visible(i).len(), d]),
-            bias: config.network.gate_bias.then(|| init.constant(0.0, [strata.visible(i).len()])),
-        };
-        let offsets = if config.capacity_budget > 0.0 { strata.count() } else { 0 };
-        let stack = join(path, "experts");
-        let (fc1, bias1) = init.stacked(&stack, "fc1", held.clone(), [f, d]);
-        let (fc2, bias2) = init.stacked(&stack, "fc2", held, [d, f]);
-        let cmr = (config.kind == Kind::Cmr).then(|| Cmr {
-            weight: init.gate(&join(path, "cmr_gate.weight"), [1, d]),
-            bias: init.constant(0.0, [1]),
-            shared: Ffn::new(init, &join(path, "shared"), config, side),
-        });
-        Self {
-            norms: (0..strata.norms()).map(|_| Norm::new(init, config)).collect(),
-            gates: (0..strata.count()).map(gate).collect(),
-            offsets: (0..offsets).map(|i| init.constant(0.0, [strata.visible(i).len()])).collect(),
-            scales: config.learned_scale.then(|| init.constant(config.visit_scale as f32, [strata.count()])),
-            experts: Experts { fc1, bias1, fc2, bias2 },
-            cmr,
-            share: init.share,
-            strata,
-            config: config.clone(),
-        }
-    }
-
     /// The block's output, residual included, for packed tokens `x` `[tokens, d]`.
     ///
     /// `forward` gets the block's auxiliary losses and its trace: `trace` says where the block is, the rest is filled
@@ -348,25 +288,6 @@ impl ExpertBlock {
         outputs.reshape([tokens, k, d]).sum_dim(1).reshape([tokens, d])
     }
 
-    /// Moves the offsets of each gate one step of `rate` towards the capacity budget, given what they decided in
-    /// `passes`.
-    pub(crate) fn adjust_offsets(&mut self, passes: &[&BlockTrace], rate: f64) {
-        if self.offsets.is_empty() {
-            return;
-        }
-        let targets = self.strata.budget_targets(self.config.capacity_budget);
-        for (stratum, (offsets, targets)) in self.offsets.iter_mut().zip(&targets).enumerate() {
-            let mut first = vec![0u64; targets.len()];
-            for gate in passes.iter().flat_map(|pass| &pass.gates).filter(|gate| gate.stratum == stratum) {
-                first.iter_mut().zip(&gate.first).for_each(|(sum, count)| *sum += u64::from(*count));
-            }
-            let mut values = host(offsets.clone());
-            adjust_offsets(&mut values, &first, targets, rate);
-            let moved = Tensor::<1>::from_data(TensorData::new(values, [targets.len()]), &offsets.device());
-            *offsets = if offsets.device().is_autodiff() { moved.require_grad() } else { moved };
-        }
-    }
-
     /// How a gate decides in this pass. At inference experts take every token, and choices are not sampled.
     fn rules(&self, stratum: usize, forward: &mut Forward) -> Rules {
         let seed = forward.next_seed();
@@ -377,38 +298,6 @@ impl ExpertBlock {
             capacity_factor: self.config.capacity_factor.filter(|_| training),
             noise: (training && self.config.second_choice == SecondChoice::Gumbel).then_some(seed),
             offsets: self.offsets.get(stratum).map_or_else(Vec::new, |offsets| host(offsets.clone())),
-        }
-    }
-
-    /// Visits every weight of the block under its name; experts stay stacked.
-    pub fn visit_weights(&mut self, path: &str, visitor: &mut impl WeightVisitor) {
-        for (i, norm) in self.norms.iter_mut().enumerate() {
-            norm.visit_weights(&format!("{path}.norm.{i}"), visitor);
-        }
-        for (i, gate) in self.gates.iter_mut().enumerate() {
-            visitor.visit_weight(&format!("{path}.gate.{i}.weight"), &mut gate.weight);
-            if let Some(bias) = &mut gate.bias {
-                visitor.visit_weight(&format!("{path}.gate.{i}.bias"), bias);
-            }
-        }
-        for (i, offsets) in self.offsets.iter_mut().enumerate() {
-            visitor.visit_weight(&format!("{path}.gate.{i}.offset"), offsets);
-        }
-        if let Some(scales) = &mut self.scales {
-            visitor.visit_weight(&join(path, "visit_scale.weight"), scales);
-        }
-        let stack = match self.share.of(self.strata.experts()).start {
-            0 => join(path, "experts.*"),
-            first => format!("{path}.experts.{first}*"),
-        };
-        visitor.visit_weight(&join(&stack, "fc1.weight"), &mut self.experts.fc1);
-        visitor.visit_weight(&join(&stack, "fc1.bias"), &mut self.experts.bias1);
-        visitor.visit_weight(&join(&stack, "fc2.weight"), &mut self.experts.fc2);
-        visitor.visit_weight(&join(&stack, "fc2.bias"), &mut self.experts.bias2);
-        if let Some(cmr) = &mut self.cmr {
-            visitor.visit_weight(&join(path, "cmr_gate.weight"), &mut cmr.weight);
-            visitor.visit_weight(&join(path, "cmr_gate.bias"), &mut cmr.bias);
-            cmr.shared.visit_weights(&join(path, "shared"), visitor);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each call has a pool of its own, so that calls of several Python threads run side by side and none waits for
 //! another. Pools are kept for the next call. The child of a fork has none of its parent's threads: it is told so
-//! instead of waiting for them for ever.
+//! instead of waiting for them forever.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};

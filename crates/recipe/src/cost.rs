@@ -19,9 +19,9 @@ use serde::Serialize;
 use strata_routing::Strata;
 
 use crate::error::ConfigError;
-use crate::model_config::{Kind, ModelConfig};
+use crate::model_config::ModelConfig;
 use crate::network::{Mixer, Network, Side};
-use crate::rules::{ExitRule, Visible};
+use crate::rules::Kind;
 
 pub use crate::cost_table::render;
 
@@ -309,22 +309,11 @@ fn gate_outputs(strata: &Strata) -> f64 {
 
 /// The dense model of the same sizes.
 fn dense(config: &ModelConfig) -> ModelConfig {
-    ModelConfig {
-        kind: Kind::Dense,
-        experts: 0,
-        strata: Vec::new(),
-        block_experts: Vec::new(),
-        eom: 0.0,
-        fom: 0.0,
-        visible: Visible::Later,
-        exits: ExitRule::Choice,
-        random_capacity: 0.0,
-        capacity_budget: 0.0,
-        visit_scale: 1.0,
-        learned_scale: false,
-        network: Network { gate_bias: false, ..config.network },
-        ..config.clone()
-    }
+    let &ModelConfig { encoder_layers, decoder_layers, d_model, d_ffn, heads, vocab_size, max_length, .. } = config;
+    let network = Network { gate_bias: false, ..config.network };
+    let sizes =
+        ModelConfig { encoder_layers, decoder_layers, d_model, d_ffn, heads, vocab_size, ..ModelConfig::default() };
+    ModelConfig { max_length, network, ..sizes }
 }
 
 fn check_measurement(config: &ModelConfig, rc: &[f64]) -> Result<(), ConfigError> {

@@ -122,7 +122,7 @@ fn scaled(number: u64, units: &[&str], space: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model_config::Kind;
+    use crate::rules::Kind;
 
     fn m15() -> ModelConfig {
         let strata = vec![4, 12];

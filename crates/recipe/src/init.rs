@@ -4,9 +4,9 @@ use toml::{Table, Value};
 
 use crate::error::ConfigError;
 use crate::keys::Key;
-use crate::model_config::{Kind, ModelConfig, Normalization};
+use crate::model_config::ModelConfig;
 use crate::recipe::{ModelSection, Recipe};
-use crate::rules::ExitRule;
+use crate::rules::{ExitRule, Kind, Normalization};
 
 /// The keys of `[model]` that say how large a model is.
 const SIZES: [&str; 5] = ["encoder_layers", "decoder_layers", "d_model", "d_ffn", "heads"];
@@ -126,10 +126,11 @@ pub(crate) fn check_upcycling(model: &ModelSection) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::model_config::{Kind, ModelConfig};
+    use crate::model_config::ModelConfig;
     use crate::network::{Mark, Network};
     use crate::recipe::ModelSection;
     use crate::recipe_file::RecipeFile;
+    use crate::rules::Kind;
 
     fn dense() -> ModelConfig {
         ModelConfig { d_model: 64, d_ffn: 96, heads: 4, dropout: 0.25, max_length: 100, ..ModelConfig::default() }

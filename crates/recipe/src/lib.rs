@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod agreement;
+mod config_file;
 mod cost;
 mod cost_table;
 mod error;
@@ -24,11 +25,12 @@ mod validate;
 mod wording;
 mod write;
 
+pub use config_file::FORMAT_VERSION;
 pub use cost::{Cost, Part, Parts, Uncounted, render};
 pub use error::{ConfigError, Error};
 pub use keys::{Key, SECTIONS, Values, key, keys, render_keys};
 pub use memory::{Memory, Purpose, check_memory};
-pub use model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalization, SecondChoice};
+pub use model_config::ModelConfig;
 pub use network::{
     Activation, Decoder, EmbeddingScale, Embeddings, Frequencies, LayerNorm, Mark, Mixer, Network, NormPlace,
     PositionLayout, Positions, Prompts, Side, Tables,
@@ -36,7 +38,7 @@ pub use network::{
 pub use positions::sinusoidal;
 pub use recipe::{DataSection, ModelSection, Precision, Recipe, Schedule, Subwords, TrainSection, TranslateSection};
 pub use recipe_file::RecipeFile;
-pub use rules::{ExitRule, ExpertDropout, Initialization, Visible};
+pub use rules::{ExitRule, ExpertDropout, Initialization, Kind, Normalization, SecondChoice, Visible};
 pub use search_options::SearchOptions;
 pub use shape::Shape;
 pub use suggest::nearest;

@@ -97,7 +97,7 @@ fn fits(config: &ModelConfig, cost: &Cost, purpose: Purpose, most: u64) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model_config::Kind;
+    use crate::rules::Kind;
 
     const GIGA: u64 = 1_000_000_000;
 

@@ -11,60 +11,15 @@
 //! # Ok::<(), strata_recipe::ConfigError>(())
 //! ```
 
-use std::fmt;
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
-use strata_routing::{Exits, Norms, Strata, View, go_on_for_capacity, output_scale};
+use strata_routing::{Exits, Strata, View, go_on_for_capacity, output_scale};
 
-use crate::error::{ConfigError, Error};
+use crate::config_file::FORMAT_VERSION;
+use crate::error::ConfigError;
 use crate::network::{Network, Prompts, Side};
-use crate::rules::{ExitRule, ExpertDropout, Initialization, Visible, is_default, is_one, one};
-
-/// The version of `config.json` that this crate writes; it reads every version up to this one.
-///
-/// Version 1 had neither `block_experts`, `network` nor `prompts`: their defaults are what it meant.
-pub const FORMAT_VERSION: u32 = 2;
-
-/// What stands in the place of the FFN in every `moe_every`-th layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// The FFN itself: a Transformer without experts.
-    Dense,
-    /// One gate over all experts, the `top_k` best for each token (GShard).
-    Moe,
-    /// One gate, the single best expert, weighted by its own probability.
-    Switch,
-    /// Conditional MoE routing: a sigmoid gate per token mixes a shared FFN and a MoE.
-    Cmr,
-    /// Several MoE layers one after another, without a norm or a residual between them.
-    Stacked,
-    /// Stratified MoE: a token moves on to the strata behind that of its first choice.
-    Smoe,
-}
-
-/// Where an SMoE block normalizes (`smoe`; the other kinds have one pre-norm either way). With one stratum the paper's
-/// order is a plain pre-norm MoE, and the authors' is an MoE with a norm on leaving, the control that tells what this
-/// norm alone gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Normalization {
-    /// As the paper writes it: a norm in front of each stratum, un-normalized residuals: L norms.
-    Paper,
-    /// As the authors' code computes it: a norm on leaving each stratum, which is also the next residual: L + 1 norms.
-    Reference,
-}
-
-/// How the second expert of a token is chosen in training (inference always takes the arg-max).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SecondChoice {
-    /// The second most probable expert.
-    Argmax,
-    /// Sampled: the arg-max, without the first choice, of logits with Gumbel noise.
-    Gumbel,
-}
+use crate::rules::{
+    ExitRule, ExpertDropout, Initialization, Kind, Normalization, SecondChoice, Visible, is_default, is_one, one,
+};
 
 /// A model's shape and routing. Encoder and decoder share every value but their number of layers, and what
 /// [`network.decoder`](crate::Decoder) says of the decoder.
@@ -340,78 +295,13 @@ impl ModelConfig {
         }
         name
     }
-
-    /// Reads and checks a `config.json`.
-    ///
-    /// # Errors
-    /// [`Error::Missing`] or [`Error::Io`] if the file cannot be read, otherwise as [`ModelConfig::from_json`].
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| Error::unreadable(path.display().to_string(), source))?;
-        Self::from_json(&text, &path.display().to_string())
-    }
-
-    /// Parses and checks the text of a `config.json`; `origin` names it in errors.
-    ///
-    /// # Errors
-    /// [`Error::FormatVersion`] for a file of a later version, [`Error::Json`] for text that is not a configuration,
-    /// [`Error::Config`] for values that cannot be.
-    pub fn from_json(text: &str, origin: &str) -> Result<Self, Error> {
-        /// Only the version, so that a later format is named as such before its unknown fields are.
-        #[derive(Deserialize)]
-        struct Version {
-            format_version: u32,
-        }
-        let json = |source| Error::Json { origin: origin.to_owned(), source };
-        let version: Version = serde_json::from_str(text).map_err(json)?;
-        if version.format_version == 0 || version.format_version > FORMAT_VERSION {
-            return Err(Error::FormatVersion {
-                origin: origin.to_owned(),
-                found: version.format_version,
-                known: FORMAT_VERSION,
-            });
-        }
-        let mut config: ModelConfig = serde_json::from_str(text).map_err(json)?;
-        config.format_version = FORMAT_VERSION;
-        config.validate().map_err(|source| Error::Config { origin: origin.to_owned(), source })?;
-        Ok(config)
-    }
-
-    /// The text of `config.json`, indented, with a final newline.
-    pub fn to_json(&self) -> String {
-        // A struct of plain fields always serialises; non-finite numbers become null and are refused when read.
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
-        text.push('\n');
-        text
-    }
-}
-
-impl From<Normalization> for Norms {
-    fn from(variant: Normalization) -> Norms {
-        match variant {
-            Normalization::Paper => Norms::OnArrival,
-            Normalization::Reference => Norms::OnLeaving,
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Kind::Dense => "dense",
-            Kind::Moe => "moe",
-            Kind::Switch => "switch",
-            Kind::Cmr => "cmr",
-            Kind::Stacked => "stacked",
-            Kind::Smoe => "smoe",
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use strata_routing::Norms;
+
     use super::*;
-    use crate::network::Mark;
 
     fn smoe(strata: &[usize]) -> ModelConfig {
         ModelConfig { kind: Kind::Smoe, strata: strata.to_vec(), ..ModelConfig::default() }
@@ -461,102 +351,5 @@ mod tests {
         assert!((random.block_strata().uniform_requested_capacity() - 1.25).abs() < 1e-9);
         let fixed = ModelConfig { exits: ExitRule::Never, ..smoe(&[4, 4]) };
         assert_eq!(fixed.block_strata().uniform_requested_capacity(), 2.0);
-    }
-
-    /// Files of models that the paper's rules make are as they were before there were others.
-    #[test]
-    fn rules_beyond_the_paper_are_written_only_where_they_hold() {
-        let plain = smoe(&[4, 4]).to_json();
-        for field in [
-            "fom",
-            "visible",
-            "exits",
-            "random",
-            "budget\"",
-            "visit_scale",
-            "learned_scale",
-            "initialization",
-            "expert_dropout",
-        ] {
-            assert!(!plain.contains(field) || field == "budget\"" && plain.matches(field).count() == 1, "{field}");
-        }
-        let other = ModelConfig {
-            visible: Visible::All,
-            exits: ExitRule::Learned,
-            capacity_budget: 1.25,
-            visit_scale: 0.5,
-            learned_scale: true,
-            initialization: Initialization::Fairseq,
-            expert_dropout: ExpertDropout::Each,
-            fom: 0.1,
-            ..smoe(&[4, 4])
-        };
-        assert_eq!(ModelConfig::from_json(&other.to_json(), "config.json").unwrap(), other);
-    }
-
-    #[test]
-    fn json_round_trip() {
-        let config = ModelConfig { capacity_factor: Some(1.0), eom: 0.1, ..smoe(&[4, 12]) };
-        assert_eq!(ModelConfig::from_json(&config.to_json(), "config.json").unwrap(), config);
-    }
-
-    #[test]
-    fn a_file_of_version_1_is_the_model_that_it_was() {
-        let text = r#"{
-            "format_version": 1, "kind": "smoe", "experts": 8, "strata": [4, 4], "top_k": 2, "moe_every": 2,
-            "normalisation": "reference", "capacity_factor": null, "second_choice": "argmax", "eom": 0.0,
-            "cmr_gate_dropout": 0.1, "cmr_budget": 0.8, "cmr_weight": 0.01, "balance_weight": 0.01,
-            "encoder_layers": 6, "decoder_layers": 6, "d_model": 512, "d_ffn": 2048, "heads": 8, "dropout": 0.3,
-            "attention_dropout": 0.1, "activation_dropout": 0.0, "vocab_size": 32000, "max_length": 512
-        }"#;
-        let config = ModelConfig::from_json(text, "config.json").unwrap();
-        let same = ModelConfig { experts: 8, normalization: Normalization::Reference, ..smoe(&[4, 4]) };
-        assert_eq!(config, same);
-        assert_eq!(config.format_version, 2);
-        assert_eq!((config.network, config.prompts), (Network::default(), Prompts::default()));
-    }
-
-    #[test]
-    fn what_other_architectures_say_comes_back() {
-        let text = moe(Kind::Moe, 8).to_json();
-        let network = r#""network": {
-            "positions": {"frequencies": "tensor2tensor", "first": 2},
-            "layer_norm": {"place": "post", "last": false, "epsilon": 1e-6}, "activation": "gelu-sigmoid",
-            "embeddings": {"tables": "source-apart", "scale": "one", "output_bias": true, "source_vocab_size": 70},
-            "decoder": {"mixer": "ssru", "d_ffn": 1024, "heads": 4}, "gate_bias": true
-        }, "block_experts": [8, 4, 2, 8, 8, 3],
-        "prompts": {"source_front": ["source"], "source_end": ["end"], "decoder": ["end", {"subword": 7}, "target"]}"#;
-        let mut value: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
-        value.extend(serde_json::from_str::<serde_json::Map<_, _>>(&format!("{{{network}}}")).unwrap());
-        let text = serde_json::to_string(&value).unwrap();
-        let config = ModelConfig::from_json(&text, "config.json").unwrap();
-        assert_eq!(ModelConfig::from_json(&config.to_json(), "config.json").unwrap(), config);
-        let network = &config.network;
-        assert_eq!((network.positions.first, network.layer_norm.last, network.gate_bias), (2, false, true));
-        assert_eq!(config.prompts.decoder, [Mark::End, Mark::Subword(7), Mark::Target]);
-        assert!(config.prompts.has(Mark::Source) && !config.prompts.has(Mark::Zero));
-        let of = |side| (config.layers(side), config.d_ffn_of(side), config.heads_of(side));
-        assert_eq!((of(Side::Encoder), of(Side::Decoder)), ((6, 2048, 8), (6, 1024, 4)));
-        assert_eq!(config.source_vocab_size(), 70);
-        let block = |side, layer| config.block_at(side, layer).map(|block| config.strata_of_block(block).experts());
-        assert_eq!([1, 3, 5].map(|layer| block(Side::Encoder, layer)), [Some(8), Some(4), Some(2)]);
-        assert_eq!([1, 3, 5].map(|layer| block(Side::Decoder, layer)), [Some(8), Some(8), Some(3)]);
-        assert_eq!(block(Side::Decoder, 2), None);
-        let wrong = text.replace("\"epsilon\"", "\"epsilom\"");
-        let error = ModelConfig::from_json(&wrong, "config.json").unwrap_err().to_string();
-        assert!(error.contains("epsilom"), "{error}");
-    }
-
-    #[test]
-    fn a_later_format_an_unknown_field_and_a_bad_value_are_named() {
-        let text = smoe(&[4, 4]).to_json();
-        let message = |text: String| ModelConfig::from_json(&text, "m/config.json").unwrap_err().to_string();
-        let later = message(text.replace("\"format_version\": 2", "\"format_version\": 7, \"new\": 3"));
-        assert!(later.contains("m/config.json") && later.contains('7') && later.contains("newer"), "{later}");
-        let unknown = message(text.replace("\"heads\"", "\"hedas\""));
-        assert!(unknown.contains("hedas") && unknown.contains("line"), "{unknown}");
-        let heads = message(text.replace("\"heads\": 8", "\"heads\": 7"));
-        assert!(heads.contains("m/config.json") && heads.contains("heads = 7") && heads.contains("512"), "{heads}");
-        assert!(message("{".into()).contains("m/config.json"));
     }
 }

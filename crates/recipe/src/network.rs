@@ -204,7 +204,7 @@ pub enum Mark {
     End,
     /// Padding, which some models start with.
     Padding,
-    /// No token: a zero vector in the place of an embedding. Only as the decoder's first.
+    /// No token: a zero vector in place of an embedding. Only as the decoder's first.
     Zero,
     /// A subword by its id.
     Subword(u32),

@@ -4,10 +4,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config_file::FORMAT_VERSION;
 use crate::error::{ConfigError, Error};
 use crate::keys::{Key, Values};
-use crate::model_config::{FORMAT_VERSION, Kind, ModelConfig, Normalization, SecondChoice};
-use crate::rules::{ExitRule, ExpertDropout, Initialization, Visible};
+use crate::model_config::ModelConfig;
+use crate::rules::{ExitRule, ExpertDropout, Initialization, Kind, Normalization, SecondChoice, Visible};
 use crate::search_options::SearchOptions;
 
 /// Writes one section: the struct, and its rows of the table of keys.
@@ -94,7 +95,7 @@ section! {
     TrainSection = "train" {
         output: String = r#""""#, Values::Text, "the run's folder; \"\" = runs/RECIPE-VARIANT";
         updates: u64 = "100000", Values::count(1, MANY), "optimizer steps in all";
-        init: String = r#""""#, Values::Text, "model, run or checkpoint to train on from; \"\" = random weights";
+        init: String = r#""""#, Values::Text, "model, run or checkpoint to start from; \"\" = random weights";
         upcycle: bool = "false", Values::Flag, "init is a dense model: its FFNs become the experts of this one";
         upcycle_noise: f64 = "0.0", Values::NonNegative, "noise on the copied experts, as a share of the size of their weights; 0 = none";
         seed: u64 = "1", Values::count(0, MANY), "seed of weights, dropout, sampling and order";

@@ -1,6 +1,72 @@
-//! Rules of routing and training beyond the paper's, each the value of a field of [`crate::ModelConfig`].
+//! The rules that the fields of [`crate::ModelConfig`] choose among: kinds of expert blocks, and rules of routing and
+//! training, the paper's first.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strata_routing::Norms;
+
+/// What stands in place of the FFN in every `moe_every`-th layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The FFN itself: a Transformer without experts.
+    Dense,
+    /// One gate over all experts, the `top_k` best for each token (GShard).
+    Moe,
+    /// One gate, the single best expert, weighted by its own probability.
+    Switch,
+    /// Conditional MoE routing: a sigmoid gate per token mixes a shared FFN and a MoE.
+    Cmr,
+    /// Several MoE layers one after another, without a norm or a residual between them.
+    Stacked,
+    /// Stratified MoE: a token moves on to the strata behind that of its first choice.
+    Smoe,
+}
+
+/// Where an SMoE block normalizes (`smoe`; the other kinds have one pre-norm either way). With one stratum the paper's
+/// order is a plain pre-norm MoE, and the authors' is an MoE with a norm on leaving, the control that tells what this
+/// norm alone gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalization {
+    /// As the paper writes it: a norm in front of each stratum, un-normalized residuals: L norms.
+    Paper,
+    /// As the authors' code computes it: a norm on leaving each stratum, which is also the next residual: L + 1 norms.
+    Reference,
+}
+
+/// How the second expert of a token is chosen in training (inference always takes the arg-max).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecondChoice {
+    /// The second most probable expert.
+    Argmax,
+    /// Sampled: the arg-max, without the first choice, of logits with Gumbel noise.
+    Gumbel,
+}
+
+impl From<Normalization> for Norms {
+    fn from(variant: Normalization) -> Norms {
+        match variant {
+            Normalization::Paper => Norms::OnArrival,
+            Normalization::Reference => Norms::OnLeaving,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Dense => "dense",
+            Kind::Moe => "moe",
+            Kind::Switch => "switch",
+            Kind::Cmr => "cmr",
+            Kind::Stacked => "stacked",
+            Kind::Smoe => "smoe",
+        })
+    }
+}
 
 /// The experts that the gate of a stratum chooses among.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

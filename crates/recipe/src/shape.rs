@@ -1,6 +1,7 @@
 //! The sizes of a model for benchmarks.
 
-use crate::model_config::{Kind, ModelConfig};
+use crate::model_config::ModelConfig;
+use crate::rules::Kind;
 
 /// What benchmarks choose in a model; the rest is [`ModelConfig::default`]'s.
 #[derive(Clone, Debug, PartialEq)]

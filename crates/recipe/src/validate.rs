@@ -4,9 +4,9 @@ use strata_routing::MOST_CHOICES;
 
 use crate::cost::Cost;
 use crate::error::ConfigError;
-use crate::model_config::{Kind, ModelConfig};
+use crate::model_config::ModelConfig;
 use crate::network::{Frequencies, Mark, NormPlace, Side};
-use crate::rules::{ExitRule, Visible};
+use crate::rules::{ExitRule, Kind, Visible};
 
 /// Far beyond today's models, and low enough that no count of parameters overflows.
 const MOST_LAYERS: usize = 1_024;

@@ -173,7 +173,7 @@ impl ExpertBlock {
                 let y = &mut x[*row as usize * d..][..d];
                 y.iter_mut().zip(row_of(&buffers.output, i as u32, d)).for_each(|(y, o)| *y += o);
                 let first = first_visible + buffers.choices[i].experts[0] as usize;
-                // Of a norm below only row 0 is overwritten, and that after it was asked for.
+                // The norm below overwrites row 0 of the input alone, which is asked for first.
                 let next = self.strata.next(stratum, first, || chance(stratum, row_of(&buffers.input, i as u32, d)));
                 if let Some(norm) = self.strata.norm_on_leaving(next) {
                     let normed = room(&mut buffers.input, d);

@@ -1,4 +1,18 @@
 //! The CPU inference engine: packed weights in f32, bf16 or int8, no tensor library and no automatic differentiation.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `engine`, `session` | many requests in, hypotheses out; sentences join and leave the batch at any step |
+//! | `search` | one sentence's search, which knows no model: it says which tokens to read and takes their candidates |
+//! | `model`, `parts` | the model as a tree of named parts |
+//! | `encoder`, `decoder`, `layers` | a pass over packed, ragged tokens; `cache` has the decoder's keys and values |
+//! | `experts`, `gate`, `dispatch` | expert blocks, by the rules of [`strata_routing`]; `routing` records them |
+//! | `vocabulary` | from the decoder's output to candidates |
+//! | `linear`, `product`, `kernels` | packed weights, and the arithmetic on them at every instruction level |
+//! | `load`, `packed`, `storage`, `weights` | where weights come from, and packed folders that are used where they lie |
+//! | `ctranslate2` | dense models written as CTranslate2 folders |
+//!
+//! A sentence's translation has the same bits whatever is translated beside it.
 
 pub mod bench;
 mod cache;

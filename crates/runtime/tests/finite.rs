@@ -9,12 +9,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{END, kinds, options, request, small, sources};
-use folders::write_weights;
+use folders::{vouch, write_weights};
 use strata_recipe::ModelConfig;
 use strata_runtime::{
     Engine, Error, Limits, Model, PackedFolder, Precision, RandomWeights, Request, SearchOptions, Weights, write_packed,
 };
-use strata_store::{Check, Checksums, Existing, ModelFolder, TensorFile};
+use strata_store::{Check, Existing, ModelFolder, TensorFile};
 
 /// Random weights, but one of them has `value` at index 3.
 struct Faulty {
@@ -59,12 +59,7 @@ fn poison(path: &Path, name: &str, nan: &[u8]) {
     let mut bytes = fs::read(&parts).unwrap();
     bytes[at..at + nan.len()].copy_from_slice(nan);
     fs::write(&parts, bytes).unwrap();
-    let sums = Checksums::read(path).unwrap();
-    let line = |name: &str| {
-        let digest = strata_files::Digest::of_file(path.join(name)).unwrap();
-        format!("{}  {name}\n", digest.hex())
-    };
-    fs::write(path.join("SHA256SUMS"), sums.names().map(line).collect::<String>()).unwrap();
+    vouch(path);
 }
 
 #[test]

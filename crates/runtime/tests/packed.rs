@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{END, kinds, options, request, small, sources};
-use folders::write_model;
+use folders::{vouch, write_model};
 use strata_recipe::{Kind, ModelConfig};
 use strata_runtime::{Engine, Hypothesis, Limits, Model, PackedFolder, Precision, SearchOptions, write_packed};
-use strata_store::{Check, Checksums, Existing, ModelFolder, TensorFile};
+use strata_store::{Check, Existing, ModelFolder, TensorFile};
 
 fn translate(model: Model, lines: &[Vec<u32>]) -> Vec<Vec<Hypothesis>> {
     let options = SearchOptions { nbest: 5, routing: true, alignments: true, ..options() };
@@ -106,16 +106,6 @@ fn error(path: &Path, check: Check, vouched: bool) -> String {
         Ok(_) => panic!("{} was loaded", path.display()),
         Err(error) => error.to_string(),
     }
-}
-
-/// Writes `SHA256SUMS` anew, as a program would that writes other content.
-fn vouch(path: &Path) {
-    let sums = Checksums::read(path).unwrap();
-    let line = |name: &str| {
-        let digest = strata_files::Digest::of_file(path.join(name)).unwrap();
-        format!("{}  {name}\n", digest.hex())
-    };
-    fs::write(path.join("SHA256SUMS"), sums.names().map(line).collect::<String>()).unwrap();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The server's one habit for mutexes: a poisoned lock is taken all the same.
 //!
-//! A panic in one request must not fail the next ones, and a counter or a queue that refuses service for ever would be
+//! A panic in one request must not fail the next ones, and a counter or a queue that refuses service forever would be
 //! the worse end. It is safe here, because every guarded value is valid after each single change (a push, a pop, a
 //! number, an `Option` that is replaced) and nothing that is guarded spans two of them. Keep it so, or do not use this.
 

@@ -101,7 +101,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
     Ok(())
 }
 
-/// Unloads unused models, for ever.
+/// Unloads unused models, forever.
 async fn unload(app: Arc<App>, after: Duration) {
     let mut ticks = tokio::time::interval((after / 4).clamp(Duration::from_millis(250), Duration::from_secs(30)));
     loop {

@@ -107,7 +107,7 @@ pub struct Settings {
     pub beam: usize,
     /// Models in memory at a time; 0 for all. The least recently used one makes room, unless it is in use.
     pub most_loaded: usize,
-    /// How long an unused model stays in memory; none for ever.
+    /// How long an unused model stays in memory; none = forever.
     pub unload_after: Option<Duration>,
     /// Called after a model was unloaded, to return its memory to the system.
     pub released: Released,

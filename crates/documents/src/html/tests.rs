@@ -192,22 +192,13 @@ fn templates_instructions_and_script_stay_byte_for_byte() {
 
 /// Random pages.
 fn page() -> impl Strategy<Value = String> {
-    let leaves = &[
-        "word",
-        "two words",
-        " ",
-        "\n  ",
-        "Open. Close it.",
-        "{name}",
-        "&amp;",
+    let more = &[
         "&nbsp;",
-        "1 > 0",
         "<img src=x>",
         "<br>",
         "<input>",
         "<!-- c -->",
         "<code>a &lt; b</code>",
-        ", ",
         "H",
         "2",
         "ü&uuml;",
@@ -216,7 +207,7 @@ fn page() -> impl Strategy<Value = String> {
         "日本。",
     ];
     let name = prop::sample::select(vec!["b", "a", "span", "sub", "sup", "p", "my-x", "li", "td", "i", "button"]);
-    testing::markup(leaves, prop::option::of(name))
+    testing::markup(more, prop::option::of(name))
 }
 
 proptest! {

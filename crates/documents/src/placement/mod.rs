@@ -11,16 +11,15 @@ mod units;
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use strata_translate::Part;
+use strata_translate::{Part, code};
 
 use crate::markup::{Element, Kind, Piece, push_same, push_text};
-use crate::placeholders::placeholders;
 use units::{Unit, units};
 
 /// Least attention for a unit to stand for an element that no unit comes from.
 const LEAST_ATTENTION: f32 = 0.15;
 
-/// A segment's elements, nested, with its placeholders.
+/// A segment's elements, nested, with its placeholders: what is written for machines ([`code`]).
 pub struct Tree<'a> {
     text: &'a str,
     elements: Vec<Element>,
@@ -38,8 +37,7 @@ impl<'a> Tree<'a> {
                 elements[i].parent = elements[parent].parent;
             }
         }
-        let found: Vec<Element> =
-            placeholders(text).into_iter().filter_map(|range| placeholder(range, &elements)).collect();
+        let found: Vec<Element> = code(text).into_iter().filter_map(|range| placeholder(range, &elements)).collect();
         elements.extend(found);
         let mut children = vec![Vec::new(); elements.len() + 1];
         for (i, element) in elements.iter().enumerate() {

@@ -114,27 +114,9 @@ mod tests {
     }
 
     fn tree() -> impl Strategy<Value = String> {
-        let leaves = &[
-            "word",
-            "two words",
-            " ",
-            "\n  ",
-            "Open. Close it.",
-            "{name}",
-            "&amp;",
-            "&#160;",
-            "1 > 0",
-            "<x/>",
-            "<!-- c -->",
-            "<![CDATA[a <b> c]]>",
-            "<?pi a?>",
-            "&unknown;",
-            ", ",
-            "AT&T ",
-            "ü",
-        ];
+        let more = &["&#160;", "<x/>", "<!-- c -->", "<![CDATA[a <b> c]]>", "<?pi a?>", "&unknown;", "AT&T ", "ü"];
         let name = prop::sample::select(vec!["b", "a", "script", "sub", "link", "ns:p"]);
-        markup(leaves, name.prop_map(Some))
+        markup(more, name.prop_map(Some))
     }
 
     proptest! {

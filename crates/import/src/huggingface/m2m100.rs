@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use strata_corpus::Subwords;
 use strata_formats::open_weights;
 use strata_recipe::{EmbeddingScale, Frequencies, Kind, Mark, Prompts};
 
@@ -39,16 +38,9 @@ pub(super) fn plan(folder: &Path, options: &Options) -> Result<Plan, Error> {
         (false, true) => "Hugging Face NLLB-200",
         (false, false) => "Hugging Face M2M100",
     };
-    let Ours { rows, languages, names, hidden } = tokenizer.ids.renumber(folder)?;
-    let vocabulary = strata_corpus::ImportedVocabulary {
-        languages: &languages,
-        names,
-        source_names: None,
-        hidden,
-        source: &tokenizer.pieces,
-        target: None,
-    };
-    let subwords = Subwords::import_vocabulary(vocabulary)?;
+    let ids = tokenizer.ids.renumber(folder)?;
+    let subwords = ids.subwords(None, [&tokenizer.pieces; 2])?;
+    let Ours { rows, languages, .. } = ids;
 
     let mut weights = Weights::new(open_weights(folder)?);
     weights.table("embedding.weight", "model.shared.weight", config.vocab_size, config.d_model, &rows);

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use strata_corpus::{ImportedVocabulary, Subwords};
 use strata_files::IoContext;
 use strata_formats::open_weights;
 use strata_recipe::{EmbeddingScale, Mark, ModelConfig, NormPlace, Prompts, Tables};
@@ -78,14 +77,7 @@ pub(super) fn plan(folder: &Path, options: &Options, wanted: &Wanted) -> Result<
     let source_table = source.as_ref().map_or(&target.rows, |source| &source.rows).clone();
     config.network.embeddings.source_vocab_size =
         (source_table.len() != target.rows.len()).then_some(source_table.len());
-    let subwords = Subwords::import_vocabulary(ImportedVocabulary {
-        languages: &target.languages,
-        names: target.names.clone(),
-        source_names: source.as_ref().map(|source| source.names.clone()),
-        hidden: target.hidden.clone(),
-        source: &source_pieces,
-        target: (source_pieces != target_pieces).then_some(&target_pieces[..]),
-    })?;
+    let subwords = target.subwords(source.as_ref(), [&source_pieces, &target_pieces])?;
     let languages = languages(folder, options, wanted, &target)?;
     let weights = weights(folder, &config, [source_rows, target_rows], &source_table, &target.rows)?;
     let origin = "Hugging Face Marian (OPUS-MT)".to_owned();

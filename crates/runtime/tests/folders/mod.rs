@@ -4,11 +4,12 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::fs;
 use std::path::Path;
 
 use strata_recipe::ModelConfig;
 use strata_runtime::{Error, Model, Precision, RandomWeights, Weights};
-use strata_store::{Dtype, Existing, ModelFolder, ModelParts, TensorSource, TensorSpec};
+use strata_store::{Checksums, Dtype, Existing, ModelFolder, ModelParts, TensorSource, TensorSpec};
 
 /// Writes a model of `config` with the random weights of `seed`.
 pub fn write_model(path: &Path, config: &ModelConfig, seed: u64) -> ModelFolder {
@@ -27,6 +28,16 @@ pub fn write_weights(path: &Path, config: &ModelConfig, weights: &dyn Weights) -
         extra: &[],
     };
     ModelFolder::write(path, &parts, Existing::Refuse).expect("a model folder")
+}
+
+/// Writes `SHA256SUMS` of a folder anew, as a program would that writes other content.
+pub fn vouch(path: &Path) {
+    let sums = Checksums::read(path).unwrap();
+    let line = |name: &str| {
+        let digest = strata_files::Digest::of_file(path.join(name)).unwrap();
+        format!("{}  {name}\n", digest.hex())
+    };
+    fs::write(path.join("SHA256SUMS"), sums.names().map(line).collect::<String>()).unwrap();
 }
 
 /// Names and shapes of a model's weights: what building it asks for.

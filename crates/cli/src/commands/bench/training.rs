@@ -208,7 +208,7 @@ fn read_all(child: &mut std::process::Child) -> std::io::Result<(std::process::E
     let (mut text, mut errors) = (String::new(), String::new());
     let stderr = child.stderr.take();
     std::thread::scope(|scope| -> std::io::Result<()> {
-        // Both at once: a program that fills the one that is not read would wait for ever.
+        // Both at once: a program that fills the one that is not read would wait forever.
         let reader = scope.spawn(|| stderr.map_or(Ok(0), |mut stderr| stderr.read_to_string(&mut errors)));
         if let Some(mut stdout) = child.stdout.take() {
             stdout.read_to_string(&mut text)?;
