@@ -4,7 +4,6 @@
 use std::ffi::OsString;
 
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
-#[cfg(feature = "train")]
 use strata_ranks::Launch;
 
 use crate::color::Color;
@@ -13,7 +12,6 @@ use crate::commands::{
     score, serve, study, train, translate, vocabulary,
 };
 use crate::examples;
-#[cfg(feature = "train")]
 use crate::ranks::wait_turn;
 
 // One vocabulary for all commands: inputs are positional (a model, then a prepared folder, then text), results go to
@@ -91,7 +89,6 @@ pub fn parse() -> Cli {
     let parsed = command.clone().try_get_matches_from(arguments);
     let parsed = parsed.and_then(|matches| Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command)));
     parsed.unwrap_or_else(|error| {
-        #[cfg(feature = "train")]
         if let Some(launch) = Launch::of_environment() {
             wait_turn(launch.rank);
         }

@@ -15,13 +15,13 @@ mod output;
 mod output_folder;
 mod overrides;
 mod processor;
-#[cfg(feature = "train")]
 mod ranks;
 mod remedy;
 #[cfg(feature = "train")]
 mod scorer;
 mod search_args;
 mod selection;
+mod shared_lines;
 mod stop;
 mod tables;
 mod terminal;
@@ -78,9 +78,9 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Fetch(arguments) => fetch::run(&arguments, &terminal),
         Command::Prepare(arguments) => prepare::run(&arguments, &terminal),
         Command::Train(arguments) => train::run(&arguments, threads, &terminal),
-        Command::Translate(arguments) => translate::run(&arguments, &terminal),
-        Command::Evaluate(arguments) => evaluate::run(&arguments, &terminal),
-        Command::Score(arguments) => score::run(&arguments, &terminal),
+        Command::Translate(arguments) => translate::run(&arguments, threads, &terminal),
+        Command::Evaluate(arguments) => evaluate::run(&arguments, threads, &terminal),
+        Command::Score(arguments) => score::run(&arguments, threads, &terminal),
         Command::Vocabulary(arguments) => vocabulary::run(&arguments, &terminal),
         Command::Serve(arguments) => serve::run(&arguments, &terminal),
         Command::Export(arguments) => export::run(&arguments, &terminal),

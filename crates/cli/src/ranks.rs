@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use anyhow::Context;
 use strata_ranks::{Error, Launch, Ranks};
 
 use crate::Outcome;
@@ -55,13 +56,6 @@ pub fn on_all_ranks(
             Ok(outcome)
         }
         Err(error) => {
-            let speaks_elsewhere = |cause: &(dyn std::error::Error + 'static)| {
-                matches!(cause.downcast_ref(), Some(Error::Elsewhere { .. } | Error::Lost { .. }))
-                    || matches!(
-                        cause.downcast_ref(),
-                        Some(strata_train::Error::Ranks(Error::Elsewhere { .. } | Error::Lost { .. }))
-                    )
-            };
             if error.chain().any(speaks_elsewhere) {
                 std::thread::sleep(PATIENCE);
             } else {
@@ -72,6 +66,37 @@ pub fn on_all_ranks(
             ranks.abort(FAILED)
         }
     }
+}
+
+/// [`on_all_ranks`] for commands that share lines out. Each of several ranks computes with `threads` threads, or where
+/// that is 0 with its share of the host's processors.
+///
+/// # Errors
+/// As there.
+pub fn sharing_lines(
+    threads: usize,
+    terminal: &Terminal,
+    command: impl FnOnce(&Ranks, &Terminal) -> anyhow::Result<Outcome> + Send,
+) -> anyhow::Result<Outcome> {
+    on_all_ranks(terminal, |ranks, terminal| {
+        if threads > 0 || !ranks.is_many() {
+            return command(ranks, terminal);
+        }
+        let threads = ranks.share_of_processors()?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.context("cannot start the threads")?.install(|| command(ranks, terminal))
+    })
+}
+
+/// Whether another rank has failed, and says why.
+fn speaks_elsewhere(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let of_ranks = cause.downcast_ref();
+    #[cfg(feature = "train")]
+    let of_ranks = of_ranks.or_else(|| match cause.downcast_ref() {
+        Some(strata_train::Error::Ranks(error)) => Some(error),
+        _ => None,
+    });
+    matches!(of_ranks, Some(Error::Elsewhere { .. } | Error::Lost { .. }))
 }
 
 /// Waits while ranks before `rank` may say the same. The first that speaks ends all, so that an error that all of them

@@ -1,4 +1,4 @@
-//! `strata train` as a user of MPI starts it. Without Open MPI the tests are skipped.
+//! `strata` as a user of MPI starts it. Without Open MPI the tests are skipped.
 
 mod common;
 
@@ -74,4 +74,85 @@ fn the_speed_of_exchanges_is_said_once() {
         assert!(0.0 < seconds("best_seconds") && seconds("best_seconds") <= seconds("median_seconds"), "{ran}");
     }
     one_speaks(&here, "$STRATA bench ranks", &["one rank alone", "mpirun -n 2"]);
+}
+
+/// Asserts that three ranks and one process end, print and warn alike; `mpirun` has a word of its own about exit codes.
+fn as_one_process(here: &Folder, command: &str) -> Ran {
+    let (alone, shared) = (run(here, command), run(here, &command.replace("$STRATA", "$MPIRUN -n 3 $STRATA")));
+    let ours = |ran: &Ran| -> Vec<String> {
+        ran.err
+            .lines()
+            .filter(|line| line.contains("warning: ") || line.contains("error: "))
+            .map(String::from)
+            .collect()
+    };
+    assert_eq!(
+        (alone.code, &alone.out, ours(&alone)),
+        (shared.code, &shared.out, ours(&shared)),
+        "{command}: {shared}"
+    );
+    alone
+}
+
+#[test]
+fn lines_are_translated_and_scored_as_by_one_process() {
+    let Some(here) = with_mpi("lines_are_translated_and_scored_as_by_one_process") else { return };
+    let en = here.read("../prepared/text/test.en-qaa.en");
+    let qaa = here.read("../prepared/text/test.en-qaa.qaa");
+    let take = |text: &str| text.lines().take(30).map(|line| format!("{line}\n")).collect::<String>();
+    here.write("in", [take(&en).as_bytes(), b"\n\xff no text\n", take(&en).as_bytes()].concat());
+    (here.write("en", take(&en)), here.write("qaa", take(&qaa)));
+    let translate = "$STRATA translate ../run --to qaa --beam 2 --min-length 4";
+    let plain = as_one_process(&here, &format!("{translate} < in"));
+    assert_eq!((plain.code, plain.out.lines().count()), (Some(1), 62), "{plain}");
+    as_one_process(&here, &format!("{translate} --json --alignments en - < en"));
+    as_one_process(&here, &format!("{translate} --nbest 2 --prefixes qaa en"));
+    as_one_process(&here, &format!("{translate} --sample --seed 3 en"));
+    as_one_process(&here, &format!("{translate} < /dev/null"));
+    // More ranks than lines.
+    as_one_process(&here, &format!("head -n 1 en | {translate}"));
+    run(&here, &format!("$MPIRUN -n 2 {translate} --whole-lines -o out < en")).succeeds();
+    assert_eq!(here.read("out"), run(&here, &format!("{translate} --whole-lines < en")).out);
+    let score = "$STRATA score ../run";
+    as_one_process(&here, &format!("{score} en - --to qaa --json < qaa"));
+    as_one_process(&here, &format!("{score} --prepared ../prepared --directions en-qaa --max-sentences 20 --json"));
+    as_one_process(&here, &format!("{score} --prepared ../prepared --max-sentences 5"));
+}
+
+#[test]
+fn documents_and_evaluations_are_those_of_one_process() {
+    let Some(here) = with_mpi("documents_and_evaluations_are_those_of_one_process") else { return };
+    for i in 0..4 {
+        here.write(&format!("{i}.html"), format!("<p>Open the {i} <b>window</b>.</p>"));
+    }
+    for (folder, launcher) in [("alone", ""), ("shared", "$MPIRUN -n 3 ")] {
+        std::fs::create_dir(here.path(folder)).unwrap();
+        run(&here, &format!("{launcher}$STRATA translate ../run --to qaa *.html -o {folder}")).succeeds();
+    }
+    let documents = std::fs::read_dir(here.path("alone")).unwrap().map(|entry| entry.unwrap().file_name());
+    let documents: Vec<String> = documents.map(|name| name.into_string().unwrap()).collect();
+    assert_eq!(documents.len(), 4);
+    documents.iter().for_each(|name| {
+        assert_eq!(here.read(&format!("alone/{name}")), here.read(&format!("shared/{name}")));
+    });
+    let evaluate = "$STRATA evaluate ../run ../prepared --max-sentences 7 --beam 2";
+    as_one_process(&here, &format!("{evaluate} --baseline ../run"));
+    run(&here, &format!("$MPIRUN -n 3 {evaluate} -o kept")).succeeds();
+    run(&here, &format!("{evaluate} -o kept-alone")).succeeds();
+    let name = "test.en-qaa.hyp";
+    assert_eq!(here.read(&format!("kept/{name}")), here.read(&format!("kept-alone/{name}")));
+    as_one_process(&here, "$STRATA evaluate --hypotheses kept/test.en-qaa.hyp --references kept/test.en-qaa.ref");
+}
+
+#[test]
+fn a_rank_that_cannot_translate_ends_all() {
+    let Some(here) = with_mpi("a_rank_that_cannot_translate_ends_all") else { return };
+    here.write("in", "one\ntwo\n");
+    let translate = "$STRATA translate ../run --to qaa -o out in";
+    std::fs::create_dir(here.path("deep")).unwrap();
+    let elsewhere = format!("$MPIRUN -n 1 {translate} : -n 1 --wdir deep {translate}");
+    one_speaks(&here, &elsewhere, &["../run is not a model", "rank 1 on "]);
+    one_speaks(&here, &format!("$MPIRUN -n 3 {translate} missing"), &["missing", "rank 0 on "]);
+    one_speaks(&here, "$MPIRUN -n 3 $STRATA translate ../run --to xx in", &["does not translate into `xx`"]);
+    assert!(!here.path("out").exists(), "no half of a translation");
 }

@@ -32,4 +32,4 @@ pub use share::ExpertShare;
 pub use supported::check_supported;
 pub use trace::{BlockTrace, GateTrace};
 pub use transformer::{DecoderState, Transformer};
-pub use weights::{InnerIfAutodiff, push_weight, read_weight};
+pub use weights::{InnerIfAutodiff, experts_in_file, push_weight, read_weight};

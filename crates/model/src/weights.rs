@@ -12,13 +12,22 @@ use crate::expert_block::host;
 use crate::parameter::WeightVisitor;
 use crate::transformer::Transformer;
 
-/// The name in a file of weight `name` and the shape of each of its tensors. Experts are stacked: `experts.*` from the
+/// The names in a file of weight `name` and the shape of each of its tensors. Experts are stacked: `experts.*` from the
 /// first on, `experts.4*` from number 4.
 pub(crate) fn in_file(name: &str, shape: &[usize]) -> Vec<(String, Vec<usize>)> {
+    let first = name.split_once('*').map_or("", |(before, _)| &before[without_number(before).len()..]);
+    experts_in_file(name, first.parse().unwrap_or(0), shape)
+}
+
+/// The same for a stack of experts that begins with number `first`, whichever the name says.
+pub fn experts_in_file(name: &str, first: usize, shape: &[usize]) -> Vec<(String, Vec<usize>)> {
     let Some((before, after)) = name.split_once('*') else { return vec![(name.to_string(), shape.to_vec())] };
-    let path = before.trim_end_matches(|c: char| c.is_ascii_digit());
-    let first: usize = before[path.len()..].parse().unwrap_or(0);
+    let path = without_number(before);
     (first..first + shape[0]).map(|e| (format!("{path}{e}{after}"), shape[1..].to_vec())).collect()
+}
+
+fn without_number(path: &str) -> &str {
+    path.trim_end_matches(|c: char| c.is_ascii_digit())
 }
 
 /// Appends weight `name` with `values` to `list`, stacked experts one by one, each name behind `prefix`.

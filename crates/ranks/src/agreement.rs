@@ -52,6 +52,15 @@ impl Ranks {
         Ok(self.gather_bytes(&here)?.iter().filter(|host| **host == here).count())
     }
 
+    /// This rank's share of the processors of its host, at least 1: ranks of one host share them evenly.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn share_of_processors(&self) -> Result<usize, Error> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok((processors / self.on_this_host()?).max(1))
+    }
+
     /// This rank and its host, for messages: `rank 3 on node17`.
     pub fn name(&self) -> String {
         format!("rank {} on {}", self.rank(), host())

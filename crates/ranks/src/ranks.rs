@@ -146,13 +146,32 @@ impl Ranks {
     /// # Errors
     /// As [`Ranks::exchange`].
     pub fn gather_bytes(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-        let lengths: Vec<usize> = self.gather(&[mine.len() as u32])?.iter().map(|n| n[0] as usize).collect();
+        self.bytes_to(|_| true, mine)
+    }
+
+    /// Every rank's bytes on rank 0, by rank; nothing on the others.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn collect_bytes(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        let parts = self.bytes_to(|rank| rank == 0, mine)?;
+        Ok(if self.is_first() { parts } else { Vec::new() })
+    }
+
+    /// Every rank's bytes on the ranks that `gets` them.
+    fn bytes_to(&self, gets: impl Fn(usize) -> bool, mine: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        let length = u32::try_from(mine.len()).map_err(|_| Error::TooLarge { words: mine.len().div_ceil(4) })?;
+        let lengths = self.gather(&[length])?;
+        let length_of = |rank: usize| if gets(self.rank()) { lengths[rank][0] as usize } else { 0 };
         let mut words = vec![0u32; mine.len().div_ceil(4)];
         bytemuck::cast_slice_mut::<u32, u8>(&mut words)[..mine.len()].copy_from_slice(mine);
-        let receives: Vec<usize> = lengths.iter().map(|n| n.div_ceil(4)).collect();
-        let parts = self.begin_words(words.clone(), &vec![0..words.len(); self.size()], &receives)?.parts()?;
-        let bytes = |(words, n): (&Vec<u32>, &usize)| bytemuck::cast_slice::<u32, u8>(words)[..*n].to_vec();
-        Ok(parts.iter().zip(&lengths).map(bytes).collect())
+        let count = words.len();
+        let sends: Vec<Range<usize>> = (0..self.size()).map(|to| 0..if gets(to) { count } else { 0 }).collect();
+        let receives: Vec<usize> = (0..self.size()).map(|from| length_of(from).div_ceil(4)).collect();
+        let parts = self.begin_words(words, &sends, &receives)?.parts()?;
+        let bytes =
+            |(from, words): (usize, &Vec<u32>)| bytemuck::cast_slice::<u32, u8>(words)[..length_of(from)].to_vec();
+        Ok(parts.iter().enumerate().map(bytes).collect())
     }
 
     /// Rank 0's bytes, on every rank.

@@ -14,7 +14,8 @@ use strata_records::{Best, Stopped, Summary, TrainState};
 use strata_simd::random::mix;
 use strata_store::checkpoint::{AVERAGED_DIR, CHECKPOINTS_DIR, RECIPE_FILE, STATE_FILE};
 use strata_store::{
-    Checkpoint, CheckpointParts, Existing, ModelFolder, ModelParts, Run, RunFolder, TensorList, average_last,
+    Checkpoint, CheckpointParts, Existing, ModelFolder, ModelParts, Run, RunFolder, TensorList, TensorSource,
+    average_last,
 };
 
 use crate::batch::Tensors;
@@ -26,7 +27,7 @@ use crate::optimizer::{Adam, GradientSum};
 use crate::running_mean::RunningMean;
 use crate::schedule::learning_rate;
 use crate::scorer::Scorer;
-use crate::spread::{BatchSums, SharedAdam, SharedGradients, Sharing, all_first_choices, cut, part_of};
+use crate::spread::{BatchSums, SharedAdam, SharedGradients, Sharing, Streamed, all_first_choices, cut, part_of};
 use crate::validate::{Validation, validate};
 use crate::window::Window;
 
@@ -82,11 +83,7 @@ pub fn train(
         }
     };
     let threads = match recipe.train.threads {
-        // Ranks of one host share its processors.
-        0 if ranks.is_many() => {
-            let processors = std::thread::available_parallelism().map_or(1, usize::from);
-            (processors / ranks.on_this_host()?).max(1)
-        }
+        0 if ranks.is_many() => ranks.share_of_processors()?,
         threads => threads,
     };
     let pool = rayon::ThreadPoolBuilder::new()
@@ -231,7 +228,7 @@ struct Files {
 
 impl Files {
     /// A model folder with these weights.
-    fn parts<'a>(&'a self, weights: &'a TensorList<'a>, extra: &'a [(&'a str, &'a [u8])]) -> ModelParts<'a> {
+    fn parts<'a>(&'a self, weights: &'a dyn TensorSource, extra: &'a [(&'a str, &'a [u8])]) -> ModelParts<'a> {
         let Self { config, tokenizer, languages } = self;
         ModelParts { config, tokenizer, languages, weights, extra }
     }
@@ -628,57 +625,94 @@ impl Session {
             return Ok(None);
         }
         let folder = self.folder.join(AVERAGED_DIR);
-        let mut weights = TensorList::new();
-        match (&self.optimizer, &self.mean) {
-            (Optimizer::Shared(adam), _) if train.average_last == 0 => weights = adam.mean_weights(&mut self.model)?,
-            (_, Some(mean)) => mean.append_to(&mut weights, &mut self.model, ""),
-            _ => {}
-        }
-        let Some(run) = &self.run else { return Ok(Some(folder)) };
         if train.average_last > 0 {
-            average_last(run, train.average_last, &folder, Existing::Replace)?;
-        } else {
-            let recipe = run.recipe()?;
-            let extra = [(RECIPE_FILE, recipe.as_bytes())];
-            ModelFolder::write(&folder, &self.files.parts(&weights, &extra), Existing::Replace)?;
+            if let Some(run) = &self.run {
+                average_last(run, train.average_last, &folder, Existing::Replace)?;
+            }
+            return Ok(Some(folder));
+        }
+        let write = |weights: &dyn TensorSource| match &self.run {
+            Some(run) => {
+                let recipe = run.recipe()?;
+                let extra = [(RECIPE_FILE, recipe.as_bytes())];
+                ModelFolder::write(&folder, &self.files.parts(weights, &extra), Existing::Replace)?;
+                Ok(())
+            }
+            None => Ok(()),
+        };
+        match (&self.optimizer, &self.mean) {
+            (Optimizer::Shared(adam), _) => {
+                let weights = adam.mean_weights();
+                written(&[&weights], || write(&weights))?;
+            }
+            (_, Some(mean)) => {
+                let mut weights = TensorList::new();
+                mean.append_to(&mut weights, &mut self.model, "");
+                write(&weights)?;
+            }
+            _ => {}
         }
         Ok(Some(folder))
     }
 
-    /// Writes a checkpoint and removes those that need not be kept. Rank 0 writes what all have.
+    /// Writes a checkpoint and removes those that need not be kept. Rank 0 writes what all have, tensor by tensor.
     fn save(&mut self, best: bool) -> Result<PathBuf, Error> {
-        let step = self.state.update;
-        let mut moments = match &self.optimizer {
-            Optimizer::Alone(adam) => adam.tensors(&mut self.model),
-            Optimizer::Shared(adam) => adam.tensors(&mut self.model)?,
+        self.last_saved = Some(self.state.update);
+        let (files, state, keep_last) = (&self.files, &self.state, self.recipe.train.keep_last);
+        let run = &mut self.run;
+        let mut write = |weights: &dyn TensorSource, moments: &dyn TensorSource| match run {
+            Some(run) => write_checkpoint(run, files, state, [weights, moments], best, keep_last),
+            None => Ok(PathBuf::new()),
         };
-        let weights = match (&self.optimizer, &self.experts) {
-            (Optimizer::Shared(adam), Some(_)) => adam.weights(&mut self.model)?,
-            _ if self.ranks.is_first() => self.model.weights(),
-            _ => TensorList::new(),
+        let path = match &self.optimizer {
+            Optimizer::Alone(adam) => {
+                let mut moments = adam.tensors(&mut self.model);
+                if let Some(mean) = &self.mean {
+                    mean.append_to(&mut moments, &mut self.model, RunningMean::PREFIX);
+                }
+                write(&self.model.weights(), &moments)?
+            }
+            Optimizer::Shared(adam) => {
+                let (weights, moments) = (adam.weights(&mut self.model), adam.tensors());
+                written(&[&weights, &moments], || write(&weights, &moments))?
+            }
         };
-        self.last_saved = Some(step);
-        let Some(run) = &mut self.run else {
-            self.ranks.barrier()?;
-            return Ok(PathBuf::new());
-        };
-        if let Some(mean) = &self.mean {
-            mean.append_to(&mut moments, &mut self.model, RunningMean::PREFIX);
-        }
-        let recipe = run.recipe()?;
-        let state = serde_json::to_value(&self.state)
-            .map_err(|source| Error::State { path: run.checkpoint_path(step).join(STATE_FILE), source })?;
-        let extra = [(RECIPE_FILE, recipe.as_bytes())];
-        let parts = CheckpointParts { model: self.files.parts(&weights, &extra), optimizer: &moments, state: &state };
-        let path = run.save_checkpoint(step, &parts)?;
-        if best {
-            run.set_best(step)?;
-        }
-        run.prune(self.recipe.train.keep_last)?;
         // Nobody goes on before the checkpoint is whole.
         self.ranks.barrier()?;
         Ok(path)
     }
+}
+
+/// Writes the checkpoint of a run with these weights and moments.
+fn write_checkpoint(
+    run: &mut Run,
+    files: &Files,
+    state: &TrainState,
+    [weights, moments]: [&dyn TensorSource; 2],
+    best: bool,
+    keep_last: usize,
+) -> Result<PathBuf, Error> {
+    let step = state.update;
+    let recipe = run.recipe()?;
+    let state = serde_json::to_value(state)
+        .map_err(|source| Error::State { path: run.checkpoint_path(step).join(STATE_FILE), source })?;
+    let extra = [(RECIPE_FILE, recipe.as_bytes())];
+    let parts = CheckpointParts { model: files.parts(weights, &extra), optimizer: moments, state: &state };
+    let path = run.save_checkpoint(step, &parts)?;
+    if best {
+        run.set_best(step)?;
+    }
+    run.prune(keep_last)?;
+    Ok(path)
+}
+
+/// What `write` gives, which on rank 0 writes `tensors` one after another, while the others send theirs.
+fn written<T>(tensors: &[&Streamed<'_>], write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    for tensors in tensors.iter().filter(|tensors| !tensors.is_first()) {
+        tensors.send()?;
+    }
+    // If another rank was lost, that is what there is to say.
+    write().map_err(|error| tensors.iter().find_map(|tensors| tensors.failure()).map_or(error, Error::from))
 }
 
 /// A batch, for the end of a message.

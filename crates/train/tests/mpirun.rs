@@ -30,7 +30,15 @@ fn rank_trains() {
         false => Start::New { recipe: &recipe, overwrite: false },
     };
     train(start, &ranks, &no_bleu, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    std::fs::write(output.with_extension(format!("peak-{}", ranks.rank())), peak().to_string()).unwrap();
     ranks.finish().unwrap();
+}
+
+/// The most memory that this process has had, in MB.
+fn peak() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1e3
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -85,6 +93,21 @@ fn spread_experts_and_split_batches_give_the_same_losses() {
         let expected = *expected.get_or_insert(loss);
         assert!((loss - expected).abs() < 1e-5 * expected, "{ranks} ranks: {loss} {expected}");
     }
+}
+
+/// Rank 0 writes what the other rank has, but never has it all: of 25 MB of experts and twice as much of moments it
+/// holds half, as the other does.
+#[test]
+fn rank_0_needs_no_more_memory_than_the_other() {
+    let output = folder("memory");
+    let model = "model.kind=\"moe\";model.strata=[];model.experts=16;model.d_model=64;model.d_ffn=1024";
+    let changes = format!("{model};train.expert_parallel=2;train.updates=2;train.checkpoint_every=1");
+    let Some(mut child) = start("rank_0_needs_no_more_memory_than_the_other", 2, &output, &changes) else { return };
+    assert!(child.wait().unwrap().success());
+    let peak = |rank: usize| -> f64 {
+        std::fs::read_to_string(output.with_extension(format!("peak-{rank}"))).unwrap().parse().unwrap()
+    };
+    assert!(peak(0) < peak(1) + 15.0, "rank 0 took {} MB, rank 1 {} MB", peak(0), peak(1));
 }
 
 #[test]

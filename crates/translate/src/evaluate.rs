@@ -169,10 +169,39 @@ pub fn read_texts(prepared: &Path, split: &str, directions: &[String], limit: us
     Ok(texts)
 }
 
+/// The text of [`EvaluateOptions`], in languages that the model knows all of.
+///
+/// # Errors
+/// What [`read_texts`] and [`Translator::check_direction`] report.
+pub fn texts_for(translator: &Translator, prepared: &Path, options: &EvaluateOptions) -> Result<Vec<Text>, Error> {
+    let texts = read_texts(prepared, &options.split, &options.directions, options.limit)?;
+    for Text { direction, .. } in &texts {
+        translator.check_direction(Some(&direction.source), &direction.target)?;
+    }
+    Ok(texts)
+}
+
+/// The best translation of each of `sources`, as evaluations take it: that of the model, with the lines that the corpus
+/// has.
+///
+/// # Errors
+/// What [`Translator::translate`] reports.
+pub fn hypotheses(
+    translator: &Translator,
+    sources: &[String],
+    direction: &Direction,
+    options: &TranslateOptions,
+) -> Result<Vec<String>, Error> {
+    let options = TranslateOptions { whole_lines: true, ..options.clone() };
+    let found = translator.translate(sources, Some(&direction.source), &direction.target, &options)?;
+    let best = |line: Translated| line.candidates.into_iter().next().map_or(String::new(), |best| best.text);
+    Ok(found.into_iter().map(best).collect())
+}
+
 /// Translates and scores a split of a prepared corpus.
 ///
 /// # Errors
-/// What [`read_texts`] and [`Translator::translate`] report; files that cannot be written.
+/// What [`texts_for`] and [`hypotheses`] report; files that cannot be written.
 pub fn evaluate(
     translator: &Translator,
     prepared: &Path,
@@ -180,52 +209,67 @@ pub fn evaluate(
     metrics: &Metrics,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Evaluation, Error> {
-    let texts = read_texts(prepared, &options.split, &options.directions, options.limit)?;
-    // Checks all languages before translating the first.
-    for text in &texts {
-        translator.check_direction(Some(&text.direction.source), &text.direction.target)?;
-    }
+    let mut translate = |text: &Text| hypotheses(translator, &text.sources, &text.direction, &options.translate);
+    evaluate_by(&mut translate, texts_for(translator, prepared, options)?, options, metrics, progress)
+}
+
+/// [`evaluate`] where `translate` finds the [`hypotheses`] of each of `texts`, such as by several processes.
+///
+/// # Errors
+/// What `translate` reports; files that cannot be written.
+pub fn evaluate_by<E: From<Error>>(
+    translate: &mut dyn FnMut(&Text) -> Result<Vec<String>, E>,
+    texts: Vec<Text>,
+    options: &EvaluateOptions,
+    metrics: &Metrics,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Evaluation, E> {
     if let Some(folder) = &options.keep {
-        std::fs::create_dir_all(folder).io_context("make the folder", folder)?;
+        std::fs::create_dir_all(folder).io_context("make the folder", folder).map_err(Error::from)?;
     }
     let (mut directions, mut kept) = (Vec::new(), Vec::new());
     let of = texts.len();
     for text in texts {
         let started = Instant::now();
-        // Scores are of the model, with the lines that the corpus has.
-        let translate = TranslateOptions { whole_lines: true, ..options.translate.clone() };
-        let Direction { source, target, .. } = &text.direction;
-        let found = translator.translate(&text.sources, Some(source), target, &translate)?;
+        let hypotheses = translate(&text)?;
         let seconds = started.elapsed().as_secs_f64();
-        let best = |line: Translated| line.candidates.into_iter().next().map_or(String::new(), |best| best.text);
-        let hypotheses: Vec<String> = found.into_iter().map(best).collect();
-        let direction = &text.direction;
-        directions.push(DirectionScore {
-            of: ScoredDirection {
-                direction: direction.name(),
-                source: direction.source.clone(),
-                target: direction.target.clone(),
-                level: direction.level,
-                train_pairs: direction.train,
-                sentences: text.sources.len(),
-            },
-            scores: metrics.score(&hypotheses, &text.references)?,
-            bleu_parts: BleuParts::from(&metrics.bleu().corpus(&hypotheses, &[text.references.as_slice()])?),
-            copy: metrics.score(&text.sources, &text.references)?,
-            seconds,
-        });
+        directions.push(score(&text, &hypotheses, metrics, seconds)?);
         if let Some(folder) = &options.keep {
-            for (name, lines) in [("src", &text.sources), ("hyp", &hypotheses), ("ref", &text.references)] {
-                let path = folder.join(format!("{}.{}.{name}", options.split, direction.name()));
-                let content: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-                strata_files::write_output(path, content.as_bytes())?;
-            }
+            keep(folder, &options.split, &text, &hypotheses)?;
         }
         progress(Progress { score: &directions[directions.len() - 1], done: directions.len(), of });
         kept.push((text, hypotheses));
     }
     let averages = averages(&directions);
     Ok(Evaluation { split: options.split.clone(), signatures: metrics.signatures(), directions, averages, texts: kept })
+}
+
+fn score(text: &Text, hypotheses: &[String], metrics: &Metrics, seconds: f64) -> Result<DirectionScore, Error> {
+    let Text { direction, sources, references } = text;
+    Ok(DirectionScore {
+        of: ScoredDirection {
+            direction: direction.name(),
+            source: direction.source.clone(),
+            target: direction.target.clone(),
+            level: direction.level,
+            train_pairs: direction.train,
+            sentences: sources.len(),
+        },
+        scores: metrics.score(hypotheses, references)?,
+        bleu_parts: BleuParts::from(&metrics.bleu().corpus(hypotheses, &[references.as_slice()])?),
+        copy: metrics.score(sources, references)?,
+        seconds,
+    })
+}
+
+/// Writes the files of one direction.
+fn keep(folder: &Path, split: &str, text: &Text, hypotheses: &[String]) -> Result<(), Error> {
+    for (name, lines) in [("src", text.sources.as_slice()), ("hyp", hypotheses), ("ref", &text.references)] {
+        let path = folder.join(format!("{split}.{}.{name}", text.direction.name()));
+        let content: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        strata_files::write_output(path, content.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Groups of directions, given as `(source, target, level)`: from English, into English and the others, each as a whole

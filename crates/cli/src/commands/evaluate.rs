@@ -8,15 +8,18 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use strata_metrics::{BleuOptions, Metric};
+use strata_ranks::Ranks;
 use strata_translate::compare::{Comparison, compare};
-use strata_translate::evaluate::{EvaluateOptions, Evaluation, evaluate};
+use strata_translate::evaluate::{EvaluateOptions, Evaluation, Text, evaluate_by, hypotheses, texts_for};
 use strata_translate::scores::{Metrics, tokenizer};
 use strata_translate::{Placement, Translator};
 
 use self::files::OfFiles;
 use crate::output::{print, print_json};
+use crate::ranks::sharing_lines;
 use crate::search_args::SearchArgs;
 use crate::selection::Selection;
+use crate::shared_lines::in_parts;
 use crate::terminal::{Terminal, duration, labeled};
 use crate::{Outcome, tables};
 
@@ -74,7 +77,11 @@ struct DirectionComparison {
     comparison: Comparison,
 }
 
-pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    sharing_lines(threads, terminal, |ranks, terminal| evaluated(arguments, ranks, terminal))
+}
+
+fn evaluated(arguments: &Arguments, ranks: &Ranks, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let bleu = BleuOptions {
         tokenizer: tokenizer(&arguments.bleu_tokenizer)?,
         lowercase: arguments.lowercase,
@@ -84,7 +91,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     };
     let metrics = Metrics::cased(bleu, arguments.chrf_lowercase)?;
     match (&arguments.model, &arguments.data) {
-        (Some(model), Some(data)) => of_model(model, data, &metrics, arguments, terminal),
+        (Some(model), Some(data)) => of_model(model, data, &metrics, arguments, ranks, terminal),
+        // One rank reads and computes; the others have nothing to do.
+        (None, None) if !ranks.is_first() => Ok(Outcome::Done),
         (None, None) if !arguments.of_files.references.is_empty() => {
             files::run(&arguments.of_files, &metrics, arguments.json, terminal)
         }
@@ -97,6 +106,7 @@ fn of_model(
     data: &Path,
     metrics: &Metrics,
     arguments: &Arguments,
+    ranks: &Ranks,
     terminal: &Terminal,
 ) -> anyhow::Result<Outcome> {
     let options = EvaluateOptions {
@@ -107,13 +117,23 @@ fn of_model(
         keep: arguments.output.clone(),
     };
     let placement = Placement::from(&arguments.search.place);
-    let evaluation = evaluate_shown(&Translator::open(model, &placement)?, data, &options, metrics, terminal)?;
+    if !ranks.is_first() {
+        for model in std::iter::once(model).chain(arguments.baseline.as_deref()) {
+            let translator = Translator::open(model, &placement)?;
+            texts_for(&translator, data, &options)?
+                .iter()
+                .try_for_each(|text| shared_hypotheses(&translator, text, &options, ranks).map(drop))?;
+        }
+        return Ok(Outcome::Done);
+    }
+    let evaluation = evaluate_shown(&Translator::open(model, &placement)?, data, &options, metrics, ranks, terminal)?;
     let mut comparisons = Vec::new();
     let baseline = match &arguments.baseline {
         Some(path) => {
             terminal.say(&labeled("baseline", &path.display().to_string()));
             let options = EvaluateOptions { keep: None, ..options };
-            let baseline = evaluate_shown(&Translator::open(path, &placement)?, data, &options, metrics, terminal)?;
+            let translator = Translator::open(path, &placement)?;
+            let baseline = evaluate_shown(&translator, data, &options, metrics, ranks, terminal)?;
             for ((text, system), (_, base)) in evaluation.texts.iter().zip(&baseline.texts) {
                 let tested: [&dyn Metric; 2] = [metrics.bleu(), metrics.chrf2()];
                 let found = compare(&tested, base, system, &[text.references.as_slice()])?;
@@ -150,17 +170,33 @@ fn of_model(
     Ok(Outcome::Done)
 }
 
-/// Evaluates with progress on the terminal.
+/// The hypotheses of a direction, of which each rank finds a part: all of them on rank 0, none on the others.
+fn shared_hypotheses(
+    translator: &Translator,
+    text: &Text,
+    options: &EvaluateOptions,
+    ranks: &Ranks,
+) -> anyhow::Result<Vec<String>> {
+    let parts = in_parts(ranks, &text.sources, |mine| {
+        Ok(hypotheses(translator, &text.sources[mine], &text.direction, &options.translate)?)
+    })?;
+    Ok(parts.concat())
+}
+
+/// Evaluates with progress on the terminal, on rank 0 of `ranks`, which share the sentences out.
 pub fn evaluate_shown(
     translator: &Translator,
     data: &Path,
     options: &EvaluateOptions,
     metrics: &Metrics,
+    ranks: &Ranks,
     terminal: &Terminal,
 ) -> anyhow::Result<Evaluation> {
     terminal.progress(&labeled("evaluating", ""));
     let mut seconds = 0.0;
-    let evaluation = evaluate(translator, data, options, metrics, &mut |progress| {
+    let texts = texts_for(translator, data, options)?;
+    let mut translate = |text: &Text| shared_hypotheses(translator, text, options, ranks);
+    let evaluation = evaluate_by(&mut translate, texts, options, metrics, &mut |progress| {
         let score = progress.score;
         seconds += score.seconds;
         terminal.progress(&labeled("evaluating", &format!("{} of {} directions", progress.done, progress.of)));

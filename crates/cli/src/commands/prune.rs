@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
+use strata_ranks::Ranks;
 use strata_store::Check;
 use strata_study::RoutedModel;
 use strata_study::prune::{PruneOptions, PrunePlan, belongs, plan, write};
@@ -93,7 +94,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
             translate: arguments.search.options()?,
             keep: None,
         };
-        evaluate_shown(&translator, &arguments.data, &options, &metrics, terminal)
+        evaluate_shown(&translator, &arguments.data, &options, &metrics, &Ranks::single(), terminal)
     };
     let (before, after) = (evaluated(folder.path())?, evaluated(&written)?);
     let report = Report { plan: &plan, mass_kept: plan.mass_kept(), before: &before, after: &after };

@@ -88,7 +88,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
         keep: Some(output.join("translations")),
     };
     let metrics = Metrics::new(tokenizer("13a")?)?;
-    let evaluation = evaluate_shown(&translator, &prepared, &options, &metrics, terminal)?;
+    let evaluation = evaluate_shown(&translator, &prepared, &options, &metrics, &Ranks::single(), terminal)?;
     let report = tables::scores::render(&evaluation) + &examples(&evaluation);
     strata_files::write_output(output.join("report.txt"), report.as_bytes())?;
     print(&format!(

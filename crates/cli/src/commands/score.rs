@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Serialize;
-use strata_study::study::{Likelihood, losses};
-use strata_translate::evaluate::read_texts;
+use serde::{Deserialize, Serialize};
+use strata_ranks::Ranks;
+use strata_study::study::{Likelihood, Loss, losses};
+use strata_translate::evaluate::{Text, read_texts};
 use strata_translate::{Placement, Token, Translator};
 
 use crate::Outcome;
 use crate::output::{print, print_json_line};
+use crate::ranks::sharing_lines;
 use crate::search_args::Place;
 use crate::selection::Selection;
+use crate::shared_lines::{in_parts, in_windows};
 use crate::terminal::Terminal;
 use crate::text_files::{self, same_length};
 
@@ -69,22 +72,51 @@ struct Scored<'a> {
     tokens: &'a [Token],
 }
 
-pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
-    match (&arguments.prepared, &arguments.source, &arguments.target, &arguments.to) {
-        (Some(prepared), ..) => of_prepared(arguments, prepared),
-        (None, Some(source), Some(target), Some(to)) => of_files(arguments, source, target, to, terminal),
-        _ => anyhow::bail!("name a source, its translation and --to, or a prepared folder"), // the parser saw to it
+/// Pairs that a rank scores together at most.
+const WINDOW: usize = 2048;
+
+/// A pair of lines.
+#[derive(Serialize, Deserialize)]
+struct Pair {
+    source: String,
+    target: String,
+}
+
+impl AsRef<str> for Pair {
+    fn as_ref(&self) -> &str {
+        &self.target
     }
 }
 
+/// What a rank made of its pairs.
+#[derive(Serialize, Deserialize)]
+struct Made {
+    /// What is printed.
+    text: String,
+    warnings: Vec<String>,
+}
+
+pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    sharing_lines(threads, terminal, |ranks, terminal| {
+        match (&arguments.prepared, &arguments.source, &arguments.target, &arguments.to) {
+            (Some(prepared), ..) => of_prepared(arguments, prepared, ranks),
+            (None, Some(source), Some(target), Some(to)) => of_files(arguments, [source, target], to, ranks, terminal),
+            _ => anyhow::bail!("name a source, its translation and --to, or a prepared folder"), // the parser saw to it
+        }
+    })
+}
+
 /// The losses of a held-out set's references.
-fn of_prepared(arguments: &Arguments, prepared: &Path) -> anyhow::Result<Outcome> {
+fn of_prepared(arguments: &Arguments, prepared: &Path, ranks: &Ranks) -> anyhow::Result<Outcome> {
     let Selection { split, directions, max_sentences } = &arguments.selection;
     let texts = read_texts(prepared, split, directions, *max_sentences)?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.place))?;
     let mut all = Vec::new();
     for text in &texts {
-        let (losses, direction) = (losses(&translator, text)?, text.direction.name());
+        let (losses, direction) = (shared_losses(&translator, text, ranks)?, text.direction.name());
+        if !ranks.is_first() {
+            continue;
+        }
         if arguments.json {
             for (i, loss) in losses.iter().enumerate() {
                 let (line, nll, subwords) = (i + 1, loss.nll, loss.subwords);
@@ -93,49 +125,96 @@ fn of_prepared(arguments: &Arguments, prepared: &Path) -> anyhow::Result<Outcome
         }
         all.push(Likelihood::of(&direction, &losses));
     }
-    if !arguments.json {
-        print(&format!("{:<12} {:>9} {:>9} {:>16}\n", "direction", "sentences", "subwords", "nats per subword"))?;
-        for l in &all {
-            print(&format!("{:<12} {:>9} {:>9} {:>16.4}\n", l.direction, l.sentences, l.subwords, l.nll))?;
-        }
-        let (sentences, subwords) = all.iter().fold((0, 0), |(s, w), l| (s + l.sentences, w + l.subwords));
-        let mean = Likelihood::mean(&all).map_or("-".to_string(), |nll| format!("{nll:.4}"));
-        print(&format!("{:<12} {sentences:>9} {subwords:>9} {mean:>16}\n", "all"))?;
+    if !arguments.json && ranks.is_first() {
+        print(&table(&all))?;
     }
     Ok(Outcome::Done)
 }
 
-/// The scores of a file of translations.
+/// The losses of a direction, of which each rank computes a part: all of them on rank 0, none on the others.
+fn shared_losses(translator: &Translator, text: &Text, ranks: &Ranks) -> anyhow::Result<Vec<Loss>> {
+    let parts = in_parts(ranks, &text.references, |mine| {
+        let (sources, references) = (text.sources[mine.clone()].to_vec(), text.references[mine].to_vec());
+        let part = Text { direction: text.direction.clone(), sources, references };
+        // As bits: text may not bring back every number.
+        Ok(losses(translator, &part)?.iter().map(|loss| (loss.nll.to_bits(), loss.subwords)).collect::<Vec<_>>())
+    })?;
+    Ok(parts.concat().into_iter().map(|(nll, subwords)| Loss { nll: f64::from_bits(nll), subwords }).collect())
+}
+
+fn table(all: &[Likelihood]) -> String {
+    let mut table = format!("{:<12} {:>9} {:>9} {:>16}\n", "direction", "sentences", "subwords", "nats per subword");
+    for l in all {
+        table += &format!("{:<12} {:>9} {:>9} {:>16.4}\n", l.direction, l.sentences, l.subwords, l.nll);
+    }
+    let (sentences, subwords) = all.iter().fold((0, 0), |(s, w), l| (s + l.sentences, w + l.subwords));
+    let mean = Likelihood::mean(all).map_or("-".to_string(), |nll| format!("{nll:.4}"));
+    table + &format!("{:<12} {sentences:>9} {subwords:>9} {mean:>16}\n", "all")
+}
+
+/// The scores of a file of translations, which rank 0 reads.
 fn of_files(
     arguments: &Arguments,
-    source: &Path,
-    target: &Path,
+    [source, target]: [&Path; 2],
     to: &str,
+    ranks: &Ranks,
     terminal: &Terminal,
 ) -> anyhow::Result<Outcome> {
+    let mut pairs = if ranks.is_first() { pairs(source, target)? } else { Vec::new() }.into_iter();
+    let translator = Translator::open(&arguments.model, &Placement::from(&arguments.place))?;
+    let next = || {
+        let window: Vec<Pair> = pairs.by_ref().take(WINDOW * ranks.size()).collect();
+        Ok((!window.is_empty()).then_some(window))
+    };
+    let work = |first: usize, pairs: &[Pair]| scored(first, pairs, &translator, arguments, source, to);
+    let mut outcome = Outcome::Done;
+    in_windows(ranks, next, work, |made: Made| {
+        made.warnings.iter().for_each(|warning| terminal.warn(warning));
+        if !made.warnings.is_empty() {
+            outcome = Outcome::SomeFailed;
+        }
+        print(&made.text)
+    })?;
+    Ok(outcome)
+}
+
+fn pairs(source: &Path, target: &Path) -> anyhow::Result<Vec<Pair>> {
     let (sources, targets) = (text_files::read(source)?, text_files::read(target)?);
     same_length(&sources, &targets)?;
-    let translator = Translator::open(&arguments.model, &Placement::from(&arguments.place))?;
-    let mut outcome = Outcome::Done;
-    for (i, scored) in
-        translator.score(&sources.lines, &targets.lines, arguments.from.as_deref(), to)?.into_iter().enumerate()
-    {
+    let pairs = sources.lines.into_iter().zip(targets.lines);
+    Ok(pairs.map(|(source, target)| Pair { source, target }).collect())
+}
+
+/// Scores pairs, of which the first is number `first`, from 0.
+fn scored(
+    first: usize,
+    pairs: &[Pair],
+    translator: &Translator,
+    arguments: &Arguments,
+    source: &Path,
+    to: &str,
+) -> anyhow::Result<Made> {
+    let (sources, targets): (Vec<&str>, Vec<&str>) =
+        pairs.iter().map(|pair| (pair.source.as_str(), pair.target.as_str())).unzip();
+    let mut made = Made { text: String::new(), warnings: Vec::new() };
+    let scores = translator.score(&sources, &targets, arguments.from.as_deref(), to)?;
+    for (line, scored) in (first + 1..).zip(scores) {
         match scored {
             Ok(forced) => {
                 let score = forced.sum / forced.tokens.len().max(1) as f32;
                 if arguments.json {
-                    let scored = Scored { line: i + 1, score, sum: forced.sum, tokens: &forced.tokens };
-                    print_json_line(&scored)?;
+                    let scored = Scored { line, score, sum: forced.sum, tokens: &forced.tokens };
+                    made.text += &serde_json::to_string(&scored)?;
                 } else {
-                    print(&format!("{score:.4}\n"))?;
+                    made.text += &format!("{score:.4}");
                 }
             }
             Err(fault) => {
-                terminal.warn(&format!("{}, line {}: {fault}; its score is an empty line", source.display(), i + 1));
-                print("\n")?;
-                outcome = Outcome::SomeFailed;
+                let place = format!("{}, line {line}", source.display());
+                made.warnings.push(format!("{place}: {fault}; its score is an empty line"));
             }
         }
+        made.text.push('\n');
     }
-    Ok(outcome)
+    Ok(made)
 }

@@ -1,20 +1,24 @@
 //! `strata translate`: one line in, one line out, in order; documents in their formats.
 
 mod document;
+mod input;
 
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fmt::Write as _;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use strata_files::{OutputFile, thousands};
-use strata_translate::{Candidate, Glossary, Line as Text, Placement, Token, Translated, Translator};
+use strata_ranks::Ranks;
+use strata_translate::{Candidate, Glossary, Line as Text, Placement, Token, TranslateOptions, Translated, Translator};
 
+use self::input::{Inputs, Line, Windows};
+use crate::ranks::sharing_lines;
 use crate::search_args::{self, SearchArgs};
+use crate::shared_lines::in_windows;
 use crate::terminal::{Terminal, labeled};
 use crate::{Outcome, output};
 
@@ -26,7 +30,9 @@ use crate::{Outcome, output};
                   cannot know are copied. A translation that seems to leave something out is tried again in pieces; \
                   what stays short is reported by its line, with exit code 1. Files named .gz, .zst, .xz and .bz2 are \
                   decompressed. Documents (.docx, .html, .srt, .po, ...) keep their format; without -o the translation \
-                  of report.docx into de is report.de.docx beside it."
+                  of report.docx into de is report.de.docx beside it.\n\n\
+                  mpirun -n 4 strata translate MODEL --to LANG < FILE shares the lines out among 4 processes, and \
+                  documents whole; the output is that of one process (docs/cluster.md)."
 )]
 pub struct Arguments {
     /// Model folder, packed folder, checkpoint, or run (its best checkpoint)
@@ -88,21 +94,6 @@ struct Forced {
     suppress: Vec<String>,
 }
 
-/// Lines translated together at most. They are sorted by length, so that more lines make more even batches.
-const WINDOW: usize = 2048;
-/// Longest line in bytes; longer ones are reported.
-const MOST_BYTES: usize = 1 << 20;
-/// Bytes without a line end after which an input is no text.
-const MOST_SKIPPED: u64 = 1 << 30;
-/// How long to wait for more lines before translating what is there.
-const PATIENCE: Duration = Duration::from_millis(20);
-
-/// A line of input: its place, and its text or what is wrong with it.
-struct Line {
-    place: String,
-    text: Result<String, String>,
-}
-
 /// A line of `--json`.
 #[derive(Serialize)]
 struct JsonLine<'a> {
@@ -127,7 +118,32 @@ struct Scored<'a> {
     alignment: &'a [(u32, u32)],
 }
 
-pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+/// What a rank made of its lines.
+#[derive(Default, Serialize, Deserialize)]
+struct Made {
+    /// What is printed.
+    text: String,
+    warnings: Vec<String>,
+    lines: u64,
+    /// Lines that could not be translated.
+    failed: u64,
+    /// Lines whose translation lacks something.
+    short: u64,
+}
+
+pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    sharing_lines(threads, terminal, |ranks, terminal| {
+        let options = options(arguments)?;
+        if arguments.files.iter().any(|file| document::is_document(file)) {
+            document::run(arguments, options, ranks, terminal)
+        } else {
+            lines(arguments, &options, ranks, terminal)
+        }
+    })
+}
+
+/// How to translate.
+fn options(arguments: &Arguments) -> anyhow::Result<TranslateOptions> {
     let mut options = arguments.search.options()?;
     let (search, forced) = (&mut options.search, &arguments.forced);
     (search.nbest, search.alignments) = (arguments.format.nbest.unwrap_or(1), arguments.format.alignments);
@@ -136,63 +152,76 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     options.glossary = forced.glossary.as_deref().map(Glossary::read).transpose()?.map(Arc::new);
     options.suppress.clone_from(&forced.suppress);
     options.whole_lines = arguments.whole_lines;
-    if arguments.files.iter().any(|file| document::is_document(file)) {
-        return document::run(arguments, options, terminal);
-    }
-    let prefixes = match &forced.prefixes {
-        Some(path) => crate::text_files::lines(path)?,
-        None => Vec::new(),
-    };
-    let inputs = open(&arguments.files)?;
+    Ok(options)
+}
+
+/// Translates lines, of which each rank takes a part. Rank 0 alone reads and writes.
+fn lines(
+    arguments: &Arguments,
+    options: &TranslateOptions,
+    ranks: &Ranks,
+    terminal: &Terminal,
+) -> anyhow::Result<Outcome> {
+    // Before a model is loaded, so that a file that is missing is reported at once.
+    let inputs = ranks.is_first().then(|| Inputs::open(&arguments.files, arguments.forced.prefixes.as_deref()));
+    let inputs = inputs.transpose()?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
     translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
     let same = arguments.from.as_ref() == Some(&arguments.to);
     let learned =
         translator.languages().directions.iter().any(|d| d.source == arguments.to && d.target == arguments.to);
     anyhow::ensure!(!same || learned, "--from {0} --to {0}: name two languages", arguments.to);
-    let mut output = Output::open(arguments)?;
-    let (sender, lines) = sync_channel(WINDOW);
-    std::thread::spawn(move || {
-        for (name, input) in inputs {
-            if read_lines(&name, input, &mut |line| sender.send(line).is_ok()).is_none() {
-                return;
-            }
+    let mut output = ranks.is_first().then(|| Output::open(arguments)).transpose()?;
+    let mut windows = inputs.map(|inputs| inputs.windows(ranks.size()));
+    let mut all = Made::default();
+    let next = || windows.as_mut().map_or(Ok(None), Windows::next);
+    let work = |first: usize, lines: &[Line]| translated(first as u64, lines, &translator, arguments, options);
+    in_windows(ranks, next, work, |made: Made| {
+        made.warnings.iter().for_each(|warning| terminal.warn(warning));
+        all.lines += made.lines;
+        all.failed += made.failed;
+        all.short += made.short;
+        if let Some(output) = &mut output {
+            let out = output.writer();
+            out.write_all(made.text.as_bytes()).and_then(|()| out.flush()).context("cannot write the translations")?;
         }
-    });
-    let (mut done, mut failed, mut short) = (0u64, 0u64, 0u64);
-    while let Some(window) = next_window(&lines)? {
-        let texts: Vec<Text> = window
-            .iter()
-            .enumerate()
-            .map(|(i, line)| Text {
-                text: line.text.as_deref().unwrap_or(""),
-                prefix: prefixes.get(done as usize + i).map_or("", String::as_str),
-            })
-            .collect();
-        let translations = translator.translate_lines(&texts, arguments.from.as_deref(), &arguments.to, &options)?;
-        for (line, translated) in window.iter().zip(&translations) {
-            if let Err(fault) = &line.text {
-                failed += 1;
-                terminal.warn(&format!("{}: {fault}; its translation is an empty line", line.place));
-            }
-            if let Some(shortfall) = translated.shortfall {
-                short += 1;
-                terminal.warn(&format!("{}: {shortfall}", line.place));
-            }
-            write_line(output.writer(), done, line, translated, &arguments.format)
-                .context("cannot write the translations")?;
-            done += 1;
-        }
-        output.writer().flush().context("cannot write the translations")?;
-        terminal.progress(&labeled("translating", &format!("{} lines", thousands(done))));
+        terminal.progress(&labeled("translating", &format!("{} lines", thousands(all.lines))));
+        Ok(())
+    })?;
+    if let Some(output) = output {
+        output.finish()?;
     }
-    output.finish()?;
-    terminal.detail(&labeled("translated", &format!("{} lines", thousands(done))));
+    terminal.detail(&labeled("translated", &format!("{} lines", thousands(all.lines))));
     terminal.progress("");
-    if failed > 0 {
-        terminal.warn(&format!("{} of {} lines could not be translated", thousands(failed), thousands(done)));
+    if all.failed > 0 {
+        terminal.warn(&format!("{} of {} lines could not be translated", thousands(all.failed), thousands(all.lines)));
     }
-    Ok(if failed + short > 0 { Outcome::SomeFailed } else { Outcome::Done })
+    Ok(if all.failed + all.short > 0 { Outcome::SomeFailed } else { Outcome::Done })
+}
+
+/// Translates lines, of which the first is number `first`, from 0.
+fn translated(
+    first: u64,
+    lines: &[Line],
+    translator: &Translator,
+    arguments: &Arguments,
+    options: &TranslateOptions,
+) -> anyhow::Result<Made> {
+    let texts: Vec<Text> = lines.iter().map(|line| Text { text: line.as_ref(), prefix: &line.prefix }).collect();
+    let translations = translator.translate_lines(&texts, arguments.from.as_deref(), &arguments.to, options)?;
+    let mut made = Made { lines: lines.len() as u64, ..Made::default() };
+    for ((number, line), translated) in (first..).zip(lines).zip(&translations) {
+        if let Err(fault) = &line.text {
+            made.failed += 1;
+            made.warnings.push(format!("{}: {fault}; its translation is an empty line", line.place));
+        }
+        if let Some(shortfall) = translated.shortfall {
+            made.short += 1;
+            made.warnings.push(format!("{}: {shortfall}", line.place));
+        }
+        write_line(&mut made.text, number, line, translated, &arguments.format)?;
+    }
+    Ok(made)
 }
 
 /// Where translations go.
@@ -227,107 +256,8 @@ impl Output {
     }
 }
 
-type Input = (String, Box<dyn BufRead + Send>);
-
-/// Opens all inputs before anything is translated, so that a missing one is reported at once.
-fn open(files: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
-    if files.is_empty() {
-        return Ok(vec![("standard input".to_string(), Box::new(BufReader::new(std::io::stdin())))]);
-    }
-    let open = |path: &PathBuf| -> anyhow::Result<Input> {
-        if path == Path::new("-") {
-            return Ok(("standard input".to_string(), Box::new(BufReader::new(std::io::stdin()))));
-        }
-        let name = path.display().to_string();
-        anyhow::ensure!(!path.is_dir(), "cannot read {name}: it is a folder");
-        Ok((name, strata_corpus::text::open(path)?))
-    };
-    files.iter().map(open).collect()
-}
-
-/// Hands each line to `take`; `None` once `take` wants no more.
-fn read_lines(
-    name: &str,
-    mut input: Box<dyn BufRead + Send>,
-    take: &mut dyn FnMut(anyhow::Result<Line>) -> bool,
-) -> Option<()> {
-    for number in 1u64.. {
-        let place = format!("{name}, line {number}");
-        let text = match next_line(&mut input) {
-            Ok(None) => return Some(()),
-            Ok(Some(text)) => text,
-            Err(error) => {
-                take(Err(anyhow::Error::new(error).context(format!("cannot read {place}"))));
-                return None;
-            }
-        };
-        let text = text.and_then(|mut bytes| {
-            if number == 1 && bytes.starts_with(b"\xEF\xBB\xBF") {
-                bytes.drain(..3);
-            }
-            String::from_utf8(bytes)
-                .map_err(|e| format!("not valid UTF-8 (byte {} of the line)", e.utf8_error().valid_up_to() + 1))
-        });
-        if !take(Ok(Line { place, text })) {
-            return None;
-        }
-    }
-    Some(())
-}
-
-/// The next line without its end, or why it cannot be translated; none at the end of the input.
-fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<Result<Vec<u8>, String>>> {
-    let mut bytes = Vec::new();
-    if (&mut *input).take(MOST_BYTES as u64 + 2).read_until(b'\n', &mut bytes)? == 0 {
-        return Ok(None);
-    }
-    let ended = bytes.last() == Some(&b'\n');
-    while bytes.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
-        bytes.pop();
-    }
-    if bytes.len() <= MOST_BYTES {
-        return Ok(Some(Ok(bytes)));
-    }
-    if !ended {
-        skip_line(input)?;
-    }
-    Ok(Some(Err(format!("longer than {} bytes; break it into lines", thousands(MOST_BYTES as u64)))))
-}
-
-/// Skips the rest of a line.
-fn skip_line(input: &mut dyn BufRead) -> std::io::Result<()> {
-    let mut skipped = 0;
-    loop {
-        let buffer = input.fill_buf()?;
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let length = end.map_or(buffer.len(), |end| end + 1);
-        input.consume(length);
-        skipped += length as u64;
-        if end.is_some() || length == 0 {
-            return Ok(());
-        }
-        if skipped > MOST_SKIPPED {
-            let what = format!("no line end within {} bytes; this is no text", thousands(MOST_SKIPPED));
-            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, what));
-        }
-    }
-}
-
-/// Waits for a line, then takes the lines that follow within [`PATIENCE`].
-fn next_window(lines: &Receiver<anyhow::Result<Line>>) -> anyhow::Result<Option<Vec<Line>>> {
-    let Ok(first) = lines.recv() else { return Ok(None) };
-    let mut window = vec![first?];
-    while window.len() < WINDOW {
-        match lines.recv_timeout(PATIENCE) {
-            Ok(line) => window.push(line?),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    Ok(Some(window))
-}
-
 fn write_line(
-    output: &mut dyn Write,
+    output: &mut String,
     number: u64,
     line: &Line,
     found: &Translated,
@@ -370,36 +300,4 @@ fn aligned(candidate: &Candidate, format: &Format) -> String {
     }
     let pairs: Vec<String> = candidate.alignment.iter().map(|(s, t)| format!("{s}-{t}")).collect();
     format!(" ||| {}", pairs.join(" "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The lines of an input: their lengths, or what is wrong with them.
-    fn read(mut input: impl BufRead) -> Vec<Result<usize, String>> {
-        let mut lines = Vec::new();
-        while let Some(line) = next_line(&mut input).unwrap() {
-            lines.push(line.map(|bytes| bytes.len()));
-        }
-        lines
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_is_reported_and_the_others_are_read() {
-        let long = |length: usize| "x".repeat(length);
-        let text = format!("one\n{}\ntwo\r\n{}", long(MOST_BYTES + 1), long(MOST_BYTES));
-        let found = read(text.as_bytes());
-        let Err(fault) = &found[1] else { panic!("{found:?}") };
-        assert_eq!((&found[0], &found[2], &found[3], found.len()), (&Ok(3), &Ok(3), &Ok(MOST_BYTES), 4));
-        assert_eq!(fault, "longer than 1,048,576 bytes; break it into lines");
-        let endless = read(format!("{}\nlast", long(5 * MOST_BYTES)).as_bytes());
-        assert!(endless[0].is_err() && endless[1] == Ok(4) && endless.len() == 2, "{endless:?}");
-    }
-
-    #[test]
-    fn an_input_without_line_ends_is_an_error_and_not_read_for_ever() {
-        let fault = next_line(&mut BufReader::new(std::io::repeat(0))).unwrap_err().to_string();
-        assert!(fault.contains("no line end within 1,073,741,824 bytes"), "{fault}");
-    }
 }

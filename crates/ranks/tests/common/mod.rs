@@ -39,6 +39,8 @@ pub fn all_operations(ranks: &Ranks) {
     assert_eq!(ranks.gather(&[rank as u32, 2 * rank as u32]).unwrap(), all);
     let texts: Vec<Vec<u8>> = (0..size).map(|p| b"abcdefg"[..p + 1].to_vec()).collect();
     assert_eq!(ranks.gather_bytes(&b"abcdefg"[..rank + 1]).unwrap(), texts);
+    let collected = ranks.collect_bytes(&b"abcdefg"[..rank + 1]).unwrap();
+    assert_eq!(collected, if rank == 0 { texts } else { Vec::new() });
     assert_eq!(ranks.broadcast(format!("from {rank}").as_bytes()).unwrap(), b"from 0");
     let mut sums = [rank as f64 + 0.25, -1.0];
     ranks.sum(&mut sums).unwrap();

@@ -9,7 +9,7 @@ use strata_ranks::{Error, Pending, Ranks};
 const CHUNK: usize = SQUARES_TOGETHER;
 
 /// Values that are sent together: 4 MiB.
-const BUCKET: usize = 1 << 20;
+pub(super) const BUCKET: usize = 1 << 20;
 
 /// Buckets that are underway at once.
 const UNDERWAY: usize = 4;

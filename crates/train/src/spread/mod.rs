@@ -15,7 +15,9 @@ pub(crate) mod bits;
 mod layout;
 mod optimizer;
 mod reduce;
+mod streamed;
 
 pub(crate) use batches::{BatchSums, Sharing, all_first_choices, cut, exchange, part_of};
 pub(crate) use optimizer::SharedAdam;
 pub(crate) use reduce::SharedGradients;
+pub(crate) use streamed::Streamed;

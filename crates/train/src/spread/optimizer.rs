@@ -1,15 +1,17 @@
 //! Adam over the pieces that this rank owns.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use strata_kernels::{AdamStep, Moments, adam};
-use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor, push_weight};
+use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor};
 use strata_ranks::Ranks;
-use strata_store::{TensorFile, TensorList};
+use strata_store::TensorFile;
 
 use super::layout::{Collect, Layout, Weight};
 use super::reduce::SharedGradients;
+use super::streamed::{Append, Streamed, Table};
 use crate::by_weight::read_by_weight;
 use crate::error::Error;
 use crate::running_mean::{RunningMean, decay_at, mixed};
@@ -18,6 +20,8 @@ use crate::running_mean::{RunningMean, decay_at, mixed};
 pub(crate) struct SharedAdam {
     ranks: Ranks,
     pub layout: Layout,
+    /// The shape of each weight on this rank.
+    shapes: Vec<Vec<usize>>,
     moments: HashMap<usize, Moments<1>>,
     /// `train.average_decay`; 0 = no mean.
     decay: f64,
@@ -30,21 +34,24 @@ impl SharedAdam {
     /// # Errors
     /// Of the exchange.
     pub fn new(ranks: &Ranks, group: usize, decay: f64, model: &mut Transformer) -> Result<Self, Error> {
-        struct Sizes(Vec<(String, u32)>);
-        impl WeightVisitor for Sizes {
+        struct Shapes(Vec<(String, Vec<usize>)>);
+        impl WeightVisitor for Shapes {
             fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
-                self.0.push((name.to_string(), weight.dims().iter().product::<usize>() as u32));
+                self.0.push((name.to_string(), weight.dims().to_vec()));
             }
         }
-        let mut sizes = Sizes(Vec::new());
-        model.visit_weights(&mut sizes);
-        let all = ranks.gather(&sizes.0.iter().map(|(_, values)| *values).collect::<Vec<u32>>())?;
-        let weight = |(place, (name, _)): (usize, (String, u32))| {
+        let mut shapes = Shapes(Vec::new());
+        model.visit_weights(&mut shapes);
+        let (names, shapes): (Vec<String>, Vec<Vec<usize>>) = shapes.0.into_iter().unzip();
+        let sizes = shapes.iter().map(|shape| shape.iter().product::<usize>() as u32);
+        let all = ranks.gather(&sizes.collect::<Vec<u32>>())?;
+        let weight = |(place, name): (usize, String)| {
             let holders = if is_spread(&name, group) { group } else { 1 };
             Weight { name, shares: all[..holders].iter().map(|of| of[place] as usize).collect() }
         };
-        let layout = Layout::new(sizes.0.into_iter().enumerate().map(weight).collect(), ranks.size(), group);
-        Ok(Self { ranks: ranks.counting("weights"), layout, moments: HashMap::new(), decay, mean: HashMap::new() })
+        let layout = Layout::new(names.into_iter().enumerate().map(weight).collect(), ranks.size(), group);
+        let ranks = ranks.counting("weights");
+        Ok(Self { ranks, layout, shapes, moments: HashMap::new(), decay, mean: HashMap::new() })
     }
 
     /// Takes one step: each rank with its pieces, after which all have the new weights that they hold. A weight without
@@ -94,42 +101,51 @@ impl SharedAdam {
         }
     }
 
-    /// Copies of all ranks' moments as `first.NAME` and `second.NAME`, and of the running mean behind
-    /// [`RunningMean::PREFIX`], on rank 0; nothing on the others.
-    ///
-    /// # Errors
-    /// Of the exchange.
-    pub fn tensors(&self, model: &mut Transformer) -> Result<TensorList<'static>, Error> {
-        let of = |which: fn(&Moments<1>) -> &Tensor<1>| {
-            self.on_first(|place| self.moments.get(&place).map(|moments| host(which(moments).clone())))
+    /// All ranks' moments as `first.NAME` and `second.NAME`, and the running mean behind [`RunningMean::PREFIX`].
+    pub fn tensors(&self) -> Streamed<'_> {
+        let of = |which: fn(&Moments<1>) -> &Tensor<1>| -> Append<'_> {
+            Box::new(move |place, range, data| self.push(self.moments.get(&place).map(which), place, range, data))
         };
-        let (first, second) = (of(|moments| &moments.first)?, of(|moments| &moments.second)?);
-        let mut list = TensorList::new();
-        self.append(&mut list, model, vec![("first.", first.into_iter()), ("second.", second.into_iter())]);
+        let mut tables = vec![
+            Table { prefix: "first.", append: of(|moments| &moments.first) },
+            Table { prefix: "second.", append: of(|moments| &moments.second) },
+        ];
         if self.decay > 0.0 {
-            self.append(&mut list, model, vec![(RunningMean::PREFIX, self.mean()?.into_iter())]);
+            tables.push(self.mean_behind(RunningMean::PREFIX));
         }
-        Ok(list)
+        self.streamed(tables, true)
     }
 
-    /// All weights, by name, on rank 0; nothing on the others.
-    ///
-    /// # Errors
-    /// Of the exchange.
-    pub fn weights(&self, model: &mut Transformer) -> Result<TensorList<'static>, Error> {
-        let (mut list, weights) = (TensorList::new(), self.whole(model)?);
-        self.append(&mut list, model, vec![("", weights.into_iter())]);
-        Ok(list)
+    /// All weights, by name.
+    pub fn weights(&self, model: &mut Transformer) -> Streamed<'_> {
+        let weights = values(model);
+        let append: Append<'_> = Box::new(move |place, range, data| {
+            data.extend_from_slice(&weights[self.layout.pieces[place].weight][range]);
+        });
+        self.streamed(vec![Table { prefix: "", append }], false)
     }
 
-    /// The running mean of all weights, by name, on rank 0; nothing on the others.
-    ///
-    /// # Errors
-    /// Of the exchange.
-    pub fn mean_weights(&self, model: &mut Transformer) -> Result<TensorList<'static>, Error> {
-        let (mut list, mean) = (TensorList::new(), self.mean()?);
-        self.append(&mut list, model, vec![("", mean.into_iter())]);
-        Ok(list)
+    /// The running mean of all weights, by name.
+    pub fn mean_weights(&self) -> Streamed<'_> {
+        self.streamed(vec![self.mean_behind("")], true)
+    }
+
+    fn mean_behind(&self, prefix: &'static str) -> Table<'_> {
+        let append: Append<'_> = Box::new(|place, range, data| self.push(self.mean.get(&place), place, range, data));
+        Table { prefix, append }
+    }
+
+    fn streamed<'a>(&'a self, tables: Vec<Table<'a>>, of_owners: bool) -> Streamed<'a> {
+        Streamed::new(&self.ranks.counting("checkpoints"), &self.layout, &self.shapes, tables, of_owners)
+    }
+
+    /// Appends the values `range` of the share that a piece is of, from those of the piece; zeros if it has none yet.
+    fn push(&self, values: Option<&Tensor<1>>, place: usize, range: Range<usize>, data: &mut Vec<f32>) {
+        let start = self.layout.pieces[place].range.start;
+        match values {
+            Some(values) => data.extend(host(values.clone().slice(range.start - start..range.end - start))),
+            None => data.resize(data.len() + range.len(), 0.0),
+        }
     }
 
     /// A model with all experts on rank 0, for what it does alone.
@@ -149,54 +165,14 @@ impl SharedAdam {
     /// The values of all weights on rank 0.
     fn whole(&self, model: &mut Transformer) -> Result<Vec<Vec<f32>>, Error> {
         let weights = values(model);
-        self.on_first(|place| {
+        let mine = self.layout.of(self.ranks.rank()).map(|place| {
             let piece = &self.layout.pieces[place];
-            Some(weights[piece.weight][piece.range.clone()].to_vec())
-        })
-    }
-
-    fn mean(&self) -> Result<Vec<Vec<f32>>, Error> {
-        self.on_first(|place| self.mean.get(&place).map(|mean| host(mean.clone())))
-    }
-
-    /// Values by weight on rank 0, from those of each rank's pieces; zeros where there are none.
-    fn on_first(&self, of: impl Fn(usize) -> Option<Vec<f32>>) -> Result<Vec<Vec<f32>>, Error> {
-        let zeros = |place: usize| vec![0.0; self.layout.pieces[place].range.len()];
-        let mine = self.layout.of(self.ranks.rank()).map(|place| of(place).unwrap_or_else(|| zeros(place)));
+            weights[piece.weight][piece.range.clone()].to_vec()
+        });
         Ok(self.layout.collect(&self.ranks.counting("checkpoints"), &mine.collect::<Vec<_>>(), Collect::First)?)
     }
 
-    /// Appends values by weight to `list`, named behind prefixes, on rank 0.
-    fn append(
-        &self,
-        list: &mut TensorList<'static>,
-        model: &mut Transformer,
-        values: Vec<(&'static str, std::vec::IntoIter<Vec<f32>>)>,
-    ) {
-        struct Push<'a> {
-            list: &'a mut TensorList<'static>,
-            values: Vec<(&'static str, std::vec::IntoIter<Vec<f32>>)>,
-        }
-        impl WeightVisitor for Push<'_> {
-            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
-                for (prefix, values) in &mut self.values {
-                    let values = values.next().unwrap_or_default();
-                    // Of spread experts rank 0 holds the first; all of them are written.
-                    let mut shape = weight.dims();
-                    let expert: usize = shape[1..].iter().product();
-                    if name.contains('*') {
-                        shape[0] = values.len().checked_div(expert).unwrap_or(shape[0]);
-                    }
-                    push_weight(self.list, prefix, name, &shape, values);
-                }
-            }
-        }
-        if self.ranks.is_first() {
-            model.visit_weights(&mut Push { list, values });
-        }
-    }
-
-    /// Takes this rank's moments and mean from those that [`SharedAdam::tensors`] wrote, on any number of ranks.
+    /// Takes this rank's moments and mean from a file of [`SharedAdam::tensors`], written on any number of ranks.
     ///
     /// # Errors
     /// [`Error::Model`] naming a tensor that is missing or has another shape.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use strata_documents::{Document, Format, Options, Parts, open, worded};
 use strata_files::{thousands, write_file};
+use strata_ranks::Ranks;
 use strata_translate::{Part, Placement, TranslateOptions, Translator};
 
 use super::Arguments;
@@ -20,8 +21,13 @@ pub fn is_document(file: &Path) -> bool {
     name.ends_with(".pdf") || (!name.ends_with(".txt") && Format::of_file(&name).is_some())
 }
 
-/// Translates each file into one of its own.
-pub fn run(arguments: &Arguments, mut options: TranslateOptions, terminal: &Terminal) -> anyhow::Result<Outcome> {
+/// Translates each file into one of its own. Several ranks take files in turn.
+pub fn run(
+    arguments: &Arguments,
+    mut options: TranslateOptions,
+    ranks: &Ranks,
+    terminal: &Terminal,
+) -> anyhow::Result<Outcome> {
     let format = &arguments.format;
     let lines_only = format.nbest.is_some() || format.scores || format.alignments || format.json;
     ensure!(
@@ -30,6 +36,7 @@ pub fn run(arguments: &Arguments, mut options: TranslateOptions, terminal: &Term
     );
     let files: Vec<(&PathBuf, PathBuf)> =
         arguments.files.iter().map(|file| Ok((file, output(file, arguments)?))).collect::<anyhow::Result<_>>()?;
+    let files: Vec<(&PathBuf, PathBuf)> = files.into_iter().skip(ranks.rank()).step_by(ranks.size()).collect();
     // Everything is read before a model is loaded, so that a file that cannot be read is reported at once.
     let documents = files.iter().map(|(file, _)| read(file)).collect::<anyhow::Result<Vec<_>>>()?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
