@@ -123,6 +123,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata export runs/quickstart --precision int8 --output model-int8",
             "strata translate model-int8 --to de < text.en",
             "strata export runs/docs-dense --format ctranslate2 --output model-ct2",
+            "strata export models/nllb-pruned --format huggingface --output nllb-hf",
         ],
     ),
     (

@@ -52,6 +52,9 @@ pub struct SearchArgs {
     /// Compute only the target language's subwords, by a map that `strata vocabulary` wrote
     #[arg(long, value_name = "FILE")]
     vocabulary_map: Option<PathBuf>,
+    /// Compute all subwords, also where the model has a shortlist for each sentence, as Firefox's models do
+    #[arg(long, conflicts_with = "vocabulary_map")]
+    whole_vocabulary: bool,
     /// Source subwords translated together [default: 4096]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub tokens_per_batch: Option<u32>,
@@ -177,6 +180,7 @@ impl SearchArgs {
         Ok(TranslateOptions {
             tokens_per_batch: self.tokens_per_batch.map_or(defaults.tokens_per_batch, |tokens| tokens as usize),
             vocabulary_map: map.map(Arc::new),
+            whole_vocabulary: self.whole_vocabulary,
             ..defaults
         })
     }

@@ -292,6 +292,11 @@ fn converting_and_inspecting() {
             ("inspect packed", "packed is a packed folder"),
             ("prune packed ../prepared --languages qaa --keep 0.5 --output out", "packed is a packed folder"),
             ("export ../run --output out --format onnx", "onnx"),
+            ("export ../run --output out --format huggingface", "architecture of M2M100"),
+            (
+                "export ../run --output out --format huggingface --precision int8",
+                "--precision: a folder for transformers",
+            ),
             ("vocabulary nowhere --output map.json", "nowhere"),
             ("vocabulary ../prepared --output no/folder/map.json", "no/folder"),
             ("inspect nowhere.toml", "nowhere.toml"),

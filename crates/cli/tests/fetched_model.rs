@@ -43,7 +43,7 @@ fn a_fetched_model_translates() {
 }
 
 /// Sentences of the documentation corpus, translated in f32 as the statement of the model in numpy translates them, and
-/// nearly so in int8.
+/// nearly so in int8, with and without the model's shortlist, and from a packed folder.
 #[test]
 fn a_fetched_model_agrees_with_its_statement() {
     const TEST: &str = "a_fetched_model_agrees_with_its_statement";
@@ -61,14 +61,30 @@ fn a_fetched_model_agrees_with_its_statement() {
     ))
     .succeeds();
     here.bash(&format!("'{python}' {statement} cache/wheel-en-pt-2.0 text > stated")).succeeds();
-    here.bash("$STRATA -q translate en-pt --to pt --beam 1 --whole-lines < text > f32").succeeds();
-    here.bash("$STRATA -q translate en-pt --to pt --beam 1 --whole-lines --precision int8 < text > int8").succeeds();
+    here.bash("$STRATA -q export en-pt --precision int8 --output packed").succeeds();
+    for (model, output) in [
+        ("en-pt --whole-vocabulary", "f32"),
+        ("en-pt", "short"),
+        ("en-pt --precision int8 --whole-vocabulary", "int8"),
+        ("packed", "int8-short"),
+    ] {
+        let run = format!("$STRATA -q translate {model} --to pt --beam 1 --whole-lines < text > {output}");
+        here.bash(&run).succeeds();
+    }
+    // A sentence's shortlist is its own: beside others it is translated as alone.
+    here.bash("head -n 20 text | while read -r line; do echo \"$line\" | $STRATA -q translate packed --to pt --beam 1 --whole-lines; done > alone")
+        .succeeds();
+    let few: String = here.read("int8-short").split_inclusive('\n').take(20).collect();
+    assert_eq!(here.read("alone"), few);
     let read = |name: &str| -> Vec<String> { here.read(name).lines().map(str::to_owned).collect() };
     let (stated, f32) = (read("stated"), read("f32"));
     assert_eq!((stated.len(), f32.len()), (200, 200));
     let other: Vec<_> = stated.iter().zip(&f32).filter(|(a, b)| a != b).collect();
     // Sums in another order decide ties otherwise.
     assert!(other.len() <= 4, "{other:#?}");
-    let chrf = here.bash(&format!("'{python}' -m sacrebleu f32 -i int8 -m chrf -b -w 2")).succeeds();
-    assert!(chrf.out.trim().parse::<f64>().unwrap() >= 97.0, "{chrf}");
+    for (reference, found) in [("f32", "int8"), ("f32", "short"), ("short", "int8-short")] {
+        let chrf = format!("'{python}' -m sacrebleu {reference} -i {found} -m chrf -b -w 2");
+        let chrf = here.bash(&chrf).succeeds();
+        assert!(chrf.out.trim().parse::<f64>().unwrap() >= 97.0, "{found}: {chrf}");
+    }
 }

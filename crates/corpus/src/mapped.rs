@@ -10,7 +10,7 @@ use crate::charsmap::Charsmap;
 use crate::error::{Error, Result};
 use crate::normalize::SPACE_MARK;
 use crate::pieces::{Algorithm, Normalizer, PieceModel, PieceSpec, byte_name};
-use crate::sentencepiece::{self, merges};
+use crate::sentencepiece::{self, Rules, Written, merges};
 use crate::specials::UNKNOWN;
 use crate::tokenizer_json::{decode_base64, encode_base64};
 
@@ -177,6 +177,37 @@ impl Mapped {
         }
         let text = String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
         text.trim_start_matches(' ').to_owned()
+    }
+
+    /// The content of a SentencePiece `.model` file that cuts text as this does: its pieces are the names that are text,
+    /// in their order, then those that the vocabulary lacks. None where the target is cut otherwise.
+    pub(crate) fn to_sentencepiece(&self) -> Option<Vec<u8>> {
+        if self.target.is_some() {
+            return None;
+        }
+        let form = &self.form.source;
+        let scores: HashMap<&str, f64> = form.pieces.iter().map(|(piece, score)| (piece.as_str(), *score)).collect();
+        let user_defined: HashSet<&str> = form.user_defined.iter().map(String::as_str).collect();
+        let bytes: HashSet<String> = (0..=255).map(byte_name).collect();
+        let is_hidden: HashSet<&str> = self.form.hidden.iter().map(String::as_str).collect();
+        let names = || self.form.names.iter().map(String::as_str).filter(|name| !is_hidden.contains(name));
+        let known: HashSet<&str> = names().collect();
+        let written = |name: &str| match scores.get(name) {
+            _ if user_defined.contains(name) => Written::UserDefined,
+            Some(score) => Written::Normal(*score),
+            None if bytes.contains(name) => Written::Byte,
+            None => Written::Control,
+        };
+        let lacking = form.pieces().filter(|piece| !known.contains(piece));
+        let pieces = names().chain(lacking).map(|name| (name.to_owned(), written(name)));
+        let rules = Rules {
+            bpe: form.bpe,
+            byte_fallback: form.byte_fallback,
+            dummy_prefix: form.dummy_prefix,
+            remove_extra_whitespaces: form.remove_extra_whitespaces,
+            charsmap: &decode_base64(&form.charsmap).ok()?,
+        };
+        Some(sentencepiece::write(pieces, rules))
     }
 
     pub(crate) fn name(&self, id: u32) -> Option<&str> {

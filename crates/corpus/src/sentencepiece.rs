@@ -55,6 +55,8 @@ struct NormalizerProto {
 
 // SentencePiece.Type
 const NORMAL: i32 = 1;
+const UNKNOWN: i32 = 2;
+const CONTROL: i32 = 3;
 const USER_DEFINED: i32 = 4;
 const UNUSED: i32 = 5;
 const BYTE: i32 = 6;
@@ -132,6 +134,60 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<PieceSpec> {
         classes: false,
         user_defined,
     })
+}
+
+/// A piece of a model that is written.
+pub(crate) enum Written {
+    /// Matched in text, with its score.
+    Normal(f64),
+    /// Matched in text before all others.
+    UserDefined,
+    /// Stands for a byte.
+    Byte,
+    /// Never matched.
+    Control,
+}
+
+/// The content of a `.model` file with `pieces` behind `<unk>`, `<s>` and `</s>`, which segments as a model of that kind
+/// and those rules does.
+pub(crate) fn write(pieces: impl Iterator<Item = (String, Written)>, rules: Rules<'_>) -> Vec<u8> {
+    let proto = |piece: String, score: f64, kind: i32| PieceProto {
+        piece: Some(piece),
+        score: Some(score as f32),
+        kind: Some(kind),
+    };
+    let special = [("<unk>", UNKNOWN), ("<s>", CONTROL), ("</s>", CONTROL)];
+    let special = special.map(|(name, kind)| proto(name.to_owned(), 0.0, kind));
+    let others = pieces.map(|(name, written)| match written {
+        Written::Normal(score) => proto(name, score, NORMAL),
+        Written::UserDefined => proto(name, 0.0, USER_DEFINED),
+        Written::Byte => proto(name, 0.0, BYTE),
+        Written::Control => proto(name, 0.0, CONTROL),
+    });
+    let model = ModelProto {
+        pieces: special.into_iter().chain(others).collect(),
+        trainer: Some(TrainerProto {
+            model_type: Some(if rules.bpe { BPE } else { UNIGRAM }),
+            treat_whitespace_as_suffix: None,
+            byte_fallback: Some(rules.byte_fallback),
+        }),
+        normalizer: Some(NormalizerProto {
+            precompiled_charsmap: Some(rules.charsmap.to_vec()),
+            add_dummy_prefix: Some(rules.dummy_prefix),
+            remove_extra_whitespaces: Some(rules.remove_extra_whitespaces),
+            escape_whitespaces: Some(true),
+        }),
+    };
+    model.encode_to_vec()
+}
+
+/// How a model that is written cuts text.
+pub(crate) struct Rules<'a> {
+    pub bpe: bool,
+    pub byte_fallback: bool,
+    pub dummy_prefix: bool,
+    pub remove_extra_whitespaces: bool,
+    pub charsmap: &'a [u8],
 }
 
 /// The merges that a SentencePiece BPE model implies: every way to make a piece out of two others, best piece first.

@@ -133,6 +133,16 @@ impl Subwords {
         found.unwrap_or_else(|| SPECIALS[UNKNOWN as usize].to_string())
     }
 
+    /// The content of a SentencePiece `.model` file that cuts text as an imported vocabulary does, its pieces in the order
+    /// of their ids behind `<unk>`, `<s>` and `</s>`; none for other models, and for those that cut the target otherwise
+    /// than the source.
+    pub fn to_sentencepiece(&self) -> Option<Vec<u8>> {
+        match &self.inner {
+            Inner::Mapped(mapped) => mapped.to_sentencepiece(),
+            Inner::Pieces(_) | Inner::Foreign(_) => None,
+        }
+    }
+
     /// The id of the tag that asks for a translation into a language.
     pub fn tag(&self, language: &str) -> Option<u32> {
         self.tags.get(language).copied()

@@ -118,7 +118,15 @@ pub(crate) fn plan(folder: &Path, package: &Path, wanted: &Wanted) -> Result<Pla
     let languages = languages(package, wanted)?;
     let source_rows = source.map_or(target.rows.clone(), |source| source.rows);
     let weights = weights(model, &config, &source_rows, &target.rows);
-    Ok(Plan { origin: "CTranslate2".to_owned(), config, subwords, languages, weights, _unpacked: None })
+    Ok(Plan {
+        origin: "CTranslate2".to_owned(),
+        config,
+        subwords,
+        languages,
+        weights,
+        shortlist: None,
+        _unpacked: None,
+    })
 }
 
 /// The shape that the variables describe.

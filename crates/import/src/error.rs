@@ -59,6 +59,14 @@ pub enum Error {
         /// `from` or `into`.
         what: &'static str,
     },
+    /// A model that another program has no place for.
+    #[error("{}: {what}", path.display())]
+    NotExported {
+        /// The model folder.
+        path: PathBuf,
+        /// Why.
+        what: String,
+    },
     /// A weight that is not a number.
     #[error("{}: tensor `{name}` has values that are no finite numbers; the file is damaged or its training failed",
         path.display())]

@@ -1,11 +1,15 @@
 //! Folders of Hugging Face: `config.json` with a `model_type`, weights, and subword models.
 
+mod export;
+mod fairseq;
 mod layers;
 mod m2m100;
 mod marian;
 mod tokenizer;
 
 use std::path::Path;
+
+pub use export::export_huggingface;
 
 use strata_recipe::{Activation, ModelConfig};
 

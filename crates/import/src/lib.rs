@@ -1,8 +1,9 @@
-//! Turns models of other programs into model folders of this one: self-contained, text in, text out.
+//! Turns models of other programs into model folders of this one: self-contained, text in, text out; and some back
+//! again.
 //!
 //! [`import`] recognizes what lies at a path, works out what is to be written (`plan`), and writes it tensor by tensor:
 //! memory is that of the largest tensor. Ids are put into this program's order by moving rows of the tables; nothing
-//! else of a model changes.
+//! else of a model changes. [`export_huggingface`] goes the other way.
 //!
 //! | module | knows |
 //! |---|---|
@@ -26,6 +27,7 @@ mod weights;
 use std::path::Path;
 
 pub use error::Error;
+pub use huggingface::export_huggingface;
 pub use plan::Summary;
 use strata_store::Existing;
 

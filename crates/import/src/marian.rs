@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use strata_corpus::subword::sentencepiece_names;
+use strata_corpus::subword::{EOS, sentencepiece_names};
 use strata_files::IoContext;
 use strata_formats::marian::OPTIONS;
-use strata_formats::{Marian, Npz, Tensors, yaml};
+use strata_formats::{Marian, Npz, Shortlist as Lexical, Tensors, yaml};
 use strata_recipe::{
     Activation, Decoder, Frequencies, LayerNorm, Mark, Mixer, ModelConfig, NormPlace, Prompts, Side, Tables,
 };
+use strata_store::Shortlist;
 
 use crate::Options as Wanted;
 use crate::error::Error;
@@ -118,7 +119,8 @@ pub(crate) fn plan(path: &Path, wanted: &Wanted) -> Result<Plan, Error> {
     let languages = languages(path, wanted)?;
     let weights = weights(tensors, &config, &source.rows, &target.rows);
     let origin = if config.network.decoder.mixer == Mixer::Ssru { "Firefox / Bergamot" } else { "Marian" };
-    Ok(Plan { origin: origin.to_owned(), config, subwords, languages, weights, _unpacked: None })
+    let shortlist = shortlist(folder, &source, &target, same)?;
+    Ok(Plan { origin: origin.to_owned(), config, subwords, languages, weights, shortlist, _unpacked: None })
 }
 
 /// The configuration that the options describe, but for the size of the vocabulary.
@@ -205,6 +207,30 @@ fn vocabularies(folder: &Path) -> Result<[Vec<u8>; 2], Error> {
     let what = "no vocabulary beside the model: vocab.*.spm, or srcvocab.*.spm and trgvocab.*.spm";
     let shared = read(one(folder, &spm("vocab")).ok_or_else(|| Error::mismatch(folder, what))?)?;
     Ok([shared.clone(), shared])
+}
+
+/// The shortlist of a folder, `lex.*.bin`, in this program's ids. Where both sides have one vocabulary, `same`, each
+/// source subword may be copied.
+fn shortlist(folder: &Path, source: &Ours, target: &Ours, same: bool) -> Result<Option<Shortlist>, Error> {
+    let Some(path) = one(folder, &|name| name.starts_with("lex.") && name.ends_with(".bin")) else { return Ok(None) };
+    let lexical = Lexical::open(&path)?;
+    let of = |ours: &Ours| ours.rows.iter().flatten().count();
+    lexical.check(of(source), of(target))?;
+    let mut ours = vec![0; of(target)];
+    for (id, row) in target.rows.iter().enumerate() {
+        row.iter().for_each(|row| ours[*row] = id as u32);
+    }
+    let frequent = ours.iter().take(usize::try_from(lexical.frequent).unwrap_or(usize::MAX)).copied();
+    let list = |(id, row): (usize, &Option<usize>)| -> Vec<u32> {
+        let Some(row) = *row else { return Vec::new() };
+        let listed = lexical.list(row).iter().map(|theirs| ours[*theirs as usize]);
+        let mut ids: Vec<u32> = listed.chain(same.then_some(id as u32)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    };
+    let lists: Vec<Vec<u32>> = source.rows.iter().enumerate().map(list).collect();
+    Ok(Some(Shortlist::new(frequent.chain([EOS]).collect(), &lists)?))
 }
 
 /// The languages of `model.enpt.intgemm.bin`, or what the user says.

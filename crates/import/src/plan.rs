@@ -6,7 +6,7 @@ use serde::Serialize;
 use strata_corpus::Subwords;
 use strata_corpus::languages::{Languages, every_direction};
 use strata_recipe::{Cost, ModelConfig};
-use strata_store::{Existing, ModelFolder, ModelParts};
+use strata_store::{Existing, ModelFolder, ModelParts, SHORTLIST_FILE, Shortlist};
 
 use crate::error::Error;
 use crate::weights::Weights;
@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub subwords: Subwords,
     pub languages: Between,
     pub weights: Weights,
+    /// What translations may have, where the model says it, in this program's ids.
+    pub shortlist: Option<Shortlist>,
     /// Where a package was unpacked, which must stay until the weights are written.
     pub _unpacked: Option<tempfile::TempDir>,
 }
@@ -108,12 +110,14 @@ impl Plan {
         let cost = Cost::of(&self.config, None).map_err(config_error)?;
         let languages = self.languages.to_json().map_err(|e| Error::mismatch(source, e.to_string()))?;
         let (config, tokenizer) = (self.config.to_json(), self.subwords.to_json());
+        let shortlist = self.shortlist.as_ref().map(Shortlist::to_bytes).transpose()?;
+        let extra: Vec<(&str, &[u8])> = shortlist.iter().map(|bytes| (SHORTLIST_FILE, &bytes[..])).collect();
         let parts = ModelParts {
             config: config.as_bytes(),
             tokenizer: tokenizer.as_bytes(),
             languages: languages.as_bytes(),
             weights: &self.weights,
-            extra: &[],
+            extra: &extra,
         };
         let folder = ModelFolder::write(destination, &parts, existing)?;
         Ok(Summary {

@@ -105,12 +105,18 @@ impl Linear {
     /// # Panics
     /// For slices of other sizes.
     pub fn pack(weight: &[f32], bias: Option<&[f32]>, outputs: usize, inputs: usize, precision: Precision) -> Self {
+        Self::pack_stacked(weight, bias, Shape { outputs, inputs, precision }, 1)
+    }
+
+    /// [`Linear::pack`] for `maps` matrices of the same shape one under another.
+    pub(crate) fn pack_stacked(weight: &[f32], bias: Option<&[f32]>, shape: Shape, maps: usize) -> Self {
+        let Shape { outputs, inputs, precision } = shape;
         assert_eq!(weight.len(), outputs * inputs, "weight of a {outputs} x {inputs} map");
         assert!(bias.is_none_or(|b| b.len() == outputs), "bias of a {outputs} x {inputs} map");
         let padded = outputs.next_multiple_of(PANEL);
         let weights = match precision {
             Precision::Bf16 => pack_bf16(weight, outputs, inputs),
-            Precision::Int8 if inputs <= MAX_INT8_INPUTS => quantize::pack_int8(weight, outputs, inputs),
+            Precision::Int8 if inputs <= MAX_INT8_INPUTS => quantize::pack_int8(weight, outputs, inputs, maps),
             _ => {
                 let mut packed = Storage::zeros(padded * inputs);
                 pack_f32(weight, inputs, outputs, inputs, packed.as_mut());

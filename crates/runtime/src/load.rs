@@ -7,7 +7,7 @@ use strata_recipe::ModelConfig;
 use strata_store::ModelFolder;
 
 use crate::error::Error;
-use crate::linear::{Linear, Precision};
+use crate::linear::{Linear, Precision, Shape};
 use crate::model::Model;
 use crate::parts::{LinearSpec, Parts};
 use crate::storage::Storage;
@@ -79,7 +79,7 @@ impl Parts for Packer<'_> {
         let precision = if exact { Precision::F32 } else { self.precision };
         let bias = if bias { Some(self.together(maps, "bias", &[each])?.into_owned()) } else { None };
         let weight = self.together(maps, "weight", &[each, inputs])?;
-        Ok(Linear::pack(&weight, bias.as_deref(), outputs, inputs, precision))
+        Ok(Linear::pack_stacked(&weight, bias.as_deref(), Shape { outputs, inputs, precision }, maps.len()))
     }
 
     fn vector(&mut self, name: &str, len: usize) -> Result<Storage<f32>, Error> {

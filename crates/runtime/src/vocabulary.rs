@@ -1,6 +1,7 @@
 //! From the decoder's output to candidates: the output projection, over the whole vocabulary or a request's shortlist,
 //! a few rows at a time so that logits stay in the cache.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,8 +24,9 @@ pub(crate) struct Projection {
     /// The search (by its place) and the pending token of each row.
     owners: Vec<(u32, u32)>,
     scratch: Vec<RowScratch>,
-    /// The output projection's columns of each shortlist of the last step.
-    parts: Vec<(Arc<[u32]>, Linear)>,
+    /// The output projection's columns of each shortlist of the last step, by the address of its ids, which are kept so
+    /// that no other list gets it.
+    parts: HashMap<usize, (Arc<[u32]>, Linear)>,
 }
 
 /// The rows of a step.
@@ -53,8 +55,7 @@ impl Projection {
         self.select(model, &searches);
         let mut start = 0;
         for group in searches.chunk_by(|a, b| same(vocabulary(a), vocabulary(b))) {
-            let part = vocabulary(group[0]);
-            let part = part.and_then(|ids| self.parts.iter().position(|(of, _)| Arc::ptr_eq(of, ids)));
+            let part = vocabulary(group[0]).map(address);
             let end = start + group.iter().map(|search| search.pending()).sum::<usize>();
             while start < end {
                 let chunk = start..end.min(start + CHUNK);
@@ -67,12 +68,11 @@ impl Projection {
 
     /// Keeps the columns of the shortlists of `searches`, and no others.
     fn select(&mut self, model: &Model, searches: &[&Search]) {
-        let wanted = || searches.iter().filter_map(|search| vocabulary(search));
-        self.parts.retain(|(part, _)| wanted().any(|ids| Arc::ptr_eq(ids, part)));
-        for ids in wanted() {
-            if !self.parts.iter().any(|(part, _)| Arc::ptr_eq(ids, part)) {
-                self.parts.push((ids.clone(), model.output.select(ids)));
-            }
+        let wanted: HashMap<usize, &Arc<[u32]>> =
+            searches.iter().filter_map(|search| vocabulary(search)).map(|ids| (address(ids), ids)).collect();
+        self.parts.retain(|at, _| wanted.contains_key(at));
+        for (at, ids) in wanted {
+            self.parts.entry(at).or_insert_with(|| (ids.clone(), model.output.select(ids)));
         }
     }
 
@@ -86,7 +86,7 @@ impl Projection {
         scratch: &mut [Scratch],
     ) {
         let threads = scratch.len();
-        let output = part.map_or(&model.output, |part| &self.parts[part].1);
+        let output = part.map_or(&model.output, |part| &self.parts[&part].1);
         let width = output.outputs();
         let logits = room(&mut self.logits, chunk.len() * width);
         output.apply(hidden, chunk.len(), logits, plain(threads), &mut scratch[0]);
@@ -114,6 +114,10 @@ impl Projection {
 
 fn vocabulary(search: &Search) -> Option<&Arc<[u32]>> {
     search.request().vocabulary.as_ref()
+}
+
+fn address(ids: &Arc<[u32]>) -> usize {
+    ids.as_ptr().addr()
 }
 
 fn same(a: Option<&Arc<[u32]>>, b: Option<&Arc<[u32]>>) -> bool {

@@ -53,6 +53,7 @@ mod error;
 mod finite;
 pub mod model_folder;
 mod run;
+pub mod shortlist;
 pub mod tensors;
 
 pub use average::{AveragedWeights, average_last};
@@ -60,6 +61,7 @@ pub use checkpoint::{Checkpoint, CheckpointParts, RunFolder, parse_step, resolve
 pub use error::Error;
 pub use model_folder::{Check, ModelFolder, ModelParts};
 pub use run::Run;
+pub use shortlist::{SHORTLIST_FILE, Shortlist};
 /// The types of `strata-files` in this crate's signatures, so that its callers need not name both crates.
 pub use strata_files::{Checksums, Existing, FileWriter, FolderWriter, MappedFile};
 pub use tensors::{

@@ -99,6 +99,11 @@ impl ModelFolder {
         &self.path
     }
 
+    /// Whether `path` is this folder, by whatever name: what is exported from it must not replace it.
+    pub fn is_at(&self, path: &Path) -> bool {
+        matches!((self.path.canonicalize(), path.canonicalize()), (Ok(a), Ok(b)) if a == b)
+    }
+
     /// What `SHA256SUMS` lists.
     pub fn checksums(&self) -> &Checksums {
         &self.sums

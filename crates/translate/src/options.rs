@@ -24,6 +24,8 @@ pub struct TranslateOptions {
     pub suppress: Vec<String>,
     /// The subwords that translations may have, by target language; those of prefixes and glossaries are added.
     pub vocabulary_map: Option<Arc<VocabularyMap>>,
+    /// Translations may have every subword, also where the model has a shortlist for each sentence.
+    pub whole_vocabulary: bool,
     /// Ends the translation from another thread (CPU).
     pub stop: Option<Stop>,
 }
@@ -47,6 +49,7 @@ impl Default for TranslateOptions {
             glossary: None,
             suppress: Vec::new(),
             vocabulary_map: None,
+            whole_vocabulary: false,
             stop: None,
         }
     }

@@ -24,6 +24,8 @@ pub struct Task {
     glossary: Option<Arc<Glossary>>,
     suppressed: Arc<[u32]>,
     vocabulary: Option<Arc<[u32]>>,
+    /// Whether the model's shortlist says what a sentence's translation may have.
+    shortlist: bool,
     pub(crate) stop: Stop,
 }
 
@@ -49,6 +51,7 @@ impl Translator {
             whole_lines: options.whole_lines,
             glossary: options.glossary.clone(),
             vocabulary: map.map(|map| map.ids(self.subwords(), self.language(to))).transpose()?,
+            shortlist: map.is_none() && !options.whole_vocabulary && self.backend.cpu("").is_ok(),
             suppressed: self.suppressed(&options.suppress)?.into(),
             stop: options.stop.clone().unwrap_or_default(),
         })
@@ -65,7 +68,9 @@ impl Translator {
         let mut request = self.request_of(ids, task);
         request.prefix = if prefix.is_empty() { Vec::new() } else { subwords.encode_target(prefix) };
         request.constraints = required.into_iter().map(|translation| subwords.encode_target(translation)).collect();
-        request.vocabulary = task.vocabulary.as_ref().map(|allowed| with_forced(allowed, &request));
+        let listed = || self.shortlist().filter(|_| task.shortlist).map(|list| list.of(&request.source).into());
+        let allowed = task.vocabulary.clone().or_else(listed);
+        request.vocabulary = allowed.map(|allowed| with_forced(&allowed, &request));
         Some(request)
     }
 

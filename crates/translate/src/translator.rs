@@ -9,7 +9,7 @@ use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
 use strata_recipe::{ModelConfig, Prompts};
 use strata_runtime::{Model, PackedFolder, Precision, Weights};
-use strata_store::{Check, ModelFolder, resolve_model};
+use strata_store::{Check, ModelFolder, Shortlist, resolve_model};
 
 use crate::backend::Backend;
 use crate::error::Error;
@@ -45,11 +45,12 @@ pub struct Translator {
     pub(crate) backend: Backend,
     subwords: Subwords,
     languages: Languages,
+    shortlist: Option<Shortlist>,
 }
 
 impl Translator {
     pub(crate) fn new(backend: Backend, subwords: Subwords, languages: Languages) -> Self {
-        Self { backend, subwords, languages }
+        Self { backend, subwords, languages, shortlist: None }
     }
 
     /// Loads a model folder, a checkpoint, a run's best checkpoint, or a packed folder.
@@ -78,7 +79,9 @@ impl Translator {
         };
         let subwords = Subwords::load(&folder.join(TOKENIZER_FILE))?;
         let languages = Languages::load(&folder.join(LANGUAGES_FILE))?;
-        Ok(Self::new(backend, subwords, languages))
+        let config = backend.config();
+        let shortlist = Shortlist::read(&folder, config.source_vocab_size(), config.vocab_size)?;
+        Ok(Self { shortlist, ..Self::new(backend, subwords, languages) })
     }
 
     /// A translator with the CPU engine for weights in memory.
@@ -118,6 +121,11 @@ impl Translator {
     /// The subword model.
     pub fn subwords(&self) -> &Subwords {
         &self.subwords
+    }
+
+    /// What translations of a sentence may have, where the model says it.
+    pub fn shortlist(&self) -> Option<&Shortlist> {
+        self.shortlist.as_ref()
     }
 
     /// The model's configuration.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use strata_import::export_huggingface;
 use strata_runtime::{Precision, write_ctranslate2, write_packed};
 use strata_store::Check;
 
@@ -11,7 +12,7 @@ use crate::search_args::precision;
 use crate::terminal::{Terminal, labeled};
 use crate::{Outcome, model};
 
-/// Convert a model: pack it for fast loading, or write it for CTranslate2
+/// Convert a model: pack it for fast loading, or write it for CTranslate2 or Hugging Face's transformers
 #[derive(Debug, Args)]
 #[command(
     after_help = "A packed folder is memory-mapped instead of read: it loads at once, and processes share its memory."
@@ -21,7 +22,8 @@ pub struct Arguments {
     model: PathBuf,
     #[command(flatten)]
     output: OutputFolder,
-    /// What to write: packed for Strata on CPUs, ctranslate2 for CTranslate2 (dense models only)
+    /// What to write: packed for Strata on CPUs, ctranslate2 for CTranslate2 (dense models only), huggingface for
+    /// transformers (models of the architecture of M2M100, NLLB and NLLB-MoE)
     #[arg(long, value_enum, default_value_t = Format::Packed)]
     format: Format,
     /// Numbers to pack weights in: f32, bf16 (half the size), or int8 (a quarter, with a scale for each output)
@@ -34,6 +36,7 @@ pub struct Arguments {
 enum Format {
     Packed,
     Ctranslate2,
+    Huggingface,
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
@@ -52,6 +55,13 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
             let subwords = strata_corpus::Subwords::load(&folder.file(strata_store::model_folder::TOKENIZER_FILE))?;
             let vocabulary: Vec<String> = (0..subwords.vocab_size() as u32).map(|id| subwords.piece(id)).collect();
             write_ctranslate2(&folder, &vocabulary, &arguments.output.path, arguments.output.existing())?
+        }
+        Format::Huggingface => {
+            anyhow::ensure!(
+                matches!(arguments.precision, None | Some(Precision::F32)),
+                "--precision: a folder for transformers holds f32; pass dtype=torch.bfloat16 or another where it is loaded"
+            );
+            export_huggingface(&folder, &arguments.output.path, arguments.output.existing())?
         }
     };
     terminal.say(&labeled("written", &written.display().to_string()));

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use strata_formats::open_weights;
-use strata_recipe::{EmbeddingScale, Frequencies, Kind, Mark, Prompts};
+use strata_recipe::{EmbeddingScale, Frequencies, Kind, Mark, Network, Positions, Prompts};
 
 use super::layers::{self, BART, NLLB_MOE};
 use super::tokenizer::{self, Tokenizer};
@@ -16,17 +16,12 @@ use crate::weights::Weights;
 
 pub(super) fn plan(folder: &Path, options: &Options) -> Result<Plan, Error> {
     let mut config = super::sizes(options)?;
-    config.network.positions.frequencies = Frequencies::Tensor2tensor;
-    config.network.positions.first = options.number("pad_token_id")? + 1;
+    config.network.positions = network(options.number("pad_token_id")? + 1).positions;
     if !options.switch("scale_embedding", true)? {
         config.network.embeddings.scale = EmbeddingScale::One;
     }
     options.must_be("tie_word_embeddings", true, true)?;
-    config.prompts = Prompts {
-        source_front: vec![Mark::Source],
-        source_end: vec![Mark::End],
-        decoder: vec![Mark::End, Mark::Target],
-    };
+    config.prompts = prompts();
     let mut scale = 1.0;
     let mixture = options.text("model_type") == Some("nllb-moe");
     if mixture {
@@ -56,8 +51,21 @@ pub(super) fn plan(folder: &Path, options: &Options) -> Result<Plan, Error> {
         subwords,
         languages: Between::All(languages),
         weights,
+        shortlist: None,
         _unpacked: None,
     })
+}
+
+/// What is the same in all of these models, but for the activation, the scale of embeddings, what the decoder has else
+/// and the bias of gates.
+pub(super) fn network(first: usize) -> Network {
+    let positions = Positions { frequencies: Frequencies::Tensor2tensor, first, ..Positions::default() };
+    Network { positions, ..Network::default() }
+}
+
+/// The source's language in front of it, the target's behind the decoder's end mark.
+pub(super) fn prompts() -> Prompts {
+    Prompts { source_front: vec![Mark::Source], source_end: vec![Mark::End], decoder: vec![Mark::End, Mark::Target] }
 }
 
 /// Takes over what the configuration says of experts. Returns what their output is multiplied by.

@@ -81,7 +81,7 @@ pub(super) fn plan(folder: &Path, options: &Options, wanted: &Wanted) -> Result<
     let languages = languages(folder, options, wanted, &target)?;
     let weights = weights(folder, &config, [source_rows, target_rows], &source_table, &target.rows)?;
     let origin = "Hugging Face Marian (OPUS-MT)".to_owned();
-    Ok(Plan { origin, config, subwords, languages, weights, _unpacked: None })
+    Ok(Plan { origin, config, subwords, languages, weights, shortlist: None, _unpacked: None })
 }
 
 /// The ids of a `vocab.json`.

@@ -336,7 +336,7 @@ mod tests {
     fn rows_with_128_added_give_the_same_bits() {
         for (rows, inputs, outputs) in [(1, 4, 1), (5, 70, 37), (6, 513, 16), (14, 33, 100)] {
             let (x, weight, bias) = (values(rows * inputs, 1), values(outputs * inputs, 2), values(outputs + 15, 3));
-            let PackedWeights::Int8 { values, scales, sums } = pack_int8(&weight, outputs, inputs) else {
+            let PackedWeights::Int8 { values, scales, sums } = pack_int8(&weight, outputs, inputs, 1) else {
                 unreachable!()
             };
             let padded = inputs.next_multiple_of(4);

@@ -1,4 +1,5 @@
-//! Symmetric 8-bit quantization: `value = scale * q` with `q` in -127..=127 and `scale` the largest magnitude / 127.
+//! Symmetric 8-bit quantization: `value = scale * q` with `q` in -127..=127 and `scale` the largest magnitude / 127;
+//! weights that were quantized before keep the scale that they had.
 
 use rayon::prelude::*;
 
@@ -91,8 +92,21 @@ pub(crate) fn quantize_rows<Q: Quantized>(
         .for_each(|((x, out), scales)| quantize(x, out, scales));
 }
 
-/// Quantizes and packs `weight` `[outputs, inputs]`.
-pub(crate) fn pack_int8(weight: &[f32], outputs: usize, inputs: usize) -> PackedWeights {
+/// The step of weights that are whole multiples of one, -127 to 127 times: those of a model that was quantized with one
+/// scale for each matrix, and then widened. Among so many values some are one step.
+fn step_of(weight: &[f32]) -> Option<f32> {
+    let magnitudes = || weight.iter().map(|w| w.abs()).filter(|w| *w != 0.0);
+    let step = magnitudes().reduce(f32::min)?;
+    let within = |times: f32| times < 127.5 && (times - times.round()).abs() < 1e-3;
+    (step > 1e-35 && magnitudes().all(|w| within(w / step))).then_some(step)
+}
+
+/// Quantizes and packs `weight` `[outputs, inputs]`, `maps` matrices of the same shape one under another. A matrix that
+/// was quantized before, with one scale, has the same integers again and no new rounding; in others each row has a
+/// scale.
+pub(crate) fn pack_int8(weight: &[f32], outputs: usize, inputs: usize, maps: usize) -> PackedWeights {
+    let each = outputs / maps.max(1);
+    let steps: Vec<Option<f32>> = weight.chunks((each * inputs).max(1)).map(step_of).collect();
     let padded = outputs.next_multiple_of(PANEL);
     let groups = inputs.div_ceil(4);
     let mut values = Storage::<i8>::zeros(padded * groups * 4);
@@ -100,7 +114,8 @@ pub(crate) fn pack_int8(weight: &[f32], outputs: usize, inputs: usize) -> Packed
     let (packed, column_scales, column_sums) = (values.as_mut(), scales.as_mut(), sums.as_mut());
     for o in 0..outputs {
         let row = &weight[o * inputs..][..inputs];
-        let (scale, factor) = scale_of(row);
+        let step = steps.get(o / each.max(1)).copied().flatten();
+        let (scale, factor) = step.map_or_else(|| scale_of(row), |step| (step, 1.0 / step));
         column_scales[o] = scale;
         let panel = &mut packed[o / PANEL * groups * 4 * PANEL..][..groups * 4 * PANEL];
         for (i, w) in row.iter().enumerate() {
@@ -140,6 +155,39 @@ mod tests {
                     assert!((f32::from(q) - exact).abs() <= 0.500_01 && q.abs() <= 127, "{q} of {exact}");
                 }
             }
+        }
+    }
+
+    /// What an int8 map makes of its weights: integers `[outputs, inputs]`, and the scale of each output.
+    fn unpacked(weight: &[f32], outputs: usize, inputs: usize, maps: usize) -> (Vec<i8>, Vec<f32>) {
+        let PackedWeights::Int8 { values, scales, .. } = pack_int8(weight, outputs, inputs, maps) else {
+            panic!("not int8");
+        };
+        let at = |o: usize, i: usize| ((o / PANEL * inputs.div_ceil(4) + i / 4) * PANEL + o % PANEL) * 4 + i % 4;
+        let integers = (0..outputs * inputs).map(|k| values[at(k / inputs, k % inputs)]).collect();
+        (integers, scales[..outputs].to_vec())
+    }
+
+    #[test]
+    fn what_was_quantized_before_keeps_its_integers_and_scales() {
+        let (outputs, inputs) = (40, 70);
+        // Two matrices with a scale each; rows that use little of the range; none uses all of it.
+        let integer = |k: usize| ((k * 37 + k / 70 * 11) % 201) as i32 - 100;
+        let integers: Vec<i8> = (0..outputs * inputs).map(|k| (integer(k) / (1 + k as i32 / 70 % 5)) as i8).collect();
+        for multipliers in [[93.7f32, 1.3], [0.011, 5e6]] {
+            let of = |k: usize| multipliers[k / (outputs / 2 * inputs)];
+            let weight: Vec<f32> = integers.iter().enumerate().map(|(k, q)| f32::from(*q) / of(k)).collect();
+            let (found, scales) = unpacked(&weight, outputs, inputs, 2);
+            assert_eq!(found, integers);
+            for (o, scale) in scales.iter().enumerate() {
+                assert_eq!(*scale, 1.0 / of(o * inputs));
+            }
+            // One value that is no multiple: each row of its matrix has its own scale.
+            let mut other = weight.clone();
+            other[5] *= 1.3;
+            let (_, scales) = unpacked(&other, outputs, inputs, 2);
+            let largest = other[inputs..2 * inputs].iter().fold(0.0f32, |m, w| m.max(w.abs()));
+            assert_eq!((scales[1], scales[outputs - 1]), (largest / 127.0, 1.0 / multipliers[1]));
         }
     }
 

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use strata_store::model_folder::{CONFIG_FILE, LANGUAGES_FILE, TOKENIZER_FILE};
-use strata_store::{Dtype, Existing, FolderWriter, ModelFolder, TensorSource, TensorSpec, write_aligned_tensors};
+use strata_store::{
+    Dtype, Existing, FolderWriter, ModelFolder, SHORTLIST_FILE, TensorSource, TensorSpec, write_aligned_tensors,
+};
 
 use super::{HEADER_FILE, PARTS_FILE, format};
 use crate::error::Error;
@@ -31,6 +33,9 @@ pub fn write_packed(
     for name in [CONFIG_FILE, TOKENIZER_FILE, LANGUAGES_FILE] {
         out.write(name, &folder.read(name)?)?;
     }
+    if folder.file(SHORTLIST_FILE).exists() {
+        out.write(SHORTLIST_FILE, &folder.read(SHORTLIST_FILE)?)?;
+    }
     let header = serde_json::to_string_pretty(&format::Header::new(precision));
     let header = header.map_err(|e| Error::Packed { path: output.join(HEADER_FILE), what: e.to_string() })?;
     out.write(HEADER_FILE, format!("{header}\n").as_bytes())?;
@@ -41,8 +46,7 @@ pub fn write_packed(
 
 /// Refuses to replace the model folder by what is exported from it: an export does not hold the original weights.
 pub(crate) fn keep_the_model(folder: &ModelFolder, output: &Path) -> Result<(), Error> {
-    let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
-    if same(folder.path(), output) {
+    if folder.is_at(output) {
         let what = "the export would replace the model that it is made from; choose another output".to_owned();
         return Err(Error::Packed { path: output.to_path_buf(), what });
     }

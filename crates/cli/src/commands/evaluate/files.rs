@@ -18,7 +18,7 @@ use crate::terminal::{Terminal, labeled};
 use crate::text_files::{self, Text, same_length};
 
 /// The flags of `evaluate` that files do not have.
-const OF_A_MODEL: [&str; 25] = [
+const OF_A_MODEL: [&str; 26] = [
     "model",
     "directions",
     "split",
@@ -34,6 +34,7 @@ const OF_A_MODEL: [&str; 25] = [
     "no_repeat_ngram",
     "coverage_penalty",
     "vocabulary_map",
+    "whole_vocabulary",
     "tokens_per_batch",
     "sample",
     "temperature",
