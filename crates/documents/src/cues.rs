@@ -79,7 +79,8 @@ impl CueDocument {
                     reader.take(event)?;
                 }
                 reader.flush()?;
-                let end = if text[range].contains("\r\n") { "\r\n" } else { "\n" };
+                let lines = &text[range];
+                let end = ["\r\n", "\n"].into_iter().find(|end| lines.contains(end)).unwrap_or("\r");
                 breaks.extend((before..reader.segments()).map(|_| (block.len() - 1, end)));
             }
         }
@@ -141,7 +142,7 @@ fn line_ends(text: &str, lines: usize) -> Vec<usize> {
     ends
 }
 
-/// The lines of a text without their ends.
+/// The lines of a text without their ends, which may be of any system.
 fn lines(text: &str) -> Vec<Range<usize>> {
     let mut at = 0;
     let line = |line: &str| {
@@ -149,7 +150,8 @@ fn lines(text: &str) -> Vec<Range<usize>> {
         at += line.len();
         start..start + line.trim_end_matches(['\r', '\n']).len()
     };
-    text.split_inclusive('\n').map(line).collect()
+    // Where there is no line feed a carriage return ends lines.
+    text.split_inclusive(if text.contains('\n') { '\n' } else { '\r' }).map(line).collect()
 }
 
 /// `00:00:01,000 --> 00:00:02,500`, perhaps followed by settings. WebVTT's hours may be missing.
@@ -288,6 +290,8 @@ mod tests {
             shouted(srt(crlf)),
             crlf.replace("Open the file menu\r\nand click the icon", "OPEN THE FILE MENU\r\nAND CLICK THE ICON")
         );
+        let old = crlf.replace("\r\n", "\r");
+        assert_eq!(shouted(srt(&old)), shouted(srt(crlf)).replace("\r\n", "\r"));
         let gap = "1\n00:00:01,000 --> 00:00:02,000\nOpen\n\nit\n\n\n2\n00:00:03,000 --> 00:00:04,000\n- Yes\n- No";
         assert_eq!(translated(srt(gap), &[]).0, ["Open", "it", "- Yes", "- No"]);
     }

@@ -83,19 +83,26 @@ impl PoDocument {
     }
 }
 
-/// Groups of lines with the empty lines behind them.
+/// The lines of each message with the empty lines behind them. Between messages there need be none.
 fn entries(text: &str) -> Vec<Vec<String>> {
-    let mut entries: Vec<Vec<String>> = Vec::new();
-    let mut ended = true;
+    let mut entries: Vec<Vec<String>> = vec![Vec::new()];
+    let (mut ended, mut filled) = (false, false);
+    let mut comments = 0; // lines of comments at the end of a message, which may be the next one's
     for line in text.split_inclusive('\n') {
-        let empty = line.trim().is_empty();
-        if ended && !empty {
-            entries.push(Vec::new());
+        let said = line.trim();
+        let begins = said.starts_with("msgctxt") || (said.starts_with("msgid") && !said.starts_with("msgid_plural"));
+        let last = entries.last_mut().map_or(0, |entry| entry.len());
+        if (ended && !said.is_empty()) || (filled && begins) {
+            let taken = if ended { 0 } else { comments };
+            let next = entries.last_mut().map(|entry| entry.split_off(last - taken)).unwrap_or_default();
+            entries.push(next);
+            filled = false;
         }
-        ended = empty;
-        match entries.last_mut() {
-            Some(entry) => entry.push(line.to_string()),
-            None => entries.push(vec![line.to_string()]),
+        filled |= said.starts_with("msgstr");
+        comments = if said.starts_with('#') { comments + 1 } else { 0 };
+        ended = said.is_empty();
+        if let Some(entry) = entries.last_mut() {
+            entry.push(line.to_string());
         }
     }
     entries
@@ -295,6 +302,19 @@ msgstr[1] ""
         ] {
             let _ = PoDocument::read(text, &Limits::default());
         }
+    }
+
+    #[test]
+    fn messages_need_no_empty_lines_between_them() {
+        let text = "msgid \"\"\nmsgstr \"\"\n\"Language: de\\n\"\n# first\nmsgid \"Open\"\nmsgstr \"Auf\"\n#: b.c\n#, c-format\n\
+                    msgctxt \"menu\"\nmsgid \"Close\"\nmsgstr \"\"\nmsgid \"one\"\nmsgid_plural \"many\"\nmsgstr[0] \"\"\n\
+                    msgstr[1] \"\"\n#~ msgid \"old\"\n#~ msgstr \"alt\"\n";
+        let wanted = text
+            .replace("#, c-format", "#, fuzzy, c-format")
+            .replace("\"Close\"\nmsgstr \"\"\nmsgid", "\"Close\"\nmsgstr \"Close\"\n#, fuzzy\nmsgid")
+            .replace("msgstr[0] \"\"", "msgstr[0] \"one\"")
+            .replace("msgstr[1] \"\"", "msgstr[1] \"many\"");
+        assert_eq!(filled(text), wanted);
     }
 
     #[test]

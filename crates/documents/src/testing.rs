@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use proptest::prelude::*;
+use strata_translate::invisible::plain;
 use strata_translate::{Candidate, Part, Target, Trace, TracedToken};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -97,6 +98,14 @@ pub fn said(document: Box<dyn Document>, say: &dyn Fn(&str) -> String) -> Vec<u8
 /// The document after a model that copies.
 pub fn copied(document: impl Document + 'static) -> String {
     String::from_utf8(said(Box::new(document), &str::to_string)).unwrap()
+}
+
+/// The document after a model that copies, but neither sees nor writes what is invisible.
+pub fn copied_plainly(document: impl Document + 'static) -> String {
+    let parts = Parts::new(Box::new(document), &split_at_stops);
+    let translations: Vec<Part> =
+        parts.texts().iter().map(|text| word_by_word(&plain(text), &str::to_string)).collect();
+    parts.render_text(&translations, 0).unwrap()
 }
 
 /// The document after a model that writes every word in capitals.

@@ -144,6 +144,12 @@ fn packed() -> Vec<Packed> {
                <text:s text:c=\"2\"/>dog<text:tab/>barks<text:bookmark text:name=\"x\"/> at page \
                <text:page-number>keep</text:page-number>.<text:line-break/>So.</text:p><text:list><text:list-item><text:p>an item</text:p>\
                </text:list-item></text:list></office:body></office:document-content>";
+    let slides = "<?xml version=\"1.0\"?><office:document-content><office:body><office:presentation><draw:page draw:name=\"keep\">\
+                  <draw:frame><draw:text-box><text:p>Old <text:span text:style-name=\"T1\">dogs</text:span> bark</text:p><text:list>\
+                  <text:list-item><text:p>an item</text:p></text:list-item></text:list></draw:text-box></draw:frame>\
+                  <draw:custom-shape><text:p/><draw:enhanced-geometry/></draw:custom-shape><presentation:notes><draw:frame>\
+                  <draw:text-box><text:p>A note.</text:p></draw:text-box></draw:frame></presentation:notes></draw:page>\
+                  </office:presentation></office:body></office:document-content>";
     let page = "<?xml version=\"1.0\"?><!DOCTYPE html><html xmlns=\"x\"><head><title>A title</title><style>a{}</style></head><body><p>The \
                 <b>old</b>&nbsp;dog<br/>barks</p></body></html>";
     let toc = "<ncx><navMap><navPoint><navLabel><text>Chapter one</text></navLabel><content src=\"a\"/></navPoint></navMap></ncx>";
@@ -167,6 +173,15 @@ fn packed() -> Vec<Packed> {
             "a.odt",
             vec![("mimetype", "application/vnd.oasis.opendocument.text".into()), ("content.xml", odt.into())],
             vec!["A title", "The old dog", "barks at page keep.", "So.", "an item"],
+        ),
+        (
+            "a.odp",
+            vec![
+                ("mimetype", "application/vnd.oasis.opendocument.presentation".into()),
+                ("content.xml", slides.into()),
+                ("styles.xml", "<office:document-styles><style:style/></office:document-styles>".into()),
+            ],
+            vec!["Old dogs bark", "an item", "A note."],
         ),
         (
             "a.epub",

@@ -29,6 +29,8 @@ static MARKED: LazyLock<Option<Regex>> = LazyLock::new(|| {
         r"%[\p{L}_][\p{L}\p{N}_.-]*%|\B%L?\d{1,2}\b{end-half}|%%",
         r"\$[A-Za-z_][A-Za-z0-9_]*",
         r"&(?:[A-Za-z]{2,10}|#\d{1,7}|#x[0-9A-Fa-f]{1,6});",
+        // A terminal's colors.
+        r"\x1b\[[0-9;]*[A-Za-z]",
         r#"\\[nrtabfv0"'\\]\B|\\[nrt]|\\u[0-9A-Fa-f]{4}"#,
     ];
     Regex::new(&patterns.join("|")).ok()
@@ -336,6 +338,7 @@ mod tests {
             ),
             ("{n, plural, one {# file} other {# files}} left", vec!["{n, plural, one {# file} other {# files}}"]),
             ("line\\nline", vec!["\\n"]),
+            ("\u{1b}[1;31mError\u{1b}[0m: no", vec!["\u{1b}[1;31m", "\u{1b}[0m"]),
         ] {
             assert_eq!(found(text), codes, "{text}");
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::Error;
+use crate::invisible::plain;
 use crate::sentences::is_unspaced;
 
 /// Terms with their translations, in the order of the file.
@@ -13,7 +14,13 @@ pub struct Glossary {
     terms: Vec<Term>,
 }
 
-/// A term, in Unicode's composed form.
+/// A text to look for terms in: composed letters, plain spaces, nothing invisible.
+fn normal(text: &str) -> String {
+    let spaced: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+    plain(&spaced).split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// A term, as [`normal`] writes it.
 #[derive(Clone, Debug, PartialEq)]
 struct Term {
     source: String,
@@ -24,7 +31,7 @@ struct Term {
 
 impl Term {
     fn new(source: &str, translation: &str) -> Self {
-        let source: String = source.nfc().collect();
+        let source = normal(source);
         let mut characters = source.chars();
         let capital = characters.next().map(|first| first.to_uppercase().chain(characters).collect::<String>());
         let capital = capital.filter(|capital| *capital != source);
@@ -68,7 +75,7 @@ impl Glossary {
     /// The translations of the terms that occur in `text` as whole words, each once, in the order of the file. Of terms
     /// at the same place the longest wins. A term may begin with a capital letter where a sentence or the text begins.
     pub fn required(&self, text: &str) -> Vec<&str> {
-        let text: String = text.nfc().collect();
+        let text = normal(text);
         // (start, end, place among the terms)
         let mut places: Vec<(usize, usize, usize)> = Vec::new();
         for (i, term) in self.terms.iter().enumerate() {
@@ -150,6 +157,8 @@ mod tests {
     fn of_terms_at_one_place_the_longest_wins() {
         let glossary = glossary(b"the icon=das Symbol\nicon=Ikone\n").unwrap();
         assert_eq!(glossary.required("Click the icon."), ["das Symbol"]);
+        assert_eq!(glossary.required("Click the\u{a0}icon."), ["das Symbol"]);
+        assert_eq!(glossary.required("Click the \n icon."), ["das Symbol"]);
         assert_eq!(glossary.required("Click the icon or an icon."), ["das Symbol", "Ikone"]);
         assert_eq!(glossary.required("an icon"), ["Ikone"]);
     }
@@ -161,6 +170,7 @@ mod tests {
         assert_eq!(glossary.required("It is. File it."), ["Datei"]);
         assert!(glossary.required("The File menu").is_empty(), "a name");
         assert_eq!(glossary.required("a cafe\u{301} there"), ["Kaffeehaus"]);
+        assert_eq!(glossary.required("the fi\u{ad}le, cafe\u{301}\u{200b}"), ["Datei", "Kaffeehaus"]);
         assert_eq!(glossary.required("这是桌子上的"), ["Tisch"], "a script without spaces");
     }
 

@@ -24,6 +24,7 @@ mod error;
 pub mod evaluate;
 mod forced;
 mod glossary;
+pub mod invisible;
 mod joined;
 pub mod layout;
 mod lines;

@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::invisible::is_outside;
+
 /// Words, in lower case, whose full stop ends no sentence.
 #[rustfmt::skip]
 const ABBREVIATIONS: &[&str] = &[
@@ -25,8 +27,8 @@ const BEFORE_NUMBERS: &[&str] = &[
     "tel", "par", "eq", "ed", "bd", "jg", "op", "núm", "pág", "стр", "рис", "№", "ст", "л", "n",
 ];
 
-/// The sentences of a line, as ranges of its bytes, in order. The space around sentences belongs to none. Columns,
-/// which tabs separate, are sentences of their own.
+/// The sentences of a line, as ranges of its bytes, in order. White space around sentences, and what is
+/// invisible there, belongs to none. Columns, which tabs separate, are sentences of their own.
 pub fn sentences(line: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -47,7 +49,8 @@ fn in_column(column: &str, offset: usize, found: &mut Vec<Range<usize>>) {
     let (mut start, mut end) = (0, 0);
     let mut push = |start: usize, end: usize| {
         let text = &column[start..end];
-        let (from, to) = (end - text.trim_start().len(), start + text.trim_end().len());
+        let (from, to) =
+            (end - text.trim_start_matches(is_outside).len(), start + text.trim_end_matches(is_outside).len());
         if from < to {
             found.push(offset + from..offset + to);
         }

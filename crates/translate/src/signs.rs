@@ -1,4 +1,4 @@
-//! Signs such as `€`, `©` and `°`. A vocabulary may have them without their having been learned; only a translation
+//! Signs such as `€`, `©`, `×` and `½`. A vocabulary may have them without their having been learned; only a translation
 //! shows that. But a translation may also write them in words: `5 €` becomes `5 Euro`.
 
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 /// What signs are called, in lower case: whole words after `=`, else beginnings of words, or any part of a text in
 /// scripts without spaces. The list need not be whole. A sign that is written in words which are not here is copied, as
 /// if it were lost; a name that other words begin with, too, would hide real losses.
-const NAMES: [(&str, &[&str]); 15] = [
+const NAMES: [(&str, &[&str]); 20] = [
     (
         "€",
         &[
@@ -129,6 +129,53 @@ const NAMES: [(&str, &[&str]); 15] = [
             "מעלות",
         ],
     ),
+    (
+        "×",
+        &[
+            "=x", "*", "·", "=by", "times", "mal", "fois", "veces", "volte", "vezes", "keer", "razy", "krát", "kez",
+            "на", "乘", "倍", "回",
+        ],
+    ),
+    ("±", &["+/-", "+-", "plus", "más", "più", "mais", "плюс", "正负", "正負"]),
+    (
+        "¼½¾",
+        &[
+            "1/",
+            "3/",
+            "1⁄",
+            "3⁄",
+            "half",
+            "halb",
+            "hälfte",
+            "demi",
+            "moiti",
+            "medi",
+            "mitad",
+            "mezz",
+            "meia",
+            "metà",
+            "metade",
+            "helft",
+            "half",
+            "halv",
+            "poł",
+            "pół",
+            "půl",
+            "polov",
+            "поло",
+            "yarım",
+            "半",
+            "一半",
+            "quart",
+            "cuart",
+            "viert",
+            "kwart",
+            "чверт",
+            "четв",
+        ],
+    ),
+    ("→⇒", &["->", "=>", ">"]),
+    ("≤≥≠", &["<=", ">=", "!=", "≦", "≧"]),
     ("©", &["(c)", "copyright", "авторск", "著作権", "版权", "版權"]),
     (
         "®™",
@@ -175,19 +222,42 @@ const NAMES: [(&str, &[&str]); 15] = [
     ),
 ];
 
-/// Whether a character is such a sign: those of Latin-1, all of the block of currencies, and the trade mark.
+/// Whether a character is such a sign: those of Latin-1, currencies, small digits, fractions, letterlike signs, arrows,
+/// operators, shapes, bullets.
 fn is_sign(c: char) -> bool {
-    matches!(c, '\u{a2}'..='\u{a5}' | '§' | '©' | '®' | '°' | '¶' | '\u{20a0}'..='\u{20cf}' | '™')
+    matches!(c, '\u{a2}'..='\u{a7}' | '©' | '¬' | '®' | '°'..='³' | '¶' | '¹' | '¼'..='¾' | '×' | '÷' | '†'..='‣' | '‰' | '‱'
+        | '\u{2070}'..='\u{209c}' | '\u{20a0}'..='\u{22ff}' | '\u{25a0}'..='\u{25ff}')
 }
 
-/// The signs of a text, outside of what is `copied`, that its translation neither has nor writes in words.
+/// Whether a sign may be part of a number or unit: `€5`, `3×4`, `km²`, `°C`.
+fn is_numeric(c: char) -> bool {
+    matches!(c, '\u{a2}'..='\u{a5}' | '°'..='³' | '¹' | '¼'..='¾' | '×' | '÷' | '‰' | '‱' | '\u{2070}'..='\u{20cf}'
+        | '\u{2150}'..='\u{218f}')
+}
+
+/// Letters of a unit, at most.
+const UNIT: usize = 3;
+
+/// The signs of a text, outside of what is `copied`, that its translation neither has nor writes in words, each with
+/// the number or unit that it stands in.
 pub(crate) fn lost(text: &str, copied: &[Range<usize>], translation: &str) -> Vec<Range<usize>> {
     let is_copied = |range: &Range<usize>| copied.iter().any(|c| c.start < range.end && range.start < c.end);
     let places = text.char_indices().filter(|(_, c)| is_sign(*c)).map(|(at, c)| (at..at + c.len_utf8(), c));
     places
         .filter(|(range, c)| !translation.contains(*c) && !is_copied(range) && !is_written_out(*c, text, translation))
-        .map(|(range, _)| range)
+        .map(|(range, c)| if is_numeric(c) { with_unit(text, range) } else { range })
+        .filter(|range| !is_copied(range))
         .collect()
+}
+
+/// A sign with the number or the few letters on each of its sides.
+fn with_unit(text: &str, sign: Range<usize>) -> Range<usize> {
+    let part = |c: &char| c.is_alphanumeric();
+    let fits = |run: &[char]| run.iter().filter(|c| !c.is_numeric()).count() <= UNIT;
+    let length = |run: Vec<char>| if fits(&run) { run.iter().map(|c| c.len_utf8()).sum() } else { 0 };
+    let before: usize = length(text[..sign.start].chars().rev().take_while(part).collect());
+    let after: usize = length(text[sign.end..].chars().take_while(part).collect());
+    sign.start - before..sign.end + after
 }
 
 /// Whether a translation has a name of the sign more often than its text, which may have both: `the euro (€)`.
@@ -235,6 +305,10 @@ mod tests {
             ("© 2026 Example", "(C) 2026 Example"),
             ("€5 and €7", "5 und 7 Euro"),
             ("5 €", "5 €"),
+            ("A 3×4 grid", "Ein Gitter von 3 x 4"),
+            ("½ cup", "eine halbe Tasse"),
+            ("½ cup", "1⁄2 Tasse"),
+            ("A → B", "A -> B"),
         ] {
             assert_eq!(lost_of(text, translation), Vec::<&str>::new(), "{text} {translation}");
         }
@@ -246,10 +320,15 @@ mod tests {
             ("It costs 5 €.", "Es kostet 5.", vec!["€"]),
             ("It costs 5 €.", "Es kostet 5 in Europa.", vec!["€"]),
             ("The euro (€) is a currency.", "Der Euro () ist eine Währung.", vec!["€"]),
-            ("Turn it by 90° for £5.", "Drehen Sie es um 90 Grad für 5.", vec!["£"]),
+            ("Turn it by 90° for £5.", "Drehen Sie es um 90 Grad für 5.", vec!["£5"]),
             ("Example™ for 5 ₿", "Beispiel für 5", vec!["™", "₿"]),
             ("Wait 5 µs at 20 °C.", "Warten Sie 5 µs bei 20 C.", vec!["°"]),
             ("It costs 5 €.", "Es kostet 5 Neuro.", vec!["€"]),
+            ("It costs €5.", "Es kostet 5.", vec!["€5"]),
+            ("A 3×4 grid of 5 km².", "Ein Gitter.", vec!["3×4", "km²"]),
+            ("½ cup at 20°C or Example™", "Tasse", vec!["½", "20°C", "™"]),
+            ("Use Datei→Neu now", "Jetzt", vec!["→"]),
+            ("• File", "Datei", vec!["•"]),
         ] {
             assert_eq!(lost_of(text, translation), signs, "{text} {translation}");
         }

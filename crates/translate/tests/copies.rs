@@ -89,3 +89,20 @@ fn alternatives_and_alignments_are_of_the_text_and_not_of_stand_ins() {
     let own: Vec<(u32, u32)> = (1..4).chain([4, 5, 8]).map(|i| (i, i)).collect();
     assert!(own.iter().all(|pair| best.alignment.contains(pair)), "{:?}", best.alignment);
 }
+
+#[test]
+fn what_no_model_sees_comes_back() {
+    let Some(folder) = field("what_no_model_sees_comes_back") else { return };
+    let lines = [
+        "Open the dia\u{ad}logue.",
+        "Open\u{200b}the file\u{200b} now.",
+        "\u{200f}Open the file\u{200e}.",
+        "\u{202b}Open\u{202c} the file.",
+        "Open the\u{2060} file and e\u{301}le\u{301}ment.",
+        "Open \u{1} the file.\u{1a}",
+        "Open \u{1b}[1mthe\u{1b}[0m file.",
+        "\u{feff}Open the file.\u{2028}Click the icon.\u{85}Open\u{3000}it.",
+        "½ cup",
+    ];
+    assert_eq!(translated(&folder, &lines, &TranslateOptions::default()), lines);
+}

@@ -179,6 +179,20 @@ fn space_and_references_stay_as_they_are_written() {
 }
 
 #[test]
+fn what_no_model_sees_stays() {
+    for html in [
+        "<p>Open the dia&shy;logue &nbsp;and&#160;the&ZeroWidthSpace; file&zwj;</p>",
+        "<p>dia\u{ad}logue &copy; so\u{ad}ft <b>hy&shy;phen</b>.</p>",
+        "<p dir=rtl>\u{200f}שלום\u{200f} עולם! <b>Open\u{200e}</b> \u{202a}Open\u{202c} &rlm;x&lrm; &#8207;y</p>",
+        "<p>Cafe\u{301} at <i>e\u{301}</i> Viê\u{323}t</p>",
+        "<p>Open\u{200b}the\u{feff} x\u{2060}y</p>",
+    ] {
+        let document = read(html, &Tags::default(), &Limits::default()).unwrap();
+        assert_eq!(testing::copied_plainly(document), html);
+    }
+}
+
+#[test]
 fn templates_instructions_and_script_stay_byte_for_byte() {
     for html in [
         "<?php echo \"a > b\"; ?><p>open the file</p>",

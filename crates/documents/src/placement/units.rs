@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use strata_translate::invisible::{is_blank, is_invisible, plain};
 use strata_translate::{Part, Target, Trace};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -59,7 +60,7 @@ pub fn units(text: &str, bounds: &[usize], ranges: &[Range<usize>], translations
         let Some(part) = translations.get(i) else { continue };
         let words = Words::new(text, range);
         let mut new = match part.targets.get(choice.min(part.targets.len().saturating_sub(1))) {
-            Some(target) if !target.attention.is_empty() => aligned(&part.source, target, range),
+            Some(target) if !target.attention.is_empty() => aligned(text, &part.source, target, range),
             _ => proportional(chosen(part, choice), range),
         };
         words.find(&mut new);
@@ -91,14 +92,15 @@ fn kept(text: &str, range: Range<usize>, between: bool, units: &mut Vec<Unit>) {
 }
 
 /// Units of a translation, placed by its attention to the source, which is `range` of the segment's text.
-fn aligned(source: &Trace, target: &Target, range: &Range<usize>) -> Vec<Unit> {
-    // The model may see the text in another form (normalized): then places are scaled.
-    let scale = |at: usize| range.start + (at * range.len() / source.text.len().max(1)).min(range.len());
+fn aligned(text: &str, source: &Trace, target: &Target, range: &Range<usize>) -> Vec<Unit> {
+    let seen = places(&text[range.clone()], &source.text);
     let place = |i: usize| {
         let token = &source.tokens[i].range;
         let text = source.text.get(token.clone()).unwrap_or("");
-        let start = scale(token.start + text.len() - text.trim_start().len()).min(range.end.saturating_sub(1));
-        start..scale(token.end).max(start + 1)
+        let bytes = seen.get(token.start + text.len() - text.trim_start().len()..token.end).unwrap_or_default();
+        let start = range.start + bytes.first().map_or(range.len(), |place| place.start);
+        let start = start.min(range.end.saturating_sub(1));
+        start..bytes.last().map_or(start, |place| range.start + place.end).max(start + 1)
     };
     // Without the language tag at the start and the end mark.
     let places: Vec<(usize, Range<usize>)> =
@@ -113,6 +115,30 @@ fn aligned(source: &Trace, target: &Target, range: &Range<usize>) -> Vec<Unit> {
         linked(word, places.iter().map(|(i, place)| (place.clone(), weight(*i))).collect())
     };
     target.trace.text.split_word_bound_indices().map(unit).collect()
+}
+
+/// Where each byte of a text, as the model sees it, is in the text: character by character, or in proportion where it
+/// has another number of them (normalized).
+fn places(text: &str, seen: &str) -> Vec<Range<usize>> {
+    let clusters = text.grapheme_indices(true).flat_map(|(at, cluster)| {
+        let place = at..at + cluster.len();
+        let count = plain(cluster).chars().filter(|c| !c.is_whitespace()).count();
+        std::iter::repeat_n(place, count)
+    });
+    let clusters: Vec<Range<usize>> = clusters.collect();
+    if clusters.len() != seen.chars().filter(|c| !c.is_whitespace()).count() {
+        let scale = |at: usize| (at * text.len() / seen.len().max(1)).min(text.len());
+        return (0..seen.len()).map(|at| scale(at)..scale(at + 1)).collect();
+    }
+    let mut clusters = clusters.into_iter();
+    let mut end = 0;
+    let mut found = Vec::with_capacity(seen.len());
+    for c in seen.chars() {
+        let place = if c.is_whitespace() { end..end } else { clusters.next().unwrap_or(end..end) };
+        end = place.end;
+        found.extend(std::iter::repeat_n(place, c.len_utf8()));
+    }
+    found
 }
 
 /// Units of a translation without attention: as far along as in the source.
@@ -133,22 +159,29 @@ fn linked(text: &str, links: Vec<(Range<usize>, f32)>) -> Unit {
 }
 
 /// The words and marks of a part of the source.
-struct Words<'a> {
-    /// Each, in order.
+struct Words {
+    /// Each, in order, with what is invisible in it, and behind it up to the next word; beside white space it belongs to
+    /// that.
     ranges: Vec<Range<usize>>,
-    /// The places of each word.
-    by_text: HashMap<&'a str, Vec<usize>>,
+    /// The places of each word, as a model writes it.
+    by_text: HashMap<String, Vec<usize>>,
 }
 
-impl<'a> Words<'a> {
-    fn new(text: &'a str, part: &Range<usize>) -> Self {
-        let words = text[part.clone()].split_word_bound_indices().filter(|(_, word)| !word.trim().is_empty());
-        let ranges: Vec<Range<usize>> = words.map(|(i, word)| part.start + i..part.start + i + word.len()).collect();
-        let mut by_text: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (i, range) in ranges.iter().enumerate() {
-            by_text.entry(&text[range.clone()]).or_default().push(i);
+impl Words {
+    fn new(text: &str, part: &Range<usize>) -> Self {
+        let (seen, places) = visible(&text[part.clone()]);
+        let mut words = Self { ranges: Vec::new(), by_text: HashMap::new() };
+        for (i, word) in seen.split_word_bound_indices().filter(|(_, word)| !word.trim().is_empty()) {
+            let behind = i + word.len();
+            let end = match places.get(behind) {
+                None => part.len(),
+                Some(_) if seen[behind..].starts_with(char::is_whitespace) => places[behind - 1].end,
+                Some(next) => next.start,
+            };
+            words.by_text.entry(plain(word).into_owned()).or_default().push(words.ranges.len());
+            words.ranges.push(part.start + places[i].start..part.start + end);
         }
-        Self { ranges, by_text }
+        words
     }
 
     /// The attention to each word.
@@ -169,7 +202,7 @@ impl<'a> Words<'a> {
         for unit in units.iter_mut().filter(|unit| !unit.is_space()) {
             let Some(place) = unit.place.clone() else { continue };
             let attention = self.attention(&unit.links);
-            let same = self.by_text.get(unit.text.as_str()).map_or(&[][..], Vec::as_slice);
+            let same = self.by_text.get(&*plain(&unit.text)).map_or(&[][..], Vec::as_slice);
             let found = same
                 .iter()
                 .map(|word| (*word, attention[*word] + if *word == next { NEXT } else { 0.0 }))
@@ -189,6 +222,18 @@ impl<'a> Words<'a> {
     }
 }
 
+/// A text without what is invisible in it, and for each of its bytes where its character is in the text. What is
+/// invisible at the start belongs to the first character.
+fn visible(text: &str) -> (String, Vec<Range<usize>>) {
+    let (mut seen, mut places) = (String::with_capacity(text.len()), Vec::with_capacity(text.len()));
+    for (at, c) in text.char_indices().filter(|(_, c)| !is_invisible(*c)) {
+        let start = if seen.is_empty() { 0 } else { at };
+        seen.push(c);
+        places.extend(std::iter::repeat_n(start..at + c.len_utf8(), c.len_utf8()));
+    }
+    (seen, places)
+}
+
 /// Gives space the form that it has in the source, where the words on its sides are neighbors there too.
 fn spaced(text: &str, units: Vec<Unit>) -> Vec<Unit> {
     let mut spaced: Vec<Unit> = Vec::with_capacity(units.len());
@@ -205,7 +250,7 @@ fn spaced(text: &str, units: Vec<Unit>) -> Vec<Unit> {
         let before = spaced.last().and_then(|unit| unit.place.as_ref()).map(|place| place.end);
         let behind = rest.peek().and_then(|unit| unit.place.as_ref()).map(|place| place.start);
         let range = before.zip(behind).map(|(before, behind)| before..behind);
-        match range.filter(|range| text.get(range.clone()).is_some_and(|s| !s.is_empty() && s.trim().is_empty())) {
+        match range.filter(|range| text.get(range.clone()).is_some_and(|s| !s.is_empty() && s.chars().all(is_blank))) {
             Some(range) => spaced.push(Unit::copied(text, range)),
             None => spaced.append(&mut space),
         }
