@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What a package of the workspace is built from: the licenses of its dependencies, and a bill of materials (CycloneDX).
+"""What a crate of the workspace is built from: the licenses of its dependencies, and a bill of materials (CycloneDX).
 
-    packaging/dependencies.py strata-cli --licenses LICENSES.txt --sbom strata.cdx.json [CARGO OPTIONS]
+    packaging/dependencies.py cli --licenses LICENSES.txt --sbom strata.cdx.json [CARGO OPTIONS]
 
 Further options, such as --no-default-features, go to Cargo. Needs Python's cyclonedx-python-lib for --sbom.
 """
@@ -20,19 +20,20 @@ ROOT = Path(__file__).resolve().parent.parent
 LICENSE_FILES = re.compile(r"(licen[cs]e|copying|notice|unlicense|copyright)", re.IGNORECASE)
 
 
-def cargo(command, package, options):
-    """What a command of Cargo's says about `package`, built with `options` for this machine."""
-    manifest = ROOT / "crates" / package.removeprefix("strata-") / "Cargo.toml"
+def cargo(command, manifest, options):
+    """What a command of Cargo's says about the package of `manifest`, built with `options` for this machine."""
     command = ["cargo", *command, "--locked", "--manifest-path", str(manifest), *options]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def linked(package, options):
-    """The id of `package`, the packages that become part of it, and the ids that each of them builds on. Tests and
-    build scripts use more, which is not shipped; `cargo metadata` has yet more, for features that nobody chose."""
-    tree = cargo(["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}"], package, options)
+def linked(crate, options):
+    """The id of the package in the folder `crate`, the packages that become part of it, and the ids that each of them
+    builds on. Tests and build scripts use more, which is not shipped; `cargo metadata` has yet more, for features that
+    nobody chose."""
+    manifest = ROOT / "crates" / crate / "Cargo.toml"
+    tree = cargo(["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}"], manifest, options)
     shipped = {tuple(line.split()[:2]) for line in tree.splitlines() if line}
-    described = json.loads(cargo(["metadata", "--format-version", "1"], package, options))
+    described = json.loads(cargo(["metadata", "--format-version", "1"], manifest, options))
     packages = {
         one["id"]: one for one in described["packages"] if (one["name"], f"v{one['version']}") in shipped
     }
@@ -43,7 +44,7 @@ def linked(package, options):
         for node in described["resolve"]["nodes"]
         if node["id"] in packages
     }
-    [root] = [id for id, one in packages.items() if one["name"] == package]
+    [root] = [id for id, one in packages.items() if one["manifest_path"] == str(manifest)]
     return root, sorted(packages.values(), key=lambda one: (one["name"], one["version"])), builds_on
 
 
@@ -132,11 +133,11 @@ def checksums():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("package")
+    parser.add_argument("crate")
     parser.add_argument("--licenses", type=Path, metavar="FILE")
     parser.add_argument("--sbom", type=Path, metavar="FILE")
     arguments, options = parser.parse_known_args()
-    root, packages, builds_on = linked(arguments.package, options)
+    root, packages, builds_on = linked(arguments.crate, options)
     if arguments.licenses:
         texts, without = write_licenses(arguments.licenses, packages)
         others = sum(not is_ours(package) for package in packages)

@@ -42,7 +42,7 @@ program() {
   "$folder/strata" generate completions fish >"$folder/completions/fish/strata.fish"
   "$folder/strata" --quiet generate man --output "$folder/man"
   cp LICENSE README.md CHANGELOG.md deploy/strata.service "$folder"
-  "$work/python/bin/python" packaging/dependencies.py strata-cli "$@" \
+  "$work/python/bin/python" packaging/dependencies.py cli "$@" \
     --licenses "$folder/LICENSE-DEPENDENCIES" --sbom "$folder/strata.cdx.json"
 }
 
@@ -90,7 +90,7 @@ if wanted source; then
   sum=$(sha256sum "$out/strata-$version.tar.gz")
   sed -e "s|@URL@|${STRATA_URL:-file://$out}|; s|@VERSION@|$version|; s|@SHA256@|${sum%% *}|" packaging/strata.rb.in >"$out/strata.rb"
 fi
-! wanted wheel || packaging/wheel.sh "$out"
+! wanted wheel || packaging/wheel.sh "$out" --zig
 ! wanted image || image
 
 (cd "$out" && find . -maxdepth 1 -type f ! -name SHA256SUMS -printf "%P\n" | sort | xargs sha256sum) >"$work/sums"

@@ -16,7 +16,7 @@ python3 -m venv "$work/tools"
 
 # Picked up by pyproject.toml's license-files.
 trap 'rm -rf "$work" LICENSE-DEPENDENCIES' EXIT
-"$work/tools/bin/python" packaging/dependencies.py strata-python --licenses LICENSE-DEPENDENCIES
+"$work/tools/bin/python" packaging/dependencies.py python --licenses LICENSE-DEPENDENCIES
 
 # Maturin finds zig by the Python that comes first.
 PATH=$work/tools/bin:$PATH maturin build --out "$work" "$@"

@@ -11,7 +11,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Each crate of the workspace without `strata-`: the workspace's crates that it builds on, and all else that it uses.
+/// Each crate of the workspace by its folder: the workspace's crates that it builds on, and all else that it uses.
 struct Packages {
     own: BTreeMap<String, BTreeSet<String>>,
     outside: BTreeSet<String>,
@@ -25,18 +25,21 @@ fn packages() -> Packages {
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let mut found = Packages { own: BTreeMap::new(), outside: BTreeSet::new() };
     for package in metadata["packages"].as_array().expect("packages") {
-        let name = package["name"].as_str().expect("a name").trim_start_matches("strata-").to_string();
-        let uses = found.own.entry(name).or_default();
+        let manifest = Path::new(package["manifest_path"].as_str().expect("a manifest"));
+        let uses = found.own.entry(last_part(manifest.parent().expect("a folder"))).or_default();
         for dependency in package["dependencies"].as_array().expect("dependencies") {
-            let name = dependency["name"].as_str().expect("a name");
-            match name.strip_prefix("strata-") {
-                Some(own) if dependency["kind"].is_null() => drop(uses.insert(own.to_string())),
+            match dependency["path"].as_str() {
+                Some(own) if dependency["kind"].is_null() => drop(uses.insert(last_part(Path::new(own)))),
                 Some(_) => {}
-                None => drop(found.outside.insert(name.to_string())),
+                None => drop(found.outside.insert(dependency["name"].as_str().expect("a name").to_string())),
             }
         }
     }
     found
+}
+
+fn last_part(path: &Path) -> String {
+    path.file_name().expect("a name").to_string_lossy().into_owned()
 }
 
 /// The part of ARCHITECTURE.md under a heading of the second level.
