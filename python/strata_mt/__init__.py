@@ -48,7 +48,8 @@ class Translator(_native.Translator):
 
     ``precision`` is ``"f32"``, ``"bf16"`` or ``"int8"``; by default that of a packed folder, else f32. ``threads`` are those of one
     call; calls of several Python threads run side by side. ``workers`` are the batches that a call works on side by
-    side; 0 leaves that to the engine.
+    side; 0 leaves that to the engine. The checksums of the files are verified when a model is first used, and again
+    when a file was touched; ``verify=False`` looks at their sizes alone.
     """
 
     def stream(

@@ -107,7 +107,13 @@ class Score:
 
 class Translator:
     def __new__(
-        cls, path: _Path, precision: Optional[str] = None, threads: Optional[int] = None, workers: int = 0
+        cls,
+        path: _Path,
+        precision: Optional[str] = None,
+        threads: Optional[int] = None,
+        workers: int = 0,
+        *,
+        verify: bool = True,
     ) -> "Translator": ...
     @overload
     def translate(self, text: str, target: str, source: Optional[str] = None) -> str: ...  # type: ignore[overload-overlap]

@@ -5,6 +5,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,6 +167,20 @@ class Models(unittest.TestCase):
         self.refused("packed in f32", Translator, packed, "int8")
         self.refused("exists", strata_mt.export, self.folder / "marian", packed)
         self.refused("is a packed folder", strata_mt.export, packed, self.folder / "again")
+
+    def test_a_changed_file_is_found_unless_sizes_are_enough(self):
+        copied = shutil.copytree(self.folder / "marian", self.folder / "copied")
+        packed = Path(strata_mt.export(copied, self.folder / "copied-packed"))
+        for folder, weights in ((copied, "model.safetensors"), (packed, "packed.safetensors")):
+            changed = bytearray((folder / weights).read_bytes())
+            changed[-4] ^= 1  # the lowest bit of the last weight
+            (folder / weights).write_bytes(changed)
+            found = Translator(folder, verify=False).translate(TEXTS, "de")
+            self.assertEqual(len(found), len(TEXTS))
+            # And nothing was noted as verified.
+            self.refused(f"{weights} is damaged", Translator, folder)
+            (folder / weights).write_bytes(changed[:-4])
+            self.refused(weights, lambda: Translator(folder, verify=False))
 
     def test_bad_input_is_refused_in_the_words_of_the_command_line(self):
         self.refused("is not a model", Translator, self.folder / "nothing")

@@ -9,6 +9,8 @@ mod command_line;
 mod commands;
 mod examples;
 mod flags;
+#[cfg(all(test, feature = "train"))]
+mod kept_flags;
 mod memory;
 mod model;
 mod output;

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyAny;
 use strata_documents::{HTML, Options as Reading, Parts, worded};
 use strata_recipe::SearchOptions;
+use strata_store::Check;
 use strata_translate::{Line, Part, PieceIds, Placement, Stop, TranslateOptions, Translator as Library};
 
 use crate::error::{Result, StrataError, exception};
@@ -45,20 +46,22 @@ pub struct Translator {
 #[pymethods]
 impl Translator {
     #[new]
-    #[pyo3(signature = (path, precision=None, threads=None, workers=0))]
+    #[pyo3(signature = (path, precision=None, threads=None, workers=0, *, verify=true))]
     fn new(
         py: Python<'_>,
         path: PathBuf,
         precision: Option<&str>,
         threads: Option<usize>,
         workers: usize,
+        verify: bool,
     ) -> PyResult<Self> {
         let precision = precision.map(precision_of).transpose()?;
         if threads == Some(0) || workers > 1024 {
             return Err(StrataError::new_err("choose 1 thread or more, and 0 to 1024 workers"));
         }
         let pools = Pools::new(threads.unwrap_or(0));
-        let (place, folder) = (Placement { precision, workers, ..Placement::default() }, path.clone());
+        let check = if verify { Check::Once } else { Check::Sizes };
+        let (place, folder) = (Placement { precision, workers, check, ..Placement::default() }, path.clone());
         let library = pools.run(py, &Stop::default(), move || {
             strata_simd::Level::chosen()?;
             Ok(Library::open(&folder, &place)?)
