@@ -1,20 +1,19 @@
 #!/usr/bin/env bash
-# Fuzzes the loader of packed folders: no crash, no allocation beyond 4 MiB for files of some KiB.
+# Fuzzes every parser of files that come from others: no crash, no allocation beyond 64 MiB for files of some KiB.
 #
-#   bench/fuzz.sh [SECONDS]      # 600 by default
+#   bench/fuzz.sh [SECONDS] [PARSER...]      # 60 seconds for each of all parsers by default
 #
-# Needs a nightly Rust and `cargo install cargo-fuzz`. Begins with the folders of every format version that the tests
-# keep.
+# Needs a nightly Rust and `cargo install cargo-fuzz`. The parsers are those of crates/hostile, whose test gives them
+# mutations of the same seeds without cargo-fuzz. What is found lies in fuzz/artifacts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-seconds=${1:-600}
-corpus=fuzz/corpus/packed_folder
-mkdir -p "$corpus"
-folders=(packed-v2/{dense,smoe}-{f32,int8})
-files=(packed.safetensors packed.json config.json SHA256SUMS)
-for folder in "${!folders[@]}"; do
-  for file in 0 1 2 3; do
-    { printf "\\x$(printf %02x $((file * 4 + folder)))"; cat "crates/runtime/tests/${folders[folder]}/${files[file]}"; } >"$corpus/kept-$folder-$file"
-  done
+seconds=${1:-60}
+names=$(cargo run --quiet --release --package strata-hostile --example seeds fuzz/corpus)
+for parser in ${*:2}; do
+  grep -qx "$parser" <<<"$names" || { echo "$parser is none of the parsers:" $names >&2; exit 2; }
 done
-cargo +nightly fuzz run packed_folder -- -max_total_time="$seconds" -max_len=40000 -malloc_limit_mb=4 -rss_limit_mb=1024
+for parser in ${*:2}; do chosen+=" $parser"; done
+for parser in ${chosen:-$names}; do
+  STRATA_FUZZ=$parser cargo +nightly fuzz run parsers "fuzz/corpus/$parser" -- \
+    -max_total_time="$seconds" -max_len=40000 -malloc_limit_mb=64 -rss_limit_mb=1024
+done

@@ -322,7 +322,7 @@ mod tests {
             ("The euro (€) is a currency.", "Der Euro () ist eine Währung.", vec!["€"]),
             ("Turn it by 90° for £5.", "Drehen Sie es um 90 Grad für 5.", vec!["£5"]),
             ("Example™ for 5 ₿", "Beispiel für 5", vec!["™", "₿"]),
-            ("Wait 5 µs at 20 °C.", "Warten Sie 5 µs bei 20 C.", vec!["°"]),
+            ("Wait 5 µs at 20 °C.", "Warten Sie 5 µs bei 20 C.", vec!["°C"]),
             ("It costs 5 €.", "Es kostet 5 Neuro.", vec!["€"]),
             ("It costs €5.", "Es kostet 5.", vec!["€5"]),
             ("A 3×4 grid of 5 km².", "Ein Gitter.", vec!["3×4", "km²"]),
