@@ -191,7 +191,13 @@ const SECONDS: f64 = 0.25;
 /// Times the products of a base model on all threads, with weights that come from memory as in a model: as many maps
 /// in turn as no cache holds. `peak` gives the operations a second that the processor has for a precision, `memory` the
 /// bytes a second that it reads.
-pub fn products(peak: impl Fn(Precision) -> f64, memory: f64) -> Vec<ProductSpeed> {
+pub fn products(peak: impl Fn(Precision) -> f64 + Send, memory: f64) -> Vec<ProductSpeed> {
+    // As in a step of a session, which one of the pool's threads takes.
+    rayon::scope(|_| time_products(peak, memory))
+}
+
+/// [`products`] on this thread and its pool.
+fn time_products(peak: impl Fn(Precision) -> f64, memory: f64) -> Vec<ProductSpeed> {
     let value = |i: usize| mix(3, i as u64) as f32 / u64::MAX as f32 - 0.5;
     let mut speeds = Vec::new();
     for (inputs, outputs) in MAPS {

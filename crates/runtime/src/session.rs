@@ -145,6 +145,16 @@ impl Session {
 
     /// Lets waiting sentences join, extends every hypothesis by a token, and returns the requests that this finished.
     pub fn step(&mut self) -> Vec<Finished> {
+        if self.limits.threads < 2 {
+            return self.advance();
+        }
+        // One of the pool's threads takes the step. A thread from outside would sleep through each product until the
+        // pool woke it, which for a single sentence takes as long as the products.
+        rayon::scope(|_| self.advance())
+    }
+
+    /// [`Session::step`] on this thread and its pool.
+    fn advance(&mut self) -> Vec<Finished> {
         self.join();
         if self.active.is_empty() {
             return Vec::new();
