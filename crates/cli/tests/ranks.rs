@@ -101,7 +101,8 @@ fn lines_are_translated_and_scored_as_by_one_process() {
     let qaa = here.read("../prepared/text/test.en-qaa.qaa");
     let take = |text: &str| text.lines().take(30).map(|line| format!("{line}\n")).collect::<String>();
     here.write("in", [take(&en).as_bytes(), b"\n\xff no text\n", take(&en).as_bytes()].concat());
-    (here.write("en", take(&en)), here.write("qaa", take(&qaa)));
+    here.write("en", take(&en));
+    here.write("qaa", take(&qaa));
     let translate = "$STRATA translate ../run --to qaa --beam 2 --min-length 4";
     let plain = as_one_process(&here, &format!("{translate} < in"));
     assert_eq!((plain.code, plain.out.lines().count()), (Some(1), 62), "{plain}");

@@ -162,6 +162,8 @@ fn of_files(
 ) -> anyhow::Result<Outcome> {
     let mut pairs = if ranks.is_first() { pairs(source, target)? } else { Vec::new() }.into_iter();
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.place))?;
+    // Languages that the model does not know are an error of files without lines too.
+    translator.frame(arguments.from.as_deref(), to)?;
     let next = || {
         let window: Vec<Pair> = pairs.by_ref().take(WINDOW * ranks.size()).collect();
         Ok((!window.is_empty()).then_some(window))

@@ -174,7 +174,7 @@ fn lines(
     let mut output = ranks.is_first().then(|| Output::open(arguments)).transpose()?;
     let mut windows = inputs.map(|inputs| inputs.windows(ranks.size()));
     let mut all = Made::default();
-    let next = || windows.as_mut().map_or(Ok(None), Windows::next);
+    let next = || windows.as_mut().map_or(Ok(None), Windows::next_window);
     let work = |first: usize, lines: &[Line]| translated(first as u64, lines, &translator, arguments, options);
     in_windows(ranks, next, work, |made: Made| {
         made.warnings.iter().for_each(|warning| terminal.warn(warning));

@@ -90,7 +90,7 @@ impl Windows {
     ///
     /// # Errors
     /// An input that cannot be read on.
-    pub fn next(&mut self) -> anyhow::Result<Option<Vec<Line>>> {
+    pub fn next_window(&mut self) -> anyhow::Result<Option<Vec<Line>>> {
         let Ok(first) = self.lines.recv() else { return Ok(None) };
         let mut window = vec![first?];
         let mut bytes = window[0].as_ref().len();
