@@ -58,7 +58,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 cd $copy
 tests() { timeout 900 cargo test --quiet --target $target --lib "$@"; }
 
-tests -p strata-simd -p strata-products -p strata-runtime --no-run
+tests -p strata-mt-simd -p strata-products -p strata-mt-runtime --no-run
 if ! command -v qemu-aarch64 >/dev/null; then
   echo 'qemu-aarch64 (qemu-user) is not installed: code for ARM was compiled, not run'
   exit 0
@@ -67,7 +67,7 @@ fi
 # levels themselves.
 for level in portable neon neon-dotprod neon-i8mm; do
   echo "STRATA_ISA=$level"
-  STRATA_ISA=$level tests -p strata-simd
-  STRATA_ISA=$level tests -p strata-runtime -- kernels::
+  STRATA_ISA=$level tests -p strata-mt-simd
+  STRATA_ISA=$level tests -p strata-mt-runtime -- kernels::
 done
-STRATA_ISA=neon-i8mm tests -p strata-products -p strata-runtime -- gemm:: linear::
+STRATA_ISA=neon-i8mm tests -p strata-products -p strata-mt-runtime -- gemm:: linear::

@@ -7,7 +7,7 @@
 # PYTHON names the interpreter.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
-cargo build --quiet --release --manifest-path "$root/Cargo.toml" -p strata-metrics --example score
+cargo build --quiet --release --manifest-path "$root/Cargo.toml" -p strata-mt-metrics --example score
 target=${CARGO_TARGET_DIR:-$root/target}
 exec "${PYTHON:-python3}" "$root/bench/check_sacrebleu.py" --score "$target/release/examples/score" \
     --fixture "$root/crates/metrics/tests/sacrebleu.json" "$@"

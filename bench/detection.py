@@ -1,7 +1,7 @@
 """Language detection of 1 to 5 words: whatlang, lingua and whichlang on phrases of programs in 15 languages.
 
     pip install lingua-language-detector whichlang-py
-    cargo build --release -p strata-corpus --example identify
+    cargo build --release -p strata-mt-corpus --example identify
     python bench/detection.py target/release/examples/identify
 
 Prints, for each number of words, how many phrases each program assigns to their language, among these 15 languages

@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
-names=$(cargo run --quiet --release --package strata-hostile --example seeds fuzz/corpus)
+names=$(cargo run --quiet --release --package strata-mt-hostile --example seeds fuzz/corpus)
 for parser in ${*:2}; do
   grep -qx "$parser" <<<"$names" || { echo "$parser is none of the parsers:" $names >&2; exit 2; }
 done

@@ -24,7 +24,7 @@ prepare() {
   mkdir -p "$kit"
   echo "$device" >"$kit/device"
   # The same packages in both, so that the dependencies are built once.
-  local packages=(--profile dist -p strata-cli -p strata-model --features "strata-cli/$feature")
+  local packages=(--profile dist -p strata-mt -p strata-mt-model --features "strata-mt/$feature")
   cargo build "${packages[@]}"
   cp "$CARGO_TARGET_DIR/dist/strata" "$kit/strata"
   cargo test "${packages[@]}" --test golden --test gradients --no-run --message-format=json |

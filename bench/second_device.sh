@@ -15,7 +15,7 @@ export CARGO_TARGET_DIR=target/second-device
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-$(mktemp -d)} # Mesa's software driver wants one
 
 # The same packages in both, so that the dependencies are built once.
-packages=(--release -p strata-cli -p strata-model --features "strata-cli/$feature")
+packages=(--release -p strata-mt -p strata-mt-model --features "strata-mt/$feature")
 cargo build "${packages[@]}"
 STRATA_TEST_DEVICE=$device cargo test "${packages[@]}" --test golden --test transformer --test gradients -- --nocapture --test-threads 1
 

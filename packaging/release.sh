@@ -34,7 +34,7 @@ archive() {
 program() {
   local folder=$1
   shift
-  cargo build --profile dist --locked --package strata-cli "$@"
+  cargo build --profile dist --locked --package strata-mt "$@"
   mkdir -p "$folder"/completions/{bash,zsh,fish}
   install -m 755 "$built" "$folder/strata"
   "$folder/strata" generate completions bash >"$folder/completions/bash/strata"

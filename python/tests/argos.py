@@ -1,4 +1,4 @@
-"""Argos Translate and LibreTranslate with Strata in the place of CTranslate2. Run by `cargo test -p strata-python`.
+"""Argos Translate and LibreTranslate with Strata in the place of CTranslate2. Run by `cargo test -p strata-mt-python`.
 
 The package is made here from a tiny model that CTranslate2 converted. ``STRATA_GOLDEN_MODELS`` as in ``test_strata``.
 """

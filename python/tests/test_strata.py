@@ -1,4 +1,4 @@
-"""Tests of the package, on models that are made here. Run by `cargo test -p strata-python`.
+"""Tests of the package, on models that are made here. Run by `cargo test -p strata-mt-python`.
 
 ``STRATA_GOLDEN_MODELS`` names the folder of tiny models of other programs, ``STRATA_BINARY`` the command line.
 """

@@ -1,5 +1,5 @@
 """Runs the blocks of docs/tutorial.md in their order: those that begin with the program's name in a shell, all others
-as one program of Python. Run by `cargo test -p strata-python`; ``STRATA_BINARY`` names the command line.
+as one program of Python. Run by `cargo test -p strata-mt-python`; ``STRATA_BINARY`` names the command line.
 """
 
 import os

@@ -1,7 +1,7 @@
 //! Commands and flags of released versions: a later version takes every command line of theirs (docs/stability.md).
 //!
 //! `tests/flags-VERSION.json` lists what a version takes. Before that version is released, `STRATA_BLESS=1 cargo test
-//! --release -p strata-cli kept_flags` adds what is new; an entry goes by hand, when the time of a flag is up.
+//! --release -p strata-mt kept_flags` adds what is new; an entry goes by hand, when the time of a flag is up.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -12,7 +12,7 @@ use common::snapshot;
 const HEADER: &str = "\
 # Error messages of the libraries and of this program that no test of the binary meets, as their sources write them: errors that this
 # command line cannot cause, and faults of the machine that a test cannot make.
-# Written by: STRATA_BLESS=1 cargo test --release -p strata-cli
+# Written by: STRATA_BLESS=1 cargo test --release -p strata-mt
 ";
 
 /// An error's file, variant and message.
@@ -162,6 +162,6 @@ fn every_error_message_is_met_by_a_test_or_listed() {
     assert!(
         found == listed,
         "the messages that no test meets are not those of untested_errors.txt; test the new ones, or run the tests of \
-         strata-cli with STRATA_BLESS=1 and look at the change\n--- now\n{found}"
+         strata-mt with STRATA_BLESS=1 and look at the change\n--- now\n{found}"
     );
 }

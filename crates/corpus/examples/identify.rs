@@ -1,5 +1,5 @@
 //! Tells the language of each line, among the languages that are named, the usual ones first:
-//! `cargo run -p strata-corpus --example identify -- en de fr < lines.txt`
+//! `cargo run -p strata-mt-corpus --example identify -- en de fr < lines.txt`
 //!
 //! Prints the language by letter trigrams, its confidence, and the language that a server takes the line for.
 

@@ -2,7 +2,7 @@
 //! `bench/check_sacrebleu.sh` compares them with the installed sacreBLEU's; `tests/jobs/mod.rs` defines the document.
 //!
 //! ```text
-//! cargo run --release -p strata-metrics --example score < jobs.json
+//! cargo run --release -p strata-mt-metrics --example score < jobs.json
 //! ```
 
 #[path = "../tests/jobs/mod.rs"]

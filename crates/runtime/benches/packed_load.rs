@@ -1,7 +1,7 @@
 //! Time and memory of loading a model of M4's size (SMoE-4-4, 148M parameters, random weights): packing its weights
 //! against mapping a packed folder. Linux only: it reads memory figures from `/proc`.
 //!
-//! `cargo bench -p strata-runtime --bench packed_load -- FOLDER` writes the model and its packed forms under FOLDER
+//! `cargo bench -p strata-mt-runtime --bench packed_load -- FOLDER` writes the model and its packed forms under FOLDER
 //! unless they are there (about 2 GB), then for each form starts two processes that load it and translate. It prints
 //! load times and the memory that the two hold at once. Page caches are warm: every file was read before. `Contents`
 //! and `Sizes` are the check of the folder.
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["hold", folder, form, check] => hold(Path::new(folder), form.parse()?, check == "Contents"),
         [folder] => measure(Path::new(folder)),
-        _ => Err("usage: cargo bench -p strata-runtime --bench packed_load -- FOLDER".into()),
+        _ => Err("usage: cargo bench -p strata-mt-runtime --bench packed_load -- FOLDER".into()),
     }
 }
 

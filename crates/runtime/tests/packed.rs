@@ -300,7 +300,7 @@ fn kept_folders_give_what_they_gave_when_they_were_written() {
 }
 
 /// Writes the folders to keep of a new version of the format, and prints what to record of them:
-/// `cargo test -p strata-runtime --test packed -- --ignored --nocapture writes_the_folders_to_keep`.
+/// `cargo test -p strata-mt-runtime --test packed -- --ignored --nocapture writes_the_folders_to_keep`.
 #[test]
 #[ignore = "writes into the source tree; only for a new version of the format"]
 fn writes_the_folders_to_keep() {

@@ -1,6 +1,6 @@
 //! Translates the lines of standard input and prints each token's way through the strata:
 //!
-//! `cargo run --release -p strata-translate --example route -- MODEL LANGUAGE < text`
+//! `cargo run --release -p strata-mt-translate --example route -- MODEL LANGUAGE < text`
 //!
 //! For each token and each expert block: the experts that each gate chose, stratum by stratum. A token that leaves
 //! after the first stratum asked for little capacity, one that goes through all of them for much.

@@ -1,6 +1,6 @@
 //! Translates the lines of standard input:
 //!
-//! `cargo run --release -p strata-translate --example translate -- MODEL LANGUAGE < text`
+//! `cargo run --release -p strata-mt-translate --example translate -- MODEL LANGUAGE < text`
 //!
 //! MODEL is a run, a checkpoint, a model folder or a packed folder.
 

@@ -28,7 +28,7 @@ const HEADER: &str = "\
 # All error messages that the tests of the binary meet. Each test's folder has a section with its failing commands,
 # their errors and warnings, and their exit codes. NUMBER stands for a process's or a file's, ROOT for the
 # tests' folder, STRATA for the program.
-# Written by: STRATA_BLESS=1 cargo test --release -p strata-cli
+# Written by: STRATA_BLESS=1 cargo test --release -p strata-mt
 ";
 
 impl Refusals {
@@ -60,7 +60,7 @@ impl Refusals {
         assert!(
             found == expected,
             "the messages of `{name}` are not those of errors.txt; if the new ones are meant, run the tests of \
-             strata-cli with STRATA_BLESS=1 and look at the change\n--- errors.txt\n{expected}\n--- now\n{found}"
+             strata-mt with STRATA_BLESS=1 and look at the change\n--- errors.txt\n{expected}\n--- now\n{found}"
         );
     }
 }

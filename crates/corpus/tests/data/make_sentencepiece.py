@@ -3,7 +3,7 @@
 
     make_sentencepiece.py OUT                 the small fixtures beside this script, from text made up here
     make_sentencepiece.py OUT TEXT...         larger ones from your own text files, to be compared with
-                                              STRATA_SENTENCEPIECE=OUT cargo test -p strata-corpus --test sentencepiece
+                                              STRATA_SENTENCEPIECE=OUT cargo test -p strata-mt-corpus --test sentencepiece
 
 Needs `pip install sentencepiece`.
 """
