@@ -14,7 +14,7 @@ use strata_model::{Forward, Packed, Transformer, parse_device};
 use strata_recipe::{Cost, ModelConfig, Prompts, Purpose, Shape, check_memory};
 use strata_simd::random::SplitMix64;
 
-use crate::batch::Tensors;
+use crate::batch::PackedBatch;
 use crate::error::Error;
 use crate::optimizer::{Adam, GradientSum};
 
@@ -125,7 +125,7 @@ pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
         }
         let start = Instant::now();
         let mut forward = Forward::training(update as u64).with_products(options.products);
-        let Tensors { source, target, targets } = batch;
+        let PackedBatch { source, target, targets } = batch;
         let scale = 1.0 / targets.len() as f32;
         let mut loss = model.loss(source, target, targets.clone(), 0.1, scale, &mut forward).loss;
         if let Some(balance) = forward.balance_loss() {
@@ -252,7 +252,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn add(&mut self, batch: &Tensors) {
+    fn add(&mut self, batch: &PackedBatch) {
         let longest = |side: &Packed| side.offsets.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0);
         let longest = (longest(&batch.source) + longest(&batch.target)) as f64;
         let sentences = batch.source.offsets.len().saturating_sub(1) as f64;
@@ -264,7 +264,7 @@ impl Sizes {
 }
 
 /// The batches, the size of their vocabulary, and the longest side allowed.
-fn batches(options: &StepOptions) -> Result<(Vec<Tensors>, usize, usize), Error> {
+fn batches(options: &StepOptions) -> Result<(Vec<PackedBatch>, usize, usize), Error> {
     match &options.text {
         StepText::Random { batch, length } => {
             let (batch, length, vocab) = (*batch, *length, options.shape.vocab);
@@ -278,7 +278,7 @@ fn batches(options: &StepOptions) -> Result<(Vec<Tensors>, usize, usize), Error>
             let offsets: Vec<usize> = (0..=batch).map(|i| i * length).collect();
             let source = Packed::new(random(), offsets.clone());
             let target = Packed::new(random(), offsets);
-            Ok((vec![Tensors { source, target, targets: random().into() }], vocab, length))
+            Ok((vec![PackedBatch { source, target, targets: random().into() }], vocab, length))
         }
         StepText::Corpus { prepared, tokens_per_batch } => {
             at_least("tokens_per_batch", *tokens_per_batch, 1)?;
@@ -291,7 +291,7 @@ fn batches(options: &StepOptions) -> Result<(Vec<Tensors>, usize, usize), Error>
                 prompts: Prompts::default(),
             };
             let mut stream = TrainStream::open(prepared, &[], of_stream)?;
-            let batches = (0..options.steps + WARM_UP).map(|_| Ok(Tensors::new(stream.next_batch()?)));
+            let batches = (0..options.steps + WARM_UP).map(|_| Ok(PackedBatch::new(stream.next_batch()?)));
             Ok((batches.collect::<Result<_, Error>>()?, vocab, MAX_LENGTH))
         }
     }

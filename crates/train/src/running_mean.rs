@@ -1,6 +1,7 @@
 //! A running mean of the weights, in which late updates count most (Polyak and Juditsky, 1992; Tan and Le, 2019).
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use burn::tensor::Tensor;
 use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor, push_weight};
@@ -9,37 +10,63 @@ use strata_store::{TensorFile, TensorList};
 use crate::by_weight::read_by_weight;
 use crate::error::Error;
 
-/// `mean = decay * mean + (1 - decay) * weights` after every update, by the weights' names, flattened.
-#[derive(Default)]
-pub struct RunningMean {
-    by_weight: HashMap<String, Tensor<1>>,
+/// `mean = decay * mean + (1 - decay) * weights` after every update, flattened. Means are known by the names of their
+/// weights, or, where ranks share the weights out, by the places of this rank's pieces in the layout.
+pub(crate) struct RunningMean<K> {
+    decay: f64,
+    means: HashMap<K, Tensor<1>>,
 }
 
-impl RunningMean {
-    /// What stands in front of a weight's name in an optimizer's file.
-    pub const PREFIX: &str = "mean.";
+/// What stands in front of a mean's name in an optimizer's file.
+pub(crate) const MEAN_PREFIX: &str = "mean.";
 
-    /// Takes in the weights after `update` (from 1). Early on the decay is `(1 + update) / (10 + update)` at most, so
-    /// that the initial weights are soon forgotten.
-    pub fn add(&mut self, model: &mut Transformer, decay: f64, update: u64) {
-        struct Add<'a>(&'a mut HashMap<String, Tensor<1>>, f32);
+impl<K: Eq + Hash> RunningMean<K> {
+    /// No means yet.
+    pub fn new(decay: f64) -> Self {
+        Self { decay, means: HashMap::new() }
+    }
+
+    /// Takes in some weights `[values]` after `update` (from 1). Early on the decay is `(1 + update) / (10 + update)` at
+    /// most, so that the initial weights are soon forgotten.
+    pub fn add(&mut self, key: K, weights: Tensor<1>, update: u64) {
+        let decay = self.decay.min((1.0 + update as f64) / (10.0 + update as f64)) as f32;
+        let mean = match self.means.remove(&key) {
+            Some(mean) => mean * decay + weights * (1.0 - decay),
+            // A copy: sharing the weight's memory would cost the optimizer one at its next step.
+            None => weights * 1.0,
+        };
+        self.means.insert(key, mean);
+    }
+
+    /// The mean of some weights; none before the first update.
+    pub fn get(&self, key: &K) -> Option<&Tensor<1>> {
+        self.means.get(key)
+    }
+
+    /// Goes on from a mean that was stored.
+    pub fn set(&mut self, key: K, mean: Tensor<1>) {
+        self.means.insert(key, mean);
+    }
+}
+
+impl RunningMean<String> {
+    /// Takes in all weights of the model after `update`.
+    pub fn add_all(&mut self, model: &mut Transformer, update: u64) {
+        struct Add<'a>(&'a mut RunningMean<String>, u64);
         impl WeightVisitor for Add<'_> {
             fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
-                let Add(by_weight, decay) = self;
-                let flat = weight.clone().inner_if_autodiff().reshape([-1]);
-                let mean = mixed(by_weight.remove(name), flat, *decay);
-                by_weight.insert(name.to_string(), mean);
+                self.0.add(name.to_string(), weight.clone().inner_if_autodiff().reshape([-1]), self.1);
             }
         }
-        model.visit_weights(&mut Add(&mut self.by_weight, decay_at(decay, update)));
+        model.visit_weights(&mut Add(self, update));
     }
 
     /// Appends copies of the means to `list`, each name behind `prefix`.
     pub fn append_to(&self, list: &mut TensorList<'static>, model: &mut Transformer, prefix: &str) {
-        struct Collect<'a>(&'a RunningMean, &'a str, &'a mut TensorList<'static>);
+        struct Collect<'a>(&'a RunningMean<String>, &'a str, &'a mut TensorList<'static>);
         impl WeightVisitor for Collect<'_> {
             fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
-                let Some(mean) = self.0.by_weight.get(name) else { return };
+                let Some(mean) = self.0.means.get(name) else { return };
                 let values = mean.to_data().iter::<f32>().collect();
                 push_weight(self.2, self.1, name, &weight.dims(), values);
             }
@@ -47,28 +74,14 @@ impl RunningMean {
         model.visit_weights(&mut Collect(self, prefix, list));
     }
 
-    /// Means that [`RunningMean::append_to`] wrote behind [`RunningMean::PREFIX`].
+    /// Goes on from the means that [`RunningMean::append_to`] wrote behind [`MEAN_PREFIX`].
     ///
     /// # Errors
     /// [`Error::Model`] naming a tensor that is missing or has another shape.
-    pub fn load(model: &mut Transformer, file: &TensorFile) -> Result<Self, Error> {
-        let means = read_by_weight(model, file, [Self::PREFIX])?;
-        Ok(RunningMean { by_weight: means.into_iter().map(|(name, [mean])| (name, mean)).collect() })
-    }
-}
-
-/// The decay after `update`: `(1 + update) / (10 + update)` at most, so that the initial weights are soon forgotten.
-pub(crate) fn decay_at(decay: f64, update: u64) -> f32 {
-    let update = update as f64;
-    decay.min((1.0 + update) / (10.0 + update)) as f32
-}
-
-/// The mean that follows `mean` with these weights.
-pub(crate) fn mixed(mean: Option<Tensor<1>>, weights: Tensor<1>, decay: f32) -> Tensor<1> {
-    match mean {
-        Some(mean) => mean * decay + weights * (1.0 - decay),
-        // A copy: sharing the weight's memory would cost the optimizer one at its next step.
-        None => weights * 1.0,
+    pub fn load(&mut self, model: &mut Transformer, file: &TensorFile) -> Result<(), Error> {
+        let means = read_by_weight(model, file, [MEAN_PREFIX])?;
+        self.means = means.into_iter().map(|(name, [mean])| (name, mean)).collect();
+        Ok(())
     }
 }
 
@@ -105,9 +118,9 @@ mod tests {
     #[test]
     fn late_weights_count_most_and_the_mean_survives_a_file() {
         let (mut one, mut two) = (model(1), model(2));
-        let mut mean = RunningMean::default();
-        mean.add(&mut one, 0.75, 1000);
-        mean.add(&mut two, 0.75, 1001);
+        let mut mean = RunningMean::new(0.75);
+        mean.add_all(&mut one, 1000);
+        mean.add_all(&mut two, 1001);
         let mut list = TensorList::new();
         mean.append_to(&mut list, &mut two, "");
         let (first, second) = (values(&one.weights()), values(&two.weights()));
@@ -118,11 +131,11 @@ mod tests {
             assert!((0..found.len()).all(near), "{name}");
         }
         // The second update ever: 3/12 of the first weights, whatever the decay.
-        let mut early = RunningMean::default();
-        early.add(&mut one, 0.999, 1);
-        early.add(&mut two, 0.999, 2);
+        let mut early = RunningMean::new(0.999);
+        early.add_all(&mut one, 1);
+        early.add_all(&mut two, 2);
         let mut list = TensorList::new();
-        early.append_to(&mut list, &mut two, RunningMean::PREFIX);
+        early.append_to(&mut list, &mut two, MEAN_PREFIX);
         let (name, early_values) = values(&list).swap_remove(0);
         assert_eq!(name, format!("mean.{}", first[0].0));
         assert!((early_values[0] - (0.25 * first[0].1[0] + 0.75 * second[0].1[0])).abs() < 1e-6);
@@ -136,9 +149,10 @@ mod tests {
             .map(|(i, spec)| (spec.name, spec.shape, list.bytes(i).expect("bytes").into_owned()))
             .collect();
         write_safetensors(&path, &views);
-        let read = RunningMean::load(&mut two, &TensorFile::open(&path).expect("a file")).expect("means");
+        let mut read = RunningMean::new(0.999);
+        read.load(&mut two, &TensorFile::open(&path).expect("a file")).expect("means");
         let mut again = TensorList::new();
-        read.append_to(&mut again, &mut two, RunningMean::PREFIX);
+        read.append_to(&mut again, &mut two, MEAN_PREFIX);
         assert_eq!(values(&again), values(&list));
     }
 

@@ -7,7 +7,7 @@ use strata_corpus::{Batch, HeldOut};
 use strata_model::{Forward, Transformer};
 use strata_ranks::Ranks;
 
-use crate::batch::Tensors;
+use crate::batch::PackedBatch;
 use crate::error::Error;
 use crate::spread::{bits, exchange};
 use crate::stats::RoutingStats;
@@ -58,7 +58,7 @@ pub fn validate(
         if let Some(experts) = experts {
             forward = forward.with_spread_experts(experts.clone());
         }
-        let Tensors { source, target, targets } = Tensors::new(batch);
+        let PackedBatch { source, target, targets } = PackedBatch::new(batch);
         let result = model.loss(&source, &target, targets, smoothing, 1.0, &mut forward);
         (result, forward)
     };

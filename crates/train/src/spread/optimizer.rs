@@ -9,27 +9,26 @@ use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor};
 use strata_ranks::Ranks;
 use strata_store::TensorFile;
 
-use super::layout::{Collect, Layout, Weight};
+use super::layout::{Collect, Layout, Piece, Weight};
 use super::reduce::SharedGradients;
 use super::streamed::{Append, Streamed, Table};
 use crate::by_weight::read_by_weight;
 use crate::error::Error;
-use crate::running_mean::{RunningMean, decay_at, mixed};
+use crate::running_mean::{MEAN_PREFIX, RunningMean};
 
-/// Adam's moments for the pieces of this rank, by their places in the layout, and their running mean.
+/// Adam's moments for the pieces of this rank, by their places in the layout, and the running mean of their weights.
 pub(crate) struct SharedAdam {
     ranks: Ranks,
     pub layout: Layout,
     /// The shape of each weight on this rank.
     shapes: Vec<Vec<usize>>,
     moments: HashMap<usize, Moments<1>>,
-    /// `train.average_decay`; 0 = no mean.
-    decay: f64,
-    mean: HashMap<usize, Tensor<1>>,
+    mean: Option<RunningMean<usize>>,
 }
 
 impl SharedAdam {
-    /// No moments yet. The experts of `model` are spread over groups of `group` ranks, 1 if all ranks hold all.
+    /// No moments yet. The experts of `model` are spread over groups of `group` ranks, 1 if all ranks hold all. `decay`
+    /// is the running mean's; 0 = no mean.
     ///
     /// # Errors
     /// Of the exchange.
@@ -51,7 +50,8 @@ impl SharedAdam {
         };
         let layout = Layout::new(names.into_iter().enumerate().map(weight).collect(), ranks.size(), group);
         let ranks = ranks.counting("weights");
-        Ok(Self { ranks, layout, shapes, moments: HashMap::new(), decay, mean: HashMap::new() })
+        let mean = (decay > 0.0).then(|| RunningMean::new(decay));
+        Ok(Self { ranks, layout, shapes, moments: HashMap::new(), mean })
     }
 
     /// Takes one step: each rank with its pieces, after which all have the new weights that they hold. A weight without
@@ -66,11 +66,8 @@ impl SharedAdam {
         step: &AdamStep,
     ) -> Result<(), Error> {
         let device = model.device().inner();
-        let weights = values(model);
         let mut mine = Vec::new();
-        for place in self.layout.of(self.ranks.rank()) {
-            let piece = &self.layout.pieces[place];
-            let flat = tensor(weights[piece.weight][piece.range.clone()].to_vec(), &device);
+        for (place, flat) in self.own(model) {
             let moments = self
                 .moments
                 .remove(&place)
@@ -81,7 +78,6 @@ impl SharedAdam {
             self.moments.insert(place, moments);
             mine.push(host(flat));
         }
-        drop(weights);
         let weights = self.layout.collect(&self.ranks, &mine, Collect::Holders)?;
         replace(model, weights);
         Ok(())
@@ -89,19 +85,42 @@ impl SharedAdam {
 
     /// Takes the weights after `update` into the running mean, each rank those of its pieces.
     pub fn average(&mut self, model: &mut Transformer, update: u64) {
-        if self.decay == 0.0 {
+        if self.mean.is_none() {
             return;
         }
-        let (device, weights) = (model.device().inner(), values(model));
-        for place in self.layout.of(self.ranks.rank()) {
-            let piece = &self.layout.pieces[place];
-            let flat = tensor(weights[piece.weight][piece.range.clone()].to_vec(), &device);
-            let mean = mixed(self.mean.remove(&place), flat, decay_at(self.decay, update));
-            self.mean.insert(place, mean);
+        let own = self.own(model);
+        if let Some(mean) = &mut self.mean {
+            own.into_iter().for_each(|(place, weights)| mean.add(place, weights, update));
         }
     }
 
-    /// All ranks' moments as `first.NAME` and `second.NAME`, and the running mean behind [`RunningMean::PREFIX`].
+    /// The weights of this rank's pieces, `[values]` each, in the order of the pieces, with their places.
+    fn own(&self, model: &mut Transformer) -> Vec<(usize, Tensor<1>)> {
+        struct Cut<'a> {
+            layout: &'a Layout,
+            /// Places of this rank's pieces of each weight, in the model's order.
+            places: std::vec::IntoIter<Vec<usize>>,
+            found: Vec<(usize, Tensor<1>)>,
+        }
+        impl WeightVisitor for Cut<'_> {
+            fn visit_weight<const D: usize>(&mut self, _: &str, weight: &mut Tensor<D>) {
+                let flat = weight.clone().inner_if_autodiff().reshape([-1]);
+                for place in self.places.next().unwrap_or_default() {
+                    self.found.push((place, part(&flat, &self.layout.pieces[place])));
+                }
+            }
+        }
+        let mut places = vec![Vec::new(); self.layout.weights.len()];
+        for place in self.layout.of(self.ranks.rank()) {
+            places[self.layout.pieces[place].weight].push(place);
+        }
+        let mut cut = Cut { layout: &self.layout, places: places.into_iter(), found: Vec::new() };
+        model.visit_weights(&mut cut);
+        cut.found.sort_unstable_by_key(|(place, _)| *place);
+        cut.found
+    }
+
+    /// All ranks' moments as `first.NAME` and `second.NAME`, and the running mean behind [`MEAN_PREFIX`].
     pub fn tensors(&self) -> Streamed<'_> {
         let of = |which: fn(&Moments<1>) -> &Tensor<1>| -> Append<'_> {
             Box::new(move |place, range, data| self.push(self.moments.get(&place).map(which), place, range, data))
@@ -110,8 +129,8 @@ impl SharedAdam {
             Table { prefix: "first.", append: of(|moments| &moments.first) },
             Table { prefix: "second.", append: of(|moments| &moments.second) },
         ];
-        if self.decay > 0.0 {
-            tables.push(self.mean_behind(RunningMean::PREFIX));
+        if self.mean.is_some() {
+            tables.push(self.mean_behind(MEAN_PREFIX));
         }
         self.streamed(tables, true)
     }
@@ -131,7 +150,10 @@ impl SharedAdam {
     }
 
     fn mean_behind(&self, prefix: &'static str) -> Table<'_> {
-        let append: Append<'_> = Box::new(|place, range, data| self.push(self.mean.get(&place), place, range, data));
+        let append: Append<'_> = Box::new(|place, range, data| {
+            let mean = self.mean.as_ref().and_then(|mean| mean.get(&place));
+            self.push(mean, place, range, data);
+        });
         Table { prefix, append }
     }
 
@@ -164,12 +186,8 @@ impl SharedAdam {
 
     /// The values of all weights on rank 0.
     fn whole(&self, model: &mut Transformer) -> Result<Vec<Vec<f32>>, Error> {
-        let weights = values(model);
-        let mine = self.layout.of(self.ranks.rank()).map(|place| {
-            let piece = &self.layout.pieces[place];
-            weights[piece.weight][piece.range.clone()].to_vec()
-        });
-        Ok(self.layout.collect(&self.ranks.counting("checkpoints"), &mine.collect::<Vec<_>>(), Collect::First)?)
+        let mine: Vec<Vec<f32>> = self.own(model).into_iter().map(|(_, weights)| host(weights)).collect();
+        Ok(self.layout.collect(&self.ranks.counting("checkpoints"), &mine, Collect::First)?)
     }
 
     /// Takes this rank's moments and mean from a file of [`SharedAdam::tensors`], written on any number of ranks.
@@ -178,21 +196,19 @@ impl SharedAdam {
     /// [`Error::Model`] naming a tensor that is missing or has another shape.
     pub fn load(&mut self, model: &mut Transformer, file: &TensorFile) -> Result<(), Error> {
         let moments = read_by_weight(model, file, ["first.", "second."])?;
-        let means = match self.decay > 0.0 {
-            true => read_by_weight(model, file, [RunningMean::PREFIX])?,
+        let means = match self.mean.is_some() {
+            true => read_by_weight(model, file, [MEAN_PREFIX])?,
             false => HashMap::new(),
         };
         let places: Vec<usize> = self.layout.of(self.ranks.rank()).collect();
         for place in places {
             let piece = &self.layout.pieces[place];
             let name = &self.layout.weights[piece.weight].name;
-            // A copy, so that the whole weight's memory is free afterwards.
-            let part = |of: &Tensor<1>| of.clone().slice(piece.range.clone()) * 1.0;
             if let Some([first, second]) = moments.get(name) {
-                self.moments.insert(place, Moments { first: part(first), second: part(second) });
+                self.moments.insert(place, Moments { first: part(first, piece), second: part(second, piece) });
             }
-            if let Some([mean]) = means.get(name) {
-                self.mean.insert(place, part(mean));
+            if let (Some(mean), Some([values])) = (&mut self.mean, means.get(name)) {
+                mean.set(place, part(values, piece));
             }
         }
         Ok(())
@@ -213,6 +229,11 @@ fn tensor(values: Vec<f32>, device: &Device) -> Tensor<1> {
 /// A tensor's values on the host.
 fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
+}
+
+/// The values of a piece, of a flattened weight's: a copy, so that the whole weight's memory is not held.
+fn part(of: &Tensor<1>, piece: &Piece) -> Tensor<1> {
+    of.clone().slice(piece.range.clone()) * 1.0
 }
 
 /// The values of all weights, in the order of the model.
