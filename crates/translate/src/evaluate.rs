@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::lines::Translated;
 use crate::options::TranslateOptions;
 use crate::scores::{BleuParts, Metrics, Scores, Signatures};
+use crate::shortfall::Shortfall;
 use crate::translator::Translator;
 
 /// What to evaluate.
@@ -83,6 +84,9 @@ pub struct DirectionScore {
     pub copy: Scores,
     /// Time spent translating, in seconds.
     pub seconds: f64,
+    /// The lines, from 1, that the model has no finite scores for: their hypotheses say nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_finite: Vec<usize>,
 }
 
 /// Means over directions.
@@ -197,6 +201,8 @@ pub fn evaluate(
         let Direction { source, target, .. } = &text.direction;
         let found = translator.translate(&text.sources, Some(source), target, &translate)?;
         let seconds = started.elapsed().as_secs_f64();
+        let lines = found.iter().enumerate().filter(|(_, line)| line.shortfall == Some(Shortfall::NotFinite));
+        let not_finite = lines.map(|(i, _)| i + 1).collect();
         let best = |line: Translated| line.candidates.into_iter().next().map_or(String::new(), |best| best.text);
         let hypotheses: Vec<String> = found.into_iter().map(best).collect();
         let direction = &text.direction;
@@ -213,6 +219,7 @@ pub fn evaluate(
             bleu_parts: BleuParts::from(&metrics.bleu().corpus(&hypotheses, &[text.references.as_slice()])?),
             copy: metrics.score(&text.sources, &text.references)?,
             seconds,
+            not_finite,
         });
         if let Some(folder) = &options.keep {
             for (name, lines) in [("src", &text.sources), ("hyp", &hypotheses), ("ref", &text.references)] {
@@ -299,6 +306,7 @@ mod tests {
             bleu_parts: BleuParts::default(),
             copy: Scores::default(),
             seconds: 0.0,
+            not_finite: Vec::new(),
         };
         let found = averages(&[
             score("en", "de", Level::High, 30.0),

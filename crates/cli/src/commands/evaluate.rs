@@ -147,7 +147,8 @@ fn of_model(
     if let Some(folder) = &arguments.output {
         terminal.say(&format!("written: {}", folder.display()));
     }
-    Ok(Outcome::Done)
+    let mut scored = [Some(&evaluation), baseline.as_ref()].into_iter().flatten().flat_map(|found| &found.directions);
+    Ok(if scored.all(|score| score.not_finite.is_empty()) { Outcome::Done } else { Outcome::SomeFailed })
 }
 
 /// Evaluates with progress on the terminal.
@@ -166,6 +167,14 @@ pub fn evaluate_shown(
         terminal.progress(&labeled("evaluating", &format!("{} of {} directions", progress.done, progress.of)));
         let what = format!("{} {} sentences in {}", score.of.direction, score.of.sentences, duration(score.seconds));
         terminal.detail(&labeled("evaluating", &what));
+        if let Some(first) = score.not_finite.first() {
+            let (lines, direction) = (score.not_finite.len(), &score.of.direction);
+            terminal.warn(&format!(
+                "{direction}: {lines} of {} lines have no translation, line {first} first: the model's scores are no \
+                 finite numbers; use another precision or model",
+                score.of.sentences
+            ));
+        }
     })?;
     let sentences: usize = evaluation.directions.iter().map(|d| d.of.sentences).sum();
     let what = format!("{} directions, {sentences} sentences in {}", evaluation.directions.len(), duration(seconds));

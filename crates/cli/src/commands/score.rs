@@ -71,20 +71,30 @@ struct Scored<'a> {
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     match (&arguments.prepared, &arguments.source, &arguments.target, &arguments.to) {
-        (Some(prepared), ..) => of_prepared(arguments, prepared),
+        (Some(prepared), ..) => of_prepared(arguments, prepared, terminal),
         (None, Some(source), Some(target), Some(to)) => of_files(arguments, source, target, to, terminal),
         _ => anyhow::bail!("name a source, its translation and --to, or a prepared folder"), // the parser saw to it
     }
 }
 
 /// The losses of a held-out set's references.
-fn of_prepared(arguments: &Arguments, prepared: &Path) -> anyhow::Result<Outcome> {
+fn of_prepared(arguments: &Arguments, prepared: &Path, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let Selection { split, directions, max_sentences } = &arguments.selection;
     let texts = read_texts(prepared, split, directions, *max_sentences)?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.place))?;
     let mut all = Vec::new();
+    let mut outcome = Outcome::Done;
     for text in &texts {
         let (losses, direction) = (losses(&translator, text)?, text.direction.name());
+        let lost: Vec<usize> = (1..=losses.len()).filter(|line| losses[line - 1].subwords == 0).collect();
+        if let Some(first) = lost.first() {
+            let (lines, of) = (lost.len(), losses.len());
+            terminal.warn(&format!(
+                "{direction}: {lines} of {of} lines are left out, line {first} first: they are too long for the model, or \
+                 its scores are no finite numbers"
+            ));
+            outcome = Outcome::SomeFailed;
+        }
         if arguments.json {
             for (i, loss) in losses.iter().enumerate() {
                 let (line, nll, subwords) = (i + 1, loss.nll, loss.subwords);
@@ -102,7 +112,7 @@ fn of_prepared(arguments: &Arguments, prepared: &Path) -> anyhow::Result<Outcome
         let mean = Likelihood::mean(&all).map_or("-".to_string(), |nll| format!("{nll:.4}"));
         print(&format!("{:<12} {sentences:>9} {subwords:>9} {mean:>16}\n", "all"))?;
     }
-    Ok(Outcome::Done)
+    Ok(outcome)
 }
 
 /// The scores of a file of translations.

@@ -101,7 +101,12 @@ const PATIENCE: Duration = Duration::from_millis(20);
 struct Line {
     place: String,
     text: Result<String, String>,
+    /// What stands around the text where translations are written as text: a byte order mark, the line's end.
+    around: [&'static str; 2],
 }
+
+/// A byte order mark.
+const MARK: &str = "\u{feff}";
 
 /// A line of `--json`.
 #[derive(Serialize)]
@@ -152,9 +157,18 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     anyhow::ensure!(!same || learned, "--from {0} --to {0}: name two languages", arguments.to);
     let mut output = Output::open(arguments)?;
     let (sender, lines) = sync_channel(WINDOW);
+    let whole_lines = arguments.whole_lines;
     std::thread::spawn(move || {
-        for (name, input) in inputs {
-            if read_lines(&name, input, &mut |line| sender.send(line).is_ok()).is_none() {
+        for (number, (name, input)) in inputs.into_iter().enumerate() {
+            let take = &mut |mut line: anyhow::Result<Line>| {
+                if let Ok(line) = &mut line {
+                    // Only at the start of a text is a byte order mark one; corpora have neither that nor other ends.
+                    line.around[0] = if number > 0 || whole_lines { "" } else { line.around[0] };
+                    line.around[1] = if whole_lines { "\n" } else { line.around[1] };
+                }
+                sender.send(line).is_ok()
+            };
+            if read_lines(&name, input, take).is_none() {
                 return;
             }
         }
@@ -261,31 +275,37 @@ fn read_lines(
                 return None;
             }
         };
+        let mut around = ["", "\n"];
         let text = text.and_then(|mut bytes| {
-            if number == 1 && bytes.starts_with(b"\xEF\xBB\xBF") {
-                bytes.drain(..3);
+            if number == 1 && bytes.starts_with(MARK.as_bytes()) {
+                bytes.drain(..MARK.len());
+                around[0] = MARK;
+            }
+            if bytes.last() == Some(&b'\r') {
+                bytes.pop();
+                around[1] = "\r\n";
             }
             String::from_utf8(bytes)
                 .map_err(|e| format!("not valid UTF-8 (byte {} of the line)", e.utf8_error().valid_up_to() + 1))
         });
-        if !take(Ok(Line { place, text })) {
+        if !take(Ok(Line { place, text, around })) {
             return None;
         }
     }
     Some(())
 }
 
-/// The next line without its end, or why it cannot be translated; none at the end of the input.
+/// The next line without its line feed, or why it cannot be translated; none at the end of the input.
 fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<Result<Vec<u8>, String>>> {
     let mut bytes = Vec::new();
     if (&mut *input).take(MOST_BYTES as u64 + 2).read_until(b'\n', &mut bytes)? == 0 {
         return Ok(None);
     }
     let ended = bytes.last() == Some(&b'\n');
-    while bytes.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
+    if ended {
         bytes.pop();
     }
-    if bytes.len() <= MOST_BYTES {
+    if bytes.len() - usize::from(bytes.ends_with(b"\r")) <= MOST_BYTES {
         return Ok(Some(Ok(bytes)));
     }
     if !ended {
@@ -356,8 +376,11 @@ fn write_line(
         let aligned = aligned(best, format);
         if format.scores {
             writeln!(output, "{:.4}\t{}{aligned}", best.score, best.text)?;
-        } else {
+        } else if format.alignments {
             writeln!(output, "{}{aligned}", best.text)?;
+        } else {
+            let [before, behind] = line.around;
+            write!(output, "{before}{}{behind}", best.text)?;
         }
     }
     Ok(())
@@ -391,10 +414,25 @@ mod tests {
         let text = format!("one\n{}\ntwo\r\n{}", long(MOST_BYTES + 1), long(MOST_BYTES));
         let found = read(text.as_bytes());
         let Err(fault) = &found[1] else { panic!("{found:?}") };
-        assert_eq!((&found[0], &found[2], &found[3], found.len()), (&Ok(3), &Ok(3), &Ok(MOST_BYTES), 4));
+        assert_eq!((&found[0], &found[2], &found[3], found.len()), (&Ok(3), &Ok(4), &Ok(MOST_BYTES), 4));
         assert_eq!(fault, "longer than 1,048,576 bytes; break it into lines");
         let endless = read(format!("{}\nlast", long(5 * MOST_BYTES)).as_bytes());
         assert!(endless[0].is_err() && endless[1] == Ok(4) && endless.len() == 2, "{endless:?}");
+    }
+
+    #[test]
+    fn marks_and_line_ends_are_kept_beside_the_text() {
+        let mut found = Vec::new();
+        let take = &mut |line: anyhow::Result<Line>| {
+            let Line { text, around, .. } = line.unwrap();
+            found.push((text.unwrap(), around));
+            true
+        };
+        read_lines("x", Box::new("\u{feff}one\r\ntwo\n\u{feff}\r\nlast".as_bytes()), take);
+        let line = |text: &str, before, behind| (text.to_string(), [before, behind]);
+        let wanted =
+            [line("one", MARK, "\r\n"), line("two", "", "\n"), line("\u{feff}", "", "\r\n"), line("last", "", "\n")];
+        assert_eq!(found, wanted);
     }
 
     #[test]
