@@ -250,6 +250,29 @@ fn a_model_with_nan_is_an_error_and_no_empty_line() {
     }
 }
 
+/// Finite weights, whose products are not.
+#[test]
+fn a_model_without_finite_scores_is_no_model_with_bad_ones() {
+    let here = folder("not-finite");
+    here.copy("../run/checkpoints/step-000006", "model");
+    let path = here.path("model/model.safetensors");
+    let whole = fs::read(&path).unwrap();
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    change(&path, header, &3e38f32.to_le_bytes().repeat((whole.len() - header) / 4), false);
+    here.bash("cd model && rm SHA256SUMS && sha256sum * > ../sums && mv ../sums SHA256SUMS").succeeds();
+    here.write("en", "The dog sees the cat.\nYes.\n");
+    let ran = here.strata("score model en en --to qaa");
+    let line =
+        |n| format!("warning: en, line {n}: the model's scores are no finite numbers; use another precision or model");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), "\n\n"), "{ran}");
+    assert!((1..=2).all(|n| ran.err.contains(&line(n))), "{ran}");
+    let ran = here.strata("evaluate model ../prepared --max-sentences 3");
+    let words = "3 of 3 lines have no translation, line 1 first: the model's scores are no finite numbers";
+    assert!(ran.code == Some(1) && ran.err.contains(words), "{ran}");
+    let ran = here.strata("score model --prepared ../prepared --max-sentences 3");
+    assert!(ran.code == Some(1) && ran.err.contains("3 of 3 lines are left out, line 1 first"), "{ran}");
+}
+
 #[test]
 fn the_doctor_names_what_is_not_sound() {
     let here = folder("doctor");

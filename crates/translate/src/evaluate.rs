@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::lines::Translated;
 use crate::options::TranslateOptions;
 use crate::scores::{BleuParts, Metrics, Scores, Signatures};
+use crate::shortfall::Shortfall;
 use crate::translator::Translator;
 
 /// What to evaluate.
@@ -83,6 +84,9 @@ pub struct DirectionScore {
     pub copy: Scores,
     /// Time spent translating, in seconds.
     pub seconds: f64,
+    /// The lines, from 1, that the model has no finite scores for: their hypotheses say nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_finite: Vec<usize>,
 }
 
 /// Means over directions.
@@ -181,6 +185,9 @@ pub fn texts_for(translator: &Translator, prepared: &Path, options: &EvaluateOpt
     Ok(texts)
 }
 
+/// A translation of each line; none where the model has no finite scores.
+pub type Hypotheses = Vec<Option<String>>;
+
 /// The best translation of each of `sources`, as evaluations take it: that of the model, with the lines that the corpus
 /// has.
 ///
@@ -191,10 +198,13 @@ pub fn hypotheses(
     sources: &[String],
     direction: &Direction,
     options: &TranslateOptions,
-) -> Result<Vec<String>, Error> {
+) -> Result<Hypotheses, Error> {
     let options = TranslateOptions { whole_lines: true, ..options.clone() };
     let found = translator.translate(sources, Some(&direction.source), &direction.target, &options)?;
-    let best = |line: Translated| line.candidates.into_iter().next().map_or(String::new(), |best| best.text);
+    let best = |line: Translated| {
+        let finite = line.shortfall != Some(Shortfall::NotFinite);
+        finite.then(|| line.candidates.into_iter().next().map_or(String::new(), |best| best.text))
+    };
     Ok(found.into_iter().map(best).collect())
 }
 
@@ -218,7 +228,7 @@ pub fn evaluate(
 /// # Errors
 /// What `translate` reports; files that cannot be written.
 pub fn evaluate_by<E: From<Error>>(
-    translate: &mut dyn FnMut(&Text) -> Result<Vec<String>, E>,
+    translate: &mut dyn FnMut(&Text) -> Result<Hypotheses, E>,
     texts: Vec<Text>,
     options: &EvaluateOptions,
     metrics: &Metrics,
@@ -231,9 +241,11 @@ pub fn evaluate_by<E: From<Error>>(
     let of = texts.len();
     for text in texts {
         let started = Instant::now();
-        let hypotheses = translate(&text)?;
+        let found = translate(&text)?;
         let seconds = started.elapsed().as_secs_f64();
-        directions.push(score(&text, &hypotheses, metrics, seconds)?);
+        let not_finite = (1..=found.len()).filter(|line| found[line - 1].is_none()).collect();
+        let hypotheses: Vec<String> = found.into_iter().map(Option::unwrap_or_default).collect();
+        directions.push(DirectionScore { not_finite, ..score(&text, &hypotheses, metrics, seconds)? });
         if let Some(folder) = &options.keep {
             keep(folder, &options.split, &text, &hypotheses)?;
         }
@@ -259,6 +271,7 @@ fn score(text: &Text, hypotheses: &[String], metrics: &Metrics, seconds: f64) ->
         bleu_parts: BleuParts::from(&metrics.bleu().corpus(hypotheses, &[references.as_slice()])?),
         copy: metrics.score(sources, references)?,
         seconds,
+        not_finite: Vec::new(),
     })
 }
 
@@ -343,6 +356,7 @@ mod tests {
             bleu_parts: BleuParts::default(),
             copy: Scores::default(),
             seconds: 0.0,
+            not_finite: Vec::new(),
         };
         let found = averages(&[
             score("en", "de", Level::High, 30.0),

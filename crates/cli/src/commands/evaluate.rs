@@ -10,7 +10,7 @@ use serde::Serialize;
 use strata_metrics::{BleuOptions, Metric};
 use strata_ranks::Ranks;
 use strata_translate::compare::{Comparison, compare};
-use strata_translate::evaluate::{EvaluateOptions, Evaluation, Text, evaluate_by, hypotheses, texts_for};
+use strata_translate::evaluate::{EvaluateOptions, Evaluation, Hypotheses, Text, evaluate_by, hypotheses, texts_for};
 use strata_translate::scores::{Metrics, tokenizer};
 use strata_translate::{Placement, Translator};
 
@@ -167,7 +167,8 @@ fn of_model(
     if let Some(folder) = &arguments.output {
         terminal.say(&format!("written: {}", folder.display()));
     }
-    Ok(Outcome::Done)
+    let mut scored = [Some(&evaluation), baseline.as_ref()].into_iter().flatten().flat_map(|found| &found.directions);
+    Ok(if scored.all(|score| score.not_finite.is_empty()) { Outcome::Done } else { Outcome::SomeFailed })
 }
 
 /// The hypotheses of a direction, of which each rank finds a part: all of them on rank 0, none on the others.
@@ -176,7 +177,7 @@ fn shared_hypotheses(
     text: &Text,
     options: &EvaluateOptions,
     ranks: &Ranks,
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<Hypotheses> {
     let parts = in_parts(ranks, &text.sources, |mine| {
         Ok(hypotheses(translator, &text.sources[mine], &text.direction, &options.translate)?)
     })?;
@@ -202,6 +203,14 @@ pub fn evaluate_shown(
         terminal.progress(&labeled("evaluating", &format!("{} of {} directions", progress.done, progress.of)));
         let what = format!("{} {} sentences in {}", score.of.direction, score.of.sentences, duration(score.seconds));
         terminal.detail(&labeled("evaluating", &what));
+        if let Some(first) = score.not_finite.first() {
+            let (lines, direction) = (score.not_finite.len(), &score.of.direction);
+            terminal.warn(&format!(
+                "{direction}: {lines} of {} lines have no translation, line {first} first: the model's scores are no \
+                 finite numbers; use another precision or model",
+                score.of.sentences
+            ));
+        }
     })?;
     let sentences: usize = evaluation.directions.iter().map(|d| d.of.sentences).sum();
     let what = format!("{} directions, {sentences} sentences in {}", evaluation.directions.len(), duration(seconds));

@@ -99,7 +99,7 @@ struct Made {
 pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
     sharing_lines(threads, terminal, |ranks, terminal| {
         match (&arguments.prepared, &arguments.source, &arguments.target, &arguments.to) {
-            (Some(prepared), ..) => of_prepared(arguments, prepared, ranks),
+            (Some(prepared), ..) => of_prepared(arguments, prepared, ranks, terminal),
             (None, Some(source), Some(target), Some(to)) => of_files(arguments, [source, target], to, ranks, terminal),
             _ => anyhow::bail!("name a source, its translation and --to, or a prepared folder"), // the parser saw to it
         }
@@ -107,15 +107,24 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
 }
 
 /// The losses of a held-out set's references.
-fn of_prepared(arguments: &Arguments, prepared: &Path, ranks: &Ranks) -> anyhow::Result<Outcome> {
+fn of_prepared(arguments: &Arguments, prepared: &Path, ranks: &Ranks, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let Selection { split, directions, max_sentences } = &arguments.selection;
     let texts = read_texts(prepared, split, directions, *max_sentences)?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.place))?;
-    let mut all = Vec::new();
+    let (mut all, mut outcome) = (Vec::new(), Outcome::Done);
     for text in &texts {
         let (losses, direction) = (shared_losses(&translator, text, ranks)?, text.direction.name());
         if !ranks.is_first() {
             continue;
+        }
+        let lost: Vec<usize> = (1..=losses.len()).filter(|line| losses[line - 1].subwords == 0).collect();
+        if let Some(first) = lost.first() {
+            let (lines, of) = (lost.len(), losses.len());
+            terminal.warn(&format!(
+                "{direction}: {lines} of {of} lines are left out, line {first} first: they are too long for the model, or \
+                 its scores are no finite numbers"
+            ));
+            outcome = Outcome::SomeFailed;
         }
         if arguments.json {
             for (i, loss) in losses.iter().enumerate() {
@@ -128,7 +137,7 @@ fn of_prepared(arguments: &Arguments, prepared: &Path, ranks: &Ranks) -> anyhow:
     if !arguments.json && ranks.is_first() {
         print(&table(&all))?;
     }
-    Ok(Outcome::Done)
+    Ok(outcome)
 }
 
 /// The losses of a direction, of which each rank computes a part: all of them on rank 0, none on the others.

@@ -219,7 +219,9 @@ fn translated(
             made.short += 1;
             made.warnings.push(format!("{}: {shortfall}", line.place));
         }
-        write_line(&mut made.text, number, line, translated, &arguments.format)?;
+        // Corpora have neither marks nor other ends.
+        let around = if arguments.whole_lines { ["", "\n"] } else { line.around() };
+        write_line(&mut made.text, number, (line, around), translated, &arguments.format)?;
     }
     Ok(made)
 }
@@ -259,7 +261,7 @@ impl Output {
 fn write_line(
     output: &mut String,
     number: u64,
-    line: &Line,
+    (line, [before, end]): (&Line, [&str; 2]),
     found: &Translated,
     format: &Format,
 ) -> anyhow::Result<()> {
@@ -286,8 +288,10 @@ fn write_line(
         let aligned = aligned(best, format);
         if format.scores {
             writeln!(output, "{:.4}\t{}{aligned}", best.score, best.text)?;
-        } else {
+        } else if format.alignments {
             writeln!(output, "{}{aligned}", best.text)?;
+        } else {
+            write!(output, "{before}{}{end}", best.text)?;
         }
     }
     Ok(())

@@ -16,6 +16,8 @@ const WINDOW_BYTES: usize = 1 << 26;
 const MOST_BYTES: usize = 1 << 20;
 /// Bytes without a line end after which an input is no text.
 const MOST_SKIPPED: u64 = 1 << 30;
+/// A byte order mark.
+const MARK: &str = "\u{feff}";
 /// How long to wait for more lines before translating what is there.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -25,6 +27,16 @@ pub struct Line {
     pub place: String,
     pub text: Result<String, String>,
     pub prefix: String,
+    /// Whether a byte order mark stands before it, and whether a carriage return ends it.
+    pub marked: bool,
+    pub returned: bool,
+}
+
+impl Line {
+    /// What stands around the text, and so around its translation: a byte order mark, the line's end.
+    pub fn around(&self) -> [&'static str; 2] {
+        [if self.marked { MARK } else { "" }, if self.returned { "\r\n" } else { "\n" }]
+    }
 }
 
 /// The text, empty where something is wrong with it.
@@ -67,8 +79,15 @@ impl Inputs {
     pub fn windows(self, ranks: usize) -> Windows {
         let (sender, lines) = sync_channel(WINDOW * ranks);
         std::thread::spawn(move || {
-            for (name, input) in self.inputs {
-                if read_lines(&name, input, &mut |line| sender.send(line).is_ok()).is_none() {
+            for (number, (name, input)) in self.inputs.into_iter().enumerate() {
+                let take = &mut |mut line: anyhow::Result<Line>| {
+                    if let Ok(line) = &mut line {
+                        // The translations of all files are one text, and a mark is one only where a text begins.
+                        line.marked &= number == 0;
+                    }
+                    sender.send(line).is_ok()
+                };
+                if read_lines(&name, input, take).is_none() {
                     return;
                 }
             }
@@ -124,31 +143,37 @@ fn read_lines(
                 return None;
             }
         };
+        let (mut marked, mut returned) = (false, false);
         let text = text.and_then(|mut bytes| {
-            if number == 1 && bytes.starts_with(b"\xEF\xBB\xBF") {
-                bytes.drain(..3);
+            marked = number == 1 && bytes.starts_with(MARK.as_bytes());
+            if marked {
+                bytes.drain(..MARK.len());
+            }
+            returned = bytes.last() == Some(&b'\r');
+            if returned {
+                bytes.pop();
             }
             String::from_utf8(bytes)
                 .map_err(|e| format!("not valid UTF-8 (byte {} of the line)", e.utf8_error().valid_up_to() + 1))
         });
-        if !take(Ok(Line { place, text, prefix: String::new() })) {
+        if !take(Ok(Line { place, text, prefix: String::new(), marked, returned })) {
             return None;
         }
     }
     Some(())
 }
 
-/// The next line without its end, or why it cannot be translated; none at the end of the input.
+/// The next line without its line feed, or why it cannot be translated; none at the end of the input.
 fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<Result<Vec<u8>, String>>> {
     let mut bytes = Vec::new();
     if (&mut *input).take(MOST_BYTES as u64 + 2).read_until(b'\n', &mut bytes)? == 0 {
         return Ok(None);
     }
     let ended = bytes.last() == Some(&b'\n');
-    while bytes.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
+    if ended {
         bytes.pop();
     }
-    if bytes.len() <= MOST_BYTES {
+    if bytes.len() - usize::from(bytes.ends_with(b"\r")) <= MOST_BYTES {
         return Ok(Some(Ok(bytes)));
     }
     if !ended {
@@ -195,10 +220,25 @@ mod tests {
         let text = format!("one\n{}\ntwo\r\n{}", long(MOST_BYTES + 1), long(MOST_BYTES));
         let found = read(text.as_bytes());
         let Err(fault) = &found[1] else { panic!("{found:?}") };
-        assert_eq!((&found[0], &found[2], &found[3], found.len()), (&Ok(3), &Ok(3), &Ok(MOST_BYTES), 4));
+        assert_eq!((&found[0], &found[2], &found[3], found.len()), (&Ok(3), &Ok(4), &Ok(MOST_BYTES), 4));
         assert_eq!(fault, "longer than 1,048,576 bytes; break it into lines");
         let endless = read(format!("{}\nlast", long(5 * MOST_BYTES)).as_bytes());
         assert!(endless[0].is_err() && endless[1] == Ok(4) && endless.len() == 2, "{endless:?}");
+    }
+
+    #[test]
+    fn marks_and_line_ends_are_kept_beside_the_text() {
+        let mut found = Vec::new();
+        let take = &mut |line: anyhow::Result<Line>| {
+            let line = line.unwrap();
+            found.push((line.text.clone().unwrap(), line.around()));
+            true
+        };
+        read_lines("x", Box::new("\u{feff}one\r\ntwo\n\u{feff}\r\nlast".as_bytes()), take);
+        let line = |text: &str, before, behind| (text.to_string(), [before, behind]);
+        let wanted =
+            [line("one", MARK, "\r\n"), line("two", "", "\n"), line("\u{feff}", "", "\r\n"), line("last", "", "\n")];
+        assert_eq!(found, wanted);
     }
 
     #[test]
