@@ -179,8 +179,8 @@ impl Mapped {
         text.trim_start_matches(' ').to_owned()
     }
 
-    /// The content of a SentencePiece `.model` file that cuts text as this does: its pieces are the names that are text,
-    /// in their order, then those that the vocabulary lacks. None where the target is cut otherwise.
+    /// The content of a SentencePiece `.model` file that cuts text as this does: its pieces are the names that are
+    /// text, in their order, then those that the vocabulary lacks. None where the target is cut otherwise.
     pub(crate) fn to_sentencepiece(&self) -> Option<Vec<u8>> {
         if self.target.is_some() {
             return None;

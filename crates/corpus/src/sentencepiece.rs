@@ -148,8 +148,8 @@ pub(crate) enum Written {
     Control,
 }
 
-/// The content of a `.model` file with `pieces` behind `<unk>`, `<s>` and `</s>`, which segments as a model of that kind
-/// and those rules does.
+/// The content of a `.model` file with `pieces` behind `<unk>`, `<s>` and `</s>`, which segments as a model of that
+/// kind and those rules does.
 pub(crate) fn write(pieces: impl Iterator<Item = (String, Written)>, rules: Rules<'_>) -> Vec<u8> {
     let proto = |piece: String, score: f64, kind: i32| PieceProto {
         piece: Some(piece),

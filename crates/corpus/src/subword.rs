@@ -133,9 +133,9 @@ impl Subwords {
         found.unwrap_or_else(|| SPECIALS[UNKNOWN as usize].to_string())
     }
 
-    /// The content of a SentencePiece `.model` file that cuts text as an imported vocabulary does, its pieces in the order
-    /// of their ids behind `<unk>`, `<s>` and `</s>`; none for other models, and for those that cut the target otherwise
-    /// than the source.
+    /// The content of a SentencePiece `.model` file that cuts text as an imported vocabulary does, its pieces in the
+    /// order of their ids behind `<unk>`, `<s>` and `</s>`; none for other models, and for those that cut the target
+    /// otherwise than the source.
     pub fn to_sentencepiece(&self) -> Option<Vec<u8>> {
         match &self.inner {
             Inner::Mapped(mapped) => mapped.to_sentencepiece(),

@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(translated(srt(text), &[]).0, ["Open &amp; close the file & I <3 it"]);
         assert!(
             shouted(srt(text))
-                .contains("{\\an8}<i>OPEN &AMP; CLOSE</i> THE <font color=\"red\">FILE</font> & I <3 IT\n")
+                .contains("{\\an8}<i>OPEN &amp; CLOSE</i> THE <font color=\"red\">FILE</font> & I <3 IT\n")
         );
         let vtt = "WEBVTT - a title\n\nNOTE a comment\n\nSTYLE\n::cue {}\n\nintro\n00:01.000 --> 00:02.000 align:start\n\
                    <v Roger Bingham>We are <c.loud>here</c> &amp; <00:01.500>now\n\nNOTE end\n";

@@ -1,9 +1,9 @@
 //! Speed of the engine with random weights of M4's shape (6+6 layers, d 512, FFN 2048, 8 experts, 32,000 subwords), in
 //! sentences and subwords per second. Each translation is as long as its source.
 //!
-//! `cargo bench -p strata-mt-runtime --bench engine_speed -- [KIND] [SENTENCES] [BEST_OF] [CASE]` with kind `dense`, `moe`
-//! or `smoe`. A case is `int8:5:320:2`: precision, beam, hypotheses at a time, threads; without one the usual cases are
-//! run.
+//! `cargo bench -p strata-mt-runtime --bench engine_speed -- [KIND] [SENTENCES] [BEST_OF] [CASE]` with kind `dense`,
+//! `moe` or `smoe`. A case is `int8:5:320:2`: precision, beam, hypotheses at a time, threads; without one the usual
+//! cases are run.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,8 +1,8 @@
 //! Shortlists: which target subwords a sentence may have, by its source subwords. Models of Firefox come with one; a
 //! model folder then holds it as `shortlist.safetensors`, and so does a packed folder.
 //!
-//! The file has three U32 tensors: `always` `[n]`, the ids that every translation may have; `offsets` `[source ids + 1]`
-//! and `ids` `[m]`: those of source id `s` are `ids[offsets[s]..offsets[s + 1]]`.
+//! The file has three U32 tensors: `always` `[n]`, the ids that every translation may have; `offsets` `[source ids +
+//! 1]` and `ids` `[m]`: those of source id `s` are `ids[offsets[s]..offsets[s + 1]]`.
 
 use std::path::Path;
 

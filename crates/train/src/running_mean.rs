@@ -26,8 +26,8 @@ impl<K: Eq + Hash> RunningMean<K> {
         Self { decay, means: HashMap::new() }
     }
 
-    /// Takes in some weights `[values]` after `update` (from 1). Early on the decay is `(1 + update) / (10 + update)` at
-    /// most, so that the initial weights are soon forgotten.
+    /// Takes in some weights `[values]` after `update` (from 1). Early on the decay is `(1 + update) / (10 + update)`
+    /// at most, so that the initial weights are soon forgotten.
     pub fn add(&mut self, key: K, weights: Tensor<1>, update: u64) {
         let decay = self.decay.min((1.0 + update as f64) / (10.0 + update as f64)) as f32;
         let mean = match self.means.remove(&key) {

@@ -1,5 +1,5 @@
-//! Signs such as `€`, `©`, `×` and `½`. A vocabulary may have them without their having been learned; only a translation
-//! shows that. But a translation may also write them in words: `5 €` becomes `5 Euro`.
+//! Signs such as `€`, `©`, `×` and `½`. A vocabulary may have them without their having been learned; only a
+//! translation shows that. But a translation may also write them in words: `5 €` becomes `5 Euro`.
 
 use std::ops::Range;
 

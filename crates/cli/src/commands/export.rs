@@ -12,7 +12,7 @@ use crate::search_args::precision;
 use crate::terminal::{Terminal, labeled};
 use crate::{Outcome, model};
 
-/// Convert a model: pack it for fast loading, or write it for CTranslate2 or Hugging Face's transformers
+/// Convert a model: pack it for fast loading, or write it for other programs
 #[derive(Debug, Args)]
 #[command(
     after_help = "A packed folder is memory-mapped instead of read: it loads at once, and processes share its memory."

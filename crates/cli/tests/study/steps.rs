@@ -64,7 +64,11 @@ set = {{ model.kind = "moe", model.strata = [], model.experts = 4 }}
     assert!((number(&nll["difference"]) - mean).abs() < 1e-9);
     let test = &nll["seeds_test"];
     assert!(number(&test["low"]) < mean && number(&test["high"]) > mean && number(&test["p"]) <= 1.0, "{nll}");
-    let scored = here.strata("score out/runs/dense.seed1 --prepared ../prepared").succeeds();
+    let scored = here.strata("score out/runs/dense.seed1 --prepared ../prepared");
+    assert!(
+        scored.code == Some(1) && scored.err.contains("en-qab: 2 of 50 lines are left out, line 26 first"),
+        "{scored}"
+    );
     assert!(scored.out.contains(&format!("{:.4}", of("dense.seed1"))), "{scored}");
     for (file, words) in [("study.csv", "dense.seed2,dense,2,done"), ("comparisons.csv", "dense,all,NLL,2,")] {
         let text = here.read(&format!("figures/{file}"));

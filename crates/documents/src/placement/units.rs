@@ -160,8 +160,8 @@ fn linked(text: &str, links: Vec<(Range<usize>, f32)>) -> Unit {
 
 /// The words and marks of a part of the source.
 struct Words {
-    /// Each, in order, with what is invisible in it, and behind it up to the next word; beside white space it belongs to
-    /// that.
+    /// Each, in order, with what is invisible in it, and behind it up to the next word; beside white space it belongs
+    /// to that.
     ranges: Vec<Range<usize>>,
     /// The places of each word, as a model writes it.
     by_text: HashMap<String, Vec<usize>>,

@@ -18,12 +18,13 @@ use super::m2m100;
 use crate::error::Error;
 use crate::weights::{Origin, Weights};
 
-/// Writes the model of `folder` as `output`, a folder that transformers loads: a dense model of M2M100's architecture as
+/// Writes the model of `folder` as `output`, a folder that transformers loads: a dense model of M2M100's architecture
+/// as
 /// `m2m_100`, one with experts as `nllb-moe`.
 ///
 /// # Errors
-/// [`Error::NotExported`] for a model of an architecture that is not theirs, and for an output that is the model itself;
-/// what the files report.
+/// [`Error::NotExported`] for a model of an architecture that is not theirs, and for an output that is the model
+/// itself; what the files report.
 pub fn export_huggingface(folder: &ModelFolder, output: &Path, existing: Existing) -> Result<PathBuf, Error> {
     let refused = |what: String| Error::NotExported { path: folder.path().to_path_buf(), what };
     if folder.is_at(output) {

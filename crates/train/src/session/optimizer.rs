@@ -37,8 +37,8 @@ pub(super) enum Gradients {
 }
 
 impl Optimizer {
-    /// An optimizer without moments. `experts` are the ranks over which the experts of each block are spread; `decay` is
-    /// the running mean's, 0 = no mean.
+    /// An optimizer without moments. `experts` are the ranks over which the experts of each block are spread; `decay`
+    /// is the running mean's, 0 = no mean.
     ///
     /// # Errors
     /// Of the exchange.
