@@ -9,8 +9,7 @@
 //! | `experts`, `gate`, `dispatch` | expert blocks, by the rules of [`strata_routing`]; `routing` records them |
 //! | `vocabulary` | from the decoder's output to candidates |
 //! | `linear`, `product`, `kernels` | packed weights, and the arithmetic on them at every instruction level |
-//! | `load`, `packed`, `storage`, `weights` | where weights come from, and packed folders that are used where they lie
-//! |
+//! | `load`, `packed`, `storage`, `weights` | where weights come from, and packed folders used where they lie |
 //! | `ctranslate2` | dense models written as CTranslate2 folders |
 //!
 //! A sentence's translation has the same bits whatever is translated beside it.

@@ -27,8 +27,8 @@ const BEFORE_NUMBERS: &[&str] = &[
     "tel", "par", "eq", "ed", "bd", "jg", "op", "núm", "pág", "стр", "рис", "№", "ст", "л", "n",
 ];
 
-/// The sentences of a line, as ranges of its bytes, in order. White space around sentences, and what is
-/// invisible there, belongs to none. Columns, which tabs separate, are sentences of their own.
+/// The sentences of a line, as ranges of its bytes, in order. White space around sentences, and what is invisible
+/// there, belongs to none. Columns, which tabs separate, are sentences of their own.
 pub fn sentences(line: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
