@@ -11,6 +11,7 @@ use regex::Regex;
 use strata_corpus::Subwords;
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::invisible::is_invisible;
 use crate::sentences::is_unspaced;
 use crate::translator::Translator;
 
@@ -235,9 +236,17 @@ impl Translator {
         let mut found = code(text);
         if !text.is_ascii() {
             found.extend(unknown(text, self.subwords()));
+            found = found.into_iter().map(|range| with_invisible(text, range)).collect();
         }
         joined_touching(text, found)
     }
+}
+
+/// A range with what is invisible on its sides: a model would drop it, and with it the space that it hides.
+fn with_invisible(text: &str, range: Range<usize>) -> Range<usize> {
+    let before = text[..range.start].trim_end_matches(is_invisible).len();
+    let behind = text.len() - text[range.end..].trim_start_matches(is_invisible).len();
+    before..behind
 }
 
 /// As [`joined`]; those that touch, or have only white space between them, become one.
