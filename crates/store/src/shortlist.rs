@@ -44,7 +44,7 @@ impl Shortlist {
     /// Reads the shortlist of a folder, if it has one, for a model with so many source and target ids.
     ///
     /// # Errors
-    /// [`strata_files::Error::Damaged`] for a file that is none, or is one of another model; the I/O error.
+    /// [`strata_files::Error::Damaged`] for a file that is not a shortlist, or is another model's; the I/O error.
     pub fn read(folder: &Path, source: usize, target: usize) -> Result<Option<Self>, Error> {
         let path = folder.join(SHORTLIST_FILE);
         if !path.exists() {

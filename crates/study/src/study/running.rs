@@ -161,7 +161,7 @@ impl Study {
     /// Waits until no other process has a run of this study.
     ///
     /// # Errors
-    /// Results that cannot be read or written.
+    /// A lock file that cannot be made or locked.
     pub fn wait_for_others(&self, stop: &AtomicBool) -> Result<(), Error> {
         for planned in &self.plan {
             while !stop.load(Ordering::Relaxed) && self.claim_run(planned)?.is_none() {
