@@ -14,7 +14,7 @@ use std::path::Path;
 use strata_files::IoContext;
 
 use super::meaning::Draws;
-use super::{MOST_PAIRS, MOST_TAGS, Summary, tag, write_splits};
+use super::{MOST_PAIRS, MOST_TAGS, Summary, write_splits};
 use crate::error::{Error, Result};
 
 /// What to generate.
@@ -150,6 +150,7 @@ pub fn generate(options: &Options, folder: &Path) -> Result<Summary> {
 mod tests {
     use std::collections::HashMap;
 
+    use super::super::{remove, tag};
     use super::*;
 
     fn small() -> Options {
@@ -195,7 +196,7 @@ mod tests {
     fn a_corpus_is_removed_whole_and_options_out_of_range_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         generate(&small(), folder.path()).unwrap();
-        super::super::remove(folder.path()).unwrap();
+        remove(folder.path()).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         for wrong in [
             Options { languages: 0, ..small() },
