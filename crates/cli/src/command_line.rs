@@ -125,10 +125,11 @@ mod tests {
     use super::*;
 
     /// Flags that mean something else in one command, with the reason.
-    const EXCEPTIONS: [(&str, &str); 3] = [
+    const EXCEPTIONS: [(&str, &str); 4] = [
         ("train", "from"),                // the checkpoint to resume from; elsewhere the language of the source
         ("fetch synthetic", "languages"), // invented languages have no names to list, so this is their number
-        ("serve", "max-sentences"),       // a limit of one request
+        ("fetch dictionaries", "languages"),
+        ("serve", "max-sentences"), // a limit of one request
     ];
 
     fn walk(command: &clap::Command, path: &str, take: &mut dyn FnMut(&str, &clap::Command)) {

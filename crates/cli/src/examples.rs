@@ -48,6 +48,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("fetch synthetic", &["strata fetch synthetic --languages 2 --pairs 5000 --output data/synthetic"]),
+    ("fetch dictionaries", &["strata fetch dictionaries --steps 4 --words 250 --output data/dictionaries"]),
     (
         "prepare",
         &[

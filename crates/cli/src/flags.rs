@@ -19,10 +19,10 @@ pub fn of_corpus(error: strata_corpus::Error) -> anyhow::Error {
     }
 }
 
-/// The flag of an option of `strata prepare` and `strata fetch synthetic`.
+/// The flag of an option of `strata prepare`, `strata fetch synthetic` and `strata fetch dictionaries`.
 fn flag(option: &str) -> Option<&str> {
     Some(match option {
-        "languages" | "pairs" | "directions" | "output" => option,
+        "languages" | "pairs" | "words" | "steps" | "directions" | "output" => option,
         "limits.max_character_ratio" => "max-length-ratio",
         "subwords.vocab_size" => "vocab-size",
         "subwords.temperature" => "subword-temperature",

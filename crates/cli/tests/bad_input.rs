@@ -53,6 +53,8 @@ fn options_of_prepare() {
     here.refuses("prepare ../bitext --output mine", &["mine already exists", "--overwrite"]);
     here.refuses("prepare ../bitext --output mine --overwrite", &["--output: mine is no prepared folder"]);
     here.refuses("fetch synthetic --languages 5 --output s", &["--languages: 5 is not 1 to 4"]);
+    here.refuses("fetch dictionaries --steps 9 --output s", &["--steps: 9 is not 1 to 8"]);
+    here.refuses("fetch dictionaries --words 9000 --steps 3 --output s", &["--words: 9000 is not 10 to 6666"]);
     here.refuses("fetch docs --languages klingon --packages . --output d --cache c", &["klingon"]);
 }
 

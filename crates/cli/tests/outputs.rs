@@ -81,4 +81,6 @@ fn a_synthetic_corpus_is_replaced_only_if_asked_and_whole() {
     here.refuses(&format!("{fetch} --languages 2"), &["s already exists", "--overwrite"]);
     here.strata(&format!("{fetch} --languages 2 --overwrite")).succeeds();
     assert_eq!(fs::read_dir(here.path("s")).unwrap().count(), 12, "no file of the larger corpus is left");
+    here.strata("fetch dictionaries --languages 3 --words 20 --pairs 100 --output s --overwrite").succeeds();
+    assert_eq!(fs::read_dir(here.path("s")).unwrap().count(), 3 * 6 + 1, "nor of a corpus of another kind");
 }

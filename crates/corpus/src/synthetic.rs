@@ -10,8 +10,10 @@
 //! | `qac` | OVS, adjective last | Latin, marks | first syllable doubled | none | prefix | suffix on the verb | 1/4 |
 //! | `qad` | SOV, a relative of `qaa` | `qaa`'s words, sounds shifted | suffix | case suffix | suffix | prefix | 1/8 |
 //!
-//! The same options give the same bytes on every machine.
+//! The same options give the same bytes on every machine. [`dictionaries`] generates another corpus, whose words have
+//! a known difficulty.
 
+pub mod dictionaries;
 mod english;
 mod invented;
 mod meaning;
@@ -57,9 +59,10 @@ const HELD_OUT: u64 = 200;
 /// The corpus has about ten million different sentences; more pairs than this could not all be different.
 const MOST_PAIRS: u64 = 1_000_000;
 
-const TAGS: [&str; 4] = ["qaa", "qab", "qac", "qad"];
+/// Languages that [`invented`] speaks: `qaa` to `qad`.
+const LANGUAGES: usize = 4;
 
-/// Removes the files that [`generate`] wrote, so that none of an earlier, larger corpus mixes with the next.
+/// Removes the files that [`generate`] or [`dictionaries::generate`] wrote, so that none of an earlier, larger corpus mixes with the next.
 ///
 /// # Errors
 /// The folder has other files: then nothing is removed.
@@ -77,15 +80,31 @@ pub fn remove(folder: &Path) -> Result<()> {
     files.iter().try_for_each(|file| std::fs::remove_file(file).io_context("remove", file)).map_err(Error::from)
 }
 
-/// Whether [`generate`] writes a file of this name.
+/// Whether a synthetic corpus has a file of this name.
 fn is_ours(name: &str) -> bool {
+    if name == dictionaries::STEPS_FILE {
+        return true;
+    }
     let mut parts = name.split('.');
     let (split, pair, side) = (parts.next(), parts.next(), parts.next());
     let tag = pair.and_then(|pair| pair.strip_prefix("en-"));
     split.is_some_and(|split| ["train", "valid", "test"].contains(&split))
-        && tag.is_some_and(|tag| TAGS.contains(&tag))
+        && tag.is_some_and(is_invented)
         && (side == Some("en") || side == tag)
         && parts.next().is_none()
+}
+
+/// The ISO 639-3 tag for private use number `place`: `qaa` to `qtz`, of which there are [`MOST_TAGS`].
+fn tag(place: usize) -> String {
+    let letter = |first: u8, number: usize| char::from(first + number as u8);
+    ['q', letter(b'a', place / 26), letter(b'a', place % 26)].iter().collect()
+}
+
+/// Tags that ISO 639-3 has for private use.
+const MOST_TAGS: usize = 20 * 26;
+
+fn is_invented(tag: &str) -> bool {
+    matches!(tag.as_bytes(), [b'q', b'a'..=b't', b'a'..=b'z'])
 }
 
 /// Writes `train|valid|test.en-TAG.en` and `.TAG` for each language into `folder`. No English sentence is in two
@@ -94,34 +113,48 @@ fn is_ours(name: &str) -> bool {
 /// # Errors
 /// Options out of range, files that cannot be written.
 pub fn generate(options: &Options, folder: &Path) -> Result<Summary> {
-    if !(1..=TAGS.len()).contains(&options.languages) {
+    if !(1..=LANGUAGES).contains(&options.languages) {
         return Err(Error::Option { option: "languages", reason: format!("{} is not 1 to 4", options.languages) });
     }
     if !(10..=MOST_PAIRS).contains(&options.pairs) {
         return Err(Error::Option { option: "pairs", reason: format!("{} is not 10 to {MOST_PAIRS}", options.pairs) });
     }
+    let pairs: Vec<u64> = (0..options.languages).map(|place| (options.pairs >> place).max(1)).collect();
+    write_splits(folder, &pairs, |number| Meaning::draw(options.seed, number), english, invented)
+}
+
+/// Writes the splits of one language for each of `pairs`, its number of training pairs: sentences that `draw` makes of
+/// a number, in English and as `say` says them in a language. Both synthetic corpora are written by it.
+fn write_splits<M>(
+    folder: &Path,
+    pairs: &[u64],
+    draw: impl Fn(u64) -> M,
+    english: impl Fn(&M) -> String,
+    say: impl Fn(usize, &M) -> String,
+) -> Result<Summary> {
     std::fs::create_dir_all(folder).io_context("make the folder", folder)?;
     let mut numbers = 0u64..;
-    let mut distinct = |seen: &mut HashSet<String>, count: u64| -> Vec<Meaning> {
-        let fresh = numbers.by_ref().map(|number| Meaning::draw(options.seed, number));
+    let mut distinct = |seen: &mut HashSet<String>, count: u64| -> Vec<M> {
+        let fresh = numbers.by_ref().map(&draw);
         fresh.filter(|meaning| seen.insert(english(meaning))).take(count as usize).collect()
     };
     let mut held = HashSet::new();
-    let held_out = HELD_OUT.min(options.pairs / 10);
+    let held_out = HELD_OUT.min(pairs.iter().max().map_or(0, |most| most / 10));
     let (valid, test) = (distinct(&mut held, held_out), distinct(&mut held, held_out));
     let mut languages = Vec::new();
-    for (place, tag) in TAGS.iter().enumerate().take(options.languages) {
-        let train = distinct(&mut held.clone(), (options.pairs >> place).max(1));
-        languages.push((tag.to_string(), train.len() as u64));
+    for (place, &count) in pairs.iter().enumerate() {
+        let tag = tag(place);
+        let train = distinct(&mut held.clone(), count);
         for (split, meanings) in [("train", &train), ("valid", &valid), ("test", &test)] {
-            let write = |side: &str, say: &dyn Fn(&Meaning) -> String| {
+            let write = |side: &str, say: &dyn Fn(&M) -> String| {
                 let path = folder.join(format!("{split}.en-{tag}.{side}"));
                 let text: String = meanings.iter().flat_map(|meaning| [say(meaning), "\n".to_string()]).collect();
                 std::fs::write(&path, text).io_context("write", &path)
             };
-            write("en", &english)?;
-            write(tag, &|meaning| invented(place, meaning))?;
+            write("en", &|meaning| english(meaning))?;
+            write(&tag, &|meaning| say(place, meaning))?;
         }
+        languages.push((tag, count));
     }
     Ok(Summary { languages, held_out })
 }

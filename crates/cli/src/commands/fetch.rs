@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use strata_corpus::synthetic;
+use strata_corpus::synthetic::{self, dictionaries};
 use strata_fetch::{Event, Options, Stage, Summary, fetch_docs};
 use strata_files::thousands;
 
@@ -27,6 +27,7 @@ enum Wanted {
     Docs(Docs),
     Model(model::Arguments),
     Synthetic(Synthetic),
+    Dictionaries(Dictionaries),
 }
 
 /// Real text, English with up to 46 languages, from the documentation packages of Debian and Ubuntu
@@ -79,7 +80,40 @@ struct Synthetic {
     json: bool,
 }
 
-/// What `fetch synthetic` wrote.
+/// Words that take a known number of look-ups to translate, for studies of depth; no download
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each language has a random dictionary of the same base words. A word of N steps is an alias, in all \
+                  languages, of a word of N - 1 steps; steps.tsv says which word takes how many."
+)]
+struct Dictionaries {
+    /// Invented languages, 1 to 520
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    languages: usize,
+    /// Words of each number of steps
+    #[arg(long, default_value_t = 250, value_name = "N")]
+    words: usize,
+    /// The most look-ups that a word takes, 1 to 8
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    steps: usize,
+    /// Training pairs of each language
+    #[arg(long, default_value_t = 40_000, value_name = "N")]
+    pairs: u64,
+    /// Seed of dictionaries and sentences
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// Folder for the corpus
+    #[arg(short, long, default_value = "data/dictionaries", value_name = "PATH")]
+    output: PathBuf,
+    /// Replace an earlier synthetic corpus there
+    #[arg(long)]
+    overwrite: bool,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `fetch synthetic` or `fetch dictionaries` wrote.
 #[derive(Serialize)]
 struct Figures<'a> {
     languages: Vec<Training<'a>>,
@@ -128,30 +162,62 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         Wanted::Model(model) => return model::run(model, terminal),
         Wanted::Synthetic(synthetic) => {
             let summary = synthetic.write(terminal).map_err(flags::of_corpus)?;
-            if synthetic.json {
-                print_json(&Figures::of(&summary))?;
-            } else {
-                terminal.say(&format!("next: strata prepare {} --output DIR", synthetic.output.display()));
-            }
+            synthetic_written(&summary, synthetic.json, &synthetic.output, "", terminal)?;
+        }
+        Wanted::Dictionaries(dictionaries) => {
+            let options = dictionaries.options();
+            let summary = dictionaries.write(&options, terminal).map_err(flags::of_corpus)?;
+            let subwords = format!(" --subword-kind bpe --vocab-size {}", options.vocabulary());
+            synthetic_written(&summary, dictionaries.json, &dictionaries.output, &subwords, terminal)?;
         }
     }
     Ok(Outcome::Done)
 }
 
+/// Ends the command: figures where they are asked for, else what to type next.
+fn synthetic_written(
+    summary: &synthetic::Summary,
+    json: bool,
+    output: &Path,
+    subwords: &str,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
+    if json {
+        return print_json(&Figures::of(summary));
+    }
+    terminal.say(&format!("next: strata prepare {}{subwords} --output DIR", output.display()));
+    Ok(())
+}
+
 impl Synthetic {
     fn write(&self, terminal: &Terminal) -> strata_corpus::Result<synthetic::Summary> {
-        let output = &self.output;
-        if std::fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_some()) {
-            if !self.overwrite {
-                return Err(strata_corpus::Error::Exists { path: output.clone() });
-            }
-            synthetic::remove(output)?;
-        }
-        generate(
-            &synthetic::Options { languages: self.languages, pairs: self.pairs, seed: self.seed },
-            output,
-            terminal,
-        )
+        make_room(&self.output, self.overwrite)?;
+        let options = synthetic::Options { languages: self.languages, pairs: self.pairs, seed: self.seed };
+        generate(&options, &self.output, terminal)
+    }
+}
+
+impl Dictionaries {
+    /// As the library takes it.
+    fn options(&self) -> dictionaries::Options {
+        let Self { languages, words, steps, pairs, seed, .. } = *self;
+        dictionaries::Options { languages, words, steps, pairs, seed }
+    }
+
+    fn write(&self, options: &dictionaries::Options, terminal: &Terminal) -> strata_corpus::Result<synthetic::Summary> {
+        make_room(&self.output, self.overwrite)?;
+        let summary = dictionaries::generate(options, &self.output)?;
+        say_generated(&summary, &self.output, terminal);
+        Ok(summary)
+    }
+}
+
+/// An earlier synthetic corpus is replaced if asked for, and nothing else is.
+fn make_room(output: &Path, overwrite: bool) -> strata_corpus::Result<()> {
+    match std::fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_some()) {
+        true if overwrite => synthetic::remove(output),
+        true => Err(strata_corpus::Error::Exists { path: output.to_path_buf() }),
+        false => Ok(()),
     }
 }
 
@@ -162,13 +228,17 @@ pub fn generate(
     terminal: &Terminal,
 ) -> strata_corpus::Result<synthetic::Summary> {
     let summary = synthetic::generate(options, output)?;
+    say_generated(&summary, output, terminal);
+    Ok(summary)
+}
+
+fn say_generated(summary: &synthetic::Summary, output: &Path, terminal: &Terminal) {
     let of = |(tag, pairs): &(String, u64)| format!("{tag} {}", thousands(*pairs));
     let languages: Vec<String> = summary.languages.iter().map(of).collect();
     terminal.say(&labeled(
         "generated",
         &format!("{} pairs; valid and test {} each: {}", languages.join(", "), summary.held_out, output.display()),
     ));
-    Ok(summary)
 }
 
 /// Fetches the documentation corpus with progress on the terminal.

@@ -380,7 +380,7 @@ mod tests {
                 assert_eq!((of_first, study.steps.len()), (4, 6));
             }
         }
-        assert_eq!(found, 4);
+        assert_eq!(found, 5);
     }
 
     #[test]
