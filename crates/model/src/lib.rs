@@ -21,7 +21,7 @@ mod transformer;
 mod weights;
 
 pub use beam::{Hypothesis, SearchIds, beam_search};
-pub use device::parse_device;
+pub use device::{parse_device, parse_device_of};
 pub use error::Error;
 pub use expert_block::ExpertBlock;
 pub use forward::{Forward, Part};
