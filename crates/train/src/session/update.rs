@@ -118,7 +118,7 @@ impl Session {
         let batch = match sharing {
             Sharing::Batches => PackedBatch::new(batch),
             Sharing::Sentences => {
-                let mine = part_of(batch.examples.len(), &self.ranks);
+                let mine = part_of(&batch, &self.ranks);
                 let whole = PackedBatch::new(batch.clone());
                 let before = Part::from_sentence(&whole.source, &whole.target, mine.start);
                 forward = forward.of_part(self.ranks.counting("gates"), before);

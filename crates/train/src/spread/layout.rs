@@ -130,7 +130,7 @@ impl Layout {
         let begin = |bucket: Range<usize>| {
             let pieces = &self.pieces[bucket];
             let here: Vec<&Piece> = pieces.iter().filter(|piece| piece.owner == rank).collect();
-            let data: Vec<f32> = own.by_ref().take(here.len()).flatten().copied().collect();
+            let data = own.by_ref().take(here.len()).map(Vec::as_slice).collect::<Vec<&[f32]>>().concat();
             let goes = |to: usize| here.first().is_some_and(|piece| gets(to, piece));
             let sends: Vec<Range<usize>> = (0..size).map(|to| 0..if goes(to) { data.len() } else { 0 }).collect();
             let values = |from: usize| {

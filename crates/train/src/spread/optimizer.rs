@@ -14,6 +14,7 @@ use super::reduce::SharedGradients;
 use super::streamed::{Append, Streamed, Table};
 use crate::by_weight::read_by_weight;
 use crate::error::Error;
+use crate::host::host;
 use crate::running_mean::{MEAN_PREFIX, RunningMean};
 
 /// Adam's moments for the pieces of this rank, by their places in the layout, and the running mean of their weights.
@@ -224,11 +225,6 @@ fn is_spread(name: &str, group: usize) -> bool {
 fn tensor(values: Vec<f32>, device: &Device) -> Tensor<1> {
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count]), device)
-}
-
-/// A tensor's values on the host.
-fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().iter::<f32>().collect()
 }
 
 /// The values of a piece, of a flattened weight's: a copy, so that the whole weight's memory is not held.
