@@ -17,15 +17,11 @@ mod tests {
     use super::host;
 
     #[test]
-    fn values_come_in_row_major_order_and_alone_they_are_not_copied() {
+    fn values_come_in_row_major_order() {
         let device = Device::flex();
         let tensor = Tensor::<2>::from_data([[1.0f32, 2.0, 3.0], [4.0, 5.0, 6.0]], &device);
         assert_eq!(host(tensor.clone().transpose()), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
         assert_eq!(host(tensor.clone().slice([1..2, 1..3])), [5.0, 6.0]);
         assert_eq!(host(tensor), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        let values = vec![1.0f32; 1000];
-        let place = values.as_ptr();
-        let data = burn::tensor::TensorData::new(values, [1000]);
-        assert_eq!(host(Tensor::<1>::from_data(data, &device)).as_ptr(), place);
     }
 }
