@@ -260,6 +260,10 @@ fn quickstart_goes_through_to_the_table_and_does_not_begin_again() {
         assert!(first.out.contains(words), "no `{words}` in {first}");
     }
     assert!(first.out.contains(&here.read("it's/mine/report.txt")), "{first}");
+    // The sentence to try is one of the corpus, which knows no English.
+    let tried = first.out.split_once("echo '").and_then(|(_, rest)| rest.split_once("' | strata translate")).unwrap().0;
+    let source = here.read("it's/mine/translations/test.en-qaa.src");
+    assert!(source.lines().any(|line| line == tried), "`{tried}` is not in {source}");
     here.strata_reading("translate it's/mine/averaged --whole-lines --to qaa", LINES).succeeds();
     let again = here.strata(&command).succeeds();
     assert!(again.err.contains("resuming the run there") && again.err.contains("4 of 4 updates"), "{again}");

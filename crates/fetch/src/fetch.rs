@@ -1,6 +1,6 @@
 //! From options to a corpus on disk.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Instant;
@@ -97,13 +97,7 @@ pub fn fetch_docs(options: &Options, progress: &mut dyn FnMut(Event)) -> Result<
 /// Locks the cache until the file is dropped or the process dies.
 fn lock(cache: &Path) -> Result<File, Error> {
     fs::create_dir_all(cache).io_context("create", cache)?;
-    let path = cache.join(".lock");
-    let file = File::create(&path).io_context("create", &path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Busy { path: cache.to_owned() }),
-        Err(TryLockError::Error(e)) => Err(strata_files::Error::io("lock", &path, e).into()),
-    }
+    strata_files::try_lock(&cache.join(".lock"))?.ok_or_else(|| Error::Busy { path: cache.to_owned() })
 }
 
 /// The packages that hold text in the languages, English first.

@@ -7,6 +7,7 @@
 //! | [`text`] | text files, whose faults are named by their line |
 //! | [`folder`] | a folder of files that appears whole, with its `SHA256SUMS`, or not at all |
 //! | [`staging`] | the temporary folder that becomes another |
+//! | [`lock`] | lock files, which one process at a time has |
 //! | [`leftovers`] | what a killed writer leaves behind, and how the next one clears it away |
 //! | [`digest`] | the SHA-256 of bytes and files |
 //! | [`checksums`] | `SHA256SUMS`, which `sha256sum -c` can check too |
@@ -40,6 +41,7 @@ pub mod file;
 pub mod folder;
 pub mod guard;
 pub mod leftovers;
+pub mod lock;
 pub mod mapped;
 pub mod names;
 mod numbers;
@@ -57,6 +59,7 @@ pub use file::{create_dirs, remove_folder, rename, sync_dir, write_file, write_j
 pub use folder::{Existing, FileWriter, FolderWriter};
 pub use guard::survive_truncation;
 pub use leftovers::{clean_leftovers, clean_leftovers_of};
+pub use lock::{try_lock, wait_for_lock};
 pub use mapped::MappedFile;
 pub use numbers::thousands;
 pub use output::{OutputFile, write_output};

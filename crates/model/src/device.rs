@@ -1,4 +1,5 @@
-//! Devices by name: `cpu`, `wgpu`, `vulkan`, `metal`, `cuda:0`, `rocm:0`.
+//! Devices by name: `cpu`, `wgpu`, `vulkan`, `metal`, `cuda:0`, `rocm:0`; and which of them a process takes that shares
+//! its host with others.
 
 use burn::tensor::Device;
 
@@ -35,6 +36,48 @@ pub fn parse_device(name: &str) -> Result<Device, Error> {
             "this strata was built without {kind}; build it with: cargo build --release --features {kind}"
         ))
     })
+}
+
+/// [`parse_device`] for a process that is number `place`, from 0, of those on its host: where `name` has no index, they
+/// take the host's devices in turn, so that `cuda` means `cuda:1` for the second.
+///
+/// # Errors
+/// As [`parse_device`].
+pub fn parse_device_of(name: &str, place: usize) -> Result<Device, Error> {
+    parse_device(&in_turn(name, place, count))
+}
+
+/// The name with an index, as far as there are several processes and devices: `count` says how many devices there are
+/// of a kind.
+fn in_turn(name: &str, place: usize, count: impl FnOnce(&str) -> usize) -> String {
+    if place == 0 || name == "cpu" || name.contains(':') {
+        return name.to_string();
+    }
+    match count(name) {
+        0 | 1 => name.to_string(),
+        devices => format!("{name}:{}", place % devices),
+    }
+}
+
+/// How many devices of a kind this machine has, as their indices count them.
+#[allow(unreachable_code)] // a build without GPU features has no kind to count
+fn count(kind: &str) -> usize {
+    use burn::tensor::DeviceType;
+    let filter: DeviceType = match kind {
+        #[cfg(feature = "wgpu")]
+        "wgpu" => DeviceType::Wgpu,
+        #[cfg(feature = "vulkan")]
+        "vulkan" => DeviceType::Vulkan,
+        #[cfg(feature = "metal")]
+        "metal" => DeviceType::Metal,
+        #[cfg(feature = "cuda")]
+        "cuda" => DeviceType::Cuda,
+        #[cfg(feature = "rocm")]
+        "rocm" => DeviceType::Rocm,
+        _ => return 0,
+    };
+    let found = Device::enumerate(filter).into_vec();
+    (0..).take_while(|index| built_in(kind, Some(*index)).is_some_and(|device| found.contains(&device))).count()
 }
 
 #[allow(unused_variables)] // a build without GPU features looks at neither
@@ -75,5 +118,16 @@ mod tests {
             message("cuda:0"),
             "this strata was built without cuda; build it with: cargo build --release --features cuda"
         );
+    }
+    #[test]
+    fn processes_of_one_host_take_its_devices_in_turn() {
+        let chosen = |name, devices| [0, 1, 2, 3].map(|place| in_turn(name, place, |_| devices));
+        assert_eq!(chosen("cuda", 3), ["cuda", "cuda:1", "cuda:2", "cuda:0"]);
+        assert_eq!(chosen("wgpu", 1), ["wgpu"; 4], "what is the only one may have no index");
+        assert_eq!(chosen("cuda:1", 3), ["cuda:1"; 4], "who names a device gets it");
+        assert_eq!(chosen("cpu", 3), ["cpu"; 4]);
+        assert!(parse_device_of("cpu", 3).is_ok());
+        let message = parse_device_of("gpu", 3).map(|_| ()).unwrap_err().to_string();
+        assert!(message.starts_with("there is no device `gpu`;"), "{message}");
     }
 }

@@ -48,8 +48,21 @@ impl Ranks {
     /// # Errors
     /// As [`Ranks::exchange`].
     pub fn on_this_host(&self) -> Result<usize, Error> {
+        Ok(self.are_here()?.into_iter().filter(|here| *here).count())
+    }
+
+    /// The place of this rank among those of its host, from 0.
+    ///
+    /// # Errors
+    /// As [`Ranks::exchange`].
+    pub fn place_on_this_host(&self) -> Result<usize, Error> {
+        Ok(self.are_here()?.into_iter().take(self.rank()).filter(|here| *here).count())
+    }
+
+    /// Which ranks are on this rank's host.
+    fn are_here(&self) -> Result<Vec<bool>, Error> {
         let here = host().into_bytes();
-        Ok(self.gather_bytes(&here)?.iter().filter(|host| **host == here).count())
+        Ok(self.gather_bytes(&here)?.iter().map(|host| *host == here).collect())
     }
 
     /// This rank's share of the processors of its host, at least 1: ranks of one host share them evenly.

@@ -41,6 +41,14 @@ fn a_rank_that_ends_early_lets_the_others_go() {
 }
 
 #[test]
+fn ranks_of_one_host_have_places_there() {
+    assert_eq!(Ranks::single().place_on_this_host().unwrap(), 0);
+    each(3, |ranks| {
+        assert_eq!((ranks.on_this_host().unwrap(), ranks.place_on_this_host().unwrap()), (3, ranks.rank()));
+    });
+}
+
+#[test]
 fn one_rank_speaks_for_all() {
     each(4, |ranks| {
         let mine: Result<u32, Error> = match ranks.rank() {

@@ -34,7 +34,7 @@ const KEEPALIVE: [&str; 9] = [
 fn ranks_exchange() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
     let ranks = Ranks::of_environment(|text| eprintln!("{text}")).unwrap();
-    assert_eq!((ranks.size(), ranks.on_this_host().unwrap()), (2, 1));
+    assert_eq!((ranks.size(), ranks.on_this_host().unwrap(), ranks.place_on_this_host().unwrap()), (2, 1, 0));
     std::fs::write(folder.join(format!("pid-{}", ranks.rank())), std::process::id().to_string()).unwrap();
     while ranks.barrier().is_ok() {
         std::thread::sleep(Duration::from_millis(1));

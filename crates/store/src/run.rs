@@ -1,15 +1,15 @@
 //! A run folder as the training process sees it: locked, and written to.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::fs::{self, File};
+use std::io::{Seek, Write};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process;
 
 use strata_files::{
     Error as FilesError, Existing, FolderWriter, IoContext, clean_leftovers, clean_leftovers_of, create_dirs,
-    remove_folder, sync_dir, write_file, write_link,
+    remove_folder, sync_dir, try_lock, write_file, write_link,
 };
 
 use crate::checkpoint::{
@@ -76,6 +76,15 @@ impl Run {
         let folder = RunFolder::at(path)?;
         let lock = lock(folder.path())?;
         Run::locked(folder, lock)
+    }
+
+    /// Whether a process, such as a training, has the run at `path`. Nobody has one that is not there.
+    ///
+    /// # Errors
+    /// A lock file that cannot be opened or locked.
+    pub fn is_taken(path: impl AsRef<Path>) -> Result<bool, Error> {
+        let path = path.as_ref().join(LOCK_FILE);
+        Ok(path.exists() && try_lock(&path)?.is_none())
     }
 
     fn locked(folder: RunFolder, lock: File) -> Result<Run, Error> {
@@ -191,18 +200,10 @@ impl Run {
 /// Takes the lock of a run folder.
 fn lock(run: &Path) -> Result<File, Error> {
     let path = run.join(LOCK_FILE);
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-    let mut file = file.io_context("write", &path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            return Err(Error::Locked { path: run.to_path_buf(), pid: pid.trim().parse().ok() });
-        }
-        Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => {}
-        Err(TryLockError::Error(e)) => return Err(FilesError::io("lock", &path, e).into()),
-    }
+    let Some(mut file) = try_lock(&path)? else {
+        let pid = fs::read_to_string(&path).ok().and_then(|note| note.trim().parse().ok());
+        return Err(Error::Locked { path: run.to_path_buf(), pid });
+    };
     // Only tells a second process whom to look for; the lock itself is the kernel's.
     let note = format!("{}\n", process::id());
     let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(note.as_bytes()));

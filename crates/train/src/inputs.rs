@@ -9,7 +9,7 @@ use strata_corpus::{HeldOut, StreamOptions, TrainStream};
 use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
 use strata_files::{Digest, IoContext};
 use strata_kernels::MatmulPrecision;
-use strata_model::parse_device;
+use strata_model::parse_device_of;
 use strata_ranks::Ranks;
 use strata_recipe::{ModelConfig, Precision, Recipe, TrainSection};
 use strata_store::Checkpoint;
@@ -32,8 +32,9 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// What `recipe` names, for a new model or one that goes on `from` a checkpoint.
-    pub fn open(recipe: &Recipe, from: Option<&Checkpoint>) -> Result<Self, Error> {
+    /// What `recipe` names, for a new model or one that goes on `from` a checkpoint, on the rank that is number `place`
+    /// of those on its host.
+    pub fn open(recipe: &Recipe, from: Option<&Checkpoint>, place: usize) -> Result<Self, Error> {
         let train = &recipe.train;
         let prepared = PathBuf::from(&recipe.data.prepared);
         let read = |name: &str| {
@@ -50,7 +51,7 @@ impl Inputs {
             // What a recipe cannot say, the model that training started from has said.
             (None, Some(from)) => recipe.model_config_like(&from.model().model_config()?, subwords.vocab_size())?,
         };
-        let device = parse_device(&train.device)?;
+        let device = parse_device_of(&train.device, place)?;
         let products = match train.precision {
             Precision::F32 => MatmulPrecision::F32,
             Precision::Bf16 if device.supports_dtype(FloatDType::BF16) => MatmulPrecision::Bf16,

@@ -17,6 +17,7 @@ mod by_weight;
 mod error;
 mod event;
 pub mod event_log;
+mod host;
 mod init;
 mod inputs;
 mod logs;

@@ -9,6 +9,7 @@ use strata_store::{TensorFile, TensorList};
 
 use crate::by_weight::read_by_weight;
 use crate::error::Error;
+use crate::host::host;
 
 /// Gradients of one update by weight, flattened, summed over its batches.
 #[derive(Default)]
@@ -39,8 +40,7 @@ impl GradientSum {
 
     /// The values of each weight's gradient, by name, on the host.
     pub(crate) fn into_values(self) -> HashMap<String, Vec<f32>> {
-        let values = |tensor: Tensor<1>| tensor.into_data().iter::<f32>().collect();
-        self.by_weight.into_iter().map(|(name, tensor)| (name, values(tensor))).collect()
+        self.by_weight.into_iter().map(|(name, tensor)| (name, host(tensor))).collect()
     }
 
     /// The Euclidean norm of all gradients together.
@@ -92,8 +92,7 @@ impl Adam {
             fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
                 let Some(moments) = self.0.moments.get(name) else { return };
                 for (prefix, values) in [("first.", &moments.first), ("second.", &moments.second)] {
-                    let values = values.to_data().iter::<f32>().collect();
-                    push_weight(&mut self.1, prefix, name, &weight.dims(), values);
+                    push_weight(&mut self.1, prefix, name, &weight.dims(), host(values.clone()));
                 }
             }
         }

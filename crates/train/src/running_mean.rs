@@ -9,6 +9,7 @@ use strata_store::{TensorFile, TensorList};
 
 use crate::by_weight::read_by_weight;
 use crate::error::Error;
+use crate::host::host;
 
 /// `mean = decay * mean + (1 - decay) * weights` after every update, flattened. Means are known by the names of their
 /// weights, or, where ranks share the weights out, by the places of this rank's pieces in the layout.
@@ -67,8 +68,7 @@ impl RunningMean<String> {
         impl WeightVisitor for Collect<'_> {
             fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
                 let Some(mean) = self.0.means.get(name) else { return };
-                let values = mean.to_data().iter::<f32>().collect();
-                push_weight(self.2, self.1, name, &weight.dims(), values);
+                push_weight(self.2, self.1, name, &weight.dims(), host(mean.clone()));
             }
         }
         model.visit_weights(&mut Collect(self, prefix, list));

@@ -78,7 +78,8 @@ pub fn train(
         .map_err(|source| Error::Threads { threads, source })?;
     pool.install(|| {
         let from = begun.as_ref().and_then(|(_, checkpoint)| checkpoint.as_ref());
-        let inputs = ranks.together(Inputs::open(&recipe, from))?;
+        let place = ranks.place_on_this_host()?;
+        let inputs = ranks.together(Inputs::open(&recipe, from, place))?;
         // Several ranks may share out what a model takes.
         if !ranks.is_many() && recipe.train.device == "cpu" {
             check_memory(&inputs.model, Purpose::Training)?;

@@ -245,7 +245,7 @@ pub fn evaluate_by<E: From<Error>>(
         let seconds = started.elapsed().as_secs_f64();
         let not_finite = (1..=found.len()).filter(|line| found[line - 1].is_none()).collect();
         let hypotheses: Vec<String> = found.into_iter().map(Option::unwrap_or_default).collect();
-        directions.push(DirectionScore { not_finite, ..score(&text, &hypotheses, metrics, seconds)? });
+        directions.push(score(&text, &hypotheses, not_finite, metrics, seconds)?);
         if let Some(folder) = &options.keep {
             keep(folder, &options.split, &text, &hypotheses)?;
         }
@@ -256,7 +256,14 @@ pub fn evaluate_by<E: From<Error>>(
     Ok(Evaluation { split: options.split.clone(), signatures: metrics.signatures(), directions, averages, texts: kept })
 }
 
-fn score(text: &Text, hypotheses: &[String], metrics: &Metrics, seconds: f64) -> Result<DirectionScore, Error> {
+/// Scores the `hypotheses` of a direction, found in `seconds`; those of the lines `not_finite` are empty.
+fn score(
+    text: &Text,
+    hypotheses: &[String],
+    not_finite: Vec<usize>,
+    metrics: &Metrics,
+    seconds: f64,
+) -> Result<DirectionScore, Error> {
     let Text { direction, sources, references } = text;
     Ok(DirectionScore {
         of: ScoredDirection {
@@ -271,7 +278,7 @@ fn score(text: &Text, hypotheses: &[String], metrics: &Metrics, seconds: f64) ->
         bleu_parts: BleuParts::from(&metrics.bleu().corpus(hypotheses, &[references.as_slice()])?),
         copy: metrics.score(sources, references)?,
         seconds,
-        not_finite: Vec::new(),
+        not_finite,
     })
 }
 

@@ -157,11 +157,7 @@ fn prepare_bitext(recipe: &Recipe, bitext: &Path, prepared: &Path, terminal: &Te
 fn examples(evaluation: &Evaluation) -> String {
     let mut text = String::new();
     for (of, hypotheses) in evaluation.texts.iter().take(8) {
-        // A sentence of middling length says more than the first one.
-        let good = |i: &usize| (20..90).contains(&of.sources[*i].chars().count());
-        let Some(i) = (0..of.sources.len()).filter(good).nth(3).or((!of.sources.is_empty()).then_some(0)) else {
-            continue;
-        };
+        let Some(i) = typical(&of.sources) else { continue };
         let (from, to) = (&of.direction.source, &of.direction.target);
         text +=
             &format!("\n{from:<6} {}\n{to:<6} {}\n{:<6} {}\n", of.sources[i], hypotheses[i], "ref", of.references[i]);
@@ -169,8 +165,18 @@ fn examples(evaluation: &Evaluation) -> String {
     text
 }
 
+/// Which sentence to show: one of middling length says more than the first.
+fn typical(sentences: &[String]) -> Option<usize> {
+    let good = |i: &usize| (20..90).contains(&sentences[*i].chars().count());
+    (0..sentences.len()).filter(good).nth(3).or((!sentences.is_empty()).then_some(0))
+}
+
+/// What to do next. The sentence to translate is one of the corpus: a model of invented languages knows no other words.
 fn next(model: &Path, output: &Path, prepared: &Path, evaluation: &Evaluation, experts: bool) -> String {
-    let to = evaluation.directions.iter().find(|d| d.of.source == "en").map_or("en", |d| d.of.target.as_str());
+    let of = evaluation.texts.iter().map(|(text, _)| text).find(|text| text.direction.source == "en");
+    let to = of.map_or("en", |text| text.direction.target.as_str());
+    let sentence = of.and_then(|text| typical(&text.sources).map(|i| text.sources[i].replace('\'', r"'\''")));
+    let sentence = sentence.unwrap_or_default();
     let (model, output, prepared) = (model.display(), output.display(), prepared.display());
     let analyze = if experts {
         let page = "capacity.html     # which language requests how much";
@@ -181,7 +187,7 @@ fn next(model: &Path, output: &Path, prepared: &Path, evaluation: &Evaluation, e
     format!(
         "model   {model}\n\
          report  {output}/report.txt, translations in {output}/translations, curves in {output}/tensorboard\n\
-         next    echo 'Click the icon to open the file.' | strata translate {model} --to {to}\n        \
+         next    echo '{sentence}' | strata translate {model} --to {to}\n        \
          strata evaluate {model} {prepared}\n        \
          {analyze}\
          strata quickstart --variant dense --output runs/quickstart-dense\n        \

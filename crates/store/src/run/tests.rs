@@ -74,7 +74,9 @@ fn only_one_process_may_train_in_a_folder() {
     }
     RunFolder::at(run.path()).unwrap().load(1).unwrap(); // reading is free
     let path = run.path().to_path_buf();
+    assert!(Run::is_taken(&path).unwrap());
     drop(run);
+    assert!(!Run::is_taken(&path).unwrap() && !Run::is_taken(dir.path().join("none")).unwrap());
     Run::open(path).unwrap();
 }
 

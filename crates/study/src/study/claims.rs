@@ -1,18 +1,17 @@
 //! Which process has which run. Any number of `strata study` processes, on one machine or on several with a common
 //! file system, work on one study: each takes the next run that nobody has.
 
-use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
+use std::fs::File;
 use std::path::Path;
 
-use strata_files::IoContext;
+use strata_files::{IoContext, try_lock, wait_for_lock};
 
 use crate::error::Error;
 
 /// A run, or a study's common files, that this process has; others get it when the value is dropped or the process
 /// ends, however it ends. On file systems without locks nothing keeps two processes apart.
 pub(crate) struct Claim {
-    /// Held for its lock. The file itself stays: who removed it could remove one that another process has just locked.
+    /// Held for its lock.
     _lock: File,
 }
 
@@ -21,12 +20,8 @@ pub(crate) struct Claim {
 /// # Errors
 /// A file that cannot be made or locked.
 pub(crate) fn claim(path: &Path) -> Result<Option<Claim>, Error> {
-    let file = open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(Claim { _lock: file })),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => without_locks(file, error, path).map(Some),
-    }
+    make_folder(path)?;
+    Ok(try_lock(path)?.map(|lock| Claim { _lock: lock }))
 }
 
 /// Claims it as soon as it is free.
@@ -34,25 +29,15 @@ pub(crate) fn claim(path: &Path) -> Result<Option<Claim>, Error> {
 /// # Errors
 /// As [`claim`].
 pub(crate) fn wait_for(path: &Path) -> Result<Claim, Error> {
-    let file = open(path)?;
-    match file.lock() {
-        Ok(()) => Ok(Claim { _lock: file }),
-        Err(error) => without_locks(file, error, path),
-    }
+    make_folder(path)?;
+    Ok(Claim { _lock: wait_for_lock(path)? })
 }
 
-fn open(path: &Path) -> Result<File, Error> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).io_context("make the folder", folder)?;
-    }
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
-    Ok(file.io_context("write", path)?)
-}
-
-fn without_locks(file: File, error: std::io::Error, path: &Path) -> Result<Claim, Error> {
-    match error.kind() {
-        ErrorKind::Unsupported => Ok(Claim { _lock: file }),
-        _ => Err(strata_files::Error::io("lock", path, error).into()),
+/// Makes the folder of a lock file.
+fn make_folder(path: &Path) -> Result<(), Error> {
+    match path.parent() {
+        Some(folder) => Ok(std::fs::create_dir_all(folder).io_context("make the folder", folder)?),
+        None => Ok(()),
     }
 }
 

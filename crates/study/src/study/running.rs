@@ -13,8 +13,8 @@ use super::training::{Trained, Trainer};
 use super::{Event, Study, lock, take_training};
 use crate::error::Error;
 
-/// How often to look whether another process is done with its run.
-const POLL: Duration = Duration::from_secs(1);
+/// How often to look whether another process is done with a run.
+pub(super) const POLL: Duration = Duration::from_secs(1);
 
 impl Study {
     /// Trains and measures what is not done yet: the entries named in `only`, or all if it is empty. Each of the

@@ -10,11 +10,12 @@ use std::time::Duration;
 use strata_files::IoContext;
 use strata_recipe::Recipe;
 use strata_records::{Stopped, Summary, TrainState};
-use strata_store::RunFolder;
 use strata_store::checkpoint::{AVERAGED_DIR, RECIPE_FILE, STATE_FILE};
+use strata_store::{Run, RunFolder};
 
 use super::file::Planned;
 use super::kept::essence;
+use super::running::POLL;
 use crate::error::Error;
 
 /// How runs are trained.
@@ -84,6 +85,8 @@ fn same_recipe(planned: &Planned) -> Result<(), String> {
 impl Trainer {
     /// Trains a planned run to its end, or resumes it; a finished run is left alone. Without a `device` the recipe's is
     /// used, or the one that the run was on. `lines` gets each line of the training's output.
+    ///
+    /// The training of an earlier study that was killed may still be saving: its end is waited for.
     pub fn train(
         &self,
         planned: &Planned,
@@ -91,6 +94,11 @@ impl Trainer {
         stop: &AtomicBool,
         lines: &mut dyn FnMut(&str),
     ) -> Trained {
+        match wait_for_earlier(planned, stop, lines) {
+            Ok(true) => {}
+            Ok(false) => return Trained::Interrupted,
+            Err(error) => return Trained::Failed(error.to_string()),
+        }
         if let Err(reason) = same_recipe(planned) {
             return Trained::Failed(reason);
         }
@@ -137,6 +145,22 @@ impl Trainer {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command
     }
+}
+
+/// Waits until no training has the run; false where it was told to `stop` first.
+fn wait_for_earlier(planned: &Planned, stop: &AtomicBool, lines: &mut dyn FnMut(&str)) -> Result<bool, Error> {
+    let mut told = false;
+    while Run::is_taken(&planned.recipe.train.output)? {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        if !told {
+            lines("waiting for the end of an earlier training of this run");
+            told = true;
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(true)
 }
 
 /// Follows a training process to its end.
@@ -205,3 +229,42 @@ fn terminate(child: &Child) {
 /// Without signals there is no way to ask; the training runs to its end.
 #[cfg(not(unix))]
 fn terminate(_child: &Child) {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    fn planned(output: &Path) -> Planned {
+        let set = [
+            ("data.prepared".to_string(), "\"none\"".to_string()),
+            ("train.output".to_string(), format!("{output:?}")),
+        ];
+        let recipe = strata_recipe::RecipeFile::parse("", "recipe.toml").unwrap().resolve(None, &set).unwrap();
+        let name = || "a".to_string();
+        Planned { id: name(), name: name(), variant: None, seed: 1, step: 0, recipe, set: set.to_vec() }
+    }
+
+    /// As when a study was killed outright and its training has not noticed yet.
+    #[test]
+    fn an_earlier_training_of_the_run_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let planned = planned(&folder.path().join("a"));
+        // A training that fails without a word.
+        let trainer = Trainer { program: "false".into(), recipe: "none".into(), threads: 0, devices: Vec::new() };
+        let recipe = planned.recipe.to_toml("");
+        let earlier = Mutex::new(Some(Run::create(&planned.recipe.train.output, &recipe).unwrap()));
+        let stop = AtomicBool::new(false);
+        let mut told = Vec::new();
+        let ended = trainer.train(&planned, None, &stop, &mut |line| {
+            told.push(line.to_string());
+            assert!(earlier.lock().unwrap().take().is_some(), "told twice");
+        });
+        assert_eq!(told, ["waiting for the end of an earlier training of this run"]);
+        assert_eq!(ended, Trained::Failed("the training ended with exit status: 1".to_string()));
+        let _held = Run::open(&planned.recipe.train.output).unwrap();
+        let ended = trainer.train(&planned, None, &stop, &mut |_| stop.store(true, Ordering::Relaxed));
+        assert_eq!(ended, Trained::Interrupted, "it can be stopped while it waits");
+    }
+}

@@ -27,10 +27,21 @@ impl Sharing {
     }
 }
 
-/// The sentences of a batch of `sentences` that are those of `rank`.
-pub(crate) fn part_of(sentences: usize, ranks: &Ranks) -> Range<usize> {
-    let bound = |rank: usize| rank * sentences / ranks.size();
-    bound(ranks.rank())..bound(ranks.rank() + 1)
+/// The sentences of a batch that are those of this rank: all ranks get about as many subwords of both sides.
+pub(crate) fn part_of(batch: &Batch, ranks: &Ranks) -> Range<usize> {
+    // Subwords before each sentence, and in all.
+    let before: Vec<usize> = batch.source.offsets.iter().zip(&batch.target_in.offsets).map(|(s, t)| s + t).collect();
+    let (all, sentences) = (before[before.len() - 1], batch.examples.len());
+    let bound = |rank: usize| {
+        let goal = all * rank / ranks.size();
+        let above = before.partition_point(|subwords| *subwords < goal);
+        match above.checked_sub(1) {
+            Some(below) if goal - before[below] < before[above] - goal => below,
+            _ => above,
+        }
+    };
+    let end = if ranks.rank() + 1 == ranks.size() { sentences } else { bound(ranks.rank() + 1) };
+    bound(ranks.rank())..end
 }
 
 /// The sentences `part` of a batch.
@@ -137,6 +148,12 @@ pub(crate) fn exchange<T: Serialize + for<'a> Deserialize<'a>>(ranks: &Ranks, mi
 mod tests {
     use super::*;
 
+    fn side(lengths: &[usize]) -> Ragged {
+        let mut offsets = vec![0];
+        lengths.iter().for_each(|n| offsets.push(offsets[offsets.len() - 1] + n));
+        Ragged { ids: (0..offsets[lengths.len()] as u32).collect(), offsets }
+    }
+
     #[test]
     fn whole_batches_where_the_ranks_divide_them() {
         let shared = |accumulate| (1..=4).map(|ranks| Sharing::new(accumulate, ranks)).collect::<Vec<_>>();
@@ -147,11 +164,6 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_batch_are_the_batch() {
-        let side = |lengths: &[usize]| {
-            let mut offsets = vec![0];
-            lengths.iter().for_each(|n| offsets.push(offsets[offsets.len() - 1] + n));
-            Ragged { ids: (0..offsets[lengths.len()] as u32).collect(), offsets }
-        };
         let id = |index| strata_corpus::ExampleId { direction: 0, index };
         let batch = Batch {
             source: side(&[2, 3, 1]),
@@ -160,12 +172,31 @@ mod tests {
             examples: (0..3).map(id).collect(),
         };
         for size in 1..=5 {
-            let parts: Vec<Batch> = Ranks::threads(size).iter().map(|r| cut(batch.clone(), &part_of(3, r))).collect();
+            let part = |ranks: &Ranks| cut(batch.clone(), &part_of(&batch, ranks));
+            let parts: Vec<Batch> = Ranks::threads(size).iter().map(part).collect();
             assert_eq!(parts.iter().flat_map(|p| p.source.ids.clone()).collect::<Vec<_>>(), batch.source.ids);
             assert_eq!(parts.iter().flat_map(|p| p.target_out.clone()).collect::<Vec<_>>(), batch.target_out);
             let lengths = |r: &Ragged| r.offsets.windows(2).map(|w| w[1] - w[0]).collect::<Vec<_>>();
             assert_eq!(parts.iter().flat_map(|p| lengths(&p.target_in)).collect::<Vec<_>>(), [4, 1, 2]);
             assert!(parts.iter().all(|p| p.source.offsets[0] == 0 && p.examples.len() + 1 == p.source.offsets.len()));
         }
+    }
+
+    /// A rank with the long sentences would let the others wait.
+    #[test]
+    fn ranks_get_as_many_subwords_and_not_as_many_sentences() {
+        let lengths = [10, 10, 10, 20, 30, 40];
+        let id = |index| strata_corpus::ExampleId { direction: 0, index };
+        let batch = Batch {
+            source: side(&lengths),
+            target_in: side(&lengths),
+            target_out: vec![0; 120],
+            examples: (0..6).map(id).collect(),
+        };
+        let parts = |size| Ranks::threads(size).iter().map(|ranks| part_of(&batch, ranks)).collect::<Vec<_>>();
+        assert_eq!(parts(2), [0..4, 4..6]);
+        assert_eq!(parts(3), [0..4, 4..5, 5..6]);
+        assert_eq!(parts(1), [0..6]);
+        assert_eq!(part_of(&Batch::default(), &Ranks::threads(2)[1]), 0..0);
     }
 }
