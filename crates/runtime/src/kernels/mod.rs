@@ -24,7 +24,7 @@ mod tiling;
 mod top_k;
 
 pub use activations::activate;
-pub use attention::{AttentionScratch, KeysValues, attend, attend_all};
+pub use attention::{AttentionScratch, KeysValues, Scores, attend, attend_all};
 pub(crate) use float_tiles::{Bf16Lines, F32Lines};
 pub use norm::layer_norm;
 pub use ssru::ssru;
