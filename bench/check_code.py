@@ -67,7 +67,7 @@ VECTOR_KERNELS = {
     "runtime::kernels::norm::layer_norm": VECTORS,
     "runtime::kernels::quantize::quantize_rows": VECTORS,
     "runtime::kernels::quantize::scale_of": VECTORS,
-    "runtime::kernels::top_k::log_sum_exp": VECTORS,
+    "runtime::kernels::top_k::total": VECTORS,
     "runtime::kernels::top_k::top_k": VECTORS,
     "simd::math::exponentials": VECTORS,
     "simd::math::softmax": VECTORS,
