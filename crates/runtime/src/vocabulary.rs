@@ -119,6 +119,8 @@ fn ask_all(output: &Linear, hidden: Rows<'_>, questions: &[Question], answers: &
     let (blocks, pieces) = (output.outputs().div_ceil(BLOCK), answers.len() / rows);
     let cut = |piece: usize| blocks * piece / pieces;
     let mut work: Vec<(usize, &mut [Answer])> = answers.chunks_mut(rows).enumerate().collect();
+    // The fewer the rows, the longer the runs of weights that are read without a pause.
+    let together = CHUNK / rows;
     // Threads that take turns go through blocks that follow one another, each in its own share.
     let share = pieces.div_ceil(threads);
     work.sort_by_key(|(piece, _)| piece % share);
@@ -127,8 +129,9 @@ fn ask_all(output: &Linear, hidden: Rows<'_>, questions: &[Question], answers: &
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((piece, answers)) = next else { return };
-            for block in cut(piece)..cut(piece + 1) {
-                ask_block(output, hidden, block, questions, answers, logits);
+            for first in (cut(piece)..cut(piece + 1)).step_by(together) {
+                let blocks = first..cut(piece + 1).min(first + together);
+                ask_blocks(output, hidden, blocks, questions, answers, logits);
             }
         }
     };
@@ -143,20 +146,22 @@ fn ask_all(output: &Linear, hidden: Rows<'_>, questions: &[Question], answers: &
     }
 }
 
-/// Adds to each row's answer what is in a block.
-fn ask_block(
+/// Adds to each row's answer what is in some blocks, whose logits exist together.
+fn ask_blocks(
     output: &Linear,
     hidden: Rows<'_>,
-    block: usize,
+    blocks: Range<usize>,
     questions: &[Question],
     answers: &mut [Answer],
     logits: &mut Vec<f32>,
 ) {
-    let columns = block * BLOCK..output.outputs().min((block + 1) * BLOCK);
+    let columns = blocks.start * BLOCK..output.outputs().min(blocks.end * BLOCK);
     let logits = room(logits, questions.len() * columns.len());
     output.columns(hidden, columns.start / PANEL..columns.end.div_ceil(PANEL), logits);
     for ((logits, answer), question) in logits.chunks_exact_mut(columns.len()).zip(answers).zip(questions) {
-        answer.add(question, columns.start as u32, logits);
+        for (first, block) in columns.clone().step_by(BLOCK).zip(logits.chunks_mut(BLOCK)) {
+            answer.add(question, first as u32, block);
+        }
     }
 }
 
