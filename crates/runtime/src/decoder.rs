@@ -3,7 +3,7 @@
 use strata_recipe::Side;
 
 use crate::cache::{Sources, TargetCache};
-use crate::kernels::{KeysValues, attend, ssru};
+use crate::kernels::{KeysValues, Scores, attend, ssru};
 use crate::layers::{SelfAttention, Ssru};
 use crate::model::{Model, TargetMixer};
 use crate::parallel::{over_rows, room};
@@ -79,7 +79,7 @@ impl Model {
                 (KeysValues { rows: &source.layers[i], width: 2 * d, keys: 0 }, source.length)
             };
             over_rows(context, d, threads, 64 * d, |first, out| {
-                let mut scores = Vec::new();
+                let mut scores = Scores::default();
                 for (t, out) in (first..).zip(out.chunks_exact_mut(d)) {
                     let (over, length) = of_source(t);
                     attend(&queries[t * d..][..d], over, 0..length, heads, &mut scores, out);
@@ -87,12 +87,12 @@ impl Model {
             });
             if i + 1 == self.decoder.len() {
                 // Few requests want it: computed again for those.
-                let (mut scores, mut out) = (Vec::new(), vec![0.0; d]);
+                let (mut scores, mut out) = (Scores::default(), vec![0.0; d]);
                 for t in (0..n).filter(|t| tokens.attention[*t]) {
                     let (over, length) = of_source(t);
                     attend(&queries[t * d..][..d], over, 0..length, heads, &mut scores, &mut out);
                     let mean = |p: &[f32]| p.iter().sum::<f32>() / heads as f32;
-                    tokens.attention_rows.extend(scores.chunks_exact(heads).map(mean));
+                    tokens.attention_rows.extend(scores.probabilities.chunks_exact(heads).map(mean));
                 }
             }
             layer.cross.output.apply(context, n, x, added(threads), &mut scratch[0]);
@@ -120,7 +120,7 @@ impl SelfAttention {
         }
         let over = KeysValues { rows: cache, width: 2 * d, keys: 0 };
         over_rows(context, d, threads, 64 * d, |first, out| {
-            let mut scores = Vec::new();
+            let mut scores = Scores::default();
             for (t, out) in (first..).zip(out.chunks_exact_mut(d)) {
                 let (start, end) = tokens.spans[t];
                 let past = tokens.past[start as usize..end as usize].iter().map(|row| *row as usize);

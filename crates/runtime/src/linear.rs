@@ -13,7 +13,7 @@ use strata_store::{Dtype, MappedFile};
 
 use crate::kernels::drive::{self, Job};
 use crate::kernels::{Bf16Lines, F32Lines, quantize};
-use crate::product::{PANEL, PackedWeights, ProductOptions, Scratch, pack_bf16, pack_f32};
+use crate::product::{PANEL, PackedWeights, ProductOptions, Scratch, pack_bf16, pack_f32, plain};
 use crate::storage::{LayoutError, Storage};
 
 /// Most products of bytes whose sum is sure to fit 32 bits; maps with more inputs stay f32.
@@ -76,6 +76,16 @@ pub struct Linear {
     weights: PackedWeights,
     /// `[panels * PANEL]`; zeros where the map has none.
     bias: Storage<f32>,
+}
+
+/// Rows in the form in which a map multiplies them.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    /// `[rows, inputs]`
+    x: &'a [f32],
+    count: usize,
+    /// The same, quantized, for a map with int8 weights.
+    quantized: &'a Scratch,
 }
 
 /// A named tensor of a packed map, for writing it to a file.
@@ -262,12 +272,64 @@ impl Linear {
         options: ProductOptions,
         scratch: &mut Scratch,
     ) {
-        let job = Job { rows, inputs: self.inputs, outputs: self.outputs, bias: &self.bias, options };
+        let rows = self.rows_at(level, x, rows, options, scratch);
+        self.columns_at(level, rows, 0..self.outputs.div_ceil(PANEL), out, options);
+    }
+
+    /// Threads, of at most `threads`, that the product of so many rows is worth.
+    pub(crate) fn threads(&self, rows: usize, threads: usize) -> usize {
+        self.job(rows, plain(threads)).threads()
+    }
+
+    /// `x` `[rows, inputs]` as [`Linear::columns`] takes it, for products on up to `threads` threads.
+    ///
+    /// # Panics
+    /// If `x` is too short.
+    pub(crate) fn rows<'a>(&self, x: &'a [f32], rows: usize, threads: usize, scratch: &'a mut Scratch) -> Rows<'a> {
+        self.rows_at(Level::current(), x, rows, plain(threads), scratch)
+    }
+
+    /// `x W^T + b` of the outputs of some `panels` alone: `out` is `[rows, outputs]` with as many outputs as there are.
+    /// Runs on the calling thread.
+    ///
+    /// # Panics
+    /// For panels out of range, and an `out` that is too short.
+    pub(crate) fn columns(&self, rows: Rows<'_>, panels: Range<usize>, out: &mut [f32]) {
+        self.columns_at(Level::current(), rows, panels, out, plain(1));
+    }
+
+    fn job(&self, rows: usize, options: ProductOptions) -> Job<'_> {
+        Job { rows, inputs: self.inputs, outputs: self.outputs, bias: &self.bias, options }
+    }
+
+    fn rows_at<'a>(
+        &self,
+        level: Level,
+        x: &'a [f32],
+        rows: usize,
+        options: ProductOptions,
+        scratch: &'a mut Scratch,
+    ) -> Rows<'a> {
+        if let PackedWeights::Int8 { .. } = self.weights {
+            drive::quantize(level, self.job(rows, options), x, scratch);
+        }
+        Rows { x, count: rows, quantized: scratch }
+    }
+
+    fn columns_at(&self, level: Level, rows: Rows<'_>, panels: Range<usize>, out: &mut [f32], options: ProductOptions) {
+        let lines = panels.start * PANEL..panels.end * PANEL;
+        let outputs = self.outputs.min(lines.end) - lines.start;
+        let job = Job { outputs, bias: &self.bias[lines.clone()], ..self.job(rows.count, options) };
+        let weights = |inputs_together| {
+            let panel = self.inputs.next_multiple_of(inputs_together) * PANEL;
+            panels.start * panel..panels.end * panel
+        };
         match &self.weights {
-            PackedWeights::F32(values) => drive::floats::<F32Lines>(level, job, x, values, out),
-            PackedWeights::Bf16(values) => drive::floats::<Bf16Lines>(level, job, x, values, out),
+            PackedWeights::F32(values) => drive::floats::<F32Lines>(level, job, rows.x, &values[weights(1)], out),
+            PackedWeights::Bf16(values) => drive::floats::<Bf16Lines>(level, job, rows.x, &values[weights(2)], out),
             PackedWeights::Int8 { values, scales, sums } => {
-                drive::int8(level, job, x, values, scales, sums, out, scratch)
+                let (values, scales, sums) = (&values[weights(4)], &scales[lines.clone()], &sums[lines]);
+                drive::int8(level, job, rows.quantized, values, scales, sums, out);
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::request::{Hypothesis, Request};
 use crate::routing::TokenRouting;
 use crate::search::Search;
-use crate::vocabulary::{Projection, Rows};
+use crate::vocabulary::Projection;
 use crate::workspace::Workspace;
 
 /// What a session may use.
@@ -175,9 +175,9 @@ impl Session {
             active.search.observe(&mut attention, row, &mut self.workspace.tracer);
             row += active.search.pending();
         }
-        let searches = || self.active.iter().map(|active| &active.search);
+        let searches: Vec<&Search> = self.active.iter().map(|active| &active.search).collect();
         let hidden = &self.workspace.normed[..self.tokens.len() * self.model.config.d_model];
-        self.projection.run(&self.model, Rows { hidden, searches: &searches }, &mut self.workspace.scratch);
+        self.projection.run(&self.model, hidden, &searches, &mut self.workspace.scratch);
         let mut finished = Vec::new();
         let mut row = 0;
         self.active.retain_mut(|active| {

@@ -14,14 +14,14 @@ use strata_runtime::{
 use strata_simd::random::SplitMix64;
 use strata_simd::{from_bf16, to_bf16};
 
-/// Large enough for products to be cut by threads.
+/// Large enough for products to be cut by threads, and for several blocks of the vocabulary.
 fn larger(kind: Kind) -> ModelConfig {
     let plain = ModelConfig {
         kind,
         d_model: 64,
         d_ffn: 192,
         heads: 4,
-        vocab_size: 700,
+        vocab_size: 1200,
         moe_every: 2,
         normalization: Normalization::Reference,
         ..common::small()
@@ -35,7 +35,7 @@ fn larger(kind: Kind) -> ModelConfig {
 
 /// Requests of every kind.
 fn requests(config: &ModelConfig, count: usize) -> Vec<Request> {
-    let vocabulary: Arc<[u32]> = (0..700).filter(|id| id % 3 == 1).collect();
+    let vocabulary: Arc<[u32]> = (0..1200).filter(|id| id % 3 == 1).collect();
     let changes: [&dyn Fn(&mut Request); 8] = [
         &|_| {},
         &|r| r.options.beam = 1,

@@ -1,5 +1,6 @@
 //! Running code with the instructions of a level. This file alone names processor features to the compiler.
 
+use crate::floats::{Floats, WIDEST};
 use crate::level::{Level, Vectors};
 
 /// Runs `work` compiled for the widest vectors of the current level, if it is inlined: an `#[inline(always)]` closure.
@@ -25,6 +26,51 @@ pub fn simd_at<R>(level: Level, work: impl FnOnce() -> R) -> R {
         #[cfg(target_arch = "aarch64")]
         // SAFETY: as above.
         Vectors::Neon => unsafe { with_neon(work) },
+    }
+}
+
+/// Work on registers of any kind.
+pub trait FloatWork {
+    /// What it gives.
+    type Output;
+
+    /// Does the work; to be `#[inline(always)]`.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `F`.
+    unsafe fn run<F: Floats>(self) -> Self::Output;
+}
+
+/// Runs `work` on the registers of the current level.
+#[inline(always)]
+pub fn simd_floats<W: FloatWork>(work: W) -> W::Output {
+    match Level::current().vectors() {
+        // SAFETY: a level exists only where the processor has its instructions; so below.
+        Vectors::Portable => unsafe { work.run::<[f32; WIDEST]>() },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Vectors::Avx2 => unsafe {
+            with_avx2(
+                #[inline(always)]
+                || work.run::<std::arch::x86_64::__m256>(),
+            )
+        },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Vectors::Avx512 => unsafe {
+            with_avx512(
+                #[inline(always)]
+                || work.run::<std::arch::x86_64::__m512>(),
+            )
+        },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Vectors::Neon => unsafe {
+            with_neon(
+                #[inline(always)]
+                || work.run::<std::arch::aarch64::float32x4_t>(),
+            )
+        },
     }
 }
 

@@ -1,5 +1,7 @@
 //! f32 registers of each kind of instructions behind one trait.
 
+use crate::sums::{LANES, fold};
+
 /// The most values of a register.
 pub const WIDEST: usize = 16;
 
@@ -39,6 +41,9 @@ pub trait Floats: Copy {
     unsafe fn lower_bf16(self) -> Self;
     /// The bfloat16 in the upper half of each lane's bits, widened.
     unsafe fn upper_bf16(self) -> Self;
+    /// The sum of each of [`Floats::LANES`] rows of [`LANES`] values, which lie one after another from `rows` on: the
+    /// first half of a row plus the second, and so on.
+    unsafe fn sum_rows(rows: *const f32) -> Self;
 }
 
 impl<const N: usize> Floats for [f32; N] {
@@ -104,6 +109,12 @@ impl<const N: usize> Floats for [f32; N] {
     unsafe fn upper_bf16(self) -> Self {
         self.map(|v| f32::from_bits(v.to_bits() & UPPER))
     }
+
+    #[inline(always)]
+    unsafe fn sum_rows(rows: *const f32) -> Self {
+        // SAFETY: the caller's promise.
+        std::array::from_fn(|i| fold(unsafe { rows.add(i * LANES).cast::<[f32; LANES]>().read_unaligned() }))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -116,7 +127,8 @@ mod x86 {
     macro_rules! register {
         (
             $register:ty, $lanes:literal, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident,
-            $mul_add:ident, $max:ident, $where_positive:ident, $lower_bf16:ident, $upper_bf16:ident
+            $mul_add:ident, $max:ident, $where_positive:ident, $lower_bf16:ident, $upper_bf16:ident,
+            $sum_rows:ident
         ) => {
             impl Floats for $register {
                 const LANES: usize = $lanes;
@@ -186,6 +198,12 @@ mod x86 {
                     // SAFETY: as above.
                     unsafe { $upper_bf16(self) }
                 }
+
+                #[inline(always)]
+                unsafe fn sum_rows(rows: *const f32) -> Self {
+                    // SAFETY: as above, and the rows are there.
+                    unsafe { $sum_rows(rows) }
+                }
             }
         };
     }
@@ -203,7 +221,8 @@ mod x86 {
         _mm256_max_ps,
         where_positive_256,
         lower_bf16_256,
-        upper_bf16_256
+        upper_bf16_256,
+        sum_rows_256
     );
     register!(
         __m512,
@@ -218,8 +237,73 @@ mod x86 {
         _mm512_max_ps,
         where_positive_512,
         lower_bf16_512,
-        upper_bf16_512
+        upper_bf16_512,
+        sum_rows_512
     );
+
+    /// [`Floats::sum_rows`]: rows are halved together, so that registers stay full.
+    ///
+    /// # Safety
+    /// 8 rows of 16 values lie at `rows`.
+    #[inline]
+    #[target_feature(enable = "avx")]
+    unsafe fn sum_rows_256(rows: *const f32) -> __m256 {
+        // SAFETY: the caller's promise.
+        let halved = |i: usize| unsafe {
+            _mm256_add_ps(_mm256_loadu_ps(rows.add(16 * i)), _mm256_loadu_ps(rows.add(16 * i + 8)))
+        };
+        // Four values of a row in each half of a register.
+        let quarters = |a: usize, b: usize| {
+            let (a, b) = (halved(a), halved(b));
+            _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b))
+        };
+        let pairs = |a: __m256, b: __m256| {
+            let (a, b) = (_mm256_castps_pd(a), _mm256_castps_pd(b));
+            let (first, second) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+            _mm256_add_ps(_mm256_castpd_ps(first), _mm256_castpd_ps(second))
+        };
+        let first = pairs(quarters(0, 4), quarters(1, 5));
+        let second = pairs(quarters(2, 6), quarters(3, 7));
+        _mm256_add_ps(
+            _mm256_shuffle_ps::<0b10_00_10_00>(first, second),
+            _mm256_shuffle_ps::<0b11_01_11_01>(first, second),
+        )
+    }
+
+    /// [`Floats::sum_rows`], as [`sum_rows_256`].
+    ///
+    /// # Safety
+    /// 16 rows of 16 values lie at `rows`.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn sum_rows_512(rows: *const f32) -> __m512 {
+        // SAFETY: the caller's promise.
+        let row = |i: usize| unsafe { _mm512_loadu_ps(rows.add(16 * i)) };
+        let halved = |a: usize, b: usize| {
+            let (a, b) = (row(a), row(b));
+            let (first, second) =
+                (_mm512_shuffle_f32x4::<0b01_00_01_00>(a, b), _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b));
+            _mm512_add_ps(first, second)
+        };
+        // Four values of a row in each quarter of a register.
+        let quarters = |a: usize| {
+            let (a, b) = (halved(a, a + 4), halved(a + 8, a + 12));
+            let (first, second) =
+                (_mm512_shuffle_f32x4::<0b10_00_10_00>(a, b), _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b));
+            _mm512_add_ps(first, second)
+        };
+        let pairs = |a: __m512, b: __m512| {
+            let (a, b) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
+            let (first, second) = (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+            _mm512_add_ps(_mm512_castpd_ps(first), _mm512_castpd_ps(second))
+        };
+        let first = pairs(quarters(0), quarters(1));
+        let second = pairs(quarters(2), quarters(3));
+        _mm512_add_ps(
+            _mm512_shuffle_ps::<0b10_00_10_00>(first, second),
+            _mm512_shuffle_ps::<0b11_01_11_01>(first, second),
+        )
+    }
 
     #[inline]
     #[target_feature(enable = "avx")]
@@ -332,6 +416,23 @@ mod arm {
             // SAFETY: as above.
             unsafe { vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(self), vdupq_n_u32(UPPER))) }
         }
+
+        #[inline(always)]
+        unsafe fn sum_rows(rows: *const f32) -> Self {
+            // SAFETY: as above, and the rows are there.
+            unsafe {
+                let quarter = |row: usize, i: usize| vld1q_f32(rows.add(16 * row + 4 * i));
+                let row = |row: usize| {
+                    let (first, second) = (quarter(row, 0), quarter(row, 1));
+                    vaddq_f32(vaddq_f32(first, quarter(row, 2)), vaddq_f32(second, quarter(row, 3)))
+                };
+                let pairs = |a: Self, b: Self| {
+                    let first = vcombine_f32(vget_low_f32(a), vget_low_f32(b));
+                    vaddq_f32(first, vcombine_f32(vget_high_f32(a), vget_high_f32(b)))
+                };
+                vpaddq_f32(pairs(row(0), row(1)), pairs(row(2), row(3)))
+            }
+        }
     }
 }
 
@@ -348,7 +449,8 @@ mod tests {
         let mut inputs = [values(WIDEST, 1), values(WIDEST, 2), values(WIDEST, 3)];
         inputs[0][1] = f32::NAN;
         inputs[1][2] = f32::NAN;
-        let mut results = [0.0; 8 * WIDEST];
+        let rows = values(WIDEST * LANES, 4);
+        let mut results = [0.0; 9 * WIDEST];
         for first in (0..WIDEST).step_by(F::LANES) {
             // SAFETY: the caller's promise, and all rows have WIDEST values.
             unsafe {
@@ -362,6 +464,7 @@ mod tests {
                     a.where_positive(b),
                     c.lower_bf16(),
                     c.upper_bf16(),
+                    F::sum_rows(rows.as_ptr().add(first * LANES)),
                 ];
                 for (i, found) in found.into_iter().enumerate() {
                     found.store(results.as_mut_ptr().add(i * WIDEST + first));
@@ -381,6 +484,9 @@ mod tests {
             let bits = value.to_bits();
             assert_eq!(portable[6 * WIDEST + i].to_bits(), bits << 16, "the lower half");
             assert_eq!(portable[7 * WIDEST + i], from_bf16((bits >> 16) as u16), "the upper half");
+        }
+        for (i, row) in values(WIDEST * LANES, 4).chunks(LANES).enumerate() {
+            assert_eq!(portable[8 * WIDEST + i], crate::sum([row], |[v]| v), "the sum of a row");
         }
         for level in Level::available() {
             let ours = match level.vectors() {

@@ -21,7 +21,7 @@ pub mod testing;
 pub use bf16::{from_bf16, to_bf16};
 #[cfg(target_arch = "aarch64")]
 pub use bytes::{dot_of_first, matrix_product};
-pub use dispatch::{simd, simd_at};
+pub use dispatch::{FloatWork, simd, simd_at, simd_floats};
 #[cfg(target_arch = "x86_64")]
 pub use dispatch::{with_avx_vnni, with_avx2, with_avx512, with_avx512_bf16, with_avx512_vnni};
 #[cfg(target_arch = "aarch64")]

@@ -3,7 +3,7 @@
 /// Interleaved partial sums: value `i` of a row goes to lane `i % LANES`.
 pub const LANES: usize = 16;
 
-/// The sum of the lanes, as a tree.
+/// The sum of the lanes, as a tree: the first half plus the second, and so on.
 #[inline(always)]
 pub(crate) fn fold(lanes: [f32; LANES]) -> f32 {
     // The lanes pass through memory, where the compiler cannot see how they are added up: it would keep them in

@@ -1,7 +1,7 @@
 //! Multi-head attention: one query over rows that lie anywhere (decoding), and all tokens of a sentence over one
 //! another (encoding).
 
-use strata_simd::{Level, dot, exp, simd, softmax};
+use strata_simd::{FloatWork, Floats, LANES, Level, exp, simd, simd_floats, softmax};
 
 use super::drive::{self, Job};
 use super::float_tiles::F32Lines;
@@ -19,8 +19,41 @@ pub struct KeysValues<'a> {
     pub keys: usize,
 }
 
-/// Attends with `query` `[d]` over the rows at `places`, writing `out` `[d]`. `scores` is scratch, left holding the
-/// probabilities `[places, heads]`. Scores are scaled by `1 / sqrt(d / heads)`. Without places `out` is zero.
+impl<'a> KeysValues<'a> {
+    /// `len` values in the row of each of the next `N` places, from `first` on.
+    #[inline(always)]
+    fn next<const N: usize>(
+        self,
+        places: &mut impl Iterator<Item = usize>,
+        first: usize,
+        len: usize,
+    ) -> [&'a [f32]; N] {
+        let mut found = [&self.rows[..0]; N];
+        for found in &mut found {
+            let row = places.next().unwrap_or_default() * self.width;
+            *found = &self.rows[row + first..][..len];
+        }
+        found
+    }
+}
+
+/// Buffers of [`attend`]; they only grow.
+#[derive(Default, Debug)]
+pub struct Scores {
+    /// After a call, the probabilities `[places, heads]`.
+    pub probabilities: Vec<f32>,
+    /// Partial sums of scores `[TOGETHER, heads, LANES]`.
+    lanes: Vec<f32>,
+}
+
+/// Rows that are read side by side: what they are multiplied with is loaded once for all, and while one waits for the
+/// memory the others are on their way.
+const TOGETHER: usize = 4;
+
+/// Attends with `query` `[d]` over the rows at `places`, writing `out` `[d]` and the probabilities in `scores`. Scores
+/// are scaled by `1 / sqrt(d / heads)`. Without places `out` is zero.
+///
+/// A score is summed as by [`strata_simd::dot`], an output in the order of places.
 ///
 /// # Panics
 /// For places outside of the rows, and `heads` that do not divide `d`.
@@ -29,35 +62,157 @@ pub fn attend(
     over: KeysValues<'_>,
     places: impl ExactSizeIterator<Item = usize> + Clone,
     heads: usize,
-    scores: &mut Vec<f32>,
+    scores: &mut Scores,
     out: &mut [f32],
 ) {
     let d = query.len();
     assert!(d.is_multiple_of(heads) && out.len() == d, "{heads} heads of {d} values");
-    let width = d / heads;
-    let scale = 1.0 / (width as f32).sqrt();
-    scores.clear();
-    scores.reserve(places.len() * heads);
-    simd(
-        #[inline(always)]
-        || {
-            // Row by row, all heads of a row together, so that each row is read in one piece.
-            for place in places.clone() {
-                let key = &over.rows[place * over.width + over.keys..][..d];
-                for (q, k) in query.chunks_exact(width).zip(key.chunks_exact(width)) {
-                    scores.push(dot(q, k) * scale);
+    simd_floats(Attend { query, over, places, width: d / heads, heads, scores, out });
+}
+
+/// The arguments of [`attend`].
+struct Attend<'a, P> {
+    query: &'a [f32],
+    over: KeysValues<'a>,
+    places: P,
+    /// Values of a head.
+    width: usize,
+    heads: usize,
+    scores: &'a mut Scores,
+    out: &'a mut [f32],
+}
+
+impl<P: ExactSizeIterator<Item = usize> + Clone> FloatWork for Attend<'_, P> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<F: Floats>(mut self) {
+        let (heads, count) = (self.heads, self.places.len());
+        let Scores { probabilities, lanes } = &mut *self.scores;
+        // Sums are taken in whole registers.
+        let padded = |rows: usize| rows.next_multiple_of(F::LANES);
+        probabilities.clear();
+        probabilities.resize(padded(count * heads) + padded(TOGETHER * heads), 0.0);
+        lanes.resize(padded(TOGETHER * heads) * LANES, 0.0);
+        let mut places = self.places.clone();
+        let mut done = 0;
+        // SAFETY: the caller's promise.
+        unsafe {
+            while done + TOGETHER <= count {
+                self.score::<F, TOGETHER>(&mut places, done);
+                done += TOGETHER;
+            }
+            while done < count {
+                self.score::<F, 1>(&mut places, done);
+                done += 1;
+            }
+        }
+        let probabilities = &mut self.scores.probabilities;
+        probabilities.truncate(count * heads);
+        let scale = 1.0 / (self.width as f32).sqrt();
+        probabilities.iter_mut().for_each(|score| *score *= scale);
+        softmax_columns(probabilities, heads);
+        self.out.fill(0.0);
+        let (mut places, mut done) = (self.places.clone(), 0);
+        // SAFETY: the caller's promise.
+        unsafe {
+            while done + TOGETHER <= count {
+                self.add_values::<F, TOGETHER>(&mut places, done);
+                done += TOGETHER;
+            }
+            while done < count {
+                self.add_values::<F, 1>(&mut places, done);
+                done += 1;
+            }
+        }
+    }
+}
+
+impl<P: Iterator<Item = usize>> Attend<'_, P> {
+    /// Puts the scores of the next `N` places, the first of which is the `done`-th, into the probabilities, unscaled.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `F`.
+    #[inline(always)]
+    unsafe fn score<F: Floats, const N: usize>(&mut self, places: &mut P, done: usize) {
+        let (width, heads) = (self.width, self.heads);
+        let keys = self.over.next::<N>(places, self.over.keys, self.query.len());
+        let query = self.query;
+        let whole = width / LANES * LANES;
+        let Scores { probabilities, lanes } = &mut *self.scores;
+        let scores = &mut probabilities[done * heads..];
+        assert!(lanes.len() >= N * heads * LANES && heads * width <= query.len(), "room for the lanes");
+        // SAFETY: a head's values lie in the query and in each key; the lanes and scores have room for whole registers.
+        unsafe {
+            for head in 0..heads {
+                let first = head * width;
+                for lane in (0..LANES).step_by(F::LANES) {
+                    let mut sums = [F::zero(); N];
+                    for i in (first + lane..first + whole).step_by(LANES) {
+                        let q = F::load(query.as_ptr().add(i));
+                        for n in 0..N {
+                            sums[n] = sums[n].add(q.mul(F::load(keys[n].as_ptr().add(i))));
+                        }
+                    }
+                    for n in 0..N {
+                        sums[n].store(lanes.as_mut_ptr().add((n * heads + head) * LANES + lane));
+                    }
                 }
             }
-            softmax_columns(scores, heads);
-            out.fill(0.0);
-            for (place, scores) in places.zip(scores.chunks_exact(heads)) {
-                let value = &over.rows[place * over.width + over.keys + d..][..d];
-                for ((out, v), p) in out.chunks_exact_mut(width).zip(value.chunks_exact(width)).zip(scores) {
-                    out.iter_mut().zip(v).for_each(|(out, v)| *out += p * v);
+            let count = (N * heads).next_multiple_of(F::LANES);
+            assert!(scores.len() >= count && lanes.len() >= count * LANES, "room for whole registers");
+            for i in (0..count).step_by(F::LANES) {
+                F::sum_rows(lanes.as_ptr().add(i * LANES)).store(scores.as_mut_ptr().add(i));
+            }
+        }
+        if whole < width {
+            for (scores, key) in scores.chunks_exact_mut(heads).zip(keys) {
+                let heads = query.chunks_exact(width).zip(key.chunks_exact(width));
+                for (score, (q, k)) in scores.iter_mut().zip(heads) {
+                    *score = q[whole..].iter().zip(&k[whole..]).fold(*score, |sum, (q, k)| sum + q * k);
                 }
             }
-        },
-    );
+        }
+    }
+
+    /// Adds the values of the next `N` places, the first of which is the `done`-th, with their probabilities to the
+    /// output.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `F`.
+    #[inline(always)]
+    unsafe fn add_values<F: Floats, const N: usize>(&mut self, places: &mut P, done: usize) {
+        let (width, heads) = (self.width, self.heads);
+        let values = self.over.next::<N>(places, self.over.keys + self.query.len(), self.query.len());
+        let probabilities = &self.scores.probabilities[done * heads..];
+        let whole = width / F::LANES * F::LANES;
+        assert!(probabilities.len() >= N * heads && heads * width <= self.out.len(), "a probability for each head");
+        for head in 0..heads {
+            let p: [f32; N] = std::array::from_fn(
+                #[inline(always)]
+                |n| probabilities[n * heads + head],
+            );
+            let first = head * width;
+            // SAFETY: a head's values lie in the output and in each value.
+            unsafe {
+                let splat = p.map(
+                    #[inline(always)]
+                    |p| F::splat(p),
+                );
+                for i in (first..first + whole).step_by(F::LANES) {
+                    let out = self.out.as_mut_ptr().add(i);
+                    let mut sum = F::load(out);
+                    for n in 0..N {
+                        sum = sum.add(splat[n].mul(F::load(values[n].as_ptr().add(i))));
+                    }
+                    sum.store(out);
+                }
+            }
+            for i in first + whole..first + width {
+                self.out[i] = (0..N).fold(self.out[i], |sum, n| sum + p[n] * values[n][i]);
+            }
+        }
+    }
 }
 
 /// Softmax of each column of `scores` `[rows, columns]`; sums run down the columns in order.
@@ -187,18 +342,18 @@ mod tests {
             let d = heads * width;
             let (rows, query) = (values(9 * (2 * d + 3), 3), values(d, 4));
             let over = KeysValues { rows: &rows, width: 2 * d + 3, keys: 2 };
-            let places = [4usize, 0, 8, 3, 3];
-            let (mut scores, mut out) = (Vec::new(), vec![f32::NAN; d]);
+            let places = [4usize, 0, 8, 3, 3, 1, 7];
+            let (mut scores, mut out) = (Scores::default(), vec![f32::NAN; d]);
             attend(&query, over, places.iter().copied(), heads, &mut scores, &mut out);
             let at = |from: usize| places.map(|p| &rows[p * (2 * d + 3) + from..][..d]);
             let exact = reference(&query, &at(2), &at(2 + d), heads);
             assert!(out.iter().zip(&exact).all(|(a, b)| (f64::from(*a) - b).abs() < 2e-6), "{heads} x {width}");
             for head in 0..heads {
-                let total: f32 = scores.iter().skip(head).step_by(heads).sum();
+                let total: f32 = scores.probabilities.iter().skip(head).step_by(heads).sum();
                 assert!((total - 1.0).abs() < 1e-6);
             }
         }
-        let (mut scores, mut out) = (Vec::new(), [1.0; 4]);
+        let (mut scores, mut out) = (Scores::default(), [1.0; 4]);
         attend(&[1.0; 4], KeysValues { rows: &[], width: 8, keys: 0 }, 0..0, 2, &mut scores, &mut out);
         assert_eq!(out, [0.0; 4]);
     }

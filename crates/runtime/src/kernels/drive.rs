@@ -50,7 +50,8 @@ impl Job<'_> {
         }
     }
 
-    fn threads(&self) -> usize {
+    /// Threads that the product is worth.
+    pub fn threads(&self) -> usize {
         if self.options.threads < 2 {
             return 1;
         }
@@ -101,24 +102,10 @@ pub(crate) fn floats<L: Lines>(level: Level, job: Job<'_>, x: &[f32], weights: &
     job.pieces(|rows, panels| unsafe { float_tiles::piece(level, &product, rows, panels) });
 }
 
-/// `out = act(x W^T + b)` with `values` `[panels, ceil(inputs / 4), PANEL, 4]`, `scales` and `sums` `[panels * PANEL]`.
-#[allow(clippy::too_many_arguments)]
-pub(crate) fn int8(
-    level: Level,
-    job: Job<'_>,
-    x: &[f32],
-    values: &[i8],
-    scales: &[f32],
-    sums: &[i32],
-    out: &mut [f32],
-    scratch: &mut Scratch,
-) {
+/// Quantizes the rows `x` of `job` into `scratch`, as [`int8`] takes them.
+pub(crate) fn quantize(level: Level, job: Job<'_>, x: &[f32], scratch: &mut Scratch) {
     let padded = job.inputs.next_multiple_of(4);
-    let panels = job.outputs.div_ceil(PANEL);
     assert!(x.len() >= job.rows * job.inputs, "{} values for {} rows of {}", x.len(), job.rows, job.inputs);
-    assert_eq!(values.len(), panels * padded * PANEL, "weights");
-    assert!(scales.len() == panels * PANEL && sums.len() == panels * PANEL, "scales and sums");
-    let output = job.output(out);
     let x = &x[..job.rows * job.inputs];
     scratch.row_scales.resize(scratch.row_scales.len().max(job.rows), 0.0);
     let row_scales = &mut scratch.row_scales[..job.rows];
@@ -131,10 +118,30 @@ pub(crate) fn int8(
         #[cfg(target_arch = "aarch64")]
         RowType::Signed => quantize_rows::<i8>(x, job.inputs, padded, bytes, row_scales, parallel),
     }
+}
+
+/// `out = act(x W^T + b)` for rows that [`quantize`] put into `rows`, with `values` `[panels, ceil(inputs / 4), PANEL,
+/// 4]`, `scales` and `sums` `[panels * PANEL]`.
+pub(crate) fn int8(
+    level: Level,
+    job: Job<'_>,
+    rows: &Scratch,
+    values: &[i8],
+    scales: &[f32],
+    sums: &[i32],
+    out: &mut [f32],
+) {
+    let padded = job.inputs.next_multiple_of(4);
+    let panels = job.outputs.div_ceil(PANEL);
+    assert!(rows.rows.len() >= job.rows * padded * int8::row_type(level).size(), "{} quantized rows", job.rows);
+    assert!(rows.row_scales.len() >= job.rows, "scales of {} rows", job.rows);
+    assert_eq!(values.len(), panels * padded * PANEL, "weights");
+    assert!(scales.len() == panels * PANEL && sums.len() == panels * PANEL, "scales and sums");
+    let output = job.output(out);
     let product = Int8Product {
-        x: &scratch.rows,
+        x: &rows.rows,
         padded,
-        row_scales: &scratch.row_scales,
+        row_scales: &rows.row_scales,
         values,
         scales,
         sums,

@@ -24,11 +24,11 @@ mod tiling;
 mod top_k;
 
 pub use activations::activate;
-pub use attention::{AttentionScratch, KeysValues, attend, attend_all};
+pub use attention::{AttentionScratch, KeysValues, Scores, attend, attend_all};
 pub(crate) use float_tiles::{Bf16Lines, F32Lines};
 pub use norm::layer_norm;
 pub use ssru::ssru;
-pub use top_k::{log_sum_exp, top_k};
+pub use top_k::{Total, keep, log_sum_exp, top_k, total};
 
 use crate::product::PANEL;
 

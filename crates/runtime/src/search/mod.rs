@@ -8,9 +8,12 @@ mod beam;
 mod candidates;
 mod constraints;
 mod finish;
+mod question;
 mod sampling;
 
-pub(crate) use candidates::{Candidates, RowScratch};
+pub(crate) use candidates::Candidates;
+pub(crate) use question::{Answer, Question};
+pub(crate) use sampling::Buffers as SamplingBuffers;
 
 use crate::cache::TargetCache;
 use crate::decoder::StepTokens;
