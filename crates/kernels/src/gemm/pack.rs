@@ -45,7 +45,12 @@ pub(super) unsafe fn pack<C: Columns>(
                 let squares = depth / (SQUARE * values) * SQUARE;
                 while i + SQUARE <= count {
                     for w in (0..squares).step_by(SQUARE) {
-                        C::transpose(from.add(i * strides.0 + w * values), strides.0, to.add(w * width + i), width);
+                        let from = from.add(i * strides.0 + w * values);
+                        // Lines are too short for the hardware prefetcher to find the next ones by itself.
+                        for line in SQUARE..2 * SQUARE {
+                            prefetch(from.wrapping_add(line * strides.0));
+                        }
+                        C::transpose(from, strides.0, to.add(w * width + i), width);
                     }
                     one_by_one(i..i + SQUARE, squares..words);
                     i += SQUARE;
@@ -53,12 +58,8 @@ pub(super) unsafe fn pack<C: Columns>(
                 // The strips of 12 lines of AVX-512 and NEON end with half a square.
                 if i + SQUARE / 2 <= count {
                     for w in (0..squares).step_by(SQUARE) {
-                        C::transpose_half(
-                            from.add(i * strides.0 + w * values),
-                            strides.0,
-                            to.add(w * width + i),
-                            width,
-                        );
+                        let from = from.add(i * strides.0 + w * values);
+                        C::transpose_half(from, strides.0, to.add(w * width + i), width);
                     }
                     one_by_one(i..i + SQUARE / 2, squares..words);
                     i += SQUARE / 2;
@@ -164,6 +165,26 @@ unsafe fn pack_side_by_side<C: Columns>(
                 }
             }
         }
+    }
+}
+
+/// Makes words of rows whose values lie side by side, for tiles to read as they read rows in place: `rows` rows of
+/// `depth` values, which start `stride` values apart, into rows of words `length` words apart.
+///
+/// # Safety
+/// The matrix has these values, and `words` room for the rows.
+#[inline(always)]
+pub(super) unsafe fn round_rows<C: Columns>(
+    words: *mut f32,
+    length: usize,
+    start: *const f32,
+    stride: usize,
+    rows: usize,
+    depth: usize,
+) {
+    for row in 0..rows {
+        // SAFETY: the caller's promise.
+        unsafe { C::round(start.add(row * stride), words.add(row * length), depth) };
     }
 }
 

@@ -1,13 +1,14 @@
 //! A piece of a product: some rows and columns of the output, through the whole inner dimension.
 
 use super::cut::Piece;
-use super::pack::{pack, to_rounded};
+use super::pack::{pack, round_rows, to_rounded};
 use super::product::{After, Product};
 use super::tile::{Block, Columns, Tile, multiply_tile};
 use crate::precision::MatmulPrecision;
 
-/// Most of the inner dimension that a block takes. A panel of `b` then fills a first-level cache of 32 KiB and comes
-/// from the second while it is used; half as much would load and store every output twice as often, which costs more.
+/// Most words of the inner dimension that a block takes. A panel of `b` then fills a first-level cache of 32 KiB and
+/// comes from the second while it is used; half as much would load and store every output twice as often, which costs
+/// more.
 const DEPTH: usize = 512;
 
 /// Rows that are held against all packed panels before the next ones are, for the second-level cache: a multiple of
@@ -20,10 +21,10 @@ const PANELS: usize = 8;
 /// Padding in values between packed strips or panels: power-of-two strides collide in the same cache sets.
 const PADDING: usize = 16;
 
-/// Packed strips of `a` and panels of `b`, kept between products.
+/// Packed strips or rounded rows of `a` and panels of `b`, kept between products.
 #[derive(Default)]
 pub(super) struct Packed {
-    strips: Vec<f32>,
+    rows: Vec<f32>,
     panels: Vec<f32>,
 }
 
@@ -34,27 +35,32 @@ pub(super) struct Packed {
 #[inline(always)]
 pub(super) unsafe fn run<C: Columns, const ROUND: bool>(product: &Product, piece: &Piece, packed: &mut Packed) {
     let k = product.shape.2;
-    let depth = k.div_ceil(k.div_ceil(DEPTH).max(1)).next_multiple_of(8);
+    let values = if C::PAIRS { 2 } else { 1 };
+    let depth = k.div_ceil(k.div_ceil(DEPTH * values).max(1)).next_multiple_of(8 * values);
     let rows = piece.rows.len();
     let (high, wide) = (C::ROWS, C::WIDTH);
-    let (strip_length, panel_length) = (high * depth + PADDING, wide * depth + PADDING);
+    let [row_length, strip_length, panel_length] = [1, high, wide].map(|lines| lines * depth / values + PADDING);
     let in_place = product.in_place(if ROUND { MatmulPrecision::Bf16 } else { MatmulPrecision::F32 });
+    // Rows that hold pairs side by side need rounding but no strips.
+    let rounded = C::PAIRS && product.a.column_stride == 1;
     let room = |buffer: &mut Vec<f32>, room: usize| {
         if buffer.len() < room {
             buffer.resize(room, 0.0);
         }
     };
-    if !in_place {
-        room(&mut packed.strips, rows.div_ceil(high) * strip_length);
+    if rounded {
+        room(&mut packed.rows, rows * row_length);
+    } else if !in_place {
+        room(&mut packed.rows, rows.div_ceil(high) * strip_length);
     }
     room(&mut packed.panels, PANELS * panel_length);
-    let (strips, panels) = (packed.strips.as_mut_ptr(), packed.panels.as_mut_ptr());
+    let (packed_rows, panels) = (packed.rows.as_mut_ptr(), packed.panels.as_mut_ptr());
     let mut from = 0;
     loop {
         let taken = depth.min(k - from);
         let (first, last) = (from == 0, from + taken == k);
         let block = Block {
-            a_stride: product.a.row_stride,
+            a_stride: if rounded { row_length } else { product.a.row_stride },
             words: if C::PAIRS { taken.div_ceil(2) } else { taken },
             out_stride: product.out_stride,
             add: product.add || !first,
@@ -64,11 +70,13 @@ pub(super) unsafe fn run<C: Columns, const ROUND: bool>(product: &Product, piece
         };
         // SAFETY: buffers have the sizes given above; the matrices cover the product's shape.
         unsafe {
-            if !in_place {
-                let start = product.a.at(piece.rows.start, from);
+            let start = product.a.at(piece.rows.start, from);
+            if rounded {
+                round_rows::<C>(packed_rows, row_length, start, product.a.row_stride, rows, taken);
+            } else if !in_place {
                 let strides = (product.a.row_stride, product.a.column_stride);
-                pack::<C>(strips, strip_length, high, start, strides, rows, taken);
-                round::<C, ROUND>(strips, strip_length, rows.div_ceil(high), high, taken);
+                pack::<C>(packed_rows, strip_length, high, start, strides, rows, taken);
+                round::<C, ROUND>(packed_rows, strip_length, rows.div_ceil(high), high, taken);
             }
             for column in piece.columns.clone().step_by(PANELS * wide) {
                 let columns = (piece.columns.end - column).min(PANELS * wide);
@@ -81,8 +89,14 @@ pub(super) unsafe fn run<C: Columns, const ROUND: bool>(product: &Product, piece
                     for panel in 0..columns.div_ceil(wide) {
                         let column = column + panel * wide;
                         for row in (first..last).step_by(high) {
-                            let strip = (row - piece.rows.start) / high;
-                            let a = if in_place { product.a.at(row, from) } else { strips.add(strip * strip_length) };
+                            let packed_row = row - piece.rows.start;
+                            let a = if in_place {
+                                product.a.at(row, from)
+                            } else if rounded {
+                                packed_rows.add(packed_row * row_length).cast_const()
+                            } else {
+                                packed_rows.add(packed_row / high * strip_length).cast_const()
+                            };
                             let tile = Tile {
                                 block: &block,
                                 a,
@@ -92,7 +106,7 @@ pub(super) unsafe fn run<C: Columns, const ROUND: bool>(product: &Product, piece
                                 column,
                                 columns: (piece.columns.end - column).min(wide),
                             };
-                            multiply_tile::<C>((last - row).min(high), in_place, &tile);
+                            multiply_tile::<C>((last - row).min(high), in_place || rounded, &tile);
                         }
                     }
                 }

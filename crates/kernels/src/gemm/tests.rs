@@ -124,6 +124,7 @@ fn every_level_equals_sums_in_f64_over_odd_shapes() {
         (391, 67, 40),
         (25, 530, 33),
         (200, 150, 100),
+        (14, 35, 1030),
     ];
     let layout = |bits: usize| Layout { transposed: bits & 1 > 0, gap: bits & 2 };
     for level in Level::available() {

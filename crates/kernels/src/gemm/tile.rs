@@ -86,15 +86,24 @@ pub(super) trait Columns {
     /// The processor has the instructions, and both halves of squares lie within memory that may be read and written.
     unsafe fn transpose_half(from: *const f32, stride: usize, to: *mut f32, to_stride: usize);
     /// Packs a word of each of `lines` neighboring lines: the values at `from`, with [`Columns::PAIRS`] each beside
-    /// that `second` behind it, or beside zero.
+    /// that `second` behind it, or beside zero. Behind the last word zeros may be written, with that sixteen words.
     ///
     /// # Safety
-    /// The processor has the instructions; the values may be read, and `lines` words written.
+    /// The processor has the instructions; the values may be read, and the words written.
     #[inline(always)]
     unsafe fn copy(from: *const f32, _second: Option<usize>, to: *mut f32, lines: usize) {
         const { assert!(!Self::PAIRS, "pairs need a copy of their own") };
         // SAFETY: the caller's promise.
         unsafe { std::ptr::copy_nonoverlapping(from, to, lines) }
+    }
+    /// With [`Columns::PAIRS`], makes words of `count` values that lie side by side. Behind the last word zeros may be
+    /// written, with that sixteen words.
+    ///
+    /// # Safety
+    /// The processor has the instructions; the values may be read, and the words written.
+    #[inline(always)]
+    unsafe fn round(_from: *const f32, _to: *mut f32, _count: usize) {
+        unreachable!("only pairs are rounded row by row");
     }
 }
 
@@ -149,9 +158,11 @@ unsafe fn sums<C: Columns, const R: usize, const IN_PLACE: bool>(tile: &Tile) {
     // SAFETY: the caller's promise.
     unsafe {
         let Block { a_stride, words, out_stride, .. } = *tile.block;
-        // By the time that the sums are done, the output is in the cache.
+        // By the time that the sums are done, the output is in the cache: a row of both registers, line by line.
         for r in 0..R {
-            prefetch(tile.out.add(r * out_stride));
+            for half in 0..2 {
+                prefetch(tile.out.wrapping_add(r * out_stride + half * C::Floats::LANES));
+            }
         }
         let mut sums = [[C::Floats::zero(); 2]; R];
         let (mut a, mut b) = (tile.a, tile.b);

@@ -95,15 +95,47 @@ impl Columns for Bf16 {
     #[inline(always)]
     unsafe fn copy(from: *const f32, second: Option<usize>, to: *mut f32, lines: usize) {
         for i in (0..lines).step_by(16) {
-            // SAFETY: as above; the mask keeps reads and writes within the lines.
+            // SAFETY: as above; the mask keeps reads within the lines, and there is room for words behind them.
             unsafe {
-                let mask = if lines - i >= 16 { !0 } else { (1u16 << (lines - i)) - 1 };
+                let mask = first_lanes(lines - i);
                 let low = _mm512_maskz_loadu_ps(mask, from.add(i));
                 let high = second.map_or(_mm512_setzero_ps(), |far| _mm512_maskz_loadu_ps(mask, from.add(far + i)));
-                _mm512_mask_storeu_epi32(to.add(i).cast(), mask, side_by_side(low, high));
+                _mm512_storeu_si512(to.add(i).cast(), side_by_side(low, high));
             }
         }
     }
+
+    #[inline(always)]
+    unsafe fn round(from: *const f32, to: *mut f32, count: usize) {
+        let whole = count / 32 * 32;
+        // SAFETY: as above; the masks keep reads within the values, and there is room for words behind them.
+        unsafe {
+            for i in (0..whole).step_by(32) {
+                let (low, high) = (_mm512_loadu_ps(from.add(i)), _mm512_loadu_ps(from.add(i + 16)));
+                _mm512_storeu_si512(to.add(i / 2).cast(), rounded(low, high));
+            }
+            if whole < count {
+                let (rest, from) = (count - whole, from.add(whole));
+                let low = _mm512_maskz_loadu_ps(first_lanes(rest), from);
+                let high = _mm512_maskz_loadu_ps(first_lanes(rest.saturating_sub(16)), from.wrapping_add(16));
+                _mm512_storeu_si512(to.add(whole / 2).cast(), rounded(low, high));
+            }
+        }
+    }
+}
+
+/// The mask of the first `count` lanes of sixteen, or of all.
+#[inline(always)]
+fn first_lanes(count: usize) -> u16 {
+    if count >= 16 { !0 } else { (1 << count) - 1 }
+}
+
+/// The values of `low` and then those of `high`, rounded to bfloat16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn rounded(low: __m512, high: __m512) -> __m512i {
+    // SAFETY: plain bits of the same size.
+    unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) }
 }
 
 /// Words of bfloat16 pairs: `low` in the lower halves, `high` in the upper ones.
@@ -114,9 +146,7 @@ fn side_by_side(low: __m512, high: __m512) -> __m512i {
     let order: [i16; 32] = std::array::from_fn(|i| (i / 2 + i % 2 * 16) as i16);
     // SAFETY: plain bits of the same size.
     let order = unsafe { std::mem::transmute::<[i16; 32], __m512i>(order) };
-    // SAFETY: as above.
-    let rounded = unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) };
-    _mm512_permutexvar_epi16(order, rounded)
+    _mm512_permutexvar_epi16(order, rounded(low, high))
 }
 
 /// Eight values.
