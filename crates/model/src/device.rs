@@ -60,7 +60,7 @@ fn in_turn(name: &str, place: usize, count: impl FnOnce(&str) -> usize) -> Strin
 }
 
 /// How many devices of a kind this machine has, as their indices count them.
-#[allow(unreachable_code)] // a build without GPU features has no kind to count
+#[allow(unreachable_code, unused_variables)] // a build without GPU features has no kind to count
 fn count(kind: &str) -> usize {
     use burn::tensor::DeviceType;
     let filter: DeviceType = match kind {
