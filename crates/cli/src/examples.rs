@@ -156,6 +156,8 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         "prune",
         &[
             "strata prune runs/smoe data/docs-prepared --languages de,fr --keep 0.5 --output models/de-fr",
+            "strata prune models/nllb-moe data/mine --languages de,uk --keep 0.6,0.2 --output models/de-uk",
+            "strata prune models/nllb-moe data/mine --languages fr --pivot de --keep 0.25 --output models/fr",
             "strata translate models/de-fr --to de < text.en",
         ],
     ),

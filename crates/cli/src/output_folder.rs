@@ -1,6 +1,6 @@
 //! Where commands write a model folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use clap::Args;
@@ -18,22 +18,30 @@ pub struct OutputFolder {
     overwrite: bool,
 }
 
+/// Checks that a model folder can be written at `path`, before any work is done.
+///
+/// # Errors
+/// Something is there and may not be replaced, or is no model folder.
+pub fn check(path: &Path, overwrite: bool) -> anyhow::Result<()> {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let shown = path.display();
+    ensure!(overwrite, "{shown} exists; choose another folder, or pass --overwrite to replace it");
+    let is_empty = std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    // Every form of a model has one.
+    let is_model = path.join(CONFIG_FILE).is_file();
+    ensure!(is_empty || is_model, "{shown}: it is no model folder, so it is not replaced; name another");
+    Ok(())
+}
+
 impl OutputFolder {
-    /// Checks that the folder can be written, before any work is done.
+    /// [`check`] for this folder.
     ///
     /// # Errors
-    /// Something is there and may not be replaced, or is no model folder.
+    /// The same.
     pub fn check(&self) -> anyhow::Result<()> {
-        if self.path.symlink_metadata().is_err() {
-            return Ok(());
-        }
-        let shown = self.path.display();
-        ensure!(self.overwrite, "{shown} exists; choose another folder, or pass --overwrite to replace it");
-        let is_empty = std::fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_none());
-        // Every form of a model has one.
-        let is_model = self.path.join(CONFIG_FILE).is_file();
-        ensure!(is_empty || is_model, "--output {shown}: it is no model folder, so it is not replaced; name another");
-        Ok(())
+        check(&self.path, self.overwrite)
     }
 
     /// What happens to a folder that is there.

@@ -9,7 +9,9 @@ use strata_store::step_name;
 
 /// What to add to the message of an error: the flags of the remedy that it offers.
 pub fn flags(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| of_corpus(cause).or_else(|| of_training(cause)).or_else(|| of_rest(cause)))
+    error.chain().find_map(|cause| {
+        of_corpus(cause).or_else(|| of_training(cause)).or_else(|| of_languages(cause)).or_else(|| of_rest(cause))
+    })
 }
 
 fn of_corpus(cause: &(dyn Error + 'static)) -> Option<String> {
@@ -38,6 +40,17 @@ fn of_training(cause: &(dyn Error + 'static)) -> Option<String> {
 #[cfg(not(feature = "train"))]
 fn of_training(_: &(dyn Error + 'static)) -> Option<String> {
     None
+}
+
+/// The languages that a model's files or its input do not say.
+fn of_languages(cause: &(dyn Error + 'static)) -> Option<String> {
+    let side = match (cause.downcast_ref(), cause.downcast_ref()) {
+        (Some(strata_translate::Error::NoSource { .. }), _) => "from",
+        (_, Some(strata_import::Error::NoLanguage { what: "from", .. })) => "from",
+        (_, Some(strata_import::Error::NoLanguage { .. })) => "to",
+        _ => return None,
+    };
+    Some(format!(" (--{side} LANG)"))
 }
 
 fn of_rest(cause: &(dyn Error + 'static)) -> Option<String> {

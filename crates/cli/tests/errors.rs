@@ -56,6 +56,7 @@ fn importing() {
     here.write("cut/model.deen.intgemm.bin", [1, 0, 0]);
     here.write("mine/train.en-de.en", "my own");
     here.write("page/model.npz", "<html>");
+    here.copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime/tests/golden/marian"), "opus");
     refuse_all(
         &here,
         &[
@@ -67,6 +68,9 @@ fn importing() {
             ("import cut m", "model.deen.intgemm.bin"),
             ("import page m", "model.npz"),
             ("import page/model.npz m --from en --to de", "model.npz"),
+            ("import opus m", "(--from LANG)"),
+            ("import opus mine --from en", "mine exists"),
+            ("import opus mine --from en --overwrite", "mine: it is no model folder"),
         ],
     );
 }
@@ -292,7 +296,7 @@ fn converting_and_inspecting() {
             ("inspect packed", "packed is a packed folder"),
             ("prune packed ../prepared --languages qaa --keep 0.5 --output out", "packed is a packed folder"),
             ("export ../run --output out --format onnx", "onnx"),
-            ("export ../run --output out --format huggingface", "architecture of M2M100"),
+            ("export ../run --output out --format huggingface", "transformers has no mixture of experts"),
             (
                 "export ../run --output out --format huggingface --precision int8",
                 "--precision: a folder for transformers",

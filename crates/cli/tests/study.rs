@@ -3,6 +3,7 @@
 mod common;
 mod study {
     mod analyze;
+    mod imported;
     mod reports;
     mod runs;
     mod smaller_models;

@@ -169,6 +169,25 @@ pub fn shortest(code: &str) -> String {
     Code::parse(code).language
 }
 
+/// Whether a code means English, of no region: `en`, `eng_Latn`, not `en-GB`.
+pub fn is_english(code: &str) -> bool {
+    same("en", code)
+}
+
+/// So many codes are listed in full.
+const ALL_LISTED: usize = 60;
+/// Of more, the first so many.
+const FIRST_LISTED: usize = 12;
+
+/// The codes for a message: `de, en, fr`; of very many the first, and how many there are.
+pub fn listed<S: AsRef<str>>(codes: &[S]) -> String {
+    let joined = |codes: &[S]| codes.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
+    match codes.get(..FIRST_LISTED) {
+        Some(first) if codes.len() > ALL_LISTED => format!("{}, ... ({})", joined(first), codes.len()),
+        _ => joined(codes),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,6 +207,15 @@ mod tests {
         ] {
             assert_eq!(same(one, other), expected, "{one} {other}");
         }
+    }
+
+    #[test]
+    fn very_many_are_not_listed() {
+        assert_eq!(listed(&["de", "en"]), "de, en");
+        assert_eq!(listed::<&str>(&[]), "");
+        assert_eq!(listed(&["x"; 60]).len(), 60 * 3 - 2);
+        let many: Vec<String> = (100..302).map(|i| format!("q{i}")).collect();
+        assert!(listed(&many).ends_with("q110, q111, ... (202)"), "{}", listed(&many));
     }
 
     #[test]
@@ -274,5 +302,6 @@ mod tests {
         assert_eq!(find("nn", ["nob_Latn"]), None);
         assert_eq!(find("x1", ["x1", "x2"]), Some("x1"));
         assert_eq!(shortest("kmr_Latn"), "ku");
+        assert!(["en", "eng", "eng_Latn"].into_iter().all(is_english));
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::mapped::{Mapped, MappedForm};
 use crate::normalize::{Form, SPACE_MARK};
 use crate::pieces::{Algorithm, CLASSES, Normalizer, PieceSpec, byte_name};
-use crate::specials::{SPECIALS, UNKNOWN, special_names};
+use crate::specials::{EOS, SPECIALS, UNKNOWN, special_names};
 
 /// Version of the `strata` section; the second has `vocabulary`.
 const VERSION: u32 = 2;
@@ -89,6 +89,20 @@ pub(crate) fn write_mapped(mapped: &Mapped, languages: &[String]) -> Value {
             "type": "WordLevel", "vocab": vocab, "unk_token": SPECIALS[UNKNOWN as usize], "strata": section,
         },
     })
+}
+
+/// The file with the end mark behind each text that Hugging Face's libraries encode.
+pub(crate) fn with_end_mark(mut json: Value) -> Value {
+    let end = SPECIALS[EOS as usize];
+    let text = |id: &str| json!({"Sequence": {"id": id, "type_id": 0}});
+    let mark = json!({"SpecialToken": {"id": end, "type_id": 0}});
+    json["post_processor"] = json!({
+        "type": "TemplateProcessing",
+        "single": [text("A"), mark],
+        "pair": [text("A"), mark, text("B"), mark],
+        "special_tokens": {end: {"id": end, "ids": [EOS], "tokens": [end]}},
+    });
+    json
 }
 
 pub(crate) fn encode_base64(bytes: &[u8]) -> String {

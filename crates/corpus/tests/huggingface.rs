@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use strata_corpus::subword::Subwords;
+use strata_corpus::subword::{EOS, Subwords};
 use tokenizers::Tokenizer;
 
 const TEXT: &str = "the river carries 12 stones, and the old town sleeps.";
@@ -38,6 +38,11 @@ fn hugging_faces_library_cuts_alike() {
         let (ours, encoding) = (Subwords::load(&path).unwrap(), theirs.encode(TEXT, false).unwrap());
         assert_eq!(encoding.get_ids(), ours.encode(TEXT), "{}", path.display());
         assert_eq!(ours.decode(encoding.get_ids()), ours.decode(&ours.encode(TEXT)));
+        // What is exported for a model: the tag is a token, the end mark comes by itself.
+        let exported: Tokenizer = serde_json::from_value(ours.to_huggingface().unwrap()).unwrap();
+        let encoding = exported.encode(format!("<2de>{TEXT}"), true).unwrap();
+        let expected = [&[ours.tag("de").unwrap()], ours.encode(TEXT).as_slice(), &[EOS]].concat();
+        assert_eq!(encoding.get_ids(), expected, "{}", path.display());
         // Readers that are stricter than this version of the library take no key besides these.
         let json: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();

@@ -29,6 +29,8 @@ use std::path::Path;
 pub use error::Error;
 pub use huggingface::export_huggingface;
 pub use plan::Summary;
+use strata_files::checksums::SUMS_FILE;
+use strata_files::names::LANGUAGES_FILE;
 use strata_store::Existing;
 
 /// What the files of a model do not always say.
@@ -54,6 +56,9 @@ fn plan(source: &Path, options: &Options) -> Result<plan::Plan, Error> {
     let not = |what: &str| Error::NotAModel { path: source.to_path_buf(), what: what.to_owned() };
     match () {
         () if !source.exists() => Err(not("it does not exist")),
+        () if source.join(SUMS_FILE).exists() && source.join(LANGUAGES_FILE).exists() => {
+            Err(not("it is a model of Strata already, which needs no import"))
+        }
         () if source.extension().is_some_and(|ending| ending == "argosmodel") => {
             ctranslate2::plan_package(source, options)
         }

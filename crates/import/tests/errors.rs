@@ -49,6 +49,10 @@ fn paths_without_a_model() {
     };
     assert!(says(&dir.path().join("none")).contains("it does not exist. Known are folders of Hugging Face"));
     assert!(says(dir.path()).contains("none of the files"));
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/golden/m2m100");
+    let model = dir.path().join("imported");
+    import(&golden, &model, &Options::default(), Existing::Refuse).unwrap();
+    assert!(says(&model).contains("it is a model of Strata already"));
 }
 
 #[test]

@@ -83,6 +83,12 @@ fn models_of_other_architectures_are_refused() {
     };
     for (change, word) in [
         (Box::new(|c: &mut ModelConfig| c.network.positions.first = 0) as Box<dyn Fn(&mut ModelConfig)>, "`network`"),
+        (
+            Box::new(|c: &mut ModelConfig| {
+                (c.kind, c.experts, c.network, c.prompts) = (Kind::Dense, 0, Default::default(), Default::default());
+            }),
+            "subwords are those of an imported model",
+        ),
         (Box::new(|c: &mut ModelConfig| c.prompts = Default::default()), "`prompts`"),
         (Box::new(|c: &mut ModelConfig| c.top_k = 1), "a token uses two"),
         (Box::new(|c: &mut ModelConfig| c.block_experts = vec![4, 3]), "equally many experts"),

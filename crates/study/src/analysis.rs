@@ -145,7 +145,7 @@ pub struct SubwordCapacity {
     /// Occurrences in the analyzed text.
     pub count: u32,
     /// Its rank by frequency in the training text of its language, 1 for the most frequent; none if it does not occur
-    /// there.
+    /// there, or if the text was prepared with other subwords.
     pub rank: Option<u32>,
 }
 
@@ -227,7 +227,7 @@ pub fn analyze(
 ) -> Result<Analysis, Error> {
     let routed = route(model, prepared, options, &|_| true, progress)?;
     let languages = Languages::load(&prepared.join(LANGUAGES_FILE))?;
-    let frequencies = Frequencies::read(prepared, &languages)?;
+    let frequencies = Frequencies::read(prepared, &languages, model.subwords())?;
     let config = model.config();
     let places = places(config);
     let mut total = DirectionCounts::new(config);

@@ -18,12 +18,15 @@ pub struct Frequencies {
 
 impl Frequencies {
     /// Counts the training shards of a prepared folder. A pair counts once, whatever directions are learned from it.
+    /// Where they were cut into other subwords than `subwords`, no subword has a rank.
     ///
     /// # Errors
     /// Missing or damaged shards, and ids outside the vocabulary.
-    pub fn read(prepared: &Path, languages: &Languages) -> Result<Self, Error> {
-        let vocab_size = Subwords::load(&prepared.join(TOKENIZER_FILE))?.vocab_size();
-        let counts = subword_counts(prepared, languages, vocab_size)?.into_iter();
+    pub fn read(prepared: &Path, languages: &Languages, subwords: &Subwords) -> Result<Self, Error> {
+        if Subwords::load(&prepared.join(TOKENIZER_FILE))?.to_json() != subwords.to_json() {
+            return Ok(Self::default());
+        }
+        let counts = subword_counts(prepared, languages, subwords.vocab_size())?.into_iter();
         let ranks = counts.map(|(language, counts)| (language, ranks((0..).zip(counts).collect()))).collect();
         Ok(Self { ranks })
     }

@@ -1,13 +1,16 @@
 //! `strata prune`: a smaller model without the experts that some languages use least.
 
-use std::path::{Path, PathBuf};
+mod languages;
+mod smaller;
+
+use std::path::Path;
 
 use serde::Serialize;
-use strata_corpus::languages::Direction;
 use strata_recipe::{ConfigError, Cost, Kind, ModelConfig};
 use strata_routing::Strata;
-use strata_store::{Existing, ModelFolder, ModelParts, TensorFile, TensorList};
 
+use self::languages::Chosen;
+pub use self::smaller::write;
 use crate::analysis::{AnalyzeOptions, Progress, route};
 use crate::counts::{DirectionCounts, Place, places};
 use crate::error::Error;
@@ -16,10 +19,13 @@ use crate::routed::RoutedModel;
 /// What to keep.
 #[derive(Clone, Debug)]
 pub struct PruneOptions {
-    /// The languages that the model is kept for, with English.
+    /// The languages that the model is kept for, by any of their codes.
     pub languages: Vec<String>,
-    /// Share of the experts of each block that is kept, above 0 and at most 1.
-    pub keep: f64,
+    /// The language that each of them is translated from and into besides, by any of its codes; where it is none,
+    /// English if the model has it.
+    pub pivot: Option<String>,
+    /// Shares of the experts of each block that are kept, in the encoder and in the decoder; above 0 and at most 1.
+    pub keep: [f64; 2],
     /// The split whose routing says what is important: not the one that the model is tested on.
     pub split: String,
     /// At most this many sentences of each direction, from the first; 0 for all.
@@ -31,13 +37,17 @@ pub struct PruneOptions {
 /// What is kept of a model and why.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PrunePlan {
-    /// The languages that it is kept for.
+    /// The languages that it is kept for, as the model calls them.
     pub languages: Vec<String>,
-    /// The directions whose routing was recorded.
+    /// The language that they are translated from and into besides; none in a model without English.
+    pub pivot: Option<String>,
+    /// The directions whose routing was recorded, as the corpus calls them.
     pub directions: Vec<String>,
-    /// Experts of each stratum before.
+    /// Directions between the languages and the pivot, as the model calls them, of which the corpus has no sentences.
+    pub without_text: Vec<String>,
+    /// Experts of each stratum before; where blocks differ, in the largest.
     pub strata_before: Vec<usize>,
-    /// Experts of each stratum that are kept, the same in every block.
+    /// Experts of each stratum that are kept; where blocks differ, in the largest.
     pub strata_after: Vec<usize>,
     /// Parameters before.
     pub parameters_before: u64,
@@ -71,17 +81,11 @@ impl PrunePlan {
     }
 }
 
-/// Whether a direction belongs to the chosen languages: both sides are among them or English, and not both English.
-pub fn belongs(direction: &Direction, languages: &[String]) -> bool {
-    let own = |tag: &String| languages.contains(tag);
-    let known = |tag: &String| own(tag) || tag == "en";
-    known(&direction.source) && known(&direction.target) && (own(&direction.source) || own(&direction.target))
-}
-
 /// Records the routing of the chosen languages and decides what is kept.
 ///
 /// # Errors
-/// `keep` outside (0, 1], languages without directions in the corpus, what the routing reports.
+/// `keep` outside (0, 1], languages without directions in the corpus, two shares for a model whose blocks are alike,
+/// what the routing reports.
 pub fn plan(
     model: &RoutedModel,
     prepared: &Path,
@@ -89,46 +93,29 @@ pub fn plan(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PrunePlan, Error> {
     let config = model.config();
-    if !(options.keep > 0.0 && options.keep <= 1.0) {
-        let message = format!("keep = {} must be above 0 and at most 1", options.keep);
-        return Err(ConfigError { key: "keep", message }.into());
-    }
-    let known: Vec<&str> = model.languages().languages.iter().map(|language| language.tag.as_str()).collect();
-    if let Some(language) = options.languages.iter().find(|language| !known.contains(&language.as_str())) {
-        let near = strata_recipe::nearest(language, known.iter().copied());
-        let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-        return Err(Error::Invalid(format!(
-            "the model has no language `{language}`{hint} (it knows: {})",
-            known.join(", ")
-        )));
-    }
+    check_keep(config, options.keep)?;
+    let chosen = Chosen::of(model, options)?;
     let analyze = AnalyzeOptions {
         split: options.split.clone(),
         max_sentences: options.max_sentences,
         threads: options.threads,
         ..AnalyzeOptions::default()
     };
-    let routed = route(model, prepared, &analyze, &|direction| belongs(direction, &options.languages), progress)?;
+    let routed = route(model, prepared, &analyze, &|direction| chosen.has(direction), progress)?;
     let mut total = DirectionCounts::new(config);
     for direction in &routed {
         total.blocks.iter_mut().zip(&direction.counts.blocks).for_each(|(sum, block)| sum.merge(block));
     }
     if total.blocks.iter().any(|block| block.tokens == 0) {
         return Err(Error::Invalid(format!(
-            "{}: the {} split has no sentences of {} with English or each other",
+            "{}: the {} split has no sentences of {}",
             prepared.display(),
             options.split,
-            options.languages.join(", ")
+            chosen.words()
         )));
     }
     let importance: Vec<Vec<f64>> = total.blocks.iter().map(|block| block.mass_share()).collect();
-    let after = strata_after(config, &importance, options.keep);
-    let mut smaller = config.clone();
-    smaller.experts = after.iter().sum();
-    smaller.block_experts.iter_mut().for_each(|experts| *experts = share(options.keep, config.top_k, *experts));
-    if matches!(config.kind, Kind::Smoe | Kind::Stacked) {
-        smaller.strata.clone_from(&after);
-    }
+    let smaller = smaller(config, &importance, options.keep);
     let blocks: Vec<PrunedBlock> = places(config)
         .into_iter()
         .zip(importance)
@@ -141,15 +128,52 @@ pub fn plan(
         })
         .collect();
     Ok(PrunePlan {
-        languages: options.languages.clone(),
+        without_text: chosen.without_text(&routed),
+        languages: chosen.languages.iter().map(ToString::to_string).collect(),
+        pivot: chosen.pivot.map(str::to_string),
         directions: routed.iter().map(|r| r.direction.name()).collect(),
         strata_before: config.block_strata().sizes(),
-        strata_after: after,
+        strata_after: smaller.block_strata().sizes(),
         parameters_before: Cost::of(config, None)?.parameters,
         parameters_after: Cost::of(&smaller, None)?.parameters,
         blocks,
         config: smaller,
     })
+}
+
+/// Refuses shares that are none, and two where a model's blocks are alike.
+fn check_keep(config: &ModelConfig, keep: [f64; 2]) -> Result<(), Error> {
+    let wrong = |message| Err(ConfigError { key: "keep", message }.into());
+    if let Some(share) = keep.iter().find(|share| !(**share > 0.0 && **share <= 1.0)) {
+        return wrong(format!("keep = {share} must be above 0 and at most 1"));
+    }
+    if keep[0] != keep[1] && !matches!(config.kind, Kind::Moe | Kind::Switch) {
+        let message = format!(
+            "keep = {},{}: the blocks of {} are alike in encoder and decoder; give one share",
+            keep[0],
+            keep[1],
+            config.name()
+        );
+        return wrong(message);
+    }
+    Ok(())
+}
+
+/// The smaller model: only what it says of experts is another.
+fn smaller(config: &ModelConfig, importance: &[Vec<f64>], keep: [f64; 2]) -> ModelConfig {
+    let mut smaller = config.clone();
+    if matches!(config.kind, Kind::Smoe | Kind::Stacked) {
+        smaller.strata = strata_after(config, importance, keep[0]);
+        smaller.experts = smaller.strata.iter().sum();
+        return smaller;
+    }
+    let of_block = |(block, place): (usize, Place)| {
+        share(keep[usize::from(place.decoder)], config.top_k, config.strata_of_block(block).experts())
+    };
+    let counts: Vec<usize> = places(config).into_iter().enumerate().map(of_block).collect();
+    smaller.experts = counts.iter().copied().max().unwrap_or(config.experts);
+    smaller.block_experts = if counts.iter().all(|count| *count == smaller.experts) { Vec::new() } else { counts };
+    smaller
 }
 
 /// The experts of a stratum, most important first; of equals the one of lower index.
@@ -164,14 +188,13 @@ fn share(keep: f64, top_k: usize, experts: usize) -> usize {
     ((keep * experts as f64).round() as usize).clamp(top_k.min(experts), experts)
 }
 
-/// How many experts of each stratum are kept; where blocks differ, in the largest. All blocks of an SMoE have the same
-/// strata, so one more expert in a stratum counts by what it adds in all of them. Every stratum keeps one, and the last
-/// at least as many as a token chooses there.
+/// How many experts of each stratum are kept. All blocks of an SMoE have the same strata, so one more expert in a
+/// stratum counts by what it adds in all of them. Every stratum keeps one, and the last at least as many as a token
+/// chooses there. The layers of a stack have a gate each and stay equal.
 fn strata_after(config: &ModelConfig, importance: &[Vec<f64>], keep: f64) -> Vec<usize> {
     let layout = config.block_strata();
     let strata = layout.sizes();
-    if config.kind != Kind::Smoe {
-        // One stratum, or the equal layers of a stack, each with a gate of its own.
+    if config.kind == Kind::Stacked {
         return strata.iter().map(|experts| share(keep, config.top_k, *experts)).collect();
     }
     let wanted = (keep * strata.iter().sum::<usize>() as f64).round() as usize;
@@ -205,84 +228,6 @@ fn best(strata: &Strata, after: &[usize], importance: &[f64]) -> Vec<usize> {
     kept
 }
 
-/// Writes the smaller model: a model folder like any other, with `pruned.json` that says what was kept.
-///
-/// # Errors
-/// Weights that are missing, a folder that exists or cannot be written.
-pub fn write(folder: &ModelFolder, plan: &PrunePlan, output: &Path, existing: Existing) -> Result<PathBuf, Error> {
-    let file = folder.weights()?;
-    let before = folder.model_config()?;
-    let weights = smaller_weights(&file, &before, plan)?;
-    let note = serde_json::to_string_pretty(plan)
-        .map_err(|e| Error::File { place: "pruned.json".into(), what: e.to_string() })?;
-    let (config, tokenizer, languages) = (plan.config.to_json(), folder.tokenizer()?, folder.languages()?);
-    let parts = ModelParts {
-        config: config.as_bytes(),
-        tokenizer: &tokenizer,
-        languages: &languages,
-        weights: &weights,
-        extra: &[("pruned.json", note.as_bytes())],
-    };
-    Ok(ModelFolder::write(output, &parts, existing)?.path().to_path_buf())
-}
-
-/// The weights under their names in the smaller model.
-fn smaller_weights<'a>(file: &'a TensorFile, before: &ModelConfig, plan: &PrunePlan) -> Result<TensorList<'a>, Error> {
-    let places = places(before);
-    let mut weights = TensorList::new();
-    for name in file.names() {
-        let view = file.view(name)?;
-        let Some((place, path, rest)) = in_block(name) else {
-            weights.push(name, view.dtype, view.shape, view.bytes);
-            continue;
-        };
-        let unknown = || Error::File {
-            place: file.path().display().to_string(),
-            what: format!("tensor `{name}` fits no expert block of config.json"),
-        };
-        let block = places.iter().position(|p| *p == place).ok_or_else(unknown)?;
-        let (kept, strata) = (&plan.blocks[block].kept, before.strata_of_block(block));
-        let mut parts = rest.splitn(3, '.');
-        match (parts.next(), parts.next().and_then(|n| n.parse::<usize>().ok()), parts.next()) {
-            (Some("experts"), Some(expert), Some(kind)) => {
-                if let Some(now) = kept.iter().position(|e| *e == expert) {
-                    weights.push(format!("{path}experts.{now}.{kind}"), view.dtype, view.shape, view.bytes);
-                }
-            }
-            (Some("gate"), Some(stratum), Some("weight" | "bias" | "offset")) => {
-                let seen = strata.visible(stratum);
-                let [rows, ref rest @ ..] = *view.shape else { return Err(unknown()) };
-                if rows != seen.len() {
-                    return Err(unknown());
-                }
-                let row = view.bytes.len() / rows.max(1);
-                let chosen: Vec<usize> = kept.iter().copied().filter(|e| seen.contains(e)).collect();
-                let bytes: Vec<u8> =
-                    chosen.iter().flat_map(|e| view.bytes[(e - seen.start) * row..][..row].iter().copied()).collect();
-                weights.push(name, view.dtype, &[&[chosen.len()], rest].concat(), bytes);
-            }
-            _ => weights.push(name, view.dtype, view.shape, view.bytes),
-        }
-    }
-    Ok(weights)
-}
-
-/// Splits `encoder.layers.1.block.gate.0.weight` into the block's place, `encoder.layers.1.block.` and `gate.0.weight`.
-fn in_block(name: &str) -> Option<(Place, &str, &str)> {
-    let mut parts = name.splitn(5, '.');
-    let decoder = match (parts.next()?, parts.next()?) {
-        ("encoder", "layers") => false,
-        ("decoder", "layers") => true,
-        _ => return None,
-    };
-    let layer = parts.next()?.parse().ok()?;
-    if parts.next()? != "block" {
-        return None;
-    }
-    let rest = parts.next()?;
-    Some((Place { decoder, layer }, &name[..name.len() - rest.len()], rest))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,22 +251,35 @@ mod tests {
         assert_eq!(best(&config.block_strata(), &[2, 2], &other), [1, 3, 6, 7]);
         let last = vec![0.0, 0.0, 0.0, 0.0, 0.4, 0.3, 0.2, 0.1];
         assert_eq!(strata_after(&config, &[last], 0.5), [1, 3]);
-        let moe = ModelConfig { kind: Kind::Moe, experts: 8, ..ModelConfig::default() };
-        assert_eq!(strata_after(&moe, &both, 0.5), [4]);
-        assert_eq!(strata_after(&moe, &both, 0.1), [2]);
         let stacked = ModelConfig { kind: Kind::Stacked, ..smoe(&[4, 4]) };
         assert_eq!(strata_after(&stacked, &both, 0.5), [2, 2]);
     }
 
     #[test]
-    fn weights_of_blocks_are_told_from_others() {
-        let place = Place { decoder: true, layer: 3 };
-        let (found, path, rest) = in_block("decoder.layers.3.block.experts.12.fc1.weight").unwrap();
-        assert_eq!((found, path, rest), (place, "decoder.layers.3.block.", "experts.12.fc1.weight"));
-        for other in
-            ["embedding.weight", "encoder.layers.0.ffn.fc1.weight", "encoder.norm.bias", "encoder.layers.x.block.a"]
-        {
-            assert!(in_block(other).is_none(), "{other}");
+    fn encoder_and_decoder_keep_their_own_shares() {
+        let base = ModelConfig { encoder_layers: 4, decoder_layers: 2, moe_every: 2, ..ModelConfig::default() };
+        let moe = |experts, block_experts: &[usize]| ModelConfig {
+            kind: Kind::Moe,
+            experts,
+            block_experts: block_experts.to_vec(),
+            ..base.clone()
+        };
+        for (before, keep, expected) in [
+            (moe(8, &[]), [0.5, 0.5], moe(4, &[])),
+            (moe(8, &[]), [0.75, 0.25], moe(6, &[6, 6, 2])),
+            (moe(8, &[]), [0.25, 1.0], moe(8, &[2, 2, 8])),
+            (moe(8, &[]), [0.1, 0.2], moe(2, &[])), // a token chooses two
+            (moe(8, &[8, 4, 6]), [0.5, 0.5], moe(4, &[4, 2, 3])),
+            (moe(8, &[8, 4, 6]), [0.5, 0.7], moe(4, &[4, 2, 4])),
+            (moe(8, &[8, 4, 6]), [1.0, 1.0], moe(8, &[8, 4, 6])),
+        ] {
+            check_keep(&before, keep).unwrap();
+            assert_eq!(smaller(&before, &[], keep), expected, "{keep:?}");
+            expected.validate().unwrap();
         }
+        let refused = |config, keep| check_keep(&config, keep).unwrap_err().to_string();
+        assert!(refused(smoe(&[4, 4]), [0.5, 0.2]).contains("keep = 0.5,0.2: the blocks of SMoE-4-4 are alike"));
+        assert!(refused(moe(8, &[]), [0.5, 1.5]).contains("keep = 1.5 must be"));
+        check_keep(&smoe(&[4, 4]), [0.5, 0.5]).unwrap();
     }
 }

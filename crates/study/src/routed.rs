@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use strata_corpus::Subwords;
 use strata_corpus::frame::{Frame, MissingTag};
 use strata_corpus::languages::{LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
 use strata_corpus::subword::EOS;
+use strata_corpus::{Subwords, codes};
 use strata_recipe::{Kind, ModelConfig};
 use strata_runtime::{Engine, Limits, Model, PackedFolder, Precision, Request, Routing};
 use strata_store::{Check, ModelFolder, resolve_model};
@@ -82,6 +82,11 @@ impl RoutedModel {
         &self.languages
     }
 
+    /// The model's tag for the language that `said` means ([`codes::find`]).
+    pub fn language(&self, said: &str) -> Option<&str> {
+        codes::find(said, self.languages.languages.iter().map(|language| language.tag.as_str()))
+    }
+
     /// Routes sentences with their given translations into `to` (teacher forcing). Pairs with a side that is longer
     /// than the model takes are left out, so that the result may be shorter than the input; each has the index of its
     /// pair in front.
@@ -94,10 +99,11 @@ impl RoutedModel {
         targets: &[String],
         [from, to]: [&str; 2],
     ) -> Result<Vec<(usize, RoutedPair)>, Error> {
-        let [source_tag, target_tag] = [from, to].map(|language| self.subwords.tag(language));
+        let tag = |said| self.subwords.tag(self.language(said).unwrap_or(said));
+        let [source_tag, target_tag] = [from, to].map(tag);
         let frame = Frame::new(&self.config().prompts, source_tag, target_tag).map_err(|missing| {
             let language = if missing == MissingTag::Source { from } else { to };
-            let known = self.subwords.languages().join(", ");
+            let known = codes::listed(self.subwords.languages());
             Error::Invalid(format!("this model has no language `{language}`; it knows: {known}"))
         })?;
         let around = frame.source([]).count();

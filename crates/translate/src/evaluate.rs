@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use strata_corpus::codes::is_english;
 use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages, Level};
 use strata_files::IoContext;
 use strata_metrics::Scorer;
@@ -299,9 +300,9 @@ pub fn groups<'a>(directions: impl IntoIterator<Item = (&'a str, &'a str, Level)
     type Way = (&'static str, fn(&str, &str) -> bool);
     let directions: Vec<(&str, &str, Level)> = directions.into_iter().collect();
     let ways: [Way; 3] = [
-        ("from en", |source, _| source == "en"),
-        ("into en", |_, target| target == "en"),
-        ("other", |source, target| source != "en" && target != "en"),
+        ("from en", |source, _| is_english(source)),
+        ("into en", |_, target| is_english(target)),
+        ("other", |source, target| !is_english(source) && !is_english(target)),
     ];
     let mut groups = Vec::new();
     for (way, belongs) in ways {
@@ -368,7 +369,7 @@ mod tests {
         let found = averages(&[
             score("en", "de", Level::High, 30.0),
             score("en", "om", Level::VeryLow, 10.0),
-            score("de", "en", Level::High, 40.0),
+            score("deu_Latn", "eng_Latn", Level::High, 40.0),
         ]);
         let found: Vec<(&str, usize, f64)> =
             found.iter().map(|a| (a.name.as_str(), a.directions, a.scores.bleu)).collect();

@@ -155,7 +155,7 @@ impl Translator {
             }
             let hint = strata_recipe::nearest(language, known.iter().copied())
                 .map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
-            Err(Error::Language { way, language: language.to_string(), known: known.join(", "), hint })
+            Err(Error::Language { way, language: language.to_string(), known: codes::listed(&known), hint })
         };
         check("into", to, of(|d| &d.target))?;
         from.map_or(Ok(()), |from| check("from", from, of(|d| &d.source)))
@@ -172,14 +172,14 @@ impl Translator {
         let unknown = |way, language: &str| Error::Language {
             way,
             language: language.to_string(),
-            known: self.subwords.languages().join(", "),
+            known: codes::listed(self.subwords.languages()),
             hint: String::new(),
         };
         let tag = |language: &str| self.subwords.tag(self.language(language));
         Frame::new(prompts, from.and_then(tag), tag(to)).map_err(|missing| match (missing, from) {
             (MissingTag::Target, _) => unknown("into", to),
             (MissingTag::Source, Some(from)) => unknown("from", from),
-            (MissingTag::Source, None) => Error::NoSource { known: self.subwords.languages().join(", ") },
+            (MissingTag::Source, None) => Error::NoSource { known: codes::listed(self.subwords.languages()) },
         })
     }
 

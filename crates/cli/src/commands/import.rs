@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use strata_corpus::codes;
 use strata_files::thousands;
 use strata_import::{Options, Summary, import};
 use strata_store::Existing;
 
-use crate::Outcome;
 use crate::output::print_json;
 use crate::terminal::{Terminal, labeled};
+use crate::{Outcome, output_folder};
 
 /// Turn a model of another program into a model folder
 #[derive(Debug, Args)]
@@ -39,6 +40,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
+    output_folder::check(&arguments.output, arguments.overwrite)?;
     let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
     let options = Options { from: arguments.from.clone(), to: arguments.to.clone() };
     let summary = import(&arguments.source, &arguments.output, &options, existing)?;
@@ -50,16 +52,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     Ok(Outcome::Done)
 }
 
-/// Languages that are listed by name.
-const FEW: usize = 12;
-
 fn show(summary: &Summary, terminal: &Terminal) {
     let Summary { model, origin, name, parameters, layers, d_model, vocab_size, languages, directions } = summary;
-    let listed = if languages.len() <= FEW {
-        languages.join(", ")
-    } else {
-        format!("{}, ... ({})", languages[..FEW].join(", "), languages.len())
-    };
     let shape = format!(
         "{name}, {} parameters: {} + {} layers, width {d_model}, {} subwords",
         thousands(*parameters),
@@ -67,10 +61,11 @@ fn show(summary: &Summary, terminal: &Terminal) {
         layers[1],
         thousands(*vocab_size as u64)
     );
+    let ways = if *directions == 1 { "direction" } else { "directions" };
     for (label, value) in [
         ("model", origin.clone()),
         ("shape", shape),
-        ("languages", format!("{listed}; {} directions", thousands(*directions as u64))),
+        ("languages", format!("{}; {} {ways}", codes::listed(languages), thousands(*directions as u64))),
         ("written", model.display().to_string()),
     ] {
         terminal.say(&labeled(label, &value));

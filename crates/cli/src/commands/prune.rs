@@ -7,7 +7,7 @@ use serde::Serialize;
 use strata_ranks::Ranks;
 use strata_store::Check;
 use strata_study::RoutedModel;
-use strata_study::prune::{PruneOptions, PrunePlan, belongs, plan, write};
+use strata_study::prune::{PruneOptions, PrunePlan, plan, write};
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
 use strata_translate::{Placement, Translator};
@@ -30,12 +30,16 @@ pub struct Arguments {
     model: PathBuf,
     /// Prepared folder
     data: PathBuf,
-    /// Languages to keep the model for, comma-separated; English is always kept
+    /// Languages to keep the model for, comma-separated, by any of their codes
     #[arg(long, value_delimiter = ',', required = true, value_name = "LANGS")]
     languages: Vec<String>,
-    /// Share of each block's experts to keep, above 0 up to 1; every stratum keeps at least one
-    #[arg(long, value_name = "SHARE")]
-    keep: f64,
+    /// Language that they are translated from and into, besides each other [default: English, if the model has it]
+    #[arg(long, value_name = "LANG")]
+    pivot: Option<String>,
+    /// Share of each block's experts to keep, above 0 up to 1; every stratum keeps at least one. Two shares for encoder
+    /// and decoder, as in 0.6,0.2 (kinds moe and switch)
+    #[arg(long, value_delimiter = ',', required = true, value_name = "SHARE")]
+    keep: Vec<f64>,
     #[command(flatten)]
     output: OutputFolder,
     /// Route only the first N validation sentences of each direction [default: all]
@@ -66,7 +70,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     let folder = model::open(&arguments.model, Check::Contents)?;
     let options = PruneOptions {
         languages: arguments.languages.clone(),
-        keep: arguments.keep,
+        pivot: arguments.pivot.clone(),
+        keep: shares(&arguments.keep)?,
         split: "valid".to_string(),
         max_sentences: arguments.max_sentences,
         threads: rayon::current_num_threads(),
@@ -80,16 +85,18 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         error => error.into(),
     })?;
     drop(routed);
+    if !plan.without_text.is_empty() {
+        let without = plan.without_text.join(", ");
+        terminal.say(&labeled("left out", &format!("without text in {}: {without}", arguments.data.display())));
+    }
     let written = write(&folder, &plan, &arguments.output.path, arguments.output.existing())?;
     let metrics = Metrics::new(tokenizer("13a")?)?;
     let placement = Placement::from(&arguments.search.place);
     let evaluated = |model: &std::path::Path| -> anyhow::Result<Evaluation> {
         let translator = Translator::open(model, &placement)?;
-        let directions = &translator.languages().directions;
-        let wanted = directions.iter().filter(|d| belongs(d, &arguments.languages)).map(|d| d.name());
         let options = EvaluateOptions {
             split: "test".to_string(),
-            directions: wanted.collect(),
+            directions: plan.directions.clone(),
             limit: arguments.max_test_sentences,
             translate: arguments.search.options()?,
             keep: None,
@@ -105,6 +112,15 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     }
     terminal.say(&labeled("written", &written.display().to_string()));
     Ok(Outcome::Done)
+}
+
+/// The shares of encoder and decoder.
+fn shares(keep: &[f64]) -> anyhow::Result<[f64; 2]> {
+    match *keep {
+        [both] => Ok([both; 2]),
+        [encoder, decoder] => Ok([encoder, decoder]),
+        _ => anyhow::bail!("--keep takes one share, or two for encoder and decoder, as in 0.6,0.2"),
+    }
 }
 
 fn table(report: &Report) -> String {

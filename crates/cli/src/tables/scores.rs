@@ -1,12 +1,14 @@
 //! The table of an evaluation.
 
+use strata_corpus::codes::is_english;
 use strata_translate::evaluate::{Average, DirectionScore, Evaluation};
 
 /// Scores by direction and averages. Where every direction has English on a side, a language is one row: out of English
 /// left, into English right.
 pub fn render(evaluation: &Evaluation) -> String {
     let directions = &evaluation.directions;
-    let table = if directions.iter().all(|d| d.of.source == "en" || d.of.target == "en") && directions.len() > 1 {
+    let around = |d: &DirectionScore| is_english(&d.of.source) || is_english(&d.of.target);
+    let table = if directions.iter().all(around) && directions.len() > 1 {
         around_english(directions)
     } else {
         by_direction(directions)
@@ -46,7 +48,7 @@ fn around_english(directions: &[DirectionScore]) -> String {
     let mut languages: Vec<&str> = directions
         .iter()
         .flat_map(|d| [d.of.source.as_str(), d.of.target.as_str()])
-        .filter(|tag| *tag != "en")
+        .filter(|tag| !is_english(tag))
         .collect();
     languages.sort_unstable();
     languages.dedup();

@@ -224,6 +224,17 @@ impl Subwords {
         format!("{json:#}\n")
     }
 
+    /// [`Subwords::to_json`] for Hugging Face's libraries to encode sentences with, the end mark behind each; none for
+    /// the vocabulary of another program, whose segmenters they do not find there.
+    pub fn to_huggingface(&self) -> Option<Value> {
+        let json = match &self.inner {
+            Inner::Pieces(model) => tokenizer_json::write(model.spec(), &self.languages),
+            Inner::Foreign(foreign) => foreign.json().clone(),
+            Inner::Mapped(_) => return None,
+        };
+        Some(tokenizer_json::with_end_mark(json))
+    }
+
     /// Writes [`Subwords::to_json`] to a file.
     ///
     /// # Errors
