@@ -89,7 +89,7 @@ fn is_subtag(tag: &str) -> bool {
 }
 
 /// A language, with a script (`Hans`) and a region (`BR`, `419`) behind hyphens.
-fn is_tag(tag: &str) -> bool {
+pub(crate) fn is_tag(tag: &str) -> bool {
     let mut subtags = tag.split('-');
     let is_further = |subtag: &str| {
         let mut bytes = subtag.bytes();

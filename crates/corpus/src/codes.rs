@@ -56,6 +56,12 @@ fn pairs(table: &'static str) -> HashMap<&'static str, &'static str> {
     table.split_whitespace().filter_map(|pair| pair.split_once('=')).collect()
 }
 
+/// Whether a tag begins with a code of two letters, or with one of more that stands for such a code.
+pub fn is_common(tag: &str) -> bool {
+    let code = tag.split(['-', '_']).next().unwrap_or("").to_ascii_lowercase();
+    code.len() == 2 || CODES.contains_key(code.as_str())
+}
+
 /// What a code says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Code {

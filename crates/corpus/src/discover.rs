@@ -5,17 +5,19 @@
 //! | `train.en-de.en`, `train.en-de.de` | the sides of a pair; also `valid`, `validation`, `dev`, `test` |
 //! | `train.en-de.tsv` | both sides, separated by a tab |
 //! | `Tatoeba.de-en.de`, `Tatoeba.de-en.en` | a corpus as OPUS and Moses name it: training text |
+//! | `train.de`, `train.en` | the sides of the one pair of a folder whose files so named have two languages |
 //!
 //! Each also compressed ([`crate::text`]). Languages may have a script and a region (`zh-Hans`, `pt-BR`). A split that
 //! is named the other way round than the pair's other splits is read with its sides changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use strata_files::IoContext;
 
-use crate::bitext::{Bitext, Pair, Source, Split};
+use crate::bitext::{Bitext, Pair, Source, Split, is_tag};
+use crate::codes;
 use crate::error::{Error, Result};
 use crate::text::plain_name;
 
@@ -63,9 +65,12 @@ type Sides = BTreeMap<String, PathBuf>;
 pub fn discover(folder: &Path) -> Result<Found> {
     let mut found = Found::default();
     let mut sides: BTreeMap<(Pair, Split, String), Sides> = BTreeMap::new();
-    for path in files(folder)? {
+    let files = files(folder)?;
+    let names = files.iter().filter_map(|path| path.file_name()?.to_str());
+    let only = only_pair(names.filter_map(split_and_language).map(|(_, language)| language));
+    for path in files {
         let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
-        let Some(parsed) = parse_name(name) else {
+        let Some(parsed) = parse_name(name, only.as_ref()) else {
             if !path.is_dir() {
                 found.unused.push(Unused { file: name.to_string(), why: why_unused(name) });
             }
@@ -108,9 +113,13 @@ pub fn discover(folder: &Path) -> Result<Found> {
         }
     }
     if !found.bitext.values().any(|splits| splits.contains_key(&Split::Train)) {
-        let reason = "no bitext for training found; expected files like train.en-de.en and train.en-de.de, \
-                      or train.en-de.tsv (also with .gz, .zst, .xz or .bz2)";
-        return Err(Error::Empty { path: folder.to_path_buf(), reason: reason.to_string() });
+        let mut reason = "no bitext for training found; expected files like train.en-de.en and train.en-de.de, \
+                          or train.en-de.tsv (also with .gz, .zst, .xz or .bz2)"
+            .to_string();
+        if let Some(first) = found.unused.first() {
+            reason += &format!("; there are {} others, such as {first}", found.unused.len());
+        }
+        return Err(Error::Empty { path: folder.to_path_buf(), reason });
     }
     Ok(found)
 }
@@ -140,7 +149,9 @@ fn twice(first: PathBuf, second: PathBuf, split: Split, pair: &Pair) -> Error {
 fn source(folder: &Path, mut sides: Sides, split: Split, pair: &Pair, corpus: &str) -> Result<Source> {
     let missing = |found: PathBuf, side: &str| {
         let stem = if corpus.is_empty() { split.name() } else { corpus };
-        Error::MissingSide { found, missing: folder.join(format!("{stem}.{pair}.{side}")) }
+        let is_bare = found.file_name().and_then(|name| split_and_language(name.to_str()?)).is_some();
+        let name = if is_bare { format!("{stem}.{side}") } else { format!("{stem}.{pair}.{side}") };
+        Error::MissingSide { found, missing: folder.join(name) }
     };
     match (sides.remove("tsv"), sides.remove(&pair.first), sides.remove(&pair.second)) {
         (None, Some(first), Some(second)) => Ok(Source::Sides(first, second)),
@@ -161,8 +172,29 @@ fn split_of(name: &str) -> Option<Split> {
     }
 }
 
-/// `train.en-de.de.gz` is the side `de` of the pair en-de of the split train; `None` for a name of another form.
-fn parse_name(name: &str) -> Option<Name> {
+/// `train.de.gz` is the side `de` of the split train, whatever the pair.
+fn split_and_language(name: &str) -> Option<(Split, &str)> {
+    let (split, language) = plain_name(name).split_once('.')?;
+    // Endings such as `.txt` and `.src` look like languages, too.
+    Some((split_of(split)?, language)).filter(|_| is_tag(language) && codes::is_common(language))
+}
+
+/// The pair of two languages; none for fewer or more.
+fn only_pair<'a>(languages: impl Iterator<Item = &'a str>) -> Option<Pair> {
+    let languages: BTreeSet<&str> = languages.collect();
+    let mut languages = languages.into_iter().map(str::to_string);
+    match (languages.next(), languages.next(), languages.next()) {
+        (Some(first), Some(second), None) => Some(Pair { first, second }),
+        _ => None,
+    }
+}
+
+/// `train.en-de.de.gz` is the side `de` of the pair en-de of the split train, and `train.de.gz` that of the `only` pair;
+/// `None` for a name of another form.
+fn parse_name(name: &str, only: Option<&Pair>) -> Option<Name> {
+    if let (Some((split, language)), Some(pair)) = (split_and_language(name), only) {
+        return Some(Name { split, corpus: String::new(), pair: pair.clone(), side: language.to_string() });
+    }
     let mut parts = plain_name(name).rsplitn(3, '.');
     let (side, pair, corpus) = (parts.next()?, parts.next()?, parts.next()?);
     let pair = if side == "tsv" { Pair::parse(pair)? } else { Pair::with_side(pair, side)? };
@@ -185,7 +217,7 @@ fn why_unused(name: &str) -> String {
         }
         [first, ..] if split_of(first).is_some() => {
             "its name does not have the form SPLIT.SRC-TGT.LANG or SPLIT.SRC-TGT.tsv with two languages such as en, zh-Hans \
-             or pt-BR"
+             or pt-BR, nor SPLIT.LANG with two languages in all"
         }
         _ => "not named as bitext (SPLIT.SRC-TGT.LANG, SPLIT.SRC-TGT.tsv, CORPUS.SRC-TGT.LANG)",
     };
@@ -197,7 +229,7 @@ mod tests {
     use super::*;
 
     fn named(name: &str) -> Option<(Split, String, String, String)> {
-        parse_name(name)
+        parse_name(name, None)
             .map(|Name { split, corpus, pair, side }| (split, corpus, format!("{} {}", pair.first, pair.second), side))
     }
 
@@ -219,6 +251,27 @@ mod tests {
         {
             assert_eq!(named(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn files_named_by_their_language_alone_are_a_pair_where_there_are_two() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["train.de", "train.en.gz", "valid.de", "valid.en", "test.txt", "train.src", "codes.de"];
+        for name in names {
+            std::fs::write(folder.path().join(name), "x\n").unwrap();
+        }
+        let found = discover(folder.path()).unwrap();
+        let unused: Vec<&str> = found.unused.iter().map(|unused| unused.file.as_str()).collect();
+        assert_eq!(unused, ["codes.de", "test.txt", "train.src"]);
+        let splits = &found.bitext[&Pair { first: "de".into(), second: "en".into() }];
+        let sides = Source::Sides(folder.path().join("train.de"), folder.path().join("train.en.gz"));
+        assert_eq!((splits.len(), &splits[&Split::Train]), (2, &sides));
+        std::fs::remove_file(folder.path().join("valid.en")).unwrap();
+        let fault = discover(folder.path()).unwrap_err().to_string();
+        assert!(fault.contains("valid.de has no counterpart") && fault.contains("valid.en "), "{fault}");
+        std::fs::write(folder.path().join("valid.fr"), "x\n").unwrap();
+        let fault = discover(folder.path()).unwrap_err().to_string();
+        assert!(fault.contains("no bitext") && fault.contains("7 others, such as codes.de: not named"), "{fault}");
     }
 
     #[test]

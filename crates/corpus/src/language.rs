@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use whatlang::{Detector, Lang};
 
+use crate::short::evidence;
+
 /// ISO 639-1 codes (and macro-languages) of the languages that the identifier knows; 639-3 codes it reads itself.
 #[rustfmt::skip]
 const CODES: &[(&str, Lang)] = &[
@@ -62,21 +64,31 @@ impl Identifier {
         Some((tag, found.confidence()))
     }
 
-    /// As [`Identifier::identify`], for text that is likely in one of `usual` (tags, the likeliest first): where the
-    /// text is too short to be sure, the first of them in its script.
+    /// As [`Identifier::identify`], for text that is likely in one of `usual` (tags, the likeliest first). Where the text
+    /// is too short for trigrams, its letters and words decide ([`evidence`]), and where they are as good in several
+    /// languages of its script, the first of `usual`.
     pub fn identify_likely<'a>(&'a self, text: &str, usual: &[&'a str]) -> Option<(&'a str, f64)> {
         let (tag, sure) = self.identify(text)?;
         let letters = text.chars().filter(|c| c.is_alphabetic()).count();
         if sure >= SURE && letters >= ENOUGH_LETTERS {
             return Some((tag, sure));
         }
-        let script = whatlang::detect_script(text);
-        let written =
-            |tag: &&str| identify_tag(tag).is_some_and(|lang| script.is_some_and(|s| s.langs().contains(&lang)));
-        match usual.iter().find(|tag| written(tag)) {
-            Some(likely) if *likely != tag => Some((likely, sure.min(0.5))),
-            _ => Some((tag, sure)),
-        }
+        let script = whatlang::detect_script(text)?;
+        let known = usual.iter().copied().chain(self.known.iter().map(|(tag, _)| tag.as_str()));
+        let of_tag = |tag: &'a str| {
+            let language = identify_tag(tag).filter(|language| script.langs().contains(language))?;
+            Some((tag, evidence(language, text)))
+        };
+        let likely: Vec<(&str, i32)> = known.filter_map(of_tag).collect();
+        let most = likely.iter().map(|(_, evidence)| *evidence).max()?;
+        let best = |wanted: &str| likely.iter().any(|(tag, evidence)| *tag == wanted && *evidence == most);
+        let (first, of_first) = *likely.first()?;
+        let likely = if best(tag) && (sure >= LIKELY || of_first < most) {
+            tag
+        } else {
+            likely.iter().find(|(_, evidence)| *evidence == most).map_or(first, |(tag, _)| tag)
+        };
+        Some((likely, if likely == tag { sure } else { sure.min(0.5) }))
     }
 }
 
@@ -84,6 +96,8 @@ impl Identifier {
 const SURE: f64 = 0.9;
 /// for texts of so many letters: of a word or two it is as sure as of a page, and wrong.
 const ENOUGH_LETTERS: usize = 16;
+/// From this confidence on it is believed where nothing else speaks for another language.
+const LIKELY: f64 = 0.5;
 
 /// Settings of the language filter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -167,6 +181,9 @@ mod tests {
             assert_eq!(identifier.identify_likely(text, &usual).unwrap().0, "en", "{text}");
         }
         assert_eq!(identifier.identify_likely("Ναι", &usual).unwrap().0, "el");
+        for (text, tag) in [("Öffnen", "de"), ("Wo ist es?", "de"), ("Ouvrir le fichier", "fr"), ("Hallo", "en")] {
+            assert_eq!(identifier.identify_likely(text, &usual).unwrap().0, tag, "{text}");
+        }
         let german = "Der schnelle braune Fuchs springt über den faulen Hund.";
         assert_eq!(identifier.identify_likely(german, &usual).unwrap().0, "de");
         let french = "Le renard brun saute par-dessus le chien paresseux.";

@@ -91,3 +91,6 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], app.metrics.text(&app.models)).into_response()
 }
+
+#[cfg(test)]
+mod tests;
