@@ -114,6 +114,7 @@ class Translator:
         workers: int = 0,
         *,
         verify: bool = True,
+        whole_vocabulary: bool = False,
     ) -> "Translator": ...
     @overload
     def translate(self, text: str, target: str, source: Optional[str] = None) -> str: ...  # type: ignore[overload-overlap]

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -118,6 +119,29 @@ class Models(unittest.TestCase):
         terms = self.folder / "terms.txt"
         terms.write_text("dog=house\n")
         self.assertEqual(full(glossary=terms).text, full(glossary={"dog": "house"}).text)
+
+    def test_a_shortlist_is_used_unless_the_whole_vocabulary_is_asked_for(self):
+        folder = shutil.copytree(self.folder / "moe", self.folder / "listed")
+        size, end = self.moe.config["vocab_size"], 1
+        listed = sorted({end, *self.moe.encode("the house is small")})
+        lists = {"always": listed, "ids": [], "offsets": [0] * (size + 1)}
+        header, data = {}, b""
+        for name, ids in lists.items():
+            start, data = len(data), data + struct.pack(f"<{len(ids)}I", *ids)
+            header[name] = {"dtype": "U32", "shape": [len(ids)], "data_offsets": [start, len(data)]}
+        text = json.dumps(header).encode()
+        (folder / "shortlist.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+        whole = Translator(folder, whole_vocabulary=True)
+        call = {"target": self.target, "source": self.source}
+        few = Translator(folder).translate_full(TEXTS[:2], min_length=8, whole_lines=True, **call)
+        allowed = set(self.moe.pieces(listed))
+        self.assertLessEqual({token.piece for [best] in few for token in best.tokens}, allowed)
+        for full in (whole, self.moe):
+            free = full.translate_full(TEXTS[:2], min_length=8, whole_lines=True, **call)
+            self.assertFalse({token.piece for [best] in free for token in best.tokens} <= allowed)
+        self.assertEqual(whole.translate(TEXTS, **call), self.moe.translate(TEXTS, **call))
+        html = "<p>The <b>house</b> is red.</p>"
+        self.assertEqual(whole.translate_html(html, **call), self.moe.translate_html(html, **call))
 
     def test_the_model_describes_itself(self):
         self.assertEqual(self.summary["languages"], ["de", "en"])

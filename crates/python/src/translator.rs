@@ -40,13 +40,15 @@ pub struct Translator {
     library: Arc<Library>,
     pools: Pools,
     path: PathBuf,
+    /// Translations may have every subword, also where the model has a shortlist.
+    whole_vocabulary: bool,
     pieces: OnceLock<Arc<PieceIds>>,
 }
 
 #[pymethods]
 impl Translator {
     #[new]
-    #[pyo3(signature = (path, precision=None, threads=None, workers=0, *, verify=true))]
+    #[pyo3(signature = (path, precision=None, threads=None, workers=0, *, verify=true, whole_vocabulary=false))]
     fn new(
         py: Python<'_>,
         path: PathBuf,
@@ -54,6 +56,7 @@ impl Translator {
         threads: Option<usize>,
         workers: usize,
         verify: bool,
+        whole_vocabulary: bool,
     ) -> PyResult<Self> {
         let precision = precision.map(precision_of).transpose()?;
         if threads == Some(0) || workers > 1024 {
@@ -66,7 +69,7 @@ impl Translator {
             strata_simd::Level::chosen()?;
             Ok(Library::open(&folder, &place)?)
         })?;
-        Ok(Self { library: Arc::new(library), pools, path, pieces: OnceLock::new() })
+        Ok(Self { library: Arc::new(library), pools, path, whole_vocabulary, pieces: OnceLock::new() })
     }
 
     /// Translates a text, or each of several.
@@ -77,7 +80,7 @@ impl Translator {
             Texts::Many(texts) => (texts, false),
         };
         let stop = Stop::default();
-        let options = TranslateOptions { stop: Some(stop.clone()), ..TranslateOptions::default() };
+        let options = self.options(SearchOptions::default(), Given::default(), &stop)?;
         let library = self.library.clone();
         let mut found = self.pools.run(py, &stop, move || {
             check(&library, source.as_deref(), &target)?;
@@ -137,7 +140,7 @@ impl Translator {
         same_length("prefixes", prefixes.len(), texts.len())?;
         let stop = Stop::default();
         let given = Given { glossary, suppress, vocabulary_map, whole_lines };
-        let options = options(search, given, &stop)?;
+        let options = self.options(search, given, &stop)?;
         let library = self.library.clone();
         let found = self.pools.run(py, &stop, move || {
             check(&library, source.as_deref(), &target)?;
@@ -176,7 +179,7 @@ impl Translator {
             same_length("prefixes", prefixes.len(), sentences.len())?;
         }
         let stop = Stop::default();
-        let options = options(search, Given::default(), &stop)?;
+        let options = self.options(search, Given::default(), &stop)?;
         let (library, ids) = (self.library.clone(), self.piece_ids());
         let found = self.pools.run(py, &stop, move || {
             check(&library, source.as_deref(), &target)?;
@@ -190,12 +193,12 @@ impl Translator {
     #[pyo3(signature = (html, target, source=None))]
     fn translate_html(&self, py: Python<'_>, html: String, target: String, source: Option<String>) -> PyResult<String> {
         let (library, stop) = (self.library.clone(), Stop::default());
-        let switch = stop.clone();
+        let plain = self.options(SearchOptions::default(), Given::default(), &stop)?;
         self.pools.run(py, &stop, move || {
             check(&library, source.as_deref(), &target)?;
             let parts = Parts::new(HTML.read_text(&html, &Reading::default())?, &|text| worded(&library, text));
-            let search = SearchOptions { alignments: parts.aligned(), ..SearchOptions::default() };
-            let options = TranslateOptions { stop: Some(switch), ..TranslateOptions::from(search) };
+            let search = SearchOptions { alignments: parts.aligned(), ..plain.search };
+            let options = TranslateOptions { search, ..plain };
             let task = library.task(source.as_deref(), &target, &options)?;
             let translations = library.translate_parts(parts.texts(), &task)?;
             Ok(parts.render_text(&translations, 0)?)
@@ -243,7 +246,7 @@ impl Translator {
     ) -> PyResult<Vec<Vec<Route>>> {
         let (library, stop) = (self.library.clone(), Stop::default());
         let search = SearchOptions { beam, routing: true, ..SearchOptions::default() };
-        let options = options(search, Given::default(), &stop)?;
+        let options = self.options(search, Given::default(), &stop)?;
         let found: Vec<Vec<Part>> = self.pools.run(py, &stop, move || {
             check(&library, source.as_deref(), &target)?;
             let task = library.task(source.as_deref(), &target, &options)?;
@@ -312,6 +315,12 @@ impl Translator {
             Some(id) => Err(StrataError::new_err(format!("subword id {id} is outside the vocabulary of {size}"))),
             None => Ok(()),
         }
+    }
+
+    /// The options of a call that `stop` ends.
+    fn options(&self, search: SearchOptions, given: Given, stop: &Stop) -> PyResult<TranslateOptions> {
+        let whole_vocabulary = self.whole_vocabulary;
+        Ok(TranslateOptions { whole_vocabulary, ..options(search, given, stop)? })
     }
 
     fn piece_ids(&self) -> Arc<PieceIds> {
