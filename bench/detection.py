@@ -5,9 +5,9 @@
     python bench/detection.py target/release/examples/identify
 
 Prints, for each number of words, how many phrases each program assigns to their language, among these 15 languages
-where the program can be told so. `whatlang + usual` is what `strata serve` does: below 16 letters or a confidence of
-0.9 a text is taken for English if it is in Latin script, as models out of English have most text of it. The last line
-is the harm that would do: phrases of other languages in Latin script taken for English.
+where the program can be told so. `strata` is what `strata serve` does: below 16 letters or a confidence of 0.9 frequent
+words and letters decide, and where they do not, a text in Latin script is taken for English, as models out of English
+have most text of it. The last line is the harm that does: phrases of other languages that are taken for English.
 """
 
 import subprocess
@@ -45,7 +45,7 @@ def identified():
 def main():
     found = identified()
     usual = lambda text: found[text][2]
-    programs = {"whatlang": lambda text: found[text][0], "whatlang + usual": usual}
+    programs = {"whatlang": lambda text: found[text][0], "strata": usual}
     from lingua import IsoCode639_1, LanguageDetectorBuilder
 
     codes = [getattr(IsoCode639_1, tag.upper()) for tag in PHRASES]
@@ -67,7 +67,7 @@ def main():
     for tag in ["en"]:
         cases = PHRASES[tag].split("|")
         print("English ", len(cases), {name: sum(program(text) == tag for text in cases) for name, program in programs.items()})
-    print("other languages taken for English with `usual`:", english)
+    print("other languages taken for English by `strata`:", english)
 
 
 main()

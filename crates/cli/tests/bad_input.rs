@@ -407,7 +407,10 @@ fn what_evaluate_cannot_score() {
     here.refuses("evaluate --hypotheses two --references /dev/zero", &[endless]);
     let utf16: Vec<u8> = "\u{feff}a\nb\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     here.write("utf16", utf16);
-    here.refuses("evaluate --hypotheses utf16 --references two", &["utf16, line 1: not valid UTF-8", "iconv"]);
+    here.strata("evaluate --hypotheses utf16 --references two").succeeds();
+    let half: Vec<u8> = [0xfeff, 0x61, 0x0a, 0xd800, 0x0a].into_iter().flat_map(u16::to_le_bytes).collect();
+    here.write("half", half);
+    here.refuses("evaluate --hypotheses half --references two", &["half, line 2: not valid UTF-8", "iconv"]);
     here.write("cut.gz", b"\x1f\x8b\x08\0");
     here.refuses("evaluate --hypotheses cut.gz --references two", &["cannot read cut.gz"]);
 }

@@ -17,7 +17,7 @@ use crate::alphabet::Alphabet;
 use crate::foreign::Foreign;
 use crate::mapped::Mapped;
 use crate::normalize::SPACE_MARK;
-use crate::pieces::{Normalizer, PieceModel, byte_name};
+use crate::pieces::{Algorithm, Normalizer, PieceModel, byte_name};
 pub use crate::specials::{EOS, PAD, SPECIALS, UNKNOWN};
 pub use sources::{ImportedVocabulary, sentencepiece_names};
 
@@ -190,6 +190,11 @@ impl Subwords {
         has_script && (character.chars().all(|c| alphabet.has(c)) || self.has_pieces(character))
     }
 
+    /// Whether a character, behind a space or not, is in the vocabulary, but so rare that the model has hardly seen it.
+    pub fn is_rare(&self, c: char, behind_space: bool) -> bool {
+        matches!(self.inner, Inner::Pieces(_)) && self.alphabet().is_rare(c, behind_space)
+    }
+
     /// Whether the letter is of a script that the model knows more than a few words of.
     pub fn knows_script(&self, letter: char) -> bool {
         !matches!(self.inner, Inner::Pieces(_)) || self.alphabet().has_script(letter)
@@ -202,6 +207,9 @@ impl Subwords {
 
     fn alphabet(&self) -> &Alphabet {
         self.alphabet.get_or_init(|| match &self.inner {
+            Inner::Pieces(model) if model.spec().algorithm == Algorithm::Unigram => {
+                Alphabet::weighted(&model.spec().pieces)
+            }
             Inner::Pieces(model) => Alphabet::new(model.spec().pieces.iter().map(|(piece, _)| piece.as_str())),
             Inner::Foreign(_) | Inner::Mapped(_) => Alphabet::default(),
         })

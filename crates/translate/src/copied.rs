@@ -261,7 +261,7 @@ pub(crate) fn joined_touching(text: &str, ranges: Vec<Range<usize>>) -> Vec<Rang
     found
 }
 
-/// Signs, emoji, and words that the subword model cannot know.
+/// Signs, emoji, words that the subword model cannot know, and punctuation that it has hardly seen.
 fn unknown(text: &str, subwords: &Subwords) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for (start, cluster) in text.grapheme_indices(true) {
@@ -270,17 +270,21 @@ fn unknown(text: &str, subwords: &Subwords) -> Vec<Range<usize>> {
         }
         let mut range = start..start + cluster.len();
         let sign = is_sign(cluster);
-        if !sign && subwords.knows(cluster) {
+        let first = cluster.chars().next();
+        let behind_space = !text[..start].ends_with(|c: char| !c.is_whitespace());
+        let rare = |c: char| (!c.is_alphanumeric() || c == 'µ') && subwords.is_rare(c, behind_space);
+        if !sign && subwords.knows(cluster) && !first.is_some_and(rare) {
             continue;
         }
         let letter = |c: &char| c.is_alphanumeric();
         let touched = |text: Option<char>| text.as_ref().is_some_and(letter);
+        // A dash parts words, also without spaces.
+        let parts = first.is_some_and(|c| matches!(c, '–' | '—' | '―' | '…'));
         let inside = touched(text[..range.start].chars().next_back()) && touched(text[range.end..].chars().next());
-        let first = cluster.chars().next();
         // A rare character of a script without spaces is no reason to leave a whole clause untranslated.
         let word =
             first.as_ref().is_some_and(letter) && !first.is_some_and(|c| is_unspaced(c) && subwords.knows_script(c));
-        if word || (inside && !sign) {
+        if word || (inside && !sign && !parts) {
             let part = |c: &char| {
                 c.is_alphanumeric() || matches!(c, '\u{300}'..='\u{36f}' | '\u{200c}' | '\u{200d}' | '-' | '\'' | '’')
             };

@@ -76,6 +76,21 @@ fn what_the_model_cannot_know_comes_back() {
 }
 
 #[test]
+fn punctuation_that_was_hardly_seen_comes_back() {
+    let Some(folder) = field("punctuation_that_was_hardly_seen_comes_back") else { return };
+    let mut lines = Vec::new();
+    for c in "“”„‘’«»…—–‑·•¿¡。！？「」、§†№™°′‰×≤→■€£`´µ".chars()
+    {
+        let around = [format!("Open {c} the file."), format!("Open the{c} file."), format!("{c}Open the file{c}")];
+        lines.extend(around);
+    }
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let found = translated(&folder, &lines, &TranslateOptions::default());
+    let wrong: Vec<_> = lines.iter().zip(&found).filter(|(line, found)| line != found).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
 fn alternatives_and_alignments_are_of_the_text_and_not_of_stand_ins() {
     let Some(folder) = field("alternatives_and_alignments_are_of_the_text_and_not_of_stand_ins") else { return };
     let search = SearchOptions { beam: 4, nbest: 3, alignments: true, ..SearchOptions::default() };
