@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
+use strata_corpus::text::{decoded, open};
 use strata_files::{IoContext, thousands};
 
 /// Longest line in bytes: what is longer, `/dev/zero` above all, has no lines to go by.
@@ -17,26 +18,27 @@ pub struct Text {
     pub lines: Vec<String>,
 }
 
-/// Reads a UTF-8 file, or standard input for `-`, as [`lines`] does.
+/// Reads a text file, or standard input for `-`, as [`lines`] does.
 ///
 /// # Errors
 /// As [`lines`].
 pub fn read(path: &Path) -> anyhow::Result<Text> {
     if path == Path::new("-") {
         let path = PathBuf::from("standard input");
-        let lines = lines_of(&path, BufReader::new(std::io::stdin()))?;
+        let lines = lines_of(&path, decoded(BufReader::new(std::io::stdin())))?;
         return Ok(Text { path, lines });
     }
     Ok(Text { path: path.to_path_buf(), lines: lines(path)? })
 }
 
-/// The lines of a UTF-8 file, with line ends of any system; compressed files are read as their names say.
+/// The lines of a text file, in UTF-8 or marked UTF-16, with line ends of any system; compressed files are read as their
+/// names say.
 ///
 /// # Errors
-/// The file cannot be read, or a line is not UTF-8 or too long.
+/// The file cannot be read, or a line is no text or too long.
 pub fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
     ensure!(!path.is_dir(), "cannot read {}: it is a folder", path.display());
-    lines_of(path, strata_corpus::text::open(path)?)
+    lines_of(path, open(path)?)
 }
 
 fn lines_of(path: &Path, mut input: impl BufRead) -> anyhow::Result<Vec<String>> {

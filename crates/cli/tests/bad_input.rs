@@ -406,7 +406,9 @@ fn what_evaluate_cannot_score() {
     let endless = "/dev/zero, line 1: longer than 16,777,216 bytes; break it into lines";
     here.refuses("evaluate --hypotheses two --references /dev/zero", &[endless]);
     let utf16: Vec<u8> = "\u{feff}a\nb\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    here.write("utf16", utf16);
+    here.write("utf16", &utf16);
+    let read = here.strata_reading("evaluate --hypotheses - --references two", &utf16).succeeds();
+    assert_eq!(read.out, here.strata("evaluate --hypotheses two --references two").succeeds().out);
     here.strata("evaluate --hypotheses utf16 --references two").succeeds();
     let half: Vec<u8> = [0xfeff, 0x61, 0x0a, 0xd800, 0x0a].into_iter().flat_map(u16::to_le_bytes).collect();
     here.write("half", half);

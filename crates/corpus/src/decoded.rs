@@ -1,19 +1,17 @@
-//! Text in another encoding than UTF-8, decoded as it is read.
+//! Text in UTF-16, decoded as it is read.
 
 use std::io::{BufRead, Read, Result};
 
-use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_16BE, UTF_16LE};
+use encoding_rs::{Decoder, DecoderResult, UTF_16BE, UTF_16LE};
 
 /// Bytes of text that are decoded at a time.
 const CHUNK: usize = 1 << 16;
 /// What stands for bytes that are no text: no UTF-8 has it, so whoever reads the line finds it and reads on behind it.
 const NO_TEXT: u8 = 0xff;
 
-/// A text as UTF-8: decoded by its byte order mark if that is one of UTF-16, else from the encoding that it is said to
-/// be in, else as it is. A mark stays as U+FEFF.
+/// A text as UTF-8: decoded where its byte order mark is one of UTF-16, else as it is. The mark stays as U+FEFF.
 pub struct Decoded<R> {
     input: R,
-    said: Option<&'static Encoding>,
     state: State,
     /// Decoded and not yet read text, from `taken` on.
     text: Vec<u8>,
@@ -31,9 +29,9 @@ enum State {
 }
 
 impl<R: BufRead> Decoded<R> {
-    /// Reads `input`, which is in the encoding `said` unless a byte order mark says otherwise.
-    pub fn new(input: R, said: Option<&'static Encoding>) -> Self {
-        Self { input, said, state: State::Start, text: Vec::new(), taken: 0 }
+    /// Reads `input`.
+    pub fn new(input: R) -> Self {
+        Self { input, state: State::Start, text: Vec::new(), taken: 0 }
     }
 
     /// Decides by the first two bytes. The second one is waited for only where the first begins a mark, which no UTF-8
@@ -52,7 +50,7 @@ impl<R: BufRead> Decoded<R> {
             [0xfe, 0xff] => Some(UTF_16BE),
             _ => None,
         };
-        self.state = match marked.or(self.said) {
+        self.state = match marked {
             Some(encoding) => State::Decoding(encoding.new_decoder_without_bom_handling()),
             None => State::AsIs,
         };
@@ -129,14 +127,12 @@ impl<R: BufRead> Read for Decoded<R> {
 mod tests {
     use std::io::BufReader;
 
-    use encoding_rs::{SHIFT_JIS, WINDOWS_1252};
-
     use super::*;
 
     /// What is read of an input that comes in pieces of `piece` bytes.
-    fn read(bytes: &[u8], said: Option<&'static Encoding>, piece: usize) -> Vec<u8> {
+    fn read(bytes: &[u8], piece: usize) -> Vec<u8> {
         let mut text = Vec::new();
-        Decoded::new(BufReader::with_capacity(piece, bytes), said).read_to_end(&mut text).unwrap();
+        Decoded::new(BufReader::with_capacity(piece, bytes)).read_to_end(&mut text).unwrap();
         text
     }
 
@@ -146,44 +142,30 @@ mod tests {
         let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
         for piece in [1, 2, 3, 7, 4096] {
-            for said in [None, Some(WINDOWS_1252)] {
-                assert_eq!(read(&little, said, piece), text.as_bytes());
-                assert_eq!(read(&big, said, piece), text.as_bytes());
-            }
-            assert_eq!(read(text.as_bytes(), None, piece), text.as_bytes());
-            assert_eq!(
-                read(&[b'a', 0xff, b'\n'], None, piece),
-                [b'a', 0xff, b'\n'],
-                "UTF-8 is for the reader to check"
-            );
+            assert_eq!(read(&little, piece), text.as_bytes());
+            assert_eq!(read(&big, piece), text.as_bytes());
+            assert_eq!(read(text.as_bytes(), piece), text.as_bytes());
+            assert_eq!(read(b"a\xff\n", piece), b"a\xff\n", "UTF-8 is for the reader to check");
         }
         for short in [&b""[..], b"\xff", b"\xfe", b"a", b"\xffa", b"\xff\xff"] {
-            assert_eq!(read(short, None, 1), short);
+            assert_eq!(read(short, 1), short);
         }
-    }
-
-    #[test]
-    fn other_encodings_are_those_that_are_said() {
-        assert_eq!(read(b"f\xfcr 3 \x80\n", Some(WINDOWS_1252), 1), "für 3 €\n".as_bytes());
-        assert_eq!(read(b"\x93\xfa\x96{\n", Some(SHIFT_JIS), 1), "日本\n".as_bytes());
-        assert_eq!(read(&[b'a', 0, b'\n', 0], Some(UTF_16LE), 3), b"a\n");
     }
 
     #[test]
     fn what_is_no_text_is_not_lost_but_found_by_whoever_reads_the_line() {
         let units = [0xfeff, 0x61, 0xd800, 0x0a, 0x62, 0x0a];
         let mut bytes: Vec<u8> = units.into_iter().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(read(&bytes, None, 3), b"\xef\xbb\xbfa\xff\nb\n");
+        assert_eq!(read(&bytes, 3), b"\xef\xbb\xbfa\xff\nb\n");
         bytes.push(b'c');
-        assert_eq!(read(&bytes, None, 4096), b"\xef\xbb\xbfa\xff\nb\n\xff", "half a unit");
-        assert_eq!(read(b"\x93", Some(SHIFT_JIS), 1), b"\xff");
+        assert_eq!(read(&bytes, 4096), b"\xef\xbb\xbfa\xff\nb\n\xff", "half a unit");
     }
 
     #[test]
     fn a_text_is_read_chunk_by_chunk() {
         let text = format!("\u{feff}{}", "für €\n".repeat(3 * CHUNK));
         let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let mut decoded = Decoded::new(&bytes[..], None);
+        let mut decoded = Decoded::new(&bytes[..]);
         let mut found = Vec::new();
         while decoded.read_until(b'\n', &mut found).unwrap() > 0 {
             assert!(decoded.text.capacity() <= 8 * CHUNK, "{}", decoded.text.capacity());
@@ -203,7 +185,7 @@ mod tests {
             }
         }
         let mut line = String::new();
-        Decoded::new(BufReader::new(Once(true)), None).read_line(&mut line).unwrap();
+        Decoded::new(BufReader::new(Once(true))).read_line(&mut line).unwrap();
         assert_eq!(line, "\n");
     }
 }

@@ -189,8 +189,8 @@ fn only_pair<'a>(languages: impl Iterator<Item = &'a str>) -> Option<Pair> {
     }
 }
 
-/// `train.en-de.de.gz` is the side `de` of the pair en-de of the split train, and `train.de.gz` that of the `only` pair;
-/// `None` for a name of another form.
+/// `train.en-de.de.gz` is the side `de` of the pair en-de of the split train, and `train.de.gz` that of the `only`
+/// pair; `None` for a name of another form.
 fn parse_name(name: &str, only: Option<&Pair>) -> Option<Name> {
     if let (Some((split, language)), Some(pair)) = (split_and_language(name), only) {
         return Some(Name { split, corpus: String::new(), pair: pair.clone(), side: language.to_string() });

@@ -5,8 +5,8 @@
 
 use whatlang::Lang;
 
-/// Languages with the letters that they have besides a to z, and frequent words. Among the words of English are those of
-/// other languages that English has too ("come", "pour", "van"), so that they speak for neither.
+/// Languages with the letters that they have besides a to z, and frequent words. Among the words of English are those
+/// of other languages that English has too ("come", "pour", "van"), so that they speak for neither.
 #[rustfmt::skip]
 const LANGUAGES: &[(Lang, &str, &str)] = &[
     (Lang::Eng, "",

@@ -62,7 +62,8 @@ const MOST_PAIRS: u64 = 1_000_000;
 /// Languages that [`invented`] speaks: `qaa` to `qad`.
 const LANGUAGES: usize = 4;
 
-/// Removes the files that [`generate`] or [`dictionaries::generate`] wrote, so that none of an earlier, larger corpus mixes with the next.
+/// Removes the files that [`generate`] or [`dictionaries::generate`] wrote, so that none of an earlier, larger corpus
+/// mixes with the next.
 ///
 /// # Errors
 /// The folder has other files: then nothing is removed.

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use encoding_rs::Encoding;
 use strata_files::IoContext;
 
 use crate::decoded::Decoded;
@@ -20,20 +19,17 @@ pub const COMPRESSED: [&str; 4] = ["gz", "zst", "xz", "bz2"];
 /// # Errors
 /// A file that cannot be opened.
 pub fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
-    Ok(decoded(decompressed(path)?, None))
+    Ok(decoded(decompressed(path)?))
 }
 
-/// A text as UTF-8, from the encoding `said`, or from UTF-16 where a byte order mark says so. The mark stays; what is no
-/// text in the encoding becomes bytes that are no UTF-8.
-pub fn decoded(input: impl BufRead + Send + 'static, said: Option<&'static Encoding>) -> Box<dyn BufRead + Send> {
-    Box::new(Decoded::new(input, said))
+/// A text as UTF-8, which UTF-16 with a byte order mark becomes. The mark stays; what is no text in UTF-16 becomes
+/// bytes that are no UTF-8.
+pub fn decoded(input: impl BufRead + Send + 'static) -> Box<dyn BufRead + Send> {
+    Box::new(Decoded::new(input))
 }
 
 /// Opens a file as it is, without its compression if it is named `.gz`, `.zst`, `.xz` or `.bz2`.
-///
-/// # Errors
-/// A file that cannot be opened.
-pub fn decompressed(path: &Path) -> Result<Box<dyn BufRead + Send>> {
+fn decompressed(path: &Path) -> Result<Box<dyn BufRead + Send>> {
     let file = File::open(path).io_context("read", path)?;
     let buffered = |r: Box<dyn Read + Send>| Box::new(BufReader::with_capacity(1 << 18, r));
     let suffix = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();

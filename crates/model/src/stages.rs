@@ -50,6 +50,9 @@ impl Stages {
         let path: Vec<&str> = name.split('.').collect();
         let layer = |index: &str| index.parse().unwrap_or(0);
         match path[..] {
+            // A factor is taken out of its weight before it meets a token: as early in the forward pass as can be, and
+            // so at the very end of the backward pass.
+            [.., "visit_scale", _] => self.beginning(),
             ["decoder", "layers", _, "cross_attention", "key" | "value", ..] => self.encoder_output(),
             ["decoder", "layers", index, ..] => self.decoder_layer(layer(index)),
             ["decoder", ..] => self.decoder_layer(self.decoder - 1),

@@ -112,8 +112,8 @@ impl Projection {
     }
 }
 
-/// Finds the `answers` `[pieces, rows]` to `questions` in the product of `hidden` with `output`, on a thread for each of
-/// the buffers `logits`.
+/// Finds the `answers` `[pieces, rows]` to `questions` in the product of `hidden` with `output`, on a thread for each
+/// of the buffers `logits`.
 fn ask_all(output: &Linear, hidden: Rows<'_>, questions: &[Question], answers: &mut [Answer], logits: &mut [Vec<f32>]) {
     let (rows, threads) = (questions.len(), logits.len());
     let (blocks, pieces) = (output.outputs().div_ceil(BLOCK), answers.len() / rows);

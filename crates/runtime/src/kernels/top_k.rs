@@ -32,8 +32,8 @@ pub fn total(scores: &[f32]) -> Total {
     )
 }
 
-/// `log(sum(exp(score)))` of all scores, without overflow, from the totals of their blocks in order. It is not finite if
-/// the sum is not.
+/// `log(sum(exp(score)))` of all scores, without overflow, from the totals of their blocks in order. It is not finite
+/// if the sum is not.
 pub fn log_sum_exp(totals: &[Total]) -> f32 {
     let top = totals.iter().fold(f32::NEG_INFINITY, |top, total| if total.top > top { total.top } else { top });
     let sum: f32 = totals.iter().map(|total| exp(total.top - top) * total.sum).sum();

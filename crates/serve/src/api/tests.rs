@@ -1,5 +1,5 @@
-//! Requests that are nearly right, through all of the server: damaged bodies, forms and queries are refused, and none is
-//! a fault of the server.
+//! Requests that are nearly right, through all of the server: damaged bodies, forms and queries are refused, and none
+//! is a fault of the server.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -67,7 +67,8 @@ impl Layout {
             };
             of_shares.into_iter().flat_map(of).collect()
         };
-        // The chunks of each bucket by share: what all ranks hold, and what is spread, which has something of each share.
+        // The chunks of each bucket by share: what all ranks hold, and what is spread, which has something of each
+        // share.
         let mut filled_buckets: Vec<Vec<Vec<Chunk>>> = Vec::new();
         for shares in if group > 1 { vec![1, group] } else { vec![1] } {
             let of_shares: Vec<Vec<Vec<Chunk>>> =

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use strata_corpus::text::{decoded, open as open_text};
 use strata_files::thousands;
 
 /// Lines that a rank translates together at most. They are sorted by length, so that more lines make more even batches.
@@ -60,14 +61,14 @@ impl Inputs {
     /// # Errors
     /// The first file that cannot be read.
     pub fn open(files: &[PathBuf], prefixes: Option<&Path>) -> anyhow::Result<Self> {
-        let standard_input = || -> Input { ("standard input".to_string(), Box::new(BufReader::new(std::io::stdin()))) };
+        let standard_input = || -> Input { ("standard input".to_string(), decoded(BufReader::new(std::io::stdin()))) };
         let open = |path: &PathBuf| -> anyhow::Result<Input> {
             if path == Path::new("-") {
                 return Ok(standard_input());
             }
             let name = path.display().to_string();
             anyhow::ensure!(!path.is_dir(), "cannot read {name}: it is a folder");
-            Ok((name, strata_corpus::text::open(path)?))
+            Ok((name, open_text(path)?))
         };
         let prefixes = prefixes.map(crate::text_files::lines).transpose()?.unwrap_or_default();
         let inputs =
