@@ -31,8 +31,8 @@ pub fn read(path: &Path) -> anyhow::Result<Text> {
     Ok(Text { path: path.to_path_buf(), lines: lines(path)? })
 }
 
-/// The lines of a text file, in UTF-8 or marked UTF-16, with line ends of any system; compressed files are read as their
-/// names say.
+/// The lines of a text file, in UTF-8 or marked UTF-16, with line ends of any system; compressed files are read as
+/// their names say.
 ///
 /// # Errors
 /// The file cannot be read, or a line is no text or too long.
