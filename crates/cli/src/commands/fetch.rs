@@ -80,7 +80,7 @@ struct Synthetic {
     json: bool,
 }
 
-/// Words that take a known number of look-ups to translate, for studies of depth; no download
+/// Words of known difficulty, for studies of depth and capacity; no download
 #[derive(Debug, Args)]
 #[command(
     after_help = "Each language has a random dictionary of the same base words. A word of N steps is an alias, in all \
