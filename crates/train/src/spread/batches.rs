@@ -196,7 +196,7 @@ mod tests {
         let parts = |size| Ranks::threads(size).iter().map(|ranks| part_of(&batch, ranks)).collect::<Vec<_>>();
         assert_eq!(parts(2), [0..4, 4..6]);
         assert_eq!(parts(3), [0..4, 4..5, 5..6]);
-        assert_eq!(parts(1), [0..6]);
+        assert_eq!(parts(1), std::slice::from_ref(&(0..6)));
         assert_eq!(part_of(&Batch::default(), &Ranks::threads(2)[1]), 0..0);
     }
 }
