@@ -19,7 +19,7 @@ import sys
 def main(model, data, steps_file):
     steps = dict(line.split() for line in open(steps_file, encoding="utf-8"))
     strata = os.environ.get("STRATA", "strata")
-    # More subwords than a vocabulary has, so that every word is listed.
+    # More subwords than a vocabulary has: then each list has half of the words, and both have all but one at most.
     all_words = ["--subwords", "1000000", "--min-count", "1", "--json"]
     out = subprocess.run([strata, "analyze", model, data, *all_words], stdout=subprocess.PIPE, check=True).stdout
     analysis = json.loads(out)
@@ -29,7 +29,8 @@ def main(model, data, steps_file):
         for direction in analysis["directions"]:
             if direction["source"] != "en":
                 continue
-            for word in direction["subwords"][place]["highest"]:
+            lists = direction["subwords"][place]
+            for word in lists["highest"] + lists["lowest"]:
                 number = steps.get(word["piece"].lstrip("▁"))
                 if number:
                     capacity[number] += word["requested_capacity"] * word["count"]

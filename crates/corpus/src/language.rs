@@ -65,8 +65,8 @@ impl Identifier {
     }
 
     /// As [`Identifier::identify`], for text that is likely in one of `usual` (tags, the likeliest first). Where the
-    /// text is too short for trigrams, its letters and words decide ([`evidence`]), and where they are as good in
-    /// several languages of its script, the first of `usual`.
+    /// text is too short for trigrams, its letters and words decide, and where they are as good in several languages
+    /// of its script, the first of `usual`.
     pub fn identify_likely<'a>(&'a self, text: &str, usual: &[&'a str]) -> Option<(&'a str, f64)> {
         let (tag, sure) = self.identify(text)?;
         let letters = text.chars().filter(|c| c.is_alphabetic()).count();
