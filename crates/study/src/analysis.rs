@@ -356,12 +356,37 @@ fn subword_lists(
         };
         order.iter().map(entry).collect()
     };
-    // The two lists never share a subword.
-    let length = options.subwords.min(all.len() / 2);
+    let (highest, lowest) = extremes(&mut all, options.subwords);
+    SubwordLists { highest: list(highest), lowest: list(lowest) }
+}
+
+/// The `length` subwords (id, count, requested capacity) with the highest and those with the lowest, as far as no
+/// subword is in both; among equal ones the more frequent come first.
+fn extremes(all: &mut [(u32, u32, f64)], length: usize) -> (&[(u32, u32, f64)], &[(u32, u32, f64)]) {
+    let length = length.min(all.len() / 2);
     all.sort_by(|a, b| b.2.total_cmp(&a.2).then(b.1.cmp(&a.1)).then(a.0.cmp(&b.0)));
-    let highest = list(&all[..length]);
-    all.sort_by(|a, b| a.2.total_cmp(&b.2).then(b.1.cmp(&a.1)).then(a.0.cmp(&b.0)));
-    SubwordLists { highest, lowest: list(&all[..length]) }
+    // What is left may be as high as the last of these, but is less frequent then.
+    let (highest, rest) = all.split_at_mut(length);
+    rest.sort_by(|a, b| a.2.total_cmp(&b.2).then(b.1.cmp(&a.1)).then(a.0.cmp(&b.0)));
+    (highest, &rest[..length])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_subword_has_both_the_highest_and_the_lowest_capacity() {
+        let subwords = [(1, 9, 2.0), (2, 5, 1.0), (3, 7, 2.0), (4, 8, 2.0), (5, 1, 3.0), (6, 2, 2.0), (7, 3, 2.0)];
+        let lists = |length| {
+            let mut all = subwords;
+            let (highest, lowest) = extremes(&mut all, length);
+            [highest, lowest].map(|list| list.iter().map(|subword| subword.0).collect::<Vec<_>>())
+        };
+        assert_eq!(lists(2), [[5, 1], [2, 4]]);
+        assert_eq!(lists(9), [[5, 1, 4], [2, 3, 7]], "half of them each");
+        assert_eq!(lists(0), [[0; 0]; 2]);
+    }
 }
 
 /// Whether tokens can visit different numbers of strata.
