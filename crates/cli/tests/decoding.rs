@@ -294,7 +294,7 @@ fn a_vocabulary_map_limits_what_translations_have() {
 #[test]
 fn a_line_that_is_not_text_has_an_error_and_no_score_in_json() {
     let here = folder("json-error");
-    let ran = here.strata_reading("translate ../run --whole-lines --to qaa --json", b"\xff\xfe\nThe dog.\n");
+    let ran = here.strata_reading("translate ../run --whole-lines --to qaa --json", b"\xff\xff\nThe dog.\n");
     assert_eq!(ran.code, Some(1), "{ran}");
     let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(
