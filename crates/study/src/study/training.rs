@@ -239,6 +239,7 @@ mod tests {
     fn planned(output: &Path) -> Planned {
         let set = [
             ("data.prepared".to_string(), "\"none\"".to_string()),
+            ("model.strata".to_string(), "[2, 2]".to_string()),
             ("train.output".to_string(), format!("{output:?}")),
         ];
         let recipe = strata_recipe::RecipeFile::parse("", "recipe.toml").unwrap().resolve(None, &set).unwrap();

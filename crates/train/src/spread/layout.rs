@@ -19,8 +19,6 @@ const UNDERWAY: usize = 4;
 pub(crate) struct Weight {
     /// Its name on this rank.
     pub name: String,
-    /// The stage of a backward pass with which its gradient is whole.
-    pub stage: usize,
     /// Values of each share. One share is with all ranks; of several, as experts that are spread have them, share `s`
     /// is with the ranks whose place in their group is `s`.
     pub shares: Vec<usize>,
@@ -44,9 +42,8 @@ pub(crate) struct Layout {
     /// In the order of the model.
     pub weights: Vec<Weight>,
     pub pieces: Vec<Piece>,
-    /// Pieces of each bucket, in the order in which a backward pass is done with their weights. Owners rise within a
-    /// bucket, and an owner's pieces are all of one share.
-    pub buckets: Vec<Range<usize>>,
+    /// Pieces of each bucket. Owners rise within it, and an owner's pieces are all of one share.
+    buckets: Vec<Range<usize>>,
     /// Ranks of a group, over which experts are spread.
     group: usize,
 }
@@ -58,35 +55,27 @@ impl Layout {
     /// Shares `weights` out among `ranks`, of which each `group` have all experts together.
     pub fn new(weights: Vec<Weight>, ranks: usize, group: usize) -> Self {
         let chunks = |share: usize, shares: usize| -> Vec<Chunk> {
-            let mut of_shares: Vec<(usize, &Weight)> = weights.iter().enumerate().collect();
-            of_shares.retain(|(_, weight)| weight.shares.len() == shares);
-            of_shares.sort_by_key(|(_, weight)| weight.stage);
+            let weights = weights.iter().enumerate().filter(|(_, weight)| weight.shares.len() == shares);
             let of = |(weight, of): (usize, &Weight)| {
                 let values = of.shares[share];
                 (0..values).step_by(CHUNK).map(move |start| (weight, start..values.min(start + CHUNK)))
             };
-            of_shares.into_iter().flat_map(of).collect()
+            weights.flat_map(of).collect()
         };
-        // The chunks of each bucket by share: what all ranks hold, and what is spread, which has something of each
-        // share.
-        let mut filled_buckets: Vec<Vec<Vec<Chunk>>> = Vec::new();
+        let (mut pieces, mut buckets): (Vec<Piece>, Vec<Range<usize>>) = (Vec::new(), Vec::new());
+        // What all ranks hold, then what is spread: a bucket of that has something of each share.
         for shares in if group > 1 { vec![1, group] } else { vec![1] } {
             let of_shares: Vec<Vec<Vec<Chunk>>> =
                 (0..shares).map(|share| filled(&chunks(share, shares), BUCKET / shares)).collect();
-            let count = of_shares.iter().map(Vec::len).max().unwrap_or(0);
-            let bucket = |i: usize| of_shares.iter().map(|of| of.get(i).cloned().unwrap_or_default()).collect();
-            filled_buckets.extend((0..count).map(bucket));
-        }
-        filled_buckets.sort_by_key(|of| of.iter().flatten().map(|(weight, _)| weights[*weight].stage).max());
-        let (mut pieces, mut buckets): (Vec<Piece>, Vec<Range<usize>>) = (Vec::new(), Vec::new());
-        for of_shares in filled_buckets {
-            let (first, shares) = (pieces.len(), of_shares.len());
-            for (share, chunks) in of_shares.iter().enumerate() {
-                let owner = |part: usize, of: usize| share + shares * (part * (ranks / shares) / of);
-                cut(chunks, share, owner, &mut pieces);
+            for bucket in 0..of_shares.iter().map(Vec::len).max().unwrap_or(0) {
+                let first = pieces.len();
+                for (share, chunks) in of_shares.iter().enumerate() {
+                    let owner = |part: usize, of: usize| share + shares * (part * (ranks / shares) / of);
+                    cut(chunks.get(bucket).map_or(&[], Vec::as_slice), share, owner, &mut pieces);
+                }
+                pieces[first..].sort_by_key(|piece| piece.owner);
+                buckets.push(first..pieces.len());
             }
-            pieces[first..].sort_by_key(|piece| piece.owner);
-            buckets.push(first..pieces.len());
         }
         Self { weights, pieces, buckets, group }
     }
@@ -217,7 +206,7 @@ mod tests {
         let weight = |(i, size): (usize, &usize)| {
             let shares =
                 if group > 1 && i % 3 == 1 { (0..group).map(|s| size / (s + 1)).collect() } else { vec![*size] };
-            Weight { name: format!("w{i}"), stage: 7 - i / 2, shares }
+            Weight { name: format!("w{i}"), shares }
         };
         Layout::new(sizes.iter().enumerate().map(weight).collect(), ranks, group)
     }
@@ -243,10 +232,6 @@ mod tests {
                 assert!(pieces.is_sorted_by_key(|piece| piece.owner));
                 assert!(pieces.windows(2).all(|w| w[0].owner != w[1].owner || w[0].share == w[1].share));
             }
-            let stage = |bucket: &Range<usize>| {
-                layout.pieces[bucket.clone()].iter().map(|piece| layout.weights[piece.weight].stage).max()
-            };
-            assert!(layout.buckets.is_sorted_by_key(stage), "what is whole first leaves first");
             let owned = |rank| layout.of(rank).map(|p| layout.pieces[p].range.len()).sum::<usize>();
             let all: Vec<usize> = (0..ranks).map(owned).collect();
             let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());

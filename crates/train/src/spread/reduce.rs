@@ -1,176 +1,69 @@
-//! The gradients of an update, each piece summed by its owner, while the backward pass goes on.
+//! The gradients of an update, each piece summed by its owner.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use strata_kernels::{SQUARES_TOGETHER, partial_squares};
-use strata_model::Done;
-use strata_ranks::{Error, Pending, Ranks};
+use strata_ranks::{Error, Ranks};
 
 use super::layout::{Layout, Piece};
 use crate::optimizer::GradientSum;
 
-/// Buckets that are underway before the oldest is waited for: the network may lag behind the backward pass by so much.
-const UNDERWAY: usize = 16;
-
 /// Sums of the gradients of this rank's pieces, by their places in the layout. A piece is missing while no batch has
-/// been added.
+/// reached its weight.
 #[derive(Default)]
 pub(crate) struct SharedGradients {
     pub(super) sums: HashMap<usize, Vec<f32>>,
 }
 
-/// Gradients of all ranks on their way to the owners of their pieces. A bucket leaves as soon as its weights are whole,
-/// and travels while the backward pass goes on; all ranks send buckets in the same order. Clones are the same.
-#[derive(Clone)]
-pub(crate) struct Reduction(Arc<Mutex<State>>);
-
-struct State {
-    ranks: Ranks,
-    layout: Arc<Layout>,
-    /// What earlier batches have given.
-    earlier: HashMap<String, Vec<f32>>,
-    /// Gradients of this rank that are whole, by weight; empty where they are zero.
-    mine: Vec<Option<Vec<f32>>>,
-    /// Buckets that have left.
-    begun: usize,
-    underway: VecDeque<(Range<usize>, Pending)>,
-    all: SharedGradients,
-    /// What went wrong within the backward pass, which cannot return it.
-    failure: Option<Error>,
-}
-
-impl Reduction {
-    /// Adds the gradients that this rank has `earlier` and those of the next backward pass to `all`.
-    pub fn begin(ranks: &Ranks, layout: &Arc<Layout>, earlier: GradientSum, all: SharedGradients) -> Self {
-        Self(Arc::new(Mutex::new(State {
-            ranks: ranks.counting("gradients"),
-            layout: Arc::clone(layout),
-            earlier: earlier.into_values(),
-            mine: vec![None; layout.weights.len()],
-            begun: 0,
-            underway: VecDeque::new(),
-            all,
-            failure: None,
-        })))
-    }
-
-    /// Takes what the backward pass is done with.
-    pub fn done(&self) -> Arc<Done> {
-        let reduction = self.clone();
-        Arc::new(move |gradients| reduction.lock().take(gradients))
-    }
-
-    /// Takes the `rest` when the pass is over; gives the sums once they are complete.
+impl SharedGradients {
+    /// Adds every rank's `gradients`, in the order of the ranks.
     ///
     /// # Errors
     /// Of the exchange.
-    pub fn end(&self, rest: GradientSum) -> Result<SharedGradients, Error> {
-        let mut state = self.lock();
-        let mut rest = rest.into_values();
-        let left = state.layout.weights.iter().zip(&state.mine).filter(|(_, mine)| mine.is_none());
-        let left = left.map(|(weight, _)| (weight.name.clone(), rest.remove(&weight.name))).collect();
-        assert!(rest.is_empty(), "a gradient has grown since it was whole: {:?}", rest.keys().next());
-        state.take(left);
-        if let Some(error) = state.failure.take() {
-            return Err(error);
-        }
-        while let Some((bucket, pending)) = state.underway.pop_front() {
-            let came = pending.values()?;
-            state.add(bucket, &came);
-        }
-        Ok(std::mem::take(&mut state.all))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Takes gradients that are whole, and sends the buckets that have become so.
-    fn take(&mut self, gradients: Vec<(String, Option<Vec<f32>>)>) {
-        let mut gradients: HashMap<String, Option<Vec<f32>>> = gradients.into_iter().collect();
-        for (weight, mine) in self.layout.weights.iter().zip(&mut self.mine) {
-            let Some(values) = gradients.remove(&weight.name) else { continue };
-            *mine = Some(match (self.earlier.remove(&weight.name), values) {
-                (Some(mut sum), Some(values)) => {
-                    sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += value);
-                    sum
+    pub fn add(&mut self, ranks: &Ranks, layout: &Layout, gradients: GradientSum) -> Result<(), Error> {
+        let ranks = ranks.counting("gradients");
+        let (rank, size) = (ranks.rank(), ranks.size());
+        let mut mine = gradients.into_values();
+        let mine: Vec<Option<Vec<f32>>> = layout.weights.iter().map(|weight| mine.remove(&weight.name)).collect();
+        let present = ranks.gather(&mine.iter().map(|values| u32::from(values.is_some())).collect::<Vec<u32>>())?;
+        let has = |from: usize, place: usize| {
+            let piece = &layout.pieces[place];
+            layout.holds(from, piece) && present[from][piece.weight] != 0
+        };
+        let of = |bucket: Range<usize>, owner: usize| bucket.filter(move |place| layout.pieces[*place].owner == owner);
+        let begin = |bucket: Range<usize>| {
+            let mut data = Vec::new();
+            let mut sends = Vec::with_capacity(size);
+            for to in 0..size {
+                let start = data.len();
+                let pieces = of(bucket.clone(), to).map(|place| &layout.pieces[place]);
+                for piece in pieces.filter(|piece| layout.holds(rank, piece)) {
+                    data.extend_from_slice(mine[piece.weight].as_ref().map_or(&[][..], |v| &v[piece.range.clone()]));
                 }
-                (one, other) => one.or(other).unwrap_or_default(),
-            });
-        }
-        if self.failure.is_none()
-            && let Err(error) = self.advance()
-        {
-            self.failure = Some(error);
-        }
-    }
-
-    /// Sends the next buckets as far as their weights are whole.
-    fn advance(&mut self) -> Result<(), Error> {
-        let layout = Arc::clone(&self.layout);
-        for bucket in &layout.buckets[self.begun..] {
-            let mut held = layout.pieces[bucket.clone()].iter().filter(|piece| layout.holds(self.ranks.rank(), piece));
-            if held.any(|piece| self.mine[piece.weight].is_none()) {
-                break;
+                sends.push(start..data.len());
             }
-            if self.underway.len() == UNDERWAY
-                && let Some((bucket, pending)) = self.underway.pop_front()
-            {
-                let came = pending.values()?;
-                self.add(bucket, &came);
-            }
-            let pending = self.send(bucket.clone())?;
-            self.underway.push_back((bucket.clone(), pending));
-            self.begun += 1;
-        }
-        Ok(())
-    }
-
-    /// The places of a bucket's pieces that `owner` owns and `holder` holds.
-    fn places(&self, bucket: Range<usize>, owner: usize, holder: usize) -> impl Iterator<Item = usize> + '_ {
-        let of = move |place: &usize| self.layout.pieces[*place].owner == owner;
-        bucket.filter(of).filter(move |place| self.layout.holds(holder, &self.layout.pieces[*place]))
-    }
-
-    fn send(&self, bucket: Range<usize>) -> Result<Pending, Error> {
-        let (rank, size, pieces) = (self.ranks.rank(), self.ranks.size(), &self.layout.pieces);
-        let mut data = Vec::new();
-        let mut sends = Vec::with_capacity(size);
-        for to in 0..size {
-            let start = data.len();
-            for Piece { weight, range, .. } in self.places(bucket.clone(), to, rank).map(|place| &pieces[place]) {
-                match self.mine[*weight].as_deref() {
-                    Some(values) if !values.is_empty() => data.extend_from_slice(&values[range.clone()]),
-                    _ => data.resize(data.len() + range.len(), 0.0),
+            let values = |from: usize| {
+                let there = of(bucket.clone(), rank).filter(|place| has(from, *place));
+                there.map(|place| layout.pieces[place].range.len()).sum()
+            };
+            ranks.begin(data, &sends, &(0..size).map(values).collect::<Vec<usize>>())
+        };
+        layout.exchange(begin, |bucket, came| {
+            let mut rest = came.as_slice();
+            for from in 0..size {
+                for place in of(bucket.clone(), rank).filter(|place| has(from, *place)) {
+                    let (values, others) = rest.split_at(layout.pieces[place].range.len());
+                    rest = others;
+                    match self.sums.get_mut(&place) {
+                        Some(sum) => sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value),
+                        None => drop(self.sums.insert(place, values.to_vec())),
+                    }
                 }
             }
-            sends.push(start..data.len());
-        }
-        let values = |from| self.places(bucket.clone(), rank, from).map(|place| pieces[place].range.len()).sum();
-        self.ranks.begin(data, &sends, &(0..size).map(values).collect::<Vec<usize>>())
+        })
     }
 
-    /// Adds what came of a bucket, in the order of the ranks.
-    fn add(&mut self, bucket: Range<usize>, came: &[f32]) {
-        let (rank, size) = (self.ranks.rank(), self.ranks.size());
-        let places: Vec<usize> = (0..size).flat_map(|from| self.places(bucket.clone(), rank, from)).collect();
-        let mut rest = came;
-        for place in places {
-            let (values, others) = rest.split_at(self.layout.pieces[place].range.len());
-            rest = others;
-            match self.all.sums.get_mut(&place) {
-                Some(sum) => sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value),
-                None => drop(self.all.sums.insert(place, values.to_vec())),
-            }
-        }
-    }
-}
-
-impl SharedGradients {
     /// The Euclidean norm of all ranks' sums together, bit for bit that of [`GradientSum::norm`] on the CPU as long as
     /// experts are not spread.
     ///
@@ -202,36 +95,5 @@ impl SharedGradients {
         let mut names: Vec<usize> = (0..by_weight.len()).collect();
         names.sort_unstable_by_key(|w| &layout.weights[*w].name);
         Ok(names.into_iter().map(|w| by_weight[w]).sum::<f64>().sqrt())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::layout::{BUCKET, Weight};
-    use super::*;
-
-    #[test]
-    fn buckets_leave_as_soon_as_their_weights_are_whole_and_what_is_missing_is_zero() {
-        let weight = |(name, stage): (&str, usize)| Weight { name: name.to_string(), stage, shares: vec![BUCKET] };
-        let layout = Arc::new(Layout::new([("embedding", 1), ("layer", 0)].map(weight).to_vec(), 2, 1));
-        std::thread::scope(|scope| {
-            for ranks in Ranks::threads(2) {
-                let layout = &layout;
-                scope.spawn(move || {
-                    let reduction =
-                        Reduction::begin(&ranks, layout, GradientSum::default(), SharedGradients::default());
-                    let values = vec![1.0 + ranks.rank() as f32; BUCKET];
-                    reduction.done()(vec![("layer".to_string(), Some(values))]);
-                    assert_eq!(reduction.lock().begun, 1, "the embedding's gradient is still to come");
-                    let mine = reduction.end(GradientSum::default()).unwrap();
-                    for place in layout.of(ranks.rank()) {
-                        let layer = layout.weights[layout.pieces[place].weight].name == "layer";
-                        let expected = if layer { 3.0 } else { 0.0 };
-                        assert!(mine.sums[&place].iter().all(|value| *value == expected));
-                    }
-                    assert_eq!(mine.sums.len(), layout.of(ranks.rank()).count());
-                });
-            }
-        });
     }
 }
