@@ -341,14 +341,14 @@ fn subword_lists(
     }
     let language = if place.decoder { &routed.direction.target } else { &routed.direction.source };
     let reserved = (SPECIALS.len() + model.subwords().languages().len()) as u32;
-    let mut all: Vec<(u32, u32, f64)> = block
+    let mut all: Vec<Visited> = block
         .subwords
         .iter()
         .filter(|(id, (count, _))| **id >= reserved && *count >= options.min_count.max(1))
         .map(|(id, (count, visits))| (*id, *count, f64::from(*visits) / f64::from(*count)))
         .collect();
-    let list = |order: &[(u32, u32, f64)]| {
-        let entry = |(id, count, rc): &(u32, u32, f64)| SubwordCapacity {
+    let list = |order: &[Visited]| {
+        let entry = |(id, count, rc): &Visited| SubwordCapacity {
             piece: model.subwords().piece(*id),
             requested_capacity: *rc,
             count: *count,
@@ -360,9 +360,12 @@ fn subword_lists(
     SubwordLists { highest: list(highest), lowest: list(lowest) }
 }
 
-/// The `length` subwords (id, count, requested capacity) with the highest and those with the lowest, as far as no
-/// subword is in both; among equal ones the more frequent come first.
-fn extremes(all: &mut [(u32, u32, f64)], length: usize) -> (&[(u32, u32, f64)], &[(u32, u32, f64)]) {
+/// A subword's id, its occurrences and its mean requested capacity.
+type Visited = (u32, u32, f64);
+
+/// The `length` subwords with the highest capacity and those with the lowest, as far as no subword is in both; among
+/// equal ones the more frequent come first.
+fn extremes(all: &mut [Visited], length: usize) -> (&[Visited], &[Visited]) {
     let length = length.min(all.len() / 2);
     all.sort_by(|a, b| b.2.total_cmp(&a.2).then(b.1.cmp(&a.1)).then(a.0.cmp(&b.0)));
     // What is left may be as high as the last of these, but is less frequent then.
