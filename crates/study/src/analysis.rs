@@ -374,6 +374,11 @@ fn extremes(all: &mut [Visited], length: usize) -> (&[Visited], &[Visited]) {
     (highest, &rest[..length])
 }
 
+/// Whether tokens can visit different numbers of strata.
+fn varies(config: &ModelConfig) -> bool {
+    config.kind == strata_recipe::Kind::Smoe && config.strata.len() > 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -390,9 +395,4 @@ mod tests {
         assert_eq!(lists(9), [[5, 1, 4], [2, 3, 7]], "half of them each");
         assert_eq!(lists(0), [[0; 0]; 2]);
     }
-}
-
-/// Whether tokens can visit different numbers of strata.
-fn varies(config: &ModelConfig) -> bool {
-    config.kind == strata_recipe::Kind::Smoe && config.strata.len() > 1
 }
