@@ -122,6 +122,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         "export",
         &[
             "strata export runs/quickstart --precision int8 --output model-int8",
+            "strata export runs/quickstart --vocabulary-map vocabulary.json --output model-packed",
             "strata translate model-int8 --to de < text.en",
             "strata export runs/docs-dense --format ctranslate2 --output model-ct2",
             "strata export models/nllb-pruned --format huggingface --output nllb-hf",

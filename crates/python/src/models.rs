@@ -45,7 +45,7 @@ pub fn export(py: Python<'_>, model: PathBuf, output: PathBuf, format: &str, pre
     let written = || -> Result<PathBuf> {
         let folder = ModelFolder::open(resolve_model(&model)?)?;
         if format == "packed" {
-            return Ok(write_packed(&folder, precision, &output, Existing::Refuse)?);
+            return Ok(write_packed(&folder, precision, &output, Existing::Refuse, &[])?);
         }
         let subwords = Subwords::load(&folder.file(TOKENIZER_FILE))?;
         let vocabulary: Vec<String> = (0..subwords.vocab_size() as u32).map(|id| subwords.piece(id)).collect();
