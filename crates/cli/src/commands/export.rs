@@ -27,7 +27,7 @@ pub struct Arguments {
     #[command(flatten)]
     output: OutputFolder,
     /// What to write: packed for Strata on CPUs, ctranslate2 for CTranslate2 (dense models only), huggingface for
-    /// transformers (models of the architecture of M2M100, NLLB and NLLB-MoE, dense ones of Strata's own as Pegasus)
+    /// transformers (models of the architecture of M2M100, NLLB or NLLB-MoE; dense ones trained here, as Pegasus)
     #[arg(long, value_enum, default_value_t = Format::Packed)]
     format: Format,
     /// Numbers to pack weights in: f32, bf16 (half the size), or int8 (a quarter, with a scale for each output)
