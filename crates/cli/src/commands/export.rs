@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use strata_corpus::Subwords;
+use strata_corpus::languages::{LANGUAGES_FILE, Languages};
 use strata_import::export_huggingface;
 use strata_runtime::{Precision, write_ctranslate2, write_packed};
+use strata_store::Check;
 use strata_store::model_folder::TOKENIZER_FILE;
-use strata_store::{Check, ModelFolder};
 use strata_translate::{VOCABULARY_MAP_FILE, VocabularyMap};
 
 use crate::commands::vocabulary::covered;
@@ -50,6 +51,9 @@ enum Format {
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     arguments.output.check()?;
     let folder = model::open(&arguments.model, Check::Contents)?;
+    // Not needed for every format, but what is written must be a model that loads.
+    Languages::load(&folder.file(LANGUAGES_FILE))?;
+    let subwords = Subwords::load(&folder.file(TOKENIZER_FILE))?;
     anyhow::ensure!(
         arguments.vocabulary_map.is_none() || arguments.format == Format::Packed,
         "--vocabulary-map: only a packed folder holds one"
@@ -57,7 +61,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     let written = match arguments.format {
         Format::Packed => {
             let precision = arguments.precision.unwrap_or(Precision::F32);
-            let map = arguments.vocabulary_map.as_deref().map(|path| harmless(path, &folder, terminal)).transpose()?;
+            let map =
+                arguments.vocabulary_map.as_deref().map(|path| harmless(path, &subwords, terminal)).transpose()?;
             let map = map.map(|map| map.to_json());
             let extra: Vec<(&str, &[u8])> = map.iter().map(|map| (VOCABULARY_MAP_FILE, map.as_bytes())).collect();
             write_packed(&folder, precision, &arguments.output.path, arguments.output.existing(), &extra)?
@@ -67,7 +72,6 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
                 matches!(arguments.precision, None | Some(Precision::F32)),
                 "--precision: a CTranslate2 folder holds f32; pass compute_type=\"int8\" or another where it is loaded"
             );
-            let subwords = Subwords::load(&folder.file(TOKENIZER_FILE))?;
             let vocabulary: Vec<String> = (0..subwords.vocab_size() as u32).map(|id| subwords.piece(id)).collect();
             write_ctranslate2(&folder, &vocabulary, &arguments.output.path, arguments.output.existing())?
         }
@@ -84,9 +88,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
 }
 
 /// The map at `path` for the languages whose held-out text it covers; says which they are.
-fn harmless(path: &Path, folder: &ModelFolder, terminal: &Terminal) -> anyhow::Result<VocabularyMap> {
+fn harmless(path: &Path, subwords: &Subwords, terminal: &Terminal) -> anyhow::Result<VocabularyMap> {
     let map = VocabularyMap::read(path)?;
-    map.check(&Subwords::load(&folder.file(TOKENIZER_FILE))?)?;
+    map.check(subwords)?;
     let size = map.vocab_size();
     for (language, mapped) in map.languages() {
         let uses = if mapped.is_harmless() { mapped.size() } else { size };
