@@ -307,7 +307,7 @@ fn a_packed_map_is_used_unasked_where_it_covers_held_out_text() {
         map["languages"][language] = serde_json::json!({ "ids": few, "covers": covers });
     }
     here.write("few.json", map.to_string());
-    let said = here.strata("export ../run packed --vocabulary-map few.json").succeeds().err;
+    let said = here.strata("export ../run --output packed --vocabulary-map few.json").succeeds().err;
     assert!(said.contains("qaa") && said.contains("uses 3 of 400 subwords; they cover 99.95 %"), "{said}");
     assert!(said.contains("uses 400 of 400 subwords; they cover 99.85 %"), "{said}");
     here.strata("doctor packed").succeeds();
@@ -318,12 +318,12 @@ fn a_packed_map_is_used_unasked_where_it_covers_held_out_text() {
         assert_eq!(lines(&format!("packed --to {language} --whole-vocabulary")), whole);
         assert_eq!(lines(&format!("packed --to {language} --vocabulary-map map.json")), whole);
     }
-    here.refuses("export ../run x --format ctranslate2 --vocabulary-map few.json", &["--vocabulary-map", "packed"]);
+    here.refuses("export ../run --output x --format ctranslate2 --vocabulary-map few.json", &["--vocabulary-map", "packed"]);
     map["languages"].as_object_mut().unwrap().values_mut().for_each(|language| language["covers"] = Value::Null);
     here.write("unproved.json", map.to_string());
-    here.refuses("export ../run x --vocabulary-map unproved.json", &["unproved.json", "99.9 %"]);
+    here.refuses("export ../run --output x --vocabulary-map unproved.json", &["unproved.json", "99.9 %"]);
     here.write("other.json", map.to_string().replace("\"vocab_size\":400", "\"vocab_size\":500"));
-    here.refuses("export ../run x --vocabulary-map other.json", &["another subword model"]);
+    here.refuses("export ../run --output x --vocabulary-map other.json", &["another subword model"]);
 }
 
 #[test]
