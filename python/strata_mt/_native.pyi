@@ -203,7 +203,8 @@ def chrf(
     """chrF2 of a corpus as sacreBLEU computes it; chrF2++ with ``word_order=2``."""
 
 def export(model: _Path, output: _Path, *, format: str = "packed", precision: str = "f32") -> "os.PathLike[str]":
-    """Writes a model as a ``packed`` folder or for ``ctranslate2`` into a new folder, and returns that."""
+    """Writes a model as a ``packed`` folder, for ``ctranslate2`` or for ``huggingface`` (transformers) into a new folder,
+    and returns that."""
 
 def import_model(
     model: _Path, output: _Path, *, source: Optional[str] = None, target: Optional[str] = None

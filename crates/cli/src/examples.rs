@@ -122,6 +122,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         "export",
         &[
             "strata export runs/quickstart --precision int8 --output model-int8",
+            "strata export runs/quickstart --vocabulary-map vocabulary.json --output model-packed",
             "strata translate model-int8 --to de < text.en",
             "strata export runs/docs-dense --format ctranslate2 --output model-ct2",
             "strata export models/nllb-pruned --format huggingface --output nllb-hf",
@@ -205,7 +206,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         "bench translate",
         &["strata bench translate --precision int8", "strata bench translate --strata 4,4 --batch 32,1 --beam 4"],
     ),
-    ("bench ranks", &["strata bench ranks                    # behind `mpirun -n 4 --bind-to none`"]),
+    ("bench ranks", &["strata bench ranks          # with `mpirun -n 4 --bind-to none` before it"]),
     ("bench text", &["strata bench text runs/quickstart in.en --to de --batch 32,1 --precision int8"]),
     ("generate", &["strata generate completions bash > strata.bash", "strata generate man --output man"]),
     (
@@ -220,20 +221,22 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
 ];
 
 /// Environment variables and what they do.
-pub const ENVIRONMENT: [(&str, &str); 5] = [
+pub const ENVIRONMENT: [(&str, &str); 6] = [
     ("NO_COLOR", "no colors, unless --color always asks for them"),
     ("CLICOLOR_FORCE", "colors into files and pipes too, unless it is 0"),
     ("STRATA_ISA", "a lower instruction level than the processor's best, such as avx2 or portable"),
+    ("STRATA_MPI", "MPI's library, where the program does not find it or finds several"),
     ("XDG_CACHE_HOME", "where downloads are kept, in strata/docs and strata/models [default: ~/.cache]"),
     ("SACREBLEU", "sacreBLEU's folder, with the models of flores101 and flores200 [default: ~/.sacrebleu]"),
 ];
 
 /// What the exit codes mean.
-pub const EXIT_CODES: [(&str, &str); 5] = [
+pub const EXIT_CODES: [(&str, &str); 6] = [
     ("0", "done"),
-    ("1", "some input lines, or runs of a study, failed"),
+    ("1", "some input lines, or runs of a study, failed, or a model is not sound"),
     ("2", "could not run"),
     ("130", "stopped by Ctrl-C"),
+    ("138", "stopped by SIGUSR1"),
     ("143", "stopped by SIGTERM"),
 ];
 

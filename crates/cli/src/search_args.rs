@@ -52,7 +52,8 @@ pub struct SearchArgs {
     /// Compute only the target language's subwords, by a map that `strata vocabulary` wrote
     #[arg(long, value_name = "FILE")]
     vocabulary_map: Option<PathBuf>,
-    /// Compute all subwords, also where the model has a shortlist for each sentence, as Firefox's models do
+    /// Compute all subwords, also where the folder is packed with a map, or has a shortlist for each sentence, as
+    /// Firefox's models do
     #[arg(long, conflicts_with = "vocabulary_map")]
     whole_vocabulary: bool,
     /// Source subwords translated together [default: 4096]

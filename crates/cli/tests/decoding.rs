@@ -257,8 +257,9 @@ fn a_vocabulary_map_limits_what_translations_have() {
 
     // With next to no subwords left there are next to none in the translations.
     let mut map: Value = serde_json::from_str(&here.read("map.json")).unwrap();
-    let some: Vec<Value> = map["languages"]["qaa"].as_array().unwrap().iter().rev().take(3).rev().cloned().collect();
-    map["languages"]["qaa"] = [vec![Value::from(1)], some].concat().into();
+    let some: Vec<Value> =
+        map["languages"]["qaa"]["ids"].as_array().unwrap().iter().rev().take(3).rev().cloned().collect();
+    map["languages"]["qaa"]["ids"] = [vec![Value::from(1)], some].concat().into();
     here.write("small.json", map.to_string());
     let run = "translate ../run --whole-lines --to qaa --json source.txt --nbest 4 --vocabulary-map small.json";
     let pieces = |output: &str| -> std::collections::BTreeSet<String> {
@@ -282,13 +283,52 @@ fn a_vocabulary_map_limits_what_translations_have() {
         "translate ../run --whole-lines --to qab source.txt --vocabulary-map other.json",
         &["another subword model"],
     );
-    map["languages"]["qaa"] = Value::from(vec![7, 5]);
+    map["languages"]["qaa"]["ids"] = Value::from(vec![7, 5]);
     here.write("damaged.json", map.to_string());
     here.refuses(
         "translate ../run --whole-lines --to qaa source.txt --vocabulary-map damaged.json",
         &["damaged.json", "qaa"],
     );
     here.refuses("vocabulary .. --output map.json", &["languages.json"]);
+}
+
+#[test]
+fn a_packed_map_is_used_unasked_where_it_covers_held_out_text() {
+    let here = folder("packed-map");
+    here.write("source.txt", TEXT);
+    let sizes = here.strata("vocabulary ../prepared --output map.json --json").succeeds().json();
+    let covers = |size: &Value| size["covers"].as_f64().is_some_and(|covers| (0.5..=1.0).contains(&covers));
+    assert!(sizes["languages"].as_array().unwrap().iter().all(covers), "{sizes}");
+    // Three subwords for one language, with the word that they are enough; for another without.
+    let mut map: Value = serde_json::from_str(&here.read("map.json")).unwrap();
+    let ids = |map: &Value, language: &str| map["languages"][language]["ids"].as_array().unwrap().clone();
+    let few: Vec<Value> = [vec![Value::from(1)], ids(&map, "qaa").split_off(ids(&map, "qaa").len() - 2)].concat();
+    for (language, covers) in [("qaa", 0.9995), ("qab", 0.9985)] {
+        map["languages"][language] = serde_json::json!({ "ids": few, "covers": covers });
+    }
+    here.write("few.json", map.to_string());
+    let said = here.strata("export ../run --output packed --vocabulary-map few.json").succeeds().err;
+    assert!(said.contains("qaa") && said.contains("uses 3 of 400 subwords; they cover 99.95 %"), "{said}");
+    assert!(said.contains("uses 400 of 400 subwords; they cover 99.85 %"), "{said}");
+    here.strata("doctor packed").succeeds();
+    let lines =
+        |flags: &str| here.strata(&format!("translate {flags} --whole-lines --min-length 4 source.txt")).succeeds().out;
+    for (language, same) in [("qaa", false), ("qab", true)] {
+        let whole = lines(&format!("../run --to {language}"));
+        assert_eq!(lines(&format!("packed --to {language}")) == whole, same, "{language}");
+        assert_eq!(lines(&format!("packed --to {language} --whole-vocabulary")), whole);
+        let of_map = |model: &str| lines(&format!("{model} --to {language} --vocabulary-map map.json"));
+        assert_eq!(of_map("packed"), of_map("../run"));
+    }
+    here.refuses(
+        "export ../run --output x --format ctranslate2 --vocabulary-map few.json",
+        &["--vocabulary-map", "packed"],
+    );
+    map["languages"].as_object_mut().unwrap().values_mut().for_each(|language| language["covers"] = Value::Null);
+    here.write("unproved.json", map.to_string());
+    here.refuses("export ../run --output x --vocabulary-map unproved.json", &["unproved.json", "99.9 %"]);
+    here.write("other.json", map.to_string().replace("\"vocab_size\":400", "\"vocab_size\":500"));
+    here.refuses("export ../run --output x --vocabulary-map other.json", &["another subword model"]);
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn other_subwords_are_told_apart() {
     let error = wrong(of("unigram.model", &["de", "en"]), of("unigram.model", &["cs", "de", "uk"]));
     assert_eq!(error, "no tag for cs, uk");
     let error = wrong(of("unigram.model", &["de"]), of("unigram-bytes.model", &["de"]));
-    assert!(error.contains("beside special tokens and tags, not "), "{error}");
+    assert!(error.contains("besides special tokens and tags, not "), "{error}");
     let json = of("bpe-bytes.model", &["de"]).to_json();
     let changed = |from: &str, to: &str| {
         let folder = tempfile::tempdir().unwrap();

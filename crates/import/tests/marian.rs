@@ -143,7 +143,7 @@ fn integers_scales_and_the_shortlist_arrive_as_they_are() {
     let model = dir.path().join("model");
     import(&source, &model, &Options::default(), Existing::Refuse).unwrap();
     let folder = ModelFolder::open(&model).unwrap();
-    let int8 = write_packed(&folder, Precision::Int8, &dir.path().join("int8"), Existing::Refuse).unwrap();
+    let int8 = write_packed(&folder, Precision::Int8, &dir.path().join("int8"), Existing::Refuse, &[]).unwrap();
 
     let file = TensorFile::open(int8.join("packed.safetensors")).unwrap();
     let maps = [

@@ -1,4 +1,4 @@
-//! Moving rows: tokens leave the batch for a stratum and come back , and embeddings are looked up.
+//! Moving rows: tokens leave the batch for a stratum and come back, and embeddings are looked up.
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyAny;
 use serde_json::Value;
 use strata_corpus::Subwords;
+use strata_corpus::languages::{LANGUAGES_FILE, Languages};
 use strata_runtime::{PackedFolder, Precision, write_ctranslate2, write_packed};
 use strata_store::model_folder::TOKENIZER_FILE;
 use strata_store::{Existing, ModelFolder, resolve_model};
@@ -27,13 +28,14 @@ pub fn precision_of(name: &str) -> PyResult<Precision> {
 #[pyo3(signature = (model, output, *, format="packed", precision="f32"))]
 pub fn export(py: Python<'_>, model: PathBuf, output: PathBuf, format: &str, precision: &str) -> PyResult<PathBuf> {
     let precision = precision_of(precision)?;
-    if !matches!(format, "packed" | "ctranslate2") {
-        return Err(StrataError::new_err(format!("format `{format}`: choose packed or ctranslate2")));
+    if !matches!(format, "packed" | "ctranslate2" | "huggingface") {
+        return Err(StrataError::new_err(format!("format `{format}`: choose packed, ctranslate2 or huggingface")));
     }
-    if format == "ctranslate2" && precision != Precision::F32 {
-        return Err(StrataError::new_err(
-            "a CTranslate2 folder holds f32; pass compute_type=\"int8\" where it is loaded",
-        ));
+    if format != "packed" && precision != Precision::F32 {
+        let instead = if format == "ctranslate2" { "compute_type=\"int8\"" } else { "dtype=torch.bfloat16" };
+        return Err(StrataError::new_err(format!(
+            "format `{format}` holds f32; pass {instead} or another where it is loaded"
+        )));
     }
     if PackedFolder::is_at(&model) {
         return Err(StrataError::new_err(format!(
@@ -44,10 +46,13 @@ pub fn export(py: Python<'_>, model: PathBuf, output: PathBuf, format: &str, pre
     }
     let written = || -> Result<PathBuf> {
         let folder = ModelFolder::open(resolve_model(&model)?)?;
-        if format == "packed" {
-            return Ok(write_packed(&folder, precision, &output, Existing::Refuse)?);
-        }
+        Languages::load(&folder.file(LANGUAGES_FILE))?;
         let subwords = Subwords::load(&folder.file(TOKENIZER_FILE))?;
+        match format {
+            "packed" => return Ok(write_packed(&folder, precision, &output, Existing::Refuse, &[])?),
+            "huggingface" => return Ok(strata_import::export_huggingface(&folder, &output, Existing::Refuse)?),
+            _ => {}
+        }
         let vocabulary: Vec<String> = (0..subwords.vocab_size() as u32).map(|id| subwords.piece(id)).collect();
         Ok(write_ctranslate2(&folder, &vocabulary, &output, Existing::Refuse)?)
     };

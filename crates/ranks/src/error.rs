@@ -43,6 +43,14 @@ pub enum Error {
         /// Processes that the library sees.
         seen: usize,
     },
+    /// The thread that calls MPI cannot be started.
+    #[error("rank {rank}: the thread that calls MPI cannot be started: {reason}")]
+    Thread {
+        /// This rank.
+        rank: usize,
+        /// What the system says.
+        reason: String,
+    },
     /// A call of MPI failed.
     #[error("rank {rank} on {host}: {call} failed: {reason}")]
     Mpi {

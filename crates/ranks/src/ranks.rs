@@ -91,7 +91,8 @@ impl Ranks {
         self.size() > 1
     }
 
-    /// The group of the ranks that give the same `color`, in the order of this group.
+    /// The group of the ranks that give the same `color`, in the order of this group. All ranks must get here within
+    /// seconds of each other: who waits sends no beats.
     ///
     /// # Errors
     /// As [`Ranks::exchange`].

@@ -11,6 +11,8 @@ use crate::rules::{ExitRule, Kind, Visible};
 /// Far beyond today's models, and low enough that no count of parameters overflows.
 const MOST_LAYERS: usize = 1_024;
 const MOST_EXPERTS: usize = 65_536;
+/// Visits are counted in bytes.
+const MOST_STRATA: usize = 255;
 const MOST_D_MODEL: usize = 65_536;
 const MOST_D_FFN: usize = 1 << 20;
 const MOST_SUBWORDS: usize = 1 << 24;
@@ -159,8 +161,11 @@ fn check_strata(config: &ModelConfig) -> Result<(), ConfigError> {
         return Err(fault("strata", message));
     }
     // Compared before summing, so that the sum cannot overflow.
-    if strata.len() > MOST_EXPERTS || strata.iter().any(|&experts| experts > MOST_EXPERTS) {
+    if strata.iter().any(|&experts| experts > MOST_EXPERTS) {
         return Err(fault("strata", format!("strata have more than the limit of {MOST_EXPERTS} experts")));
+    }
+    if strata.len() > MOST_STRATA {
+        return Err(fault("strata", format!("strata has {} numbers; at most {MOST_STRATA} are taken", strata.len())));
     }
     let sum: usize = strata.iter().sum();
     if sum > MOST_EXPERTS {

@@ -47,7 +47,7 @@ fn measure(folder: &Path) -> Result<(), Box<dyn Error>> {
     for (name, precision) in [("packed-f32", Precision::F32), ("packed-int8", Precision::Int8)] {
         if !path(name).exists() {
             let start = Instant::now();
-            write_packed(&model, precision, &path(name), Existing::Refuse)?;
+            write_packed(&model, precision, &path(name), Existing::Refuse, &[])?;
             println!("{name}: packed and written in {:.2} s", start.elapsed().as_secs_f64());
         }
     }

@@ -69,9 +69,10 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_with_one_expert_and_two_choices_takes_it_once() {
-        // Validation forbids more choices than visible experts; the weights stay finite even so.
+    fn a_gate_with_one_expert_and_two_choices_gives_it_all_the_weight() {
+        // Validation forbids more choices than visible experts.
         let choices = decide(&mut [1.0], 2, 1.0, &[]);
-        assert!(choices.weights.iter().all(|w| w.is_finite()));
+        assert_eq!(choices.experts[0], 0);
+        assert!((choices.weights.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{choices:?}");
     }
 }

@@ -74,7 +74,7 @@ fn a_packed_folder_with_a_number_that_is_not_finite_is_refused() {
         (Precision::Int8, "encoder.norm.weight", &nan[..]),
     ] {
         let path = dir.path().join(format!("{}-{name}", precision.name()));
-        write_packed(&folder, precision, &path, Existing::Refuse).unwrap();
+        write_packed(&folder, precision, &path, Existing::Refuse, &[]).unwrap();
         PackedFolder::open(&path, Check::Contents).unwrap();
         poison(&path, name, bytes);
         let Err(error) = PackedFolder::open(&path, Check::Contents) else { panic!("{name} was opened") };

@@ -32,7 +32,7 @@ fn a_packed_model_gives_the_bits_of_the_model_it_was_packed_from() {
             let name = precision.name();
             let expected = translate(Model::load(&folder, precision).unwrap(), &lines);
             let path = dir.path().join(format!("{seed}-{name}"));
-            assert_eq!(write_packed(&folder, precision, &path, Existing::Refuse).unwrap(), path);
+            assert_eq!(write_packed(&folder, precision, &path, Existing::Refuse, &[]).unwrap(), path);
             for check in [Check::Contents, Check::Sizes] {
                 let packed = PackedFolder::open(&path, check).unwrap();
                 assert_eq!((packed.config(), packed.precision(), packed.path()), (config, precision, &*path));
@@ -61,7 +61,7 @@ fn the_parts_are_an_aligned_safetensors_file_and_equal_models_give_equal_files()
             (Precision::Int8, vec![2, d.div_ceil(4), 16, 4]),
         ] {
             for path in &paths {
-                write_packed(&folder, precision, path, Existing::Replace).unwrap();
+                write_packed(&folder, precision, path, Existing::Replace, &[]).unwrap();
             }
             let [a, b] = paths.each_ref().map(|path| fs::read(path.join("SHA256SUMS")).unwrap());
             assert_eq!(a, b);
@@ -82,7 +82,7 @@ fn an_existing_folder_is_replaced_only_on_request_and_the_model_itself_never() {
     let dir = tempfile::tempdir().unwrap();
     let folder = write_model(&dir.path().join("m"), &small(), 1);
     let path = dir.path().join("p");
-    let write = |to: &Path, existing| write_packed(&folder, Precision::F32, to, existing);
+    let write = |to: &Path, existing| write_packed(&folder, Precision::F32, to, existing, &[]);
     write(&path, Existing::Refuse).unwrap();
     assert!(write(&path, Existing::Refuse).unwrap_err().to_string().contains("exists already"));
     write(&path, Existing::Replace).unwrap();
@@ -94,7 +94,7 @@ fn an_existing_folder_is_replaced_only_on_request_and_the_model_itself_never() {
 fn packed(dir: &Path, precision: Precision) -> PathBuf {
     let config = ModelConfig { kind: Kind::Smoe, strata: vec![1, 2], ..small() };
     let folder = write_model(&dir.join("m"), &config, 3);
-    write_packed(&folder, precision, &dir.join("p"), Existing::Refuse).unwrap()
+    write_packed(&folder, precision, &dir.join("p"), Existing::Refuse, &[]).unwrap()
 }
 
 /// The error of opening and loading; the checksums are made to agree with what is there first if `vouched`.
@@ -308,7 +308,7 @@ fn writes_the_folders_to_keep() {
     for (name, config, precision) in kept() {
         let folder = write_model(&dir.path().join(&name), &config, 7);
         let path = kept_folder(VERSION, &name);
-        write_packed(&folder, precision, &path, Existing::Refuse).unwrap();
+        write_packed(&folder, precision, &path, Existing::Refuse, &[]).unwrap();
         println!("{name}: {:?}", outputs(&PackedFolder::open(&path, Check::Contents).unwrap()));
     }
 }

@@ -148,7 +148,7 @@ fn every_architecture_can_be_packed() {
         let run = |model: Model| translate(&Engine::new(Arc::new(model)), &requests, Limits::default());
         for precision in Precision::ALL {
             let path = dir.path().join(format!("{seed}-{}", precision.name()));
-            write_packed(&folder, precision, &path, Existing::Refuse).expect("a packed folder");
+            write_packed(&folder, precision, &path, Existing::Refuse, &[]).expect("a packed folder");
             let packed = PackedFolder::open(&path, Check::Contents).expect("a packed folder");
             let expected = run(Model::load(&folder, precision).expect("a model"));
             assert!(run(Model::load_packed(&packed).expect("a model")) == expected, "{name}, {precision:?}");

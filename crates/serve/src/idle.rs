@@ -14,12 +14,17 @@ use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::lock::lock;
 
 /// All connections that wait.
 #[derive(Default)]
-pub struct Idle(Mutex<Waiting>);
+pub struct Idle {
+    waiting: Mutex<Waiting>,
+    /// Told when a connection begins to wait.
+    joined: Notify,
+}
 
 #[derive(Default)]
 struct Waiting {
@@ -54,23 +59,29 @@ impl Idle {
         Arc::new(Connection { all: self.clone(), state: Mutex::new(State::Waiting(turn)), close })
     }
 
-    /// Closes the connection that has waited longest, if any waits.
-    pub fn close_oldest(&self) {
-        if let Some((_, close)) = lock(&self.0).connections.pop_first() {
-            close.notify_one();
-        }
+    /// Closes the connection that has waited longest; says whether any waits.
+    pub fn close_oldest(&self) -> bool {
+        let oldest = lock(&self.waiting).connections.pop_first();
+        oldest.inspect(|(_, close)| close.notify_one()).is_some()
+    }
+
+    /// Completes when, from this call on, a connection begins to wait.
+    pub fn joined(&self) -> Notified<'_> {
+        self.joined.notified()
     }
 
     fn enter(&self, close: &Arc<Notify>) -> u64 {
-        let mut waiting = lock(&self.0);
+        let mut waiting = lock(&self.waiting);
         waiting.turns += 1;
         let turn = waiting.turns;
         waiting.connections.insert(turn, close.clone());
+        drop(waiting);
+        self.joined.notify_waiters();
         turn
     }
 
     fn leave(&self, turn: u64) {
-        lock(&self.0).connections.remove(&turn);
+        lock(&self.waiting).connections.remove(&turn);
     }
 }
 
@@ -211,7 +222,7 @@ mod tests {
     use super::*;
 
     fn waiting(idle: &Idle) -> usize {
-        lock(&idle.0).connections.len()
+        lock(&idle.waiting).connections.len()
     }
 
     #[tokio::test]
@@ -221,16 +232,18 @@ mod tests {
         first.asked();
         drop(second);
         let fourth = idle.add();
-        idle.close_oldest();
+        assert!(idle.close_oldest());
         third.closed().await;
         drop(first.answer(Body::empty()));
         assert_eq!(waiting(&idle), 1, "what is answered may not be sent yet");
+        let joined = idle.joined();
         first.flushed(); // the latest to wait
-        idle.close_oldest();
+        joined.await;
+        assert!(idle.close_oldest());
         fourth.closed().await;
-        idle.close_oldest();
+        assert!(idle.close_oldest());
         first.closed().await;
-        idle.close_oldest(); // nobody left
+        assert!(!idle.close_oldest()); // nobody left
         assert_eq!(waiting(&idle), 0);
     }
 

@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
@@ -110,19 +110,31 @@ async fn unload(app: Arc<App>, after: Duration) {
     }
 }
 
-type Accepted = (TcpStream, Peer, tokio::sync::OwnedSemaphorePermit);
+type Accepted = (TcpStream, Peer, OwnedSemaphorePermit);
 
-/// The next connection, once there is room for it; the one that has waited longest for a request makes room.
+/// The next connection, once there is room for it: the one that has waited longest for a request makes room, or, while
+/// all are busy, the first that is done.
 async fn accept(listener: &TcpListener, room: &Arc<Semaphore>, idle: &Idle) -> std::io::Result<Accepted> {
     let (stream, peer) = listener.accept().await?;
     let place = match room.clone().try_acquire_owned() {
         Ok(place) => place,
-        Err(_) => {
-            idle.close_oldest();
-            room.clone().acquire_owned().await.map_err(std::io::Error::other)?
-        }
+        Err(_) => make_room(room, idle).await.map_err(std::io::Error::other)?,
     };
     Ok((stream, Peer(peer), place))
+}
+
+async fn make_room(room: &Arc<Semaphore>, idle: &Idle) -> Result<OwnedSemaphorePermit, AcquireError> {
+    loop {
+        // Before the look, so that none is missed that begins to wait after it.
+        let joined = idle.joined();
+        if idle.close_oldest() {
+            return room.clone().acquire_owned().await;
+        }
+        tokio::select! {
+            place = room.clone().acquire_owned() => return place,
+            () = joined => {}
+        }
+    }
 }
 
 async fn answer(

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use strata_corpus::Subwords;
+use strata_corpus::bitext::Split;
 use strata_corpus::frequency::subword_counts;
 use strata_corpus::languages::Languages;
 use strata_corpus::prepare::TOKENIZER_FILE;
@@ -26,7 +27,7 @@ impl Frequencies {
         if Subwords::load(&prepared.join(TOKENIZER_FILE))?.to_json() != subwords.to_json() {
             return Ok(Self::default());
         }
-        let counts = subword_counts(prepared, languages, subwords.vocab_size())?.into_iter();
+        let counts = subword_counts(prepared, Split::Train, languages, subwords.vocab_size())?.into_iter();
         let ranks = counts.map(|(language, counts)| (language, ranks((0..).zip(counts).collect()))).collect();
         Ok(Self { ranks })
     }

@@ -62,5 +62,5 @@ pub use strata_runtime::Stop;
 pub use task::Task;
 pub use trace::{Target, Trace, TracedToken};
 pub use translator::{Placement, Translator};
-pub use vocabulary::VocabularyMap;
+pub use vocabulary::{MappedLanguage, VOCABULARY_MAP_FILE, VocabularyMap};
 pub use work::Work;

@@ -22,9 +22,10 @@ pub struct TranslateOptions {
     pub glossary: Option<Arc<Glossary>>,
     /// Pieces, as the subword model prints them, that the search never chooses.
     pub suppress: Vec<String>,
-    /// The subwords that translations may have, by target language; those of prefixes and glossaries are added.
+    /// The subwords that translations may have, by target language, instead of those that a packed folder may say;
+    /// those of prefixes and glossaries are added.
     pub vocabulary_map: Option<Arc<VocabularyMap>>,
-    /// Translations may have every subword, also where the model has a shortlist for each sentence.
+    /// Translations may have every subword, also where the model has a map or a shortlist.
     pub whole_vocabulary: bool,
     /// Ends the translation from another thread (CPU).
     pub stop: Option<Stop>,

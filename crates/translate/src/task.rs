@@ -43,15 +43,20 @@ impl Translator {
                 "tokens_per_batch = 0 leaves no room for a sentence; choose 1 or more".into(),
             ));
         }
-        let map = options.vocabulary_map.as_deref();
+        let language = self.language(to);
+        let vocabulary = match &options.vocabulary_map {
+            Some(map) => Some(map.ids_asked_for(self.subwords(), language)?),
+            None if options.whole_vocabulary => None,
+            None => self.vocabulary_map().and_then(|map| map.ids(language)),
+        };
         Ok(Task {
             frame,
             search: options.search,
             tokens_per_batch: options.tokens_per_batch,
             whole_lines: options.whole_lines,
             glossary: options.glossary.clone(),
-            vocabulary: map.map(|map| map.ids(self.subwords(), self.language(to))).transpose()?,
-            shortlist: map.is_none() && !options.whole_vocabulary && self.backend.cpu("").is_ok(),
+            shortlist: vocabulary.is_none() && !options.whole_vocabulary && self.backend.cpu("").is_ok(),
+            vocabulary,
             suppressed: self.suppressed(&options.suppress)?.into(),
             stop: options.stop.clone().unwrap_or_default(),
         })

@@ -13,6 +13,7 @@ use strata_store::{Check, ModelFolder, Shortlist, resolve_model};
 
 use crate::backend::Backend;
 use crate::error::Error;
+use crate::vocabulary::VocabularyMap;
 
 /// Where and how a model is run.
 #[derive(Clone, Debug)]
@@ -46,11 +47,12 @@ pub struct Translator {
     subwords: Subwords,
     languages: Languages,
     shortlist: Option<Shortlist>,
+    vocabulary_map: Option<VocabularyMap>,
 }
 
 impl Translator {
     pub(crate) fn new(backend: Backend, subwords: Subwords, languages: Languages) -> Self {
-        Self { backend, subwords, languages, shortlist: None }
+        Self { backend, subwords, languages, shortlist: None, vocabulary_map: None }
     }
 
     /// Loads a model folder, a checkpoint, a run's best checkpoint, or a packed folder.
@@ -81,7 +83,8 @@ impl Translator {
         let languages = Languages::load(&folder.join(LANGUAGES_FILE))?;
         let config = backend.config();
         let shortlist = Shortlist::read(&folder, config.source_vocab_size(), config.vocab_size)?;
-        Ok(Self { shortlist, ..Self::new(backend, subwords, languages) })
+        let vocabulary_map = VocabularyMap::of_folder(&folder, &subwords)?;
+        Ok(Self { shortlist, vocabulary_map, ..Self::new(backend, subwords, languages) })
     }
 
     /// A translator with the CPU engine for weights in memory.
@@ -126,6 +129,11 @@ impl Translator {
     /// What translations of a sentence may have, where the model says it.
     pub fn shortlist(&self) -> Option<&Shortlist> {
         self.shortlist.as_ref()
+    }
+
+    /// What translations into a language may have, where the folder was packed with it.
+    pub fn vocabulary_map(&self) -> Option<&VocabularyMap> {
+        self.vocabulary_map.as_ref()
     }
 
     /// The model's configuration.

@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     max_sentences: usize,
     /// Print the figures as JSON
-    #[arg(long, help_heading = "Options")]
+    #[arg(long)]
     json: bool,
 }
 

@@ -16,8 +16,9 @@ use crate::{Outcome, output_folder};
 #[derive(Debug, Args)]
 #[command(
     after_help = "Reads folders of Hugging Face (M2M100, NLLB-200, NLLB-MoE, Marian / OPUS-MT) with safetensors or \
-                  PyTorch files, those of Firefox, Bergamot and Marian, CTranslate2 folders and .argosmodel packages. Nothing in them is run, and memory is that of \
-                  the largest tensor. The new folder needs nothing of the old one."
+                  PyTorch files, those of Firefox, Bergamot and Marian, CTranslate2 folders and .argosmodel packages. \
+                  Nothing in them is run, and memory is that of the largest tensor. The new folder needs nothing of \
+                  the old one."
 )]
 pub struct Arguments {
     /// Model folder or file of the other program

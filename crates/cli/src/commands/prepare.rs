@@ -20,8 +20,9 @@ use crate::{Outcome, flags};
 /// Prepare bitext for training: clean it, learn subwords, encode
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Input files are train.SRC-TGT.SRC beside train.SRC-TGT.TGT (valid.* and test.* likewise), also .gz, \
-                  .zst, or train.SRC-TGT.tsv with two columns."
+    after_help = "Input files are train.SRC-TGT.SRC beside train.SRC-TGT.TGT (also valid.* or dev.*, and test.*), \
+                  train.SRC-TGT.tsv with two columns, CORPUS.SRC-TGT.LANG as in OPUS, or train.SRC beside train.TGT \
+                  in a folder of two languages; each also .gz, .zst, .xz or .bz2."
 )]
 pub struct Arguments {
     /// Folder of the bitext

@@ -48,11 +48,11 @@ pub struct Arguments {
     /// Score only the first N test sentences of each direction [default: all]
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     max_test_sentences: usize,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     search: SearchArgs,
-    /// Print the figures as JSON
-    #[arg(long, help_heading = "Options")]
-    json: bool,
 }
 
 #[derive(Serialize)]

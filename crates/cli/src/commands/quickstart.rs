@@ -31,7 +31,7 @@ pub struct Arguments {
     /// Folder of the run; text goes to a folder beside it with -data added to the name
     #[arg(short, long, default_value = "runs/quickstart", value_name = "PATH")]
     output: PathBuf,
-    /// Languages to learn beside English, comma-separated [default: those of recipes/quickstart.toml]
+    /// Languages to learn besides English, comma-separated [default: those of recipes/quickstart.toml]
     #[arg(long, value_delimiter = ',', value_name = "LANGS")]
     languages: Vec<String>,
     /// Use a small generated corpus of invented languages; no download

@@ -47,11 +47,11 @@ pub struct Arguments {
     prepared: Option<PathBuf>,
     #[command(flatten)]
     selection: Selection,
+    /// Print a JSON object for each line, with each subword's score; with --prepared, with its direction and loss
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     place: Place,
-    /// Print a JSON object for each line, with each subword's score; with --prepared, with its direction and loss
-    #[arg(long, help_heading = "Options")]
-    json: bool,
 }
 
 /// A line of `--json` with `--prepared`.

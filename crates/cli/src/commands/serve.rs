@@ -33,8 +33,6 @@ pub struct Arguments {
     /// translations stay nearly the same [default: f32, or a packed folder's]
     #[arg(long, value_parser = precision(), value_name = "PRECISION")]
     precision: Option<Precision>,
-    #[command(flatten)]
-    check: CheckArgs,
     /// Hypotheses of beam search; 1 is greedy search
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = beam)]
     beam: usize,
@@ -54,6 +52,8 @@ pub struct Arguments {
     /// suggestion with tabs between
     #[arg(long, value_name = "FILE")]
     suggestions: Option<PathBuf>,
+    #[command(flatten)]
+    check: CheckArgs,
     #[command(flatten)]
     network: Network,
     #[command(flatten)]

@@ -44,7 +44,7 @@ pub struct Arguments {
     /// Replace an earlier run in that folder
     #[arg(long)]
     overwrite: bool,
-    /// Train this model, run or checkpoint on, instead of one with random weights
+    /// Start from the weights of this model, run or checkpoint instead of random ones
     #[arg(long, value_name = "MODEL")]
     init: Option<PathBuf>,
     /// Make the experts of the recipe's model out of the FFNs of --init, a dense model

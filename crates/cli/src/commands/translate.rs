@@ -42,7 +42,7 @@ pub struct Arguments {
     /// Language to translate into
     #[arg(long, value_name = "LANG")]
     to: String,
-    /// Language of the text; models that see the target language alone only check it
+    /// Language of the text, for models that read it from a tag; others only check it
     #[arg(long, value_name = "LANG")]
     from: Option<String>,
     /// Take each line for one sentence, as corpora have them, and the model's translation as it is

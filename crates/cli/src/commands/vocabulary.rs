@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use strata_store::Check;
-use strata_translate::VocabularyMap;
+use strata_translate::{MappedLanguage, VocabularyMap};
 
 use crate::Outcome;
 use crate::model::open;
@@ -17,7 +17,8 @@ use crate::terminal::Terminal;
 #[command(
     after_help = "With such a map, translation computes the probabilities of these subwords only, which is faster. \
                   Bytes (or single characters, where a model has no bytes) are always among them, so that any word can \
-                  still be written."
+                  still be written. Validation text (with --text: every tenth line) tells how much the map covers; \
+                  `strata export --vocabulary-map` packs the languages where that is 99.9 % or more."
 )]
 pub struct Arguments {
     /// Prepared folder that the model was trained on; with --text, the model
@@ -47,6 +48,8 @@ struct Sizes<'a> {
 struct Size<'a> {
     language: &'a str,
     subwords: usize,
+    /// The share of the subwords of held-out text that are among them.
+    covers: Option<f64>,
 }
 
 /// `de=news.de` as language and file.
@@ -58,6 +61,14 @@ fn text(argument: &str) -> Result<(String, PathBuf), String> {
     Ok((language.to_owned(), PathBuf::from(file)))
 }
 
+/// How much of held-out text a language's subwords cover.
+pub fn covered(mapped: &MappedLanguage) -> String {
+    match mapped.covers() {
+        Some(covers) => format!("they cover {:.2} % of held-out text", 100.0 * covers),
+        None => "no text was held out".to_owned(),
+    }
+}
+
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     let map = if arguments.text.is_empty() {
         VocabularyMap::from_prepared(&arguments.data, arguments.min_count)?
@@ -67,13 +78,18 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     };
     map.write(&arguments.output)?;
     let vocabulary = map.vocab_size();
-    let languages: Vec<Size> = map.sizes().map(|(language, subwords)| Size { language, subwords }).collect();
     if arguments.json {
-        print_json(&Sizes { vocabulary, languages })?;
+        let size = |(language, mapped): (_, &MappedLanguage)| Size {
+            language,
+            subwords: mapped.size(),
+            covers: mapped.covers(),
+        };
+        print_json(&Sizes { vocabulary, languages: map.languages().map(size).collect() })?;
     } else {
-        for Size { language, subwords } in &languages {
-            let share = 100.0 * *subwords as f64 / vocabulary as f64;
-            print(&format!("{language:<8} {subwords:>7} of {vocabulary} subwords ({share:.0} %)\n"))?;
+        for (language, mapped) in map.languages() {
+            let (size, covered) = (mapped.size(), covered(mapped));
+            let share = 100.0 * size as f64 / vocabulary as f64;
+            print(&format!("{language:<8} {size:>7} of {vocabulary} subwords ({share:.0} %); {covered}\n"))?;
         }
     }
     terminal.say(&format!("written to {}", arguments.output.display()));

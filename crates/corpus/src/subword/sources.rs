@@ -199,7 +199,7 @@ impl Subwords {
         let others = |model: &Self, first: u32| (first..model.vocab_size() as u32).map(|id| model.piece(id)).collect();
         let (names, older_names): (Vec<String>, Vec<String>) = (others(self, first), others(&older, first_older));
         if names.len() != older_names.len() {
-            return Err(format!("{} beside special tokens and tags, not {}", names.len(), older_names.len()));
+            return Err(format!("{} besides special tokens and tags, not {}", names.len(), older_names.len()));
         }
         if let Some((name, older)) = names.iter().zip(&older_names).find(|(name, older)| name != older) {
             return Err(format!("{name:?} in the place of {older:?}"));

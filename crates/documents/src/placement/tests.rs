@@ -33,6 +33,18 @@ fn markup_follows_the_words_where_they_go() {
 }
 
 #[test]
+fn a_model_may_have_no_tag_in_front_of_a_sentence() {
+    let mut part = aligned("click the icon", "clique no icon", &[0, 1, 2]);
+    part.source.tokens.remove(0);
+    part.targets[0].attention.iter_mut().for_each(|row| drop(row.remove(0)));
+    // Where the first word had no place, the second best attention moved its translation into the element.
+    part.targets[0].attention[0][2] = 0.05;
+    let tags = [("<b>", "</b>")];
+    let html = placed("click the icon", vec![span(0, 10..14, None)], &tags, part);
+    assert_eq!(html, "clique no <b>icon</b>");
+}
+
+#[test]
 fn an_element_in_two_places_takes_the_longer_run_and_one_nowhere_stands_empty() {
     let text = "old dogs the bark";
     let elements = vec![span(0, 0..8, None), span(1, 9..12, None), Element::point(2, 12, None)];

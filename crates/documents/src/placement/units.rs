@@ -102,9 +102,9 @@ fn aligned(text: &str, source: &Trace, target: &Target, range: &Range<usize>) ->
         let start = start.min(range.end.saturating_sub(1));
         start..bytes.last().map_or(start, |place| range.start + place.end).max(start + 1)
     };
-    // Without the language tag at the start and the end mark.
-    let places: Vec<(usize, Range<usize>)> =
-        (1..source.tokens.len().saturating_sub(1)).map(|i| (i, place(i))).collect();
+    // Tags and marks around a sentence, of which each model has its own, say nothing in the text.
+    let says = |i: &usize| !source.tokens[*i].range.is_empty();
+    let places: Vec<(usize, Range<usize>)> = (0..source.tokens.len()).filter(says).map(|i| (i, place(i))).collect();
     let unit = |(start, word): (usize, &str)| {
         let end = start + word.len();
         // A row of attention for each token but the tag.

@@ -50,9 +50,7 @@ impl Mpi {
             Err(error) => drop(started.send(Err(error))),
         };
         let thread = std::thread::Builder::new().name("mpi".to_string()).spawn(serve);
-        if thread.is_err() {
-            return Err(Error::Lost { rank: launch.rank });
-        }
+        thread.map_err(|e| Error::Thread { rank: launch.rank, reason: e.to_string() })?;
         let (rank, size, group) = receive(&joined, launch.rank)??;
         Ok(Self { rank, size, group, requests })
     }

@@ -141,21 +141,30 @@ impl Server {
         self.library.constants.world
     }
 
-    /// Works until the ranks say goodbye or this process ends.
-    pub fn run(mut self, incoming: &Receiver<Request>) {
+    /// Works until the ranks say goodbye or this process ends. If nobody is left to ask, the server is never dropped:
+    /// MPI may still write into the buffers of what is underway.
+    pub fn run(self, incoming: &Receiver<Request>) {
+        let mut server = std::mem::ManuallyDrop::new(self);
+        if server.serve(incoming) {
+            std::mem::ManuallyDrop::into_inner(server).finalize();
+        }
+    }
+
+    /// Whether all ranks have said goodbye; `false` where nobody is left to ask.
+    fn serve(&mut self, incoming: &Receiver<Request>) -> bool {
         let mut idle_tests = 0;
         loop {
             let request = if self.underway.is_empty() {
                 match incoming.recv_timeout(IDLE) {
                     Ok(request) => Some(request),
                     Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Disconnected) => return false,
                 }
             } else {
                 match incoming.try_recv() {
                     Ok(request) => Some(request),
                     Err(TryRecvError::Empty) => None,
-                    Err(TryRecvError::Disconnected) => return,
+                    Err(TryRecvError::Disconnected) => return false,
                 }
             };
             let mut progress = request.is_some();
@@ -169,7 +178,7 @@ impl Server {
                 self.abort(1);
             }
             if self.finishing.is_some() && self.underway.is_empty() && self.watch.is_over() {
-                return self.finalize();
+                return true;
             }
             if !self.underway.is_empty() && !progress {
                 if idle_tests < EAGER_TESTS { std::thread::yield_now() } else { std::thread::sleep(REST) }

@@ -12,7 +12,8 @@ use crate::ranks::host;
 /// Time from one beat to the next.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Without a beat for so long, a process counts as lost. The thread that sends beats does nothing else that takes time.
+/// Without a beat for so long, a process counts as lost. The thread that sends beats does nothing else that takes time,
+/// but for splitting a group, which waits for the others: so ranks split when they have just met.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// Time from one look to the next.

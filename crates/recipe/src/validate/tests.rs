@@ -83,6 +83,8 @@ fn sizes() {
     refused(moe(Kind::Moe, usize::MAX), "experts", &["limit"]);
     refused(smoe(&[usize::MAX, usize::MAX]), "strata", &["limit"]);
     refused(smoe(&[65_536, 65_536]), "strata", &["131072"]);
+    refused(smoe(&[2; 256]), "strata", &["256", "255"]);
+    smoe(&[2; 255]).validate().unwrap();
     refused(ModelConfig { d_model: 65_536, d_ffn: 1 << 20, ..smoe(&[65_536]) }, "d_model", &["parameters", "limit"]);
 }
 

@@ -16,8 +16,8 @@ use crate::model::Model;
 use crate::parts::Part;
 use crate::storage::ALIGNMENT;
 
-/// Packs the model of `folder` and writes it as a packed folder, which appears at `output` whole or not at all. Returns
-/// `output`.
+/// Packs the model of `folder` and writes it as a packed folder, with further files by name, which appears at `output`
+/// whole or not at all. Returns `output`.
 ///
 /// # Errors
 /// As [`Model::load`]; [`Error::Store`] for a folder that cannot be written, or is there and `existing` forbids to
@@ -27,6 +27,7 @@ pub fn write_packed(
     precision: Precision,
     output: &Path,
     existing: Existing,
+    extra: &[(&str, &[u8])],
 ) -> Result<PathBuf, Error> {
     keep_the_model(folder, output)?;
     let mut out = FolderWriter::new(output)?;
@@ -35,6 +36,9 @@ pub fn write_packed(
     }
     if folder.file(SHORTLIST_FILE).exists() {
         out.write(SHORTLIST_FILE, &folder.read(SHORTLIST_FILE)?)?;
+    }
+    for (name, bytes) in extra {
+        out.write(name, bytes)?;
     }
     let header = serde_json::to_string_pretty(&format::Header::new(precision));
     let header = header.map_err(|e| Error::Packed { path: output.join(HEADER_FILE), what: e.to_string() })?;

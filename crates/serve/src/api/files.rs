@@ -120,7 +120,7 @@ pub async fn translate(call: &Call, file: ReadFile, ask: AskFile) -> Answer<Tran
         let model = call.params.text("model")?;
         let source = match source {
             Some(source) => source,
-            None => identified(call, &beginning(document.as_ref()), &target, model)?.0,
+            None => identified(call, &beginning(document.as_ref()), &target, model).await?.0,
         };
         if source == target {
             return Ok(TranslatedFile { content: content.content.to_vec(), warnings: Vec::new() });

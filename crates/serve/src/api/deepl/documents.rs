@@ -1,4 +1,4 @@
-//! DeepL's translation of files: sent, asked about until it is done, and fetched once.
+//! DeepL's translation of files: sent, asked about until it is done, and fetched.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
