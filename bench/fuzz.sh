@@ -15,5 +15,5 @@ done
 for parser in ${*:2}; do chosen+=" $parser"; done
 for parser in ${chosen:-$names}; do
   STRATA_FUZZ=$parser cargo +nightly fuzz run parsers "fuzz/corpus/$parser" -- \
-    -max_total_time="$seconds" -max_len=40000 -malloc_limit_mb=64 -rss_limit_mb=1024
+    -max_total_time="$seconds" -max_len=65536 -malloc_limit_mb=64 -rss_limit_mb=1024
 done

@@ -144,6 +144,24 @@ fn a_model_is_downloaded_once_and_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn two_that_fetch_the_same_download_it_once() {
+    if !has_curl("two_that_fetch_the_same_download_it_once") {
+        return;
+    }
+    let (server, cache) = (store(|_| ()), tempfile::tempdir().unwrap());
+    let options = options(&server, cache.path());
+    std::thread::scope(|scope| {
+        let both = [(); 2].map(|()| scope.spawn(|| fetch_model(&options, &mut |_| ()).unwrap().folder));
+        for folder in both.map(|fetching| fetching.join().unwrap()) {
+            assert_eq!(fs::read(folder.join("model.enpt.bin")).unwrap(), MODEL);
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+        }
+    });
+    let downloads = server.asked().into_iter().filter(|path| path.starts_with("cdn/")).count();
+    assert_eq!(downloads, 2, "a model and its vocabulary");
+}
+
+#[test]
 fn other_pairs_are_listed() {
     if !has_curl("other_pairs_are_listed") {
         return;

@@ -290,7 +290,29 @@ cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0  million
         fs::remove_file(path.join("million")).unwrap();
         fails("million is missing");
         fs::create_dir(path.join("million")).unwrap();
-        assert!(sums.verify_size(&path, "million").is_err());
+        fails("million is damaged (not a regular file)");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_never_ends_is_refused_unread() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = folder(dir.path());
+        let sums = Checksums::read(&path).unwrap();
+        let file = path.join("million");
+        let refused = || {
+            let expected = format!("{} is damaged (not a regular file)", file.display());
+            assert_eq!(sums.verify(&path, "million").unwrap_err().to_string(), expected);
+            assert_eq!(sums.verify_all(&path).unwrap_err().to_string(), expected);
+            fs::remove_file(&file).unwrap();
+        };
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+        refused();
+        if !std::process::Command::new("mkfifo").arg(&file).status().is_ok_and(|status| status.success()) {
+            return strata_testing::skip("what_never_ends_is_refused_unread", "no mkfifo program");
+        }
+        refused();
     }
 
     #[test]

@@ -46,12 +46,14 @@ impl Archive {
     ///
     /// # Errors
     /// Anything but a whole zip archive; encryption, or a compression other than deflate; a member that lies outside
-    /// the file or announces a size that its bytes cannot have.
+    /// the file or announces a size that its bytes cannot have; members of more bytes than the file, which would be
+    /// unpacked over and over.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let map = Arc::new(MappedFile::open(path)?);
         let damaged = |e: zip::result::ZipError| Error::damaged(path, format!("no whole zip archive: {e}"));
         let mut zip = ZipArchive::new(Cursor::new(Bytes(map.clone()))).map_err(damaged)?;
         let mut members = BTreeMap::new();
+        let mut all_packed = 0u64;
         for index in 0..zip.len() {
             let member = zip.by_index_raw(index).map_err(damaged)?;
             let name = member.name().map_err(damaged)?.into_owned();
@@ -64,6 +66,10 @@ impl Archive {
                 .data_start()
                 .filter(|start| start.checked_add(packed).is_some_and(|end| end <= map.len() as u64));
             let start = start.ok_or_else(|| wrong("does not lie in the file"))?;
+            all_packed += packed;
+            if all_packed > map.len() as u64 {
+                return Err(wrong("lies where another one lies"));
+            }
             let stored = match member.compression() {
                 CompressionMethod::Stored if size == packed => Some(start as usize),
                 CompressionMethod::Deflated if size <= packed.saturating_mul(MOST_RATIO) => None,
@@ -112,6 +118,17 @@ impl Archive {
             return Err(wrong(format!("has {} of {} bytes", unpacked.len(), member.size)));
         }
         Ok(Cow::Owned(unpacked))
+    }
+
+    /// A whole member that lies in the archive as it is.
+    ///
+    /// # Errors
+    /// A member that is missing, or that is compressed.
+    pub fn stored(&self, name: &str) -> Result<&[u8], Error> {
+        let wrong = |what: &str| Error::damaged(self.path(), format!("the member {name:?} {what}"));
+        let member = self.members.get(name).ok_or_else(|| wrong("is missing"))?;
+        let start = member.stored.ok_or_else(|| wrong("is compressed, which its program does not do"))?;
+        Ok(&self.map[start..start + member.size as usize])
     }
 
     /// Unpacks a member into a writer, which writes `to`.

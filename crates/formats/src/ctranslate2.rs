@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use strata_files::{IoContext, MappedFile};
+use strata_files::{MappedFile, regular};
 
 use crate::cursor::Cursor;
 use crate::error::Error;
@@ -21,6 +21,8 @@ use crate::tensors::{Element, Info, Tensors};
 
 /// The newest version that is read.
 const NEWEST: u32 = 6;
+/// More dimensions than any variable has. Aliases copy shapes, so that long ones would take much memory.
+const MOST_DIMENSIONS: u8 = 8;
 /// What int16 weights without a scale were multiplied by.
 const OLD_INT16_SCALE: f32 = 1000.0;
 
@@ -134,6 +136,9 @@ fn text(cursor: &mut Cursor<'_>) -> Result<String, Error> {
 
 fn variable(path: &Path, cursor: &mut Cursor<'_>, version: u32, name: &str) -> Result<Variable, Error> {
     let rank = cursor.u8()?;
+    if rank > MOST_DIMENSIONS {
+        return Err(Error::damaged(path, format!("`{name}` has {rank} dimensions")));
+    }
     let mut shape = Vec::new();
     for _ in 0..rank {
         shape.push(cursor.u32()? as usize);
@@ -207,7 +212,7 @@ impl Tensors for CTranslate2 {
 pub fn vocabulary(folder: &Path, name: &str) -> Result<Option<Vec<String>>, Error> {
     let json = folder.join(format!("{name}.json"));
     if json.exists() {
-        let bytes = std::fs::read(&json).io_context("read", &json)?;
+        let bytes = regular::read(&json)?;
         let tokens = serde_json::from_slice(&bytes);
         return tokens.map(Some).map_err(|e| Error::damaged(&json, format!("no list of tokens: {e}")));
     }
@@ -215,7 +220,7 @@ pub fn vocabulary(folder: &Path, name: &str) -> Result<Option<Vec<String>>, Erro
     if !lines.exists() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(&lines).io_context("read", &lines)?;
+    let text = strata_files::utf8(&lines, regular::read(&lines)?)?;
     // Lines end with a newline only: some tokens are other kinds of white space.
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(Some(text.split('\n').map(str::to_owned).collect()))

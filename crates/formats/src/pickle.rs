@@ -26,6 +26,10 @@ type Id = u32;
 
 /// Bytes of the longest key of a storage: keys are copied for each tensor.
 const MOST_KEY: usize = 64;
+/// Bytes of the longest name of a tensor. Many entries can have one text for their name, and each copies it.
+const MOST_NAME: usize = 1024;
+/// Arguments of a call; rebuilding a tensor has six. Many calls can share one list, and each goes through it.
+const MOST_ARGUMENTS: usize = 16;
 
 #[derive(Clone, Debug)]
 enum Value {
@@ -93,6 +97,9 @@ pub(crate) fn tensors(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Pick
     let mut tensors = BTreeMap::new();
     for (key, value) in entries {
         match (machine.value(*key), machine.value(*value)) {
+            (Value::Text(name), _) if name.len() > MOST_NAME => {
+                return Err(machine.wrong(format!("a name of {} bytes; at most {MOST_NAME} are read", name.len())));
+            }
             (Value::Text(name), Value::Tensor(tensor)) => {
                 tensors.insert(name.clone(), tensor.clone());
             }
@@ -322,18 +329,26 @@ impl Machine<'_> {
         String::from_utf8(line).map_err(|_| self.wrong("a name that is not UTF-8"))
     }
 
+    /// The values of a list of arguments.
+    fn arguments(&self, list: Id) -> Result<Vec<&Value>, Error> {
+        match self.value(list) {
+            Value::Sequence(items) if items.len() <= MOST_ARGUMENTS => {
+                Ok(items.iter().map(|id| self.value(*id)).collect())
+            }
+            Value::Sequence(items) => Err(self.wrong(format!("a call with {} arguments", items.len()))),
+            _ => Err(self.wrong("a call without arguments")),
+        }
+    }
+
     /// A reference to a storage: `('storage', TYPE, KEY, DEVICE, ELEMENTS)`.
     fn storage(&mut self) -> Result<(), Error> {
         let reference = self.pop()?;
-        let storage = match self.value(reference) {
-            Value::Sequence(items) => match items.iter().map(|id| self.value(*id)).collect::<Vec<_>>()[..] {
-                [Value::Text(kind), Value::Global(Global::StorageOf(element)), Value::Text(key), _, _]
-                    if kind == "storage" && key.len() <= MOST_KEY =>
-                {
-                    Some(Value::Storage { element: *element, key: key.clone() })
-                }
-                _ => None,
-            },
+        let storage = match self.arguments(reference)?[..] {
+            [Value::Text(kind), Value::Global(Global::StorageOf(element)), Value::Text(key), _, _]
+                if kind == "storage" && key.len() <= MOST_KEY =>
+            {
+                Some(Value::Storage { element: *element, key: key.clone() })
+            }
             _ => None,
         };
         let storage = storage.ok_or_else(|| self.wrong("a reference to something other than a tensor's elements"))?;
@@ -344,10 +359,7 @@ impl Machine<'_> {
     /// A call of one of the known names.
     fn call(&mut self) -> Result<(), Error> {
         let (arguments, function) = (self.pop()?, self.pop()?);
-        let arguments: Vec<&Value> = match self.value(arguments) {
-            Value::Sequence(items) => items.iter().map(|id| self.value(*id)).collect(),
-            _ => return Err(self.wrong("a call without arguments")),
-        };
+        let arguments = self.arguments(arguments)?;
         let result = match (self.value(function), &arguments[..]) {
             (Value::Global(Global::OrderedDict), []) => Value::Dict(Vec::new()),
             (Value::Global(Global::RebuildParameter), [Value::Tensor(tensor), ..]) => Value::Tensor(tensor.clone()),

@@ -2,6 +2,9 @@
 //!
 //! `NAME/data.pkl` is the pickle, `NAME/data/KEY` the elements of the storage KEY. `pickle` reads the pickle
 //! without running anything.
+//!
+//! PyTorch compresses neither. A compressed storage is refused: any number of tensors may lie in one, and each would
+//! unpack it anew.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -42,9 +45,9 @@ impl PyTorch {
         if archive.size(&pickled).is_some_and(|size| size > MOST_PICKLE) {
             return Err(Error::unsupported(path, format!("its pickle is larger than {MOST_PICKLE} bytes")));
         }
-        let tensors = pickle::tensors(path, &archive.read(&pickled)?)?;
+        let tensors = pickle::tensors(path, archive.stored(&pickled)?)?;
         for (name, tensor) in &tensors {
-            let stored = archive.size(&format!("{prefix}data/{}", tensor.storage)).unwrap_or(0);
+            let stored = archive.stored(&format!("{prefix}data/{}", tensor.storage))?.len() as u64;
             let end = tensor.info.bytes().and_then(|bytes| bytes.checked_add(tensor.start));
             if end.is_none_or(|end| end > stored) {
                 let what = format!("tensor `{name}` {:?} lies outside the bytes that are there", tensor.info.shape);
@@ -81,13 +84,9 @@ impl Tensors for PyTorch {
     fn bytes(&self, name: &str) -> Result<Cow<'_, [u8]>, Error> {
         let missing = || Error::NoTensor { path: self.path().to_path_buf(), name: name.to_owned() };
         let tensor = self.tensors.get(name).ok_or_else(missing)?;
-        let storage = self.archive.read(&format!("{}data/{}", self.prefix, tensor.storage))?;
+        let storage = self.archive.stored(&format!("{}data/{}", self.prefix, tensor.storage))?;
         // Checked against the storage's size on opening.
         let start = tensor.start as usize;
-        let range = start..start + tensor.info.bytes().unwrap_or(0) as usize;
-        Ok(match storage {
-            Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[range]),
-            Cow::Owned(bytes) => Cow::Owned(bytes[range].to_vec()),
-        })
+        Ok(Cow::Borrowed(&storage[start..start + tensor.info.bytes().unwrap_or(0) as usize]))
     }
 }

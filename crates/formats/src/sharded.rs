@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use strata_files::IoContext;
+use strata_files::regular;
 
 use crate::error::Error;
 use crate::pytorch::PyTorch;
@@ -31,7 +31,7 @@ impl Sharded {
     /// # Errors
     /// An index that is missing or no index, a shard that is missing or cut short, a tensor that its shard lacks.
     pub fn open(index: &Path) -> Result<Self, Error> {
-        let text = std::fs::read(index).io_context("read", index)?;
+        let text = regular::read(index)?;
         let json: Value = serde_json::from_slice(&text).map_err(|e| Error::damaged(index, e.to_string()))?;
         let map = json["weight_map"].as_object();
         let map = map.ok_or_else(|| Error::damaged(index, "it has no object `weight_map`"))?;

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use strata_files::IoContext;
+use strata_files::regular;
 
 use crate::cursor::Cursor;
 use crate::error::Error;
@@ -33,7 +33,7 @@ impl Shortlist {
     /// # Errors
     /// Anything but a whole shortlist with ascending offsets.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).io_context("read", path)?;
+        let bytes = regular::read(path)?;
         let mut cursor = Cursor::new(path, &bytes);
         let magic = cursor.u64()?;
         if magic != MAGIC {

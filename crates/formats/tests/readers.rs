@@ -1,12 +1,15 @@
 //! Every reader on files of the programs that write them, and on the same files damaged in every way.
 
 use std::fs;
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use strata_formats::ctranslate2::vocabulary;
 use strata_formats::{
     CTranslate2, Element, Error, Info, Marian, Npz, PyTorch, Safetensors, Sharded, Shortlist, Tensors, open_weights,
 };
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name)
@@ -72,6 +75,71 @@ fn pytorch_files_that_are_damaged() {
     let whole = fs::read(file("state.bin")).unwrap();
     cut_short(&whole, PyTorch::open);
     every_byte_changed(&whole, PyTorch::open);
+}
+
+/// An archive as PyTorch writes them: this pickle, and storages of this many zeros.
+fn archive(pickle: &[u8], storages: &[usize], method: CompressionMethod) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut add = |name: String, method: CompressionMethod, bytes: &[u8]| {
+        zip.start_file(name, SimpleFileOptions::default().compression_method(method)).unwrap();
+        zip.write_all(bytes).unwrap();
+    };
+    add("m/data.pkl".to_owned(), CompressionMethod::Stored, pickle);
+    for (key, bytes) in storages.iter().enumerate() {
+        add(format!("m/data/{key}"), method, &vec![0; *bytes]);
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// Text as a pickle has it.
+fn pickled(text: &str) -> Vec<u8> {
+    [&b"X"[..], &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
+}
+
+/// A pickle of one tensor `[2]` at the beginning of storage `0`.
+fn one_tensor(name: &str) -> Vec<u8> {
+    [
+        b"\x80\x02}".to_vec(),
+        pickled(name),
+        b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
+        pickled("storage"),
+        b"ctorch\nFloatStorage\n".to_vec(),
+        [pickled("0"), pickled("cpu")].concat(),
+        b"K\x02tQK\x00K\x02\x85K\x01\x85\x89NtRs.".to_vec(),
+    ]
+    .concat()
+}
+
+#[test]
+fn pytorch_files_that_would_cost_more_than_their_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.bin");
+    let open = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        PyTorch::open(&path)
+    };
+    let (stored, deflated) = (CompressionMethod::Stored, CompressionMethod::Deflated);
+    assert_eq!(open(&archive(&one_tensor("a"), &[8], stored)).unwrap().f32("a", &[2]).unwrap(), [0.0; 2]);
+    assert!(says(open(&archive(&one_tensor("a"), &[7], stored))).contains("lies outside the bytes"));
+    assert!(says(open(&archive(&one_tensor("a"), &[], stored))).contains("the member \"m/data/0\" is missing"));
+    // Each of many tensors would unpack all of it.
+    assert!(says(open(&archive(&one_tensor("a"), &[1 << 20], deflated))).contains("is compressed"));
+    // Many members would unpack the same bytes: here, the second has the size and the place of the first.
+    let mut overlapping = archive(&[0; 10_000], &[0], stored);
+    let entries: Vec<usize> =
+        (0..overlapping.len() - 4).filter(|at| overlapping[*at..].starts_with(b"PK\x01\x02")).collect();
+    let [first, second] = entries[..] else { panic!("{entries:?}") };
+    for field in [16..28, 42..46] {
+        overlapping.copy_within(first + field.start..first + field.end, second + field.start);
+    }
+    assert!(says(open(&overlapping)).contains("lies where another one lies"));
+    // Each of many entries would copy the one name.
+    assert!(says(open(&archive(&one_tensor(&"a".repeat(2000)), &[8], stored))).contains("a name of 2000 bytes"));
+    // Each of many calls would go through the one list: a reference to a storage, and a call.
+    for call in [&b"h\0Q."[..], b"ccollections\nOrderedDict\nh\0R."] {
+        let pickle = [b"\x80\x02(", &[b'N'; 100_000][..], b"tq\0", call].concat();
+        assert!(says(open(&archive(&pickle, &[], stored))).contains("a call with 100000 arguments"));
+    }
 }
 
 #[test]
@@ -216,8 +284,8 @@ fn shortlists() {
     }
 }
 
-/// A CTranslate2 file of a version: `w` `[2, 2]` int8 with a scale for each row, and `heads`, 8.
-fn ctranslate2(version: u32) -> Vec<u8> {
+/// A CTranslate2 file of a version: `w` `[2, 2]` int8 with a scale for each row, and `heads`, 8, of these dimensions.
+fn ctranslate2(version: u32, dimensions: &[u32]) -> Vec<u8> {
     let text = |text: &str| [&(text.len() as u16 + 1).to_le_bytes()[..], text.as_bytes(), b"\0"].concat();
     let mut bytes = version.to_le_bytes().to_vec();
     if version >= 2 {
@@ -228,7 +296,7 @@ fn ctranslate2(version: u32) -> Vec<u8> {
     let variables: [Variable; 3] = [
         ("w", &[2, 2], 1, 1, [2i8, -4, 3, 6].map(|q| q as u8).to_vec()),
         ("w_scale", &[2], 0, 4, floats(&[2.0, 3.0])),
-        ("heads", &[], 2, 2, 8i16.to_le_bytes().to_vec()),
+        ("heads", dimensions, 2, 2, 8i16.to_le_bytes().to_vec()),
     ];
     bytes.extend((variables.len() as u32).to_le_bytes());
     for (name, shape, kind, size, data) in variables {
@@ -256,7 +324,7 @@ fn ctranslate2_of_every_version() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.bin");
     for version in 1..=6 {
-        let whole = ctranslate2(version);
+        let whole = ctranslate2(version, &[]);
         fs::write(&path, &whole).unwrap();
         let model = CTranslate2::open(&path).unwrap();
         let aliases: &[&str] = if version >= 3 { &["w", "tied"] } else { &["w"] };
@@ -270,8 +338,10 @@ fn ctranslate2_of_every_version() {
         cut_short(&whole, CTranslate2::open);
         every_byte_changed(&whole, CTranslate2::open);
     }
-    fs::write(&path, ctranslate2(6).split_first().map(|(_, rest)| [&[7], rest].concat()).unwrap()).unwrap();
+    fs::write(&path, ctranslate2(6, &[]).split_first().map(|(_, rest)| [&[7], rest].concat()).unwrap()).unwrap();
     assert!(says(CTranslate2::open(&path)).contains("binary version 7, this program reads 1 to 6"));
+    fs::write(&path, ctranslate2(6, &[1; 9])).unwrap();
+    assert!(says(CTranslate2::open(&path)).contains("`heads` has 9 dimensions"));
 }
 
 #[test]

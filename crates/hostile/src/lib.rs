@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod documents;
+mod imports;
 mod models;
 mod mutations;
 mod texts;
@@ -28,7 +29,7 @@ pub struct Target {
 }
 
 /// All parsers.
-pub static TARGETS: [Target; 27] = [
+pub static TARGETS: [Target; 31] = [
     documents::TEXT,
     documents::ENCODED,
     documents::HTML,
@@ -56,6 +57,10 @@ pub static TARGETS: [Target; 27] = [
     models::MARIAN,
     models::CTRANSLATE2,
     models::PACKED,
+    imports::NLLB_MOE,
+    imports::OPUS,
+    imports::CTRANSLATE2,
+    imports::MARIAN,
 ];
 
 /// The parser of this name.

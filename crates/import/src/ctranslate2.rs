@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use strata_files::IoContext;
+use strata_corpus::subword::SPECIALS;
+use strata_files::regular;
 use strata_formats::ctranslate2::vocabulary;
 use strata_formats::{CTranslate2, Element, Tensors, unpack};
 use strata_recipe::{
@@ -15,7 +16,7 @@ use strata_recipe::{
 use crate::Options as Wanted;
 use crate::error::Error;
 use crate::options::Options;
-use crate::plan::{Between, Plan};
+use crate::plan::{self, Between, Plan};
 use crate::vocabulary::{Ours, Theirs};
 use crate::weights::Weights;
 
@@ -55,69 +56,19 @@ pub(crate) fn plan(folder: &Path, package: &Path, wanted: &Wanted) -> Result<Pla
         return Err(Error::Option { path, option, value, supported });
     }
     let options = Options::read_if_there(&folder.join("config.json"))?;
-    let text = |key: &str, default: &str| {
-        options.as_ref().map_or(Some(default), |options| options.text(key)).map(str::to_owned)
-    };
-    let (end, unknown) = (text("eos_token", "</s>"), text("unk_token", "<unk>"));
-    let (end, unknown) = (end.unwrap_or_else(|| "</s>".into()), unknown.unwrap_or_else(|| "<unk>".into()));
-    let ids = |names: Vec<String>, path: &Path| -> Result<Ours, Error> {
-        let place = |name: &str| names.iter().position(|other| other == name);
-        let special = |name: &str| place(name).ok_or_else(|| Error::mismatch(path, format!("no token `{name}` in it")));
-        let (end, unknown) = (special(&end)?, special(&unknown)?);
-        let pad = place("<pad>").or_else(|| place("<blank>"));
-        let control = place("<s>").into_iter().filter(|id| *id != end).collect();
-        Theirs { names: names.into_iter().map(Some).collect(), pad, end, unknown, control, ..Theirs::default() }
-            .renumber(path)
-    };
-    let shared = vocabulary(folder, "shared_vocabulary")?;
-    let (source, target) = match shared {
-        Some(names) => (None, ids(names, folder)?),
-        None => {
-            let list = |name: &str| -> Result<Ours, Error> {
-                let names = vocabulary(folder, name)?;
-                ids(names.ok_or_else(|| Error::mismatch(folder, format!("it has no {name}")))?, folder)
-            };
-            (Some(list("source_vocabulary")?), list("target_vocabulary")?)
-        }
-    };
+    let end = text(options.as_ref(), "eos_token", "</s>").unwrap_or_else(|| "</s>".into());
+    let unknown = text(options.as_ref(), "unk_token", "<unk>").unwrap_or_else(|| "<unk>".into());
+    let (source, target) = vocabularies(folder, &end, &unknown)?;
     let mut config = config(&model, options.as_ref())?;
     config.vocab_size = target.rows.len();
     config.network.embeddings.source_vocab_size =
         source.as_ref().map(|source| source.rows.len()).filter(|rows| *rows != target.rows.len());
-    let switch =
-        |key: &str, default: bool| options.as_ref().map_or(Ok(default), |options| options.switch(key, default));
-    let from_zero = model.integer("decoder/start_from_zero_embedding")? == Some(1);
-    let first = match text("decoder_start_token", "<s>") {
-        _ if from_zero => Mark::Zero,
-        Some(ref token) if *token == end => Mark::End,
-        Some(token) => {
-            let id = target.names.iter().position(|name| *name == token).map(|place| place as u32 + 3);
-            let pad = ["<pad>", "<blank>"].contains(&token.as_str());
-            match id {
-                _ if pad => Mark::Padding,
-                Some(id) => Mark::Subword(id),
-                None => return Err(Error::mismatch(folder, format!("no token `{token}` to start with"))),
-            }
-        }
-        None => {
-            let what =
-                "the decoder's first token is left to the caller; import the model that this one was converted from";
-            return Err(Error::mismatch(folder, what));
-        }
-    };
-    if switch("add_source_bos", false)? {
-        let what = options.as_ref().map(|options| options.unsupported("add_source_bos", "false"));
-        return Err(what.unwrap_or_else(|| Error::mismatch(folder, "add_source_bos")));
-    }
-    // What was converted from Hugging Face's models is called with the end mark in the text, and begins with it.
-    let ends = switch("add_source_eos", false)? || text("decoder_start_token", "<s>").as_ref() == Some(&end);
-    config.prompts =
-        Prompts { source_front: vec![], source_end: if ends { vec![Mark::End] } else { vec![] }, decoder: vec![first] };
+    config.prompts = prompts(&model, folder, options.as_ref(), &end, &target)?;
     let [source_pieces, target_pieces] = pieces(folder, package)?;
     let subwords = target.subwords(source.as_ref(), [&source_pieces, &target_pieces])?;
     let languages = languages(package, wanted)?;
     let source_rows = source.map_or(target.rows.clone(), |source| source.rows);
-    let weights = weights(model, &config, &source_rows, &target.rows);
+    let weights = weights(model, &config, &source_rows, &target.rows)?;
     Ok(Plan {
         origin: "CTranslate2".to_owned(),
         config,
@@ -127,6 +78,68 @@ pub(crate) fn plan(folder: &Path, package: &Path, wanted: &Wanted) -> Result<Pla
         shortlist: None,
         _unpacked: None,
     })
+}
+
+/// An option that is text; `default` where there are no options.
+fn text(options: Option<&Options>, key: &str, default: &str) -> Option<String> {
+    options.map_or(Some(default), |options| options.text(key)).map(str::to_owned)
+}
+
+/// The ids of the source, where it has its own, and of the target.
+fn vocabularies(folder: &Path, end: &str, unknown: &str) -> Result<(Option<Ours>, Ours), Error> {
+    let ids = |names: Vec<String>| -> Result<Ours, Error> {
+        let place = |name: &str| names.iter().position(|other| other == name);
+        let special =
+            |name: &str| place(name).ok_or_else(|| Error::mismatch(folder, format!("no token `{name}` in it")));
+        let (end, unknown) = (special(end)?, special(unknown)?);
+        let pad = place("<pad>").or_else(|| place("<blank>"));
+        let control = place("<s>").into_iter().filter(|id| *id != end).collect();
+        Theirs { names: names.into_iter().map(Some).collect(), pad, end, unknown, control, ..Theirs::default() }
+            .renumber(folder)
+    };
+    if let Some(names) = vocabulary(folder, "shared_vocabulary")? {
+        return Ok((None, ids(names)?));
+    }
+    let list = |name: &str| -> Result<Ours, Error> {
+        let names = vocabulary(folder, name)?;
+        ids(names.ok_or_else(|| Error::mismatch(folder, format!("it has no {name}")))?)
+    };
+    Ok((Some(list("source_vocabulary")?), list("target_vocabulary")?))
+}
+
+/// What stands around the source and before the target.
+fn prompts(
+    model: &CTranslate2,
+    folder: &Path,
+    options: Option<&Options>,
+    end: &str,
+    target: &Ours,
+) -> Result<Prompts, Error> {
+    let start = text(options, "decoder_start_token", "<s>");
+    let first = match start.as_deref() {
+        _ if model.integer("decoder/start_from_zero_embedding")? == Some(1) => Mark::Zero,
+        Some(token) if token == end => Mark::End,
+        Some("<pad>" | "<blank>") => Mark::Padding,
+        Some(token) => {
+            let place = target.names.iter().position(|name| name == token);
+            let place = place.ok_or_else(|| Error::mismatch(folder, format!("no token `{token}` to start with")))?;
+            // No language has a tag, so names begin behind the special tokens.
+            Mark::Subword((SPECIALS.len() + place) as u32)
+        }
+        None => {
+            let what =
+                "the decoder's first token is left to the caller; import the model that this one was converted from";
+            return Err(Error::mismatch(folder, what));
+        }
+    };
+    let mut ends = start.as_deref() == Some(end);
+    if let Some(options) = options {
+        options.must_be("add_source_bos", false, false)?;
+        // What was converted from Hugging Face's models is called with the end mark in the text, and begins with it.
+        ends |= options.switch("add_source_eos", false)?;
+    }
+    let source_end = if ends { vec![Mark::End] } else { vec![] };
+    Ok(Prompts { source_front: vec![], source_end, decoder: vec![first] })
 }
 
 /// The shape that the variables describe.
@@ -158,7 +171,10 @@ fn config(model: &CTranslate2, options: Option<&Options>) -> Result<ModelConfig,
         }
     }
     let table = "decoder/embeddings/weight";
-    let d_model = shape(table)?.get(1).copied().unwrap_or(0);
+    let d_model = match shape(table)?[..] {
+        [_, d_model] => d_model,
+        ref other => return Err(wrong(format!("the table `{table}` is {other:?}, not [tokens, width]"))),
+    };
     let d_ffn = rows_of("encoder/layer_0/ffn/linear_0/weight")?;
     let of_decoder = rows_of("decoder/layer_0/ffn/linear_0/weight")?;
     let integer = |name: &str, default: i64| model.integer(name).map(|found| found.unwrap_or(default));
@@ -176,9 +192,17 @@ fn config(model: &CTranslate2, options: Option<&Options>) -> Result<ModelConfig,
         max_length: MAX_LENGTH,
         ..ModelConfig::default()
     };
+    config.network.decoder.d_ffn = (of_decoder != d_ffn).then_some(of_decoder);
+    config.network.decoder.heads = (decoder_heads != heads).then_some(decoder_heads);
+    let names = [
+        ("d_model", table),
+        ("d_ffn", "encoder/layer_0/ffn/linear_0/weight"),
+        ("network.decoder.d_ffn", "decoder/layer_0/ffn/linear_0/weight"),
+        ("heads", "encoder/num_heads"),
+        ("network.decoder.heads", "decoder/num_heads"),
+    ];
+    plan::check_sizes(&config, path, &names)?;
     let network = &mut config.network;
-    network.decoder.d_ffn = (of_decoder != d_ffn).then_some(of_decoder);
-    network.decoder.heads = (decoder_heads != heads).then_some(decoder_heads);
     network.layer_norm.place = if integer("encoder/pre_norm", 1)? == 1 { NormPlace::Pre } else { NormPlace::Post };
     network.layer_norm.last = model.info("encoder/layer_norm/gamma").is_some();
     if let Some(options) = options {
@@ -245,25 +269,26 @@ fn positions(model: &CTranslate2, d: usize) -> Result<(Positions, usize), Error>
         let computed = Positions { layout: PositionLayout::Halves, frequencies: Frequencies::Tensor2tensor, first: 1 };
         return Ok((computed, MAX_LENGTH));
     };
+    let wrong = |what: &str| Error::mismatch(model.path(), format!("the positions of `{name}` {what}"));
+    let rows = match info.shape[..] {
+        // There are as many bytes, so the tables below are no larger.
+        [rows, width] if width == d => rows,
+        ref other => return Err(wrong(&format!("are {other:?}, not [tokens, {d}]"))),
+    };
     let stored = model.f32(name, &info.shape)?;
-    let rows = info.shape.first().copied().unwrap_or(0);
     for layout in [PositionLayout::Interleaved, PositionLayout::Halves] {
         for frequencies in [Frequencies::Paper, Frequencies::Tensor2tensor] {
             for first in 0..=2 {
                 let positions = Positions { layout, frequencies, first };
                 let table = sinusoidal(positions, rows, d);
                 // Half precision, and sines of large arguments in f32.
-                let near = table.iter().zip(&stored).all(|(a, b)| (a - b).abs() < 3e-3);
-                if near && table.len() == stored.len() {
+                if table.iter().zip(&stored).all(|(a, b)| (a - b).abs() < 3e-3) {
                     return Ok((positions, rows.saturating_sub(1)));
                 }
             }
         }
     }
-    Err(Error::mismatch(
-        model.path(),
-        format!("the positions of `{name}` are no sines and cosines; trained ones are not supported"),
-    ))
+    Err(wrong("are no sines and cosines; trained ones are not supported"))
 }
 
 /// The SentencePiece models of source and target.
@@ -272,14 +297,13 @@ fn pieces(folder: &Path, package: &Path) -> Result<[Vec<u8>; 2], Error> {
         let paths = [folder, package].into_iter().flat_map(|place| names.iter().map(move |name| place.join(name)));
         paths.into_iter().find(|path| path.exists())
     };
-    let read = |path: PathBuf| -> Result<Vec<u8>, Error> { Ok(std::fs::read(&path).io_context("read", &path)?) };
     if let (Some(source), Some(target)) = (found(&["source.spm"]), found(&["target.spm"])) {
-        return Ok([read(source)?, read(target)?]);
+        return Ok([regular::read(source)?, regular::read(target)?]);
     }
     let shared = found(&["sentencepiece.model", "sentencepiece.bpe.model", "spm.model"]);
     let what = "no SentencePiece model in the folder: sentencepiece.model, or source.spm and target.spm of the model that \
                 was converted";
-    let shared = read(shared.ok_or_else(|| Error::mismatch(package, what))?)?;
+    let shared = regular::read(shared.ok_or_else(|| Error::mismatch(package, what))?)?;
     Ok([shared.clone(), shared])
 }
 
@@ -298,7 +322,7 @@ fn weights(
     config: &ModelConfig,
     source: &Arc<[Option<usize>]>,
     target: &Arc<[Option<usize>]>,
-) -> Weights {
+) -> Result<Weights, Error> {
     let d = config.d_model;
     let tables = config.network.embeddings.tables;
     let has_bias = model.info("decoder/projection/bias").is_some();
@@ -310,7 +334,7 @@ fn weights(
     let aliases = ["encoder/embeddings_0/weight", "decoder/projection/weight"];
     let known = model.names().into_iter().filter(|name| taken(name) || aliases.contains(name)).map(str::to_owned);
     let known = known.collect();
-    let mut weights = Weights { known, ..Weights::new(Box::new(model)) };
+    let mut weights = Weights { known, ..Weights::new(Box::new(model), config)? };
     let of = |rows: &Arc<[Option<usize>]>| rows.iter().flatten().count();
     weights.table("embedding.weight", "decoder/embeddings/weight", of(target), d, target);
     if tables.source_apart() {
@@ -352,7 +376,7 @@ fn weights(
             norm(&mut weights, d, &format!("{path}.norm"), path);
         }
     }
-    weights
+    Ok(weights)
 }
 
 /// Maps `[d, d]` that lie one under another in one variable.

@@ -16,7 +16,7 @@ use strata_recipe::{Activation, ModelConfig};
 use crate::Options;
 use crate::error::Error;
 use crate::options;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 
 /// Whether a folder is one of these.
 pub(crate) fn is_at(folder: &Path) -> bool {
@@ -37,7 +37,7 @@ pub(crate) fn plan(folder: &Path, wanted: &Options) -> Result<Plan, Error> {
     }
 }
 
-/// The sizes that all of these models name alike.
+/// The sizes that all of these models name alike, checked.
 fn sizes(config: &options::Options) -> Result<ModelConfig, Error> {
     let mut model = ModelConfig {
         encoder_layers: config.number("encoder_layers")?,
@@ -66,5 +66,23 @@ fn sizes(config: &options::Options) -> Result<ModelConfig, Error> {
             return Err(config.unsupported("activation_function", known));
         }
     };
+    check_sizes(config, &model)?;
     Ok(model)
+}
+
+/// Checks the sizes of a configuration.
+///
+/// # Errors
+/// A size that no model has.
+fn check_sizes(config: &options::Options, model: &ModelConfig) -> Result<(), Error> {
+    let names = [
+        ("d_ffn", "encoder_ffn_dim"),
+        ("network.decoder.d_ffn", "decoder_ffn_dim"),
+        ("heads", "encoder_attention_heads"),
+        ("network.decoder.heads", "decoder_attention_heads"),
+        ("max_length", "max_position_embeddings"),
+        ("moe_every", "encoder_sparse_step"),
+        ("experts", "num_experts"),
+    ];
+    plan::check_sizes(model, config.path(), &names)
 }

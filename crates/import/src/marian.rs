@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use strata_corpus::subword::{EOS, sentencepiece_names};
-use strata_files::IoContext;
+use strata_files::regular;
 use strata_formats::marian::OPTIONS;
 use strata_formats::{Marian, Npz, Shortlist as Lexical, Tensors, yaml};
 use strata_recipe::{
@@ -15,7 +15,7 @@ use strata_store::Shortlist;
 
 use crate::Options as Wanted;
 use crate::error::Error;
-use crate::plan::{Between, Plan};
+use crate::plan::{self, Between, Plan};
 use crate::vocabulary::{Ours, Theirs};
 use crate::weights::Weights;
 
@@ -23,6 +23,8 @@ use crate::weights::Weights;
 const EPSILON: f64 = 1e-6;
 /// Marian has no longest sentence.
 const MAX_LENGTH: usize = 1024;
+/// Bytes of the options at most; they have a few thousand.
+const MOST_OPTIONS: usize = 1 << 20;
 
 /// The model file of a folder, or a model file itself.
 pub(crate) fn find(source: &Path) -> Option<PathBuf> {
@@ -82,6 +84,10 @@ impl Options {
 pub(crate) fn plan(path: &Path, wanted: &Wanted) -> Result<Plan, Error> {
     let (tensors, text): (Box<dyn Tensors>, String) = if path.extension().is_some_and(|ending| ending == "npz") {
         let file = Npz::open(path)?;
+        // Packed, it can be a thousand times as long as the file.
+        if file.info(OPTIONS).is_some_and(|info| info.shape.iter().product::<usize>() > MOST_OPTIONS) {
+            return Err(Error::mismatch(path, format!("{OPTIONS} is longer than {MOST_OPTIONS} bytes")));
+        }
         let bytes = file.bytes(OPTIONS)?.into_owned();
         let text = String::from_utf8(bytes).map_err(|_| Error::mismatch(path, format!("{OPTIONS} is not UTF-8")))?;
         (Box::new(file), text)
@@ -117,7 +123,7 @@ pub(crate) fn plan(path: &Path, wanted: &Wanted) -> Result<Plan, Error> {
     }
     let subwords = target.subwords((!same).then_some(&source), [&source_pieces, &target_pieces])?;
     let languages = languages(path, wanted)?;
-    let weights = weights(tensors, &config, &source.rows, &target.rows);
+    let weights = weights(tensors, &config, &source.rows, &target.rows)?;
     let origin = if config.network.decoder.mixer == Mixer::Ssru { "Firefox / Bergamot" } else { "Marian" };
     let shortlist = shortlist(folder, &source, &target, same)?;
     Ok(Plan { origin: origin.to_owned(), config, subwords, languages, weights, shortlist, _unpacked: None })
@@ -189,6 +195,15 @@ fn config(options: &Options) -> Result<ModelConfig, Error> {
     network.embeddings.output_bias = true;
     let decoder_ffn = (of_decoder != 0 && of_decoder != d_ffn).then_some(of_decoder);
     network.decoder = Decoder { mixer, d_ffn: decoder_ffn, heads: None };
+    let names = [
+        ("encoder_layers", "enc-depth"),
+        ("decoder_layers", "dec-depth"),
+        ("d_model", "dim-emb"),
+        ("d_ffn", "transformer-dim-ffn"),
+        ("network.decoder.d_ffn", "transformer-decoder-dim-ffn"),
+        ("heads", "transformer-heads"),
+    ];
+    plan::check_sizes(&config, &options.path, &names)?;
     Ok(config)
 }
 
@@ -197,15 +212,14 @@ fn vocabularies(folder: &Path) -> Result<[Vec<u8>; 2], Error> {
     let spm = |start: &'static str| {
         move |name: &str| name.starts_with(start) && (name.ends_with(".spm") || name.ends_with(".model"))
     };
-    let read = |path: PathBuf| -> Result<Vec<u8>, Error> { Ok(std::fs::read(&path).io_context("read", &path)?) };
     if let (Some(source), Some(target)) = (one(folder, &spm("srcvocab")), one(folder, &spm("trgvocab"))) {
-        return Ok([read(source)?, read(target)?]);
+        return Ok([regular::read(source)?, regular::read(target)?]);
     }
     if let (Some(source), Some(target)) = (one(folder, &spm("source")), one(folder, &spm("target"))) {
-        return Ok([read(source)?, read(target)?]);
+        return Ok([regular::read(source)?, regular::read(target)?]);
     }
     let what = "no vocabulary beside the model: vocab.*.spm, or srcvocab.*.spm and trgvocab.*.spm";
-    let shared = read(one(folder, &spm("vocab")).ok_or_else(|| Error::mismatch(folder, what))?)?;
+    let shared = regular::read(one(folder, &spm("vocab")).ok_or_else(|| Error::mismatch(folder, what))?)?;
     Ok([shared.clone(), shared])
 }
 
@@ -248,12 +262,12 @@ fn weights(
     config: &ModelConfig,
     source: &Arc<[Option<usize>]>,
     target: &Arc<[Option<usize>]>,
-) -> Weights {
+) -> Result<Weights, Error> {
     let d = config.d_model;
     let tables = config.network.embeddings.tables;
     let known = tensors.names().into_iter().filter(|name| name.ends_with("_QuantMultA") || *name == OPTIONS);
     let known = known.map(str::to_owned).collect();
-    let mut weights = Weights { known, ..Weights::new(tensors) };
+    let mut weights = Weights { known, ..Weights::new(tensors, config)? };
     let of = |rows: &Arc<[Option<usize>]>| rows.iter().flatten().count();
     let own = if tables.source_apart() { "decoder_Wemb" } else { "Wemb" };
     weights.table("embedding.weight", own, of(target), d, target);
@@ -281,7 +295,7 @@ fn weights(
             norm(&mut weights, d, &format!("{ours}.ffn.norm"), &format!("{theirs}_ffn_ffn"));
         }
     }
-    weights
+    Ok(weights)
 }
 
 fn linear(weights: &mut Weights, ours: &str, theirs: &str, which: &str, [outputs, inputs]: [usize; 2]) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use strata_files::IoContext;
+use strata_files::regular;
 
 use crate::error::Error;
 
@@ -19,7 +19,7 @@ impl Options {
     /// # Errors
     /// A file that is missing or no JSON object.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path).io_context("read", path)?;
+        let bytes = regular::read(path)?;
         match serde_json::from_slice(&bytes) {
             Ok(json @ Value::Object(_)) => Ok(Self { path: path.to_path_buf(), json }),
             Ok(_) => Err(Error::mismatch(path, "it is no JSON object")),
@@ -33,6 +33,11 @@ impl Options {
     /// As [`Options::read`].
     pub fn read_if_there(path: &Path) -> Result<Option<Self>, Error> {
         path.exists().then(|| Self::read(path)).transpose()
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// All options.

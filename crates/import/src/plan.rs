@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use strata_corpus::Subwords;
 use strata_corpus::languages::{Languages, every_direction};
-use strata_recipe::{Cost, ModelConfig};
+use strata_recipe::{ConfigError, Cost, ModelConfig};
 use strata_store::{Existing, ModelFolder, ModelParts, SHORTLIST_FILE, Shortlist};
 
 use crate::error::Error;
@@ -88,6 +88,21 @@ impl Between {
             }
         }
     }
+}
+
+/// Checks sizes as soon as they are read: vocabularies and lists of weights are made as long as they say. `names` pairs
+/// names of sizes here with those in the file `path`, where they differ.
+///
+/// # Errors
+/// A size that no model has.
+pub(crate) fn check_sizes(config: &ModelConfig, path: &Path, names: &[(&str, &str)]) -> Result<(), Error> {
+    config.check_sizes().map_err(|ConfigError { key, message }| {
+        let message = match names.iter().find(|(ours, _)| *ours == key) {
+            Some((_, theirs)) => format!("{theirs}: {message}"),
+            None => message,
+        };
+        Error::Config { path: path.to_path_buf(), source: ConfigError { key, message } }
+    })
 }
 
 impl Plan {

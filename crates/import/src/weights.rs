@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use strata_formats::{Element, Tensors};
+use strata_recipe::ModelConfig;
 use strata_store::tensors::{Dtype, TensorSource, TensorSpec};
 
 use crate::error::Error;
@@ -48,8 +49,21 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
-    pub fn new(tensors: Box<dyn Tensors>) -> Self {
-        Self { tensors, list: Vec::new(), known: Vec::new() }
+    /// None yet, of a model of that configuration, whose sizes were checked.
+    ///
+    /// # Errors
+    /// More layers and experts than the file has tensors: the list of weights would be as long as a number in another
+    /// file says.
+    pub fn new(tensors: Box<dyn Tensors>, config: &ModelConfig) -> Result<Self, Error> {
+        let (encoder, decoder) = config.expert_blocks();
+        let experts: usize = (0..encoder + decoder).map(|block| config.strata_of_block(block).experts()).sum();
+        let parts = config.encoder_layers + config.decoder_layers + experts;
+        let there = tensors.names().len();
+        if parts > there {
+            let what = format!("it has {there} tensors, but its configuration describes {parts} layers and experts");
+            return Err(Error::mismatch(tensors.path(), what));
+        }
+        Ok(Self { tensors, list: Vec::new(), known: Vec::new() })
     }
 
     fn add(&mut self, name: impl Into<String>, shape: &[usize], origin: Origin) {

@@ -123,3 +123,43 @@ fn folders_that_lack_something() {
     assert!(says(&options).contains("model.bin: tensor `decoder/embeddings/weight` is ["), "{}", says(&options));
     assert!(!dir.path().join("x").exists());
 }
+
+/// A model file with another shape, and as many zeros, for one of its variables of floats.
+fn reshaped(model: &[u8], name: &str, shape: &[u32]) -> Vec<u8> {
+    let name = [name.as_bytes(), b"\0"].concat();
+    let start = model.windows(name.len()).position(|bytes| bytes == name).unwrap() + name.len();
+    let header = start + 1 + 4 * usize::from(model[start]) + 5;
+    let length = u32::from_le_bytes(model[header - 4..header].try_into().unwrap()) as usize;
+    let bytes = 4 * shape.iter().product::<u32>();
+    let sizes: Vec<u8> = shape.iter().flat_map(|size| size.to_le_bytes()).collect();
+    let variable = [&[shape.len() as u8][..], &sizes, &[0], &bytes.to_le_bytes(), &vec![0; bytes as usize]].concat();
+    [&model[..start], &variable, &model[header + length..]].concat()
+}
+
+#[test]
+fn shapes_that_no_model_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = converted(dir.path(), "f32");
+    let path = folder.join("model.bin");
+    let whole = fs::read(&path).unwrap();
+    let (table, positions) = ("decoder/embeddings/weight", "decoder/position_encodings/encodings");
+    let options = Options { from: Some("en".into()), to: Some("de".into()) };
+    for (changes, expected) in [
+        (&[(table, &[59][..])][..], "the table `decoder/embeddings/weight` is [59], not [tokens, width]"),
+        (&[(table, &[59, 0])], "decoder/embeddings/weight: d_model = 0 must be between 1 and"),
+        (&[(table, &[0, 70_000])], "decoder/embeddings/weight: d_model = 70000 must be between 1 and"),
+        (&[(table, &[59, 0]), (positions, &[48, 0])], "decoder/embeddings/weight: d_model = 0 must be between 1 and"),
+        (&[(positions, &[48])], "encodings` are [48], not [tokens, 16]"),
+        (&[(positions, &[48, 0])], "encodings` are [48, 0], not [tokens, 16]"),
+        (&[(positions, &[48, 8])], "encodings` are [48, 8], not [tokens, 16]"),
+        (&[(positions, &[0, u32::MAX])], "encodings` are [0, 4294967295], not [tokens, 16]"),
+        (&[(positions, &[0, 16])], "max_length = 0 must be between 1 and"),
+        (&[(positions, &[2, 16])], "encodings` are no sines and cosines"),
+    ] {
+        let changed = changes.iter().fold(whole.clone(), |model, (name, shape)| reshaped(&model, name, shape));
+        fs::write(&path, changed).unwrap();
+        let error = import(&folder, &dir.path().join("x"), &options, Existing::Refuse).unwrap_err().to_string();
+        assert!(error.contains("model.bin: ") || expected.starts_with("max_length"), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
+}

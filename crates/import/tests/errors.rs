@@ -73,6 +73,45 @@ fn options_that_are_not_supported_are_named() {
     }
 }
 
+/// Numbers of a configuration are not believed before the files are seen to have as much.
+#[test]
+fn sizes_beyond_any_model_or_its_files() {
+    let limit = |size: &str| format!("{size} must be between 1 and");
+    let quintillion = 1_000_000_000_000_000_000u64;
+    for (name, key, value, expected) in [
+        ("m2m100", "vocab_size", quintillion, limit("config.json: vocab_size = 1000000000000000000")),
+        ("m2m100", "vocab_size", 100_000_000_000, limit("config.json: vocab_size = 100000000000")),
+        ("m2m100", "vocab_size", 10_000_000, "tensor `model.shared.weight` is [".to_owned()),
+        ("marian", "vocab_size", quintillion, limit("config.json: vocab_size = 1000000000000000000")),
+        ("marian", "decoder_vocab_size", quintillion, "tensor `model.shared.weight` is [".to_owned()),
+        ("marian-apart", "vocab_size", 10_000_000, "tensor `model.encoder.embed_tokens.weight` is [".to_owned()),
+        ("marian-apart", "decoder_vocab_size", 10_000_000, "`model.decoder.embed_tokens.weight` is [".to_owned()),
+        ("m2m100", "encoder_layers", quintillion, limit("config.json: encoder_layers = 1000000000000000000")),
+        ("marian", "decoder_layers", 1000, "tensors, but its configuration describes 1002 layers and exp".to_owned()),
+        ("m2m100", "encoder_ffn_dim", 0, limit("config.json: encoder_ffn_dim: d_ffn = 0")),
+        ("m2m100", "decoder_attention_heads", 0, limit("decoder_attention_heads: network.decoder.heads = 0")),
+        ("m2m100", "max_position_embeddings", u64::MAX, limit("max_length = 18446744073709551615")),
+        ("m2m100", "pad_token_id", u64::MAX, "pad_token_id = 18446744073709551615 is not supported".to_owned()),
+        ("nllb-moe", "num_experts", quintillion, "config.json: num_experts: experts = 1000000000000000000".to_owned()),
+        ("nllb-moe", "num_experts", 60_000, "tensors, but its configuration describes 120004 layers and".to_owned()),
+    ] {
+        let error = configured(name, key, json!(value));
+        assert!(error.contains(&expected), "{name} {key} = {value}: {error}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn files_that_never_end() {
+    for name in ["config.json", "vocab.json", "sentencepiece.bpe.model", "model.safetensors"] {
+        let dir = copy("m2m100");
+        let path = dir.path().join("m").join(name);
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert!(!refused(&dir).is_empty());
+    }
+}
+
 #[test]
 fn tensors_that_do_not_fit_the_configuration() {
     let error = configured("m2m100", "encoder_ffn_dim", json!(25));

@@ -198,3 +198,25 @@ fn integers_scales_and_the_shortlist_arrive_as_they_are() {
     let error = import(&source, &other, &Options::default(), Existing::Refuse).unwrap_err().to_string();
     assert!(error.contains("it belongs to another model") && !other.exists(), "{error}");
 }
+
+#[test]
+fn sizes_beyond_any_model_or_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let pieces = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/golden/marian/source.spm");
+    fs::copy(pieces, dir.path().join("vocab.enpt.spm")).unwrap();
+    for (from, to, expected) in [
+        ("enc-depth: 1", "enc-depth: 99999999999999999", "enc-depth: encoder_layers = 99999999999999999 must be"),
+        ("dec-depth: 1", "dec-depth: 1000", "tensors, but its configuration describes 1001 layers and experts"),
+        ("dim-emb: 16", "dim-emb: 0", "dim-emb: d_model = 0 must be between"),
+        ("heads: 2", "heads: 5", "transformer-heads: heads = 5 does not divide d_model = 16"),
+    ] {
+        let mut model = Marian::new(50);
+        let Item(_, _, shape, options) = &mut model.0[0];
+        *options = String::from_utf8(options.clone()).unwrap().replace(from, to).into_bytes();
+        *shape = vec![options.len()];
+        fs::write(dir.path().join("model.enpt.intgemm.bin"), model.file()).unwrap();
+        let error = import(dir.path(), &dir.path().join("x"), &Options::default(), Existing::Refuse).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("model.enpt.intgemm.bin: ") && error.contains(expected), "{error}");
+    }
+}

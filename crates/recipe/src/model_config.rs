@@ -175,6 +175,15 @@ impl ModelConfig {
         crate::validate::validate(self)
     }
 
+    /// Checks the sizes alone: layers, widths, heads, subwords, the longest sentence, experts. For readers of other
+    /// programs' files, which loop over sizes and make room for them before they know the rest.
+    ///
+    /// # Errors
+    /// As [`ModelConfig::validate`].
+    pub fn check_sizes(&self) -> Result<(), ConfigError> {
+        crate::validate::sizes(self)
+    }
+
     /// How one expert block is laid out: the strata of SMoE, the layers of a stack, one stratum of all experts for MoE,
     /// Switch and CMR, none for a dense model. Where blocks differ, the largest.
     pub fn block_strata(&self) -> Strata {

@@ -40,7 +40,7 @@ pub(crate) fn validate(config: &ModelConfig) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn sizes(config: &ModelConfig) -> Result<(), ConfigError> {
+pub(crate) fn sizes(config: &ModelConfig) -> Result<(), ConfigError> {
     let d_model = config.d_model;
     for (key, value, most) in [
         ("encoder_layers", config.encoder_layers, MOST_LAYERS),
@@ -66,6 +66,10 @@ fn sizes(config: &ModelConfig) -> Result<(), ConfigError> {
         if !d_model.is_multiple_of(heads) {
             return Err(fault(key, format!("{key} = {heads} does not divide d_model = {d_model}")));
         }
+    }
+    let experts = config.experts;
+    if experts > MOST_EXPERTS {
+        return Err(fault("experts", format!("experts = {experts} is more than the limit of {MOST_EXPERTS}")));
     }
     Ok(())
 }
@@ -105,9 +109,6 @@ fn probabilities(config: &ModelConfig) -> Result<(), ConfigError> {
 
 fn experts(config: &ModelConfig) -> Result<(), ConfigError> {
     let ModelConfig { kind, experts, ref strata, top_k, eom, .. } = *config;
-    if experts > MOST_EXPERTS {
-        return Err(fault("experts", format!("experts = {experts} is more than the limit of {MOST_EXPERTS}")));
-    }
     if kind == Kind::Dense {
         if experts > 0 {
             return Err(fault("experts", format!("experts = {experts}, but kind \"dense\" has no experts")));

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use strata_files::checksums::SUMS_FILE;
-use strata_files::{Error as FilesError, IoContext, verified};
+use strata_files::{Error as FilesError, regular, verified};
 use strata_recipe::ModelConfig;
 use strata_store::model_folder::{CONFIG_FILE, LANGUAGES_FILE, TOKENIZER_FILE, WEIGHTS_FILE};
 use strata_store::{Check, Checksums, TensorFile};
@@ -65,9 +65,15 @@ impl PackedFolder {
         // The version first: a folder of another version is named as such, and a large one is not read in vain.
         sums.verify(path, HEADER_FILE)?;
         let header = read_header(&path.join(HEADER_FILE))?;
+        // Mapped before the check, so that no file can come in its place between the two. What keeps it from being mapped
+        // waits, because the check says what is damaged in better words.
+        let parts = TensorFile::open(path.join(PARTS_FILE));
         let sound = || -> Result<(), Error> {
             sums.verify_all(path)?;
-            Ok(TensorFile::open(path.join(PARTS_FILE))?.check_finite()?)
+            if let Ok(parts) = &parts {
+                parts.check_finite()?;
+            }
+            Ok(())
         };
         match check {
             Check::Contents => sound()?,
@@ -75,7 +81,7 @@ impl PackedFolder {
             Check::Sizes => sums.names().try_for_each(|name| sums.verify_size(path, name))?,
         }
         let config = ModelConfig::read(&path.join(CONFIG_FILE)).map_err(strata_store::Error::from)?;
-        Ok(Self { path: path.to_path_buf(), config, header, parts: TensorFile::open(path.join(PARTS_FILE))? })
+        Ok(Self { path: path.to_path_buf(), config, header, parts: parts? })
     }
 
     /// The folder.
@@ -160,7 +166,7 @@ fn looks_packed(path: &Path) -> Result<(), Error> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    Ok(std::fs::read(path).io_context("read", path)?)
+    Ok(regular::read(path)?)
 }
 
 fn json<'a, T: Deserialize<'a>>(path: &Path, bytes: &'a [u8]) -> Result<T, Error> {

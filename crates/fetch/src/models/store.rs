@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use strata_files::{Digest, IoContext, create_dirs, rename};
+use strata_files::{Digest, IoContext, create_dirs, rename, wait_for_lock};
 
 use super::error::Error;
 use super::{Event, Fetched, Options, Source, is_there, languages, programs, size};
@@ -77,8 +77,11 @@ pub(super) fn fetch(options: &Options, progress: &mut dyn FnMut(Event)) -> Resul
     for record in &records {
         check(record, store)?;
     }
-    let folder = options.cache.join(format!("{}-{}-{}", Source::Mozilla.name(), pair(first), first.version));
+    let name = format!("{}-{}-{}", Source::Mozilla.name(), pair(first), first.version);
+    let folder = options.cache.join(&name);
     create_dirs(&folder)?;
+    // Two processes would both write to one file that is on its way. Beside the folder, which holds the model alone.
+    let _alone = wait_for_lock(&options.cache.join(format!("{name}.lock")))?;
     for record in &records {
         let address =
             format!("{}/{}", capabilities.attachments.base_url.trim_end_matches('/'), record.attachment.location);

@@ -259,7 +259,7 @@ impl Exported {
         architecture: Architecture,
         rows: Vec<u32>,
     ) -> Result<Self, Error> {
-        let mut weights = Weights::new(Box::new(Safetensors::open(&folder.file(WEIGHTS_FILE))?));
+        let mut weights = Weights::new(Box::new(Safetensors::open(&folder.file(WEIGHTS_FILE))?), config)?;
         let names = if architecture == Architecture::NllbMoe { NLLB_MOE } else { BART };
         layers::add(&mut weights, config, names, 1.0);
         let table = [config.vocab_size, config.d_model];

@@ -7,7 +7,7 @@ use strata_formats::open_weights;
 use strata_recipe::{EmbeddingScale, Frequencies, Kind, Mark, Network, Positions, Prompts};
 
 use super::layers::{self, BART, NLLB_MOE};
-use super::tokenizer::{self, Tokenizer};
+use super::tokenizer::{self, TABLES, Tokenizer};
 use crate::error::Error;
 use crate::options::Options;
 use crate::plan::{Between, Plan};
@@ -16,7 +16,11 @@ use crate::weights::Weights;
 
 pub(super) fn plan(folder: &Path, options: &Options) -> Result<Plan, Error> {
     let mut config = super::sizes(options)?;
-    config.network.positions = network(options.number("pad_token_id")? + 1).positions;
+    let padding = options.number("pad_token_id")?;
+    if padding >= config.vocab_size {
+        return Err(options.unsupported("pad_token_id", &format!("an id below vocab_size, {}", config.vocab_size)));
+    }
+    config.network.positions = network(padding + 1).positions;
     if !options.switch("scale_embedding", true)? {
         config.network.embeddings.scale = EmbeddingScale::One;
     }
@@ -27,6 +31,8 @@ pub(super) fn plan(folder: &Path, options: &Options) -> Result<Plan, Error> {
     if mixture {
         scale = experts(options, &mut config)?;
     }
+    let mut weights = Weights::new(open_weights(folder)?, &config)?;
+    tokenizer::check_table(&weights, &TABLES, [config.vocab_size, config.d_model])?;
     let tokenizer = Tokenizer::read(folder, config.vocab_size)?;
     let origin = match (mixture, tokenizer.is_nllb) {
         (true, _) => "Hugging Face NLLB-MoE",
@@ -37,14 +43,12 @@ pub(super) fn plan(folder: &Path, options: &Options) -> Result<Plan, Error> {
     let subwords = ids.subwords(None, [&tokenizer.pieces; 2])?;
     let Ours { rows, languages, .. } = ids;
 
-    let mut weights = Weights::new(open_weights(folder)?);
-    weights.table("embedding.weight", "model.shared.weight", config.vocab_size, config.d_model, &rows);
+    weights.table("embedding.weight", TABLES[0], config.vocab_size, config.d_model, &rows);
     layers::add(&mut weights, &config, if mixture { NLLB_MOE } else { BART }, scale);
     // Copies of the one table, and position tables of old files.
-    let copies = ["model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"];
     let positions = ["model.encoder.embed_positions.weights", "model.decoder.embed_positions.weights"];
-    weights.known.extend(copies.into_iter().chain(positions).map(str::to_owned));
-    tokenizer::name_the_table(&mut weights, &copies);
+    weights.known.extend(TABLES.into_iter().chain(positions).map(str::to_owned));
+    tokenizer::name_the_table(&mut weights);
     Ok(Plan {
         origin: origin.to_owned(),
         config,
@@ -89,5 +93,6 @@ fn experts(options: &Options, config: &mut strata_recipe::ModelConfig) -> Result
     config.top_k = 2;
     config.moe_every = every;
     config.network.gate_bias = options.switch("router_bias", false)?;
+    super::check_sizes(options, config)?;
     Ok((1.0 - options.real("moe_token_dropout", 0.2)?) as f32)
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use strata_files::IoContext;
+use strata_files::regular;
 use strata_formats::open_weights;
 use strata_recipe::{EmbeddingScale, Mark, ModelConfig, NormPlace, Prompts, Tables};
 
 use super::layers::{self, BART};
-use super::tokenizer::{self, vocabulary};
+use super::tokenizer::{self, DECODER_TABLE, ENCODER_TABLE, OUTPUT_TABLE, TABLES, vocabulary};
 use crate::Options as Wanted;
 use crate::error::Error;
 use crate::options::Options;
@@ -38,16 +38,19 @@ pub(super) fn plan(folder: &Path, options: &Options, wanted: &Wanted) -> Result<
         (false, false) => Tables::Apart,
     };
 
-    let read = |name: &str| -> Result<Vec<u8>, Error> {
-        let path = folder.join(name);
-        Ok(std::fs::read(&path).io_context("read", &path)?)
-    };
-    let (source_pieces, target_pieces) = (read("source.spm")?, read("target.spm")?);
+    let pieces = |name: &str| regular::read(folder.join(name));
+    let (source_pieces, target_pieces) = (pieces("source.spm")?, pieces("target.spm")?);
     let source_rows = config.vocab_size;
     let target_rows = match options.get("decoder_vocab_size") {
         serde_json::Value::Null => source_rows,
         _ => options.number("decoder_vocab_size")?,
     };
+    let weights = Weights::new(open_weights(folder)?, &config)?;
+    let source_apart = config.network.embeddings.tables.source_apart();
+    let [source_table, target_table] =
+        if source_apart { [&[ENCODER_TABLE][..], &[DECODER_TABLE]] } else { [&TABLES[..]; 2] };
+    tokenizer::check_table(&weights, source_table, [source_rows, config.d_model])?;
+    tokenizer::check_table(&weights, target_table, [target_rows, config.d_model])?;
     let separate = folder.join("target_vocab.json");
     let source_path = folder.join("vocab.json");
     let mut source_ids = theirs(&source_path, source_rows)?;
@@ -79,7 +82,7 @@ pub(super) fn plan(folder: &Path, options: &Options, wanted: &Wanted) -> Result<
         (source_table.len() != target.rows.len()).then_some(source_table.len());
     let subwords = target.subwords(source.as_ref(), [&source_pieces, &target_pieces])?;
     let languages = languages(folder, options, wanted, &target)?;
-    let weights = weights(folder, &config, [source_rows, target_rows], &source_table, &target.rows)?;
+    let weights = add_weights(weights, &config, [source_rows, target_rows], &source_table, &target.rows);
     let origin = "Hugging Face Marian (OPUS-MT)".to_owned();
     Ok(Plan { origin, config, subwords, languages, weights, shortlist: None, _unpacked: None })
 }
@@ -132,34 +135,31 @@ fn languages(folder: &Path, options: &Options, wanted: &Wanted, target: &Ours) -
     Ok(Between::Into(source, vec![into.ok_or_else(|| unknown("into"))?]))
 }
 
-fn weights(
-    folder: &Path,
+/// The weights with all that a model has.
+fn add_weights(
+    mut weights: Weights,
     config: &ModelConfig,
     [source_rows, target_rows]: [usize; 2],
     source: &Arc<[Option<usize>]>,
     target: &Arc<[Option<usize>]>,
-) -> Result<Weights, Error> {
+) -> Weights {
     let d = config.d_model;
     let tables = config.network.embeddings.tables;
-    let mut weights = Weights::new(open_weights(folder)?);
-    let (shared, encoder) = ("model.shared.weight", "model.encoder.embed_tokens.weight");
-    let (decoder, output) = ("model.decoder.embed_tokens.weight", "lm_head.weight");
-    let own = if tables.source_apart() { decoder } else { shared };
+    let own = if tables.source_apart() { DECODER_TABLE } else { TABLES[0] };
     weights.table("embedding.weight", own, target_rows, d, target);
     if !tables.source_apart() {
-        tokenizer::name_the_table(&mut weights, &[encoder, decoder, output]);
+        tokenizer::name_the_table(&mut weights);
     }
     if tables.source_apart() {
-        weights.table("source_embedding.weight", encoder, source_rows, d, source);
+        weights.table("source_embedding.weight", ENCODER_TABLE, source_rows, d, source);
     }
     let map = if tables.output_apart() { "output" } else { "embedding" };
     if tables.output_apart() {
-        weights.table("output.weight", output, target_rows, d, target);
+        weights.table("output.weight", OUTPUT_TABLE, target_rows, d, target);
     }
     weights.output_bias(format!("{map}.bias"), "final_logits_bias", target_rows, target);
     layers::add(&mut weights, config, BART, 1.0);
-    let copies = [shared, encoder, decoder, output];
     let positions = ["model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight"];
-    weights.known.extend(copies.into_iter().chain(positions).map(str::to_owned));
-    Ok(weights)
+    weights.known.extend(TABLES.into_iter().chain(positions).map(str::to_owned));
+    weights
 }

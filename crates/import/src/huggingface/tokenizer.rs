@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use strata_corpus::subword::sentencepiece_names;
-use strata_files::IoContext;
+use strata_files::regular;
 
 use crate::error::Error;
 use crate::options::Options;
@@ -33,7 +33,7 @@ impl Tokenizer {
     pub fn read(folder: &Path, rows: usize) -> Result<Self, Error> {
         let found = PIECES.iter().map(|name| folder.join(name)).find(|path| path.exists());
         let path = found.unwrap_or_else(|| folder.join(PIECES[0]));
-        let pieces = std::fs::read(&path).io_context("read", &path)?;
+        let pieces = regular::read(&path)?;
         let listed = folder.join("vocab.json");
         let is_nllb = !listed.exists();
         let named = if is_nllb { fairseq(sentencepiece_names(&pieces)?) } else { vocabulary(&listed)? };
@@ -64,7 +64,7 @@ fn fairseq(pieces: Vec<String>) -> Vec<Option<String>> {
 /// # Errors
 /// A file that is no such object, an id twice.
 pub(super) fn vocabulary(path: &Path) -> Result<Vec<Option<String>>, Error> {
-    let bytes = std::fs::read(path).io_context("read", path)?;
+    let bytes = regular::read(path)?;
     let ids: HashMap<String, u32> = serde_json::from_slice(&bytes)
         .map_err(|e| Error::mismatch(path, format!("no object of names and ids: {e}")))?;
     let size = ids.values().max().map_or(0, |id| *id as usize + 1);
@@ -89,7 +89,7 @@ fn languages(folder: &Path, first: usize, rows: usize) -> Result<BTreeMap<String
     let special = read("special_tokens_map.json")?;
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
     if let Some(added) = &added {
-        let entry = |(tag, id): (&str, &Value)| Some((language(tag)?, id.as_u64()? as usize));
+        let entry = |(tag, id): (&str, &Value)| Some((language(tag)?, usize::try_from(id.as_u64()?).ok()?));
         found.extend(added.entries().filter_map(entry));
     }
     if let Some(decoder) = config.as_ref().and_then(|config| config.get("added_tokens_decoder").as_object()) {
@@ -99,7 +99,8 @@ fn languages(folder: &Path, first: usize, rows: usize) -> Result<BTreeMap<String
     if found.is_empty()
         && let Some(whole) = read("tokenizer.json")?
     {
-        let entry = |token: &Value| Some((language(content(token)?)?, token["id"].as_u64()? as usize));
+        let id = |token: &Value| usize::try_from(token["id"].as_u64()?).ok();
+        let entry = |token: &Value| Some((language(content(token)?)?, id(token)?));
         found.extend(whole.get("added_tokens").as_array().into_iter().flatten().filter_map(entry));
     }
     for listed in [&special, &config].into_iter().flatten() {
@@ -146,12 +147,32 @@ fn language(tag: &str) -> Option<String> {
     is_flores.then(|| tag.to_owned())
 }
 
-/// Tables are shared, and a file may hold the one table under any of its names: the first that is there is taken.
-pub(super) fn name_the_table(weights: &mut Weights, names: &[&str]) {
+/// The names that a table may have that is shared: the first that is there is taken.
+pub(super) const TABLES: [&str; 4] = ["model.shared.weight", ENCODER_TABLE, DECODER_TABLE, OUTPUT_TABLE];
+pub(super) const ENCODER_TABLE: &str = "model.encoder.embed_tokens.weight";
+pub(super) const DECODER_TABLE: &str = "model.decoder.embed_tokens.weight";
+pub(super) const OUTPUT_TABLE: &str = "lm_head.weight";
+
+/// Checks that a table, under any of its names, has `rows` rows of `d` values, or more: ids are made for as many rows as
+/// the configuration says, so it must not say more than there are.
+///
+/// # Errors
+/// A table that is missing or smaller.
+pub(super) fn check_table(weights: &Weights, names: &[&str], [rows, d]: [usize; 2]) -> Result<(), Error> {
+    let tensors = &weights.tensors;
+    let name = names.iter().find(|name| tensors.info(name).is_some()).unwrap_or(&names[0]);
+    match tensors.info(name).map(|info| info.shape).as_deref() {
+        Some([more, width]) if *more >= rows && *width == d => Ok(()),
+        _ => Ok(tensors.expect(name, &[rows, d]).map(drop)?),
+    }
+}
+
+/// Gives weights made of the shared table the name that it has in this file.
+pub(super) fn name_the_table(weights: &mut Weights) {
     for weight in &mut weights.list {
         if let Origin::Rows { name, .. } = &mut weight.origin
             && weights.tensors.info(name).is_none()
-            && let Some(other) = names.iter().find(|other| weights.tensors.info(other).is_some())
+            && let Some(other) = TABLES.iter().find(|other| weights.tensors.info(other).is_some())
         {
             *name = (*other).to_owned();
         }

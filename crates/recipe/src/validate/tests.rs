@@ -39,6 +39,24 @@ fn every_kind_has_a_configuration_that_passes() {
 }
 
 #[test]
+fn sizes_are_checked_alone_too() {
+    // No prompts and no strata: nothing but sizes counts.
+    let prompts = Prompts { decoder: vec![], ..Prompts::default() };
+    let sizes = ModelConfig { prompts, ..smoe(&[]) };
+    sizes.check_sizes().unwrap();
+    assert!(sizes.validate().is_err());
+    let most = usize::MAX;
+    for (config, key) in [
+        (ModelConfig { encoder_layers: most, ..sizes.clone() }, "encoder_layers"),
+        (ModelConfig { vocab_size: most, ..sizes.clone() }, "vocab_size"),
+        (ModelConfig { experts: most, ..sizes.clone() }, "experts"),
+        (ModelConfig { d_model: 0, ..sizes }, "d_model"),
+    ] {
+        assert_eq!(config.check_sizes().unwrap_err().key, key);
+    }
+}
+
+#[test]
 fn an_empty_list_of_strata() {
     refused(smoe(&[]), "strata", &["empty", "[4, 4]"]);
     refused(ModelConfig { kind: Kind::Stacked, experts: 8, ..smoe(&[]) }, "strata", &["empty", "stacked"]);
