@@ -1,11 +1,13 @@
 //! Terms that must be translated in a given way: a file of `term=translation` lines.
 
+use std::ops::Range;
 use std::path::Path;
 
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::Error;
 use crate::invisible::plain;
+use crate::layout::replaced;
 use crate::sentences::is_unspaced;
 
 /// Terms with their translations, in the order of the file.
@@ -75,24 +77,7 @@ impl Glossary {
     /// The translations of the terms that occur in `text` as whole words, each once, in the order of the file. Of terms
     /// at the same place the longest wins. A term may begin with a capital letter where a sentence or the text begins.
     pub fn required(&self, text: &str) -> Vec<&str> {
-        let text = normal(text);
-        // (start, end, place among the terms)
-        let mut places: Vec<(usize, usize, usize)> = Vec::new();
-        for (i, term) in self.terms.iter().enumerate() {
-            places.extend(occurrences(&text, &term.source).map(|at| (at, at + term.source.len(), i)));
-            if let Some(capital) = &term.capital {
-                let begins = |at: &usize| begins_sentence(&text[..*at]);
-                places.extend(occurrences(&text, capital).filter(begins).map(|at| (at, at + capital.len(), i)));
-            }
-        }
-        places.sort_by_key(|(start, end, i)| (std::cmp::Reverse(end - start), *start, *i));
-        let mut taken: Vec<(usize, usize, usize)> = Vec::new();
-        for (start, end, i) in places {
-            if taken.iter().all(|(from, to, _)| end <= *from || *to <= start) {
-                taken.push((start, end, i));
-            }
-        }
-        let mut terms: Vec<usize> = taken.into_iter().map(|(_, _, i)| i).collect();
+        let mut terms: Vec<usize> = self.places(&normal(text)).into_iter().map(|(_, i)| i).collect();
         terms.sort_unstable();
         let mut found: Vec<&str> = Vec::new();
         for i in terms {
@@ -102,6 +87,35 @@ impl Glossary {
             }
         }
         found
+    }
+
+    /// A text that is copied, with the translations of the terms in it; none if it has no term.
+    pub(crate) fn applied(&self, text: &str) -> Option<String> {
+        let text = normal(text);
+        let mut places = self.places(&text);
+        places.sort_unstable_by_key(|(place, _)| place.start);
+        let ranges: Vec<Range<usize>> = places.iter().map(|(place, _)| place.clone()).collect();
+        (!places.is_empty()).then(|| replaced(&text, &ranges, |i| self.terms[places[i].1].translation.as_str()))
+    }
+
+    /// Where terms are in a [`normal`] text, and which ones.
+    fn places(&self, text: &str) -> Vec<(Range<usize>, usize)> {
+        let mut places: Vec<(Range<usize>, usize)> = Vec::new();
+        for (i, term) in self.terms.iter().enumerate() {
+            places.extend(occurrences(text, &term.source).map(|at| (at..at + term.source.len(), i)));
+            if let Some(capital) = &term.capital {
+                let begins = |at: &usize| begins_sentence(&text[..*at]);
+                places.extend(occurrences(text, capital).filter(begins).map(|at| (at..at + capital.len(), i)));
+            }
+        }
+        places.sort_by_key(|(place, i)| (std::cmp::Reverse(place.len()), place.start, *i));
+        let mut taken: Vec<(Range<usize>, usize)> = Vec::new();
+        for (place, i) in places {
+            if taken.iter().all(|(other, _)| place.end <= other.start || other.end <= place.start) {
+                taken.push((place, i));
+            }
+        }
+        taken
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Task {
     pub(crate) search: SearchOptions,
     pub(crate) tokens_per_batch: usize,
     pub(crate) whole_lines: bool,
-    glossary: Option<Arc<Glossary>>,
+    pub(crate) glossary: Option<Arc<Glossary>>,
     suppressed: Arc<[u32]>,
     vocabulary: Option<Arc<[u32]>>,
     /// Whether the model's shortlist says what a sentence's translation may have.

@@ -76,6 +76,19 @@ fn what_the_model_cannot_know_comes_back() {
 }
 
 #[test]
+fn terms_are_found_in_what_is_copied() {
+    let Some(folder) = field("terms_are_found_in_what_is_copied") else { return };
+    let terms = [("Привет", "Hallo"), ("мир", "Welt"), ("x", "y")].map(|(a, b)| (a.to_string(), b.to_string()));
+    let options = TranslateOptions {
+        glossary: Some(std::sync::Arc::new(terms.into_iter().collect())),
+        ..TranslateOptions::default()
+    };
+    let lines = ["The word Привет is here.", "Привет мир", "Привет! Open the file.", "Open {x} and click 世界, мир."];
+    let expected = ["The word Hallo is here.", "Hallo Welt", "Hallo! Open the file.", "Open {x} and click 世界, Welt."];
+    assert_eq!(translated(&folder, &lines, &options), expected);
+}
+
+#[test]
 fn punctuation_that_was_hardly_seen_comes_back() {
     let Some(folder) = field("punctuation_that_was_hardly_seen_comes_back") else { return };
     let mut lines = Vec::new();
