@@ -79,7 +79,10 @@ impl Part {
     pub(crate) fn restore_spaces(&mut self, source: &str) {
         if self.targets.is_empty() {
             for candidate in &mut self.candidates {
-                if let Some(text) = spaces::restored(source, &candidate.text) {
+                let words = |text: &str| text.split_whitespace().count();
+                // Alignments count words, of which a control between two spaces makes one more.
+                let fits = |text: &String| candidate.alignment.is_empty() || words(text) == words(&candidate.text);
+                if let Some(text) = spaces::restored(source, &candidate.text).filter(fits) {
                     candidate.text = text;
                 }
             }

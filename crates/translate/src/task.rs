@@ -21,6 +21,8 @@ pub struct Task {
     pub(crate) search: SearchOptions,
     pub(crate) tokens_per_batch: usize,
     pub(crate) whole_lines: bool,
+    /// Whether alignments and routing are wanted token by token, too.
+    pub(crate) traced: bool,
     pub(crate) glossary: Option<Arc<Glossary>>,
     suppressed: Arc<[u32]>,
     vocabulary: Option<Arc<[u32]>>,
@@ -49,6 +51,7 @@ impl Translator {
             search: options.search,
             tokens_per_batch: options.tokens_per_batch,
             whole_lines: options.whole_lines,
+            traced: true,
             glossary: options.glossary.clone(),
             vocabulary: map.map(|map| map.ids(self.subwords(), self.language(to))).transpose()?,
             shortlist: map.is_none() && !options.whole_vocabulary && self.backend.cpu("").is_ok(),

@@ -171,7 +171,10 @@ impl Translator {
         if !task.search.alignments {
             found.iter_mut().for_each(|found| found.attention = None);
         }
-        let part = self.read(&request, found);
+        let mut part = self.read(&request, found);
+        if !task.traced {
+            (part.source, part.targets) = Default::default();
+        }
         if short == Some(Shortfall::NotFinite) {
             return Node::Done(Part { shortfall: short, ..part });
         }

@@ -76,6 +76,14 @@ fn what_the_model_cannot_know_comes_back() {
 }
 
 #[test]
+fn alignments_change_nothing_of_the_text() {
+    let Some(folder) = field("alignments_change_nothing_of_the_text") else { return };
+    let search = SearchOptions { alignments: true, ..SearchOptions::default() };
+    let lines = ["Open the dia\u{ad}logue.", "It is 5\u{a0}km to the  file.", "\u{200f}Open\u{200e} the\u{200b} file."];
+    assert_eq!(translated(&folder, &lines, &search.into()), lines);
+}
+
+#[test]
 fn terms_are_found_in_what_is_copied() {
     let Some(folder) = field("terms_are_found_in_what_is_copied") else { return };
     let terms = [("Привет", "Hallo"), ("мир", "Welt"), ("x", "y")].map(|(a, b)| (a.to_string(), b.to_string()));
