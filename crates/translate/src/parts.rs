@@ -11,6 +11,7 @@ use strata_corpus::frame::text_within;
 use strata_runtime::{Hypothesis, Limits, Request, Session};
 
 use crate::candidate::Candidate;
+use crate::endings;
 use crate::error::Error;
 use crate::sentences::sentences;
 use crate::shortfall::Shortfall;
@@ -88,6 +89,28 @@ impl Part {
             }
         }
     }
+
+    /// Puts back the marks at the source's end of which a candidate lacks some.
+    pub(crate) fn restore_ending(&mut self, source: &str) {
+        for (i, candidate) in self.candidates.iter_mut().enumerate() {
+            let Some((range, marks)) = endings::restored(source, &candidate.text) else { continue };
+            candidate.text.replace_range(range.clone(), &marks);
+            let Some(target) = self.targets.get_mut(i) else { continue };
+            target.trace.text.clone_from(&candidate.text);
+            for token in &mut target.trace.tokens {
+                token.range = moved(&token.range, &range, marks.len());
+            }
+        }
+    }
+}
+
+/// A range of a text in which what was at `old` is now `length` bytes long. A place inside of it moves to its start.
+fn moved(range: &Range<usize>, old: &Range<usize>, length: usize) -> Range<usize> {
+    let place = |at: usize| match at {
+        at if at >= old.end => at - old.len() + length,
+        at => at.min(old.start),
+    };
+    place(range.start)..place(range.end)
 }
 
 /// For each word of `from` the number of the word of `to` that stands at its place.

@@ -186,6 +186,7 @@ impl Translator {
         part.shortfall = short;
         if !task.whole_lines {
             part.restore_spaces(&text);
+            part.restore_ending(&text);
         }
         let translation = part.candidates.first().map_or("", |best| best.text.as_str());
         let lost = signs::lost(&text, &copied, translation);

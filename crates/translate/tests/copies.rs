@@ -112,6 +112,28 @@ fn punctuation_that_was_hardly_seen_comes_back() {
 }
 
 #[test]
+fn runs_of_end_marks_come_back() {
+    let Some(folder) = field("runs_of_end_marks_come_back") else { return };
+    let lines = [
+        "What do you want now?! Close it.",
+        "Open the file now?!?!",
+        "“What do you want now?!” Stop!!",
+        "Really…? Open it...?",
+    ];
+    assert_eq!(translated(&folder, &lines, &TranslateOptions::default()), lines);
+    let search = SearchOptions { alignments: true, ..SearchOptions::default() };
+    assert_eq!(translated(&folder, &lines, &search.into()), lines);
+    // Where tokens are asked for, the last one has what came back.
+    let translator = Translator::open(&folder.join("copy-model"), &Placement::default()).unwrap();
+    let task = translator.task(None, "de", &search.into()).unwrap();
+    let text = "(What do you want now?!)";
+    let part = translator.translate_parts(&[text], &task).unwrap().remove(0);
+    let trace = &part.targets[0].trace;
+    let covered: String = trace.tokens.iter().map(|token| &trace.text[token.range.clone()]).collect();
+    assert_eq!((trace.text.as_str(), covered.as_str()), (text, text));
+}
+
+#[test]
 fn alternatives_and_alignments_are_of_the_text_and_not_of_stand_ins() {
     let Some(folder) = field("alternatives_and_alignments_are_of_the_text_and_not_of_stand_ins") else { return };
     let search = SearchOptions { beam: 4, nbest: 3, alignments: true, ..SearchOptions::default() };
