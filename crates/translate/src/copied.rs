@@ -11,7 +11,7 @@ use regex::Regex;
 use strata_corpus::Subwords;
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::invisible::is_invisible;
+use crate::invisible::{is_invisible, plain};
 use crate::sentences::is_unspaced;
 use crate::translator::Translator;
 
@@ -261,7 +261,8 @@ pub(crate) fn joined_touching(text: &str, ranges: Vec<Range<usize>>) -> Vec<Rang
     found
 }
 
-/// Signs, emoji, words that the subword model cannot know, and punctuation that it has hardly seen.
+/// Signs, emoji, words that the subword model cannot know, and punctuation and words with letters that it has hardly
+/// seen.
 fn unknown(text: &str, subwords: &Subwords) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for (start, cluster) in text.grapheme_indices(true) {
@@ -270,10 +271,13 @@ fn unknown(text: &str, subwords: &Subwords) -> Vec<Range<usize>> {
         }
         let mut range = start..start + cluster.len();
         let sign = is_sign(cluster);
-        let first = cluster.chars().next();
+        let first = plain(cluster).chars().next();
         let behind_space = !text[..start].ends_with(|c: char| !c.is_whitespace());
-        let rare = |c: char| (!c.is_alphanumeric() || c == 'µ') && subwords.is_rare(c, behind_space);
-        if !sign && subwords.knows(cluster) && !first.is_some_and(rare) {
+        // Of letters only those with case: a vocabulary cannot have learned all syllables and characters.
+        let cased = first.is_some_and(|c| c.is_lowercase() || c.is_uppercase());
+        let rare = |c: char| (cased || !c.is_alphanumeric()) && subwords.is_rare(c, behind_space);
+        let known = !sign && subwords.knows(cluster);
+        if known && !first.is_some_and(rare) {
             continue;
         }
         let letter = |c: &char| c.is_alphanumeric();
@@ -295,7 +299,9 @@ fn unknown(text: &str, subwords: &Subwords) -> Vec<Range<usize>> {
             let from = trimmed.as_ptr() as usize - text.as_ptr() as usize;
             range = from..from + trimmed.len();
         }
-        found.push(range);
+        if !(known && cased) || subwords.leaves_rare(&text[range.clone()]) {
+            found.push(range);
+        }
     }
     found
 }

@@ -26,6 +26,14 @@ fn translated(folder: &Path, lines: &[&str], options: &TranslateOptions) -> Vec<
         .collect()
 }
 
+/// Asserts that each line is its own translation.
+fn come_back(folder: &Path, lines: &[String]) {
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let found = translated(folder, &lines, &TranslateOptions::default());
+    let wrong: Vec<_> = lines.iter().zip(&found).filter(|(line, found)| line != found).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn paragraphs_come_back_whole() {
     let Some(folder) = field("paragraphs_come_back_whole") else { return };
@@ -69,10 +77,7 @@ fn what_the_model_cannot_know_comes_back() {
         "",
     ];
     lines.extend(more.map(str::to_string));
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let found = translated(&folder, &lines, &TranslateOptions::default());
-    let wrong: Vec<_> = lines.iter().zip(&found).filter(|(line, found)| line != found).collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    come_back(&folder, &lines);
 }
 
 #[test]
@@ -105,10 +110,23 @@ fn punctuation_that_was_hardly_seen_comes_back() {
         let around = [format!("Open {c} the file."), format!("Open the{c} file."), format!("{c}Open the file{c}")];
         lines.extend(around);
     }
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let found = translated(&folder, &lines, &TranslateOptions::default());
-    let wrong: Vec<_> = lines.iter().zip(&found).filter(|(line, found)| line != found).collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    come_back(&folder, &lines);
+}
+
+#[test]
+fn words_with_letters_that_were_hardly_seen_come_back() {
+    let Some(folder) = field("words_with_letters_that_were_hardly_seen_come_back") else { return };
+    let mut lines = Vec::new();
+    let words = ["ÇA VA BIEN", "ça va bien", "C\u{327}a va", "ΟΧΙ", "İ", "STRAẞE", "Ａｂｃ Open", "Open ｆｉｌｅ now"];
+    lines.extend(words.map(str::to_string));
+    for c in "ÂÇÊçòžẞ".chars() {
+        let around =
+            [format!("Open {c}A now."), format!("Open the Ba{c}a."), format!("{c}a, the {c}!"), format!("THE BA{c}A")];
+        lines.extend(around);
+    }
+    come_back(&folder, &lines);
+    let translator = Translator::open(&folder.join("copy-model"), &Placement::default()).unwrap();
+    assert!(translator.copied("la fenêtre").is_empty(), "the letter is rare alone, not in this word");
 }
 
 #[test]
