@@ -1,8 +1,10 @@
 //! Terms that must be translated in a given way: a file of `term=translation` lines.
 
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
+use strata_files::IoContext;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::Error;
@@ -49,13 +51,15 @@ impl FromIterator<(String, String)> for Glossary {
 }
 
 impl Glossary {
-    /// Reads a file of `term=translation` lines; skips empty lines and lines that begin with `#`, and a byte-order
-    /// mark.
+    /// Reads a file of `term=translation` lines, compressed or not as its name says; skips empty lines and lines that
+    /// begin with `#`, and a byte-order mark.
     ///
     /// # Errors
     /// A file that cannot be read; the first line that is not UTF-8 or not such a pair, by its number.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = strata_files::read_text(path)?;
+        let mut bytes = Vec::new();
+        strata_corpus::text::open(path)?.read_to_end(&mut bytes).io_context("read", path)?;
+        let text = strata_files::utf8(path, bytes)?;
         let mut terms = Vec::new();
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -165,6 +169,16 @@ mod tests {
     fn a_byte_order_mark_is_no_part_of_the_first_term() {
         let glossary = glossary("\u{feff}icon=Symbol\r\nfile=Datei\r\n".as_bytes()).unwrap();
         assert_eq!(glossary.required("the icon of a file"), ["Symbol", "Datei"]);
+    }
+
+    #[test]
+    fn a_compressed_glossary_and_one_in_utf_16_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("terms.txt.zst");
+        std::fs::write(&path, zstd::encode_all(&b"icon=Symbol\n"[..], 1).unwrap()).unwrap();
+        assert_eq!(Glossary::read(&path).unwrap().required("the icon"), ["Symbol"]);
+        let utf16: Vec<u8> = "\u{feff}icon=Symbol\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(glossary(&utf16).unwrap().required("the icon"), ["Symbol"]);
     }
 
     #[test]

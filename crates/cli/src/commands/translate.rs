@@ -82,7 +82,7 @@ struct Format {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Constraints")]
 struct Forced {
-    /// File of `term=translation` lines: a line with the term must have its translation
+    /// File of `term=translation` lines, also compressed: a line with the term must have its translation
     // Clap drops a requirement (`--top-p` needs `--sample`) that conflicts with what is given, so all are named.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sample", "temperature", "top_k", "top_p", "seed"])]
     glossary: Option<PathBuf>,
