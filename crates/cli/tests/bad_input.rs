@@ -418,6 +418,23 @@ fn what_evaluate_cannot_score() {
 }
 
 #[test]
+fn documents_of_great_size_are_refused_in_bounded_memory() {
+    let test = "documents_of_great_size_are_refused_in_bounded_memory";
+    let here = folder("great-documents");
+    let line = "<p id='1'>The <b>old</b> <i>dog</i> <b>sees</b> a cat.</p>\n";
+    here.write("tags.xml", format!("<r>{}</r>", line.repeat(1_000_000)));
+    // Nothing but a hole in the disk.
+    fs::File::create(here.path("hole.json")).unwrap().set_len(300 << 20).unwrap();
+    for (file, words) in [("tags.xml", "more than 2000000 tags"), ("hole.json", "a file of 314572800 bytes")] {
+        let ran = here.bash(&format!("ulimit -v 2000000 || exit 9; exec \"$STRATA\" translate ../run --to qaa {file}"));
+        if ran.code == Some(9) {
+            return strata_testing::skip(test, "no ulimit");
+        }
+        here.records(ran.fails(&["cannot read", file, words]));
+    }
+}
+
+#[test]
 fn no_space_left_loses_no_checkpoint() {
     let here = folder("no-space");
     here.copy("../run", "run");
