@@ -19,10 +19,10 @@ use crate::{Outcome, flags};
 
 /// Prepare bitext for training: clean it, learn subwords, encode
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Input files are train.SRC-TGT.SRC beside train.SRC-TGT.TGT (valid.* and test.* likewise), also .gz, \
-                  .zst, or train.SRC-TGT.tsv with two columns."
-)]
+#[command(after_help = "Input files are train.SRC-TGT.SRC beside train.SRC-TGT.TGT (valid.* and test.* likewise), \
+                  train.SRC-TGT.tsv with two columns, CORPUS.SRC-TGT.SRC beside CORPUS.SRC-TGT.TGT, or, of one pair of \
+                  languages, train.SRC beside train.TGT; also .gz, .zst, .xz and .bz2, in UTF-8 or UTF-16. Files that \
+                  are not used are named with the reason.")]
 pub struct Arguments {
     /// Folder of the bitext
     bitext: PathBuf,
