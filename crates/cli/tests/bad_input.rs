@@ -373,7 +373,7 @@ fn lines_and_languages_of_translate() {
     let good = here.strata_reading("translate ../run --whole-lines --to qaa --json", good).succeeds();
     let (found, expected): (Vec<&str>, Vec<&str>) = (ran.out.lines().collect(), good.out.lines().collect());
     assert_eq!((found.len(), found[0], found[2]), (3, expected[0], expected[2]));
-    let error = "not valid UTF-8 (byte 5 of the line)";
+    let error = "not valid UTF-8 (byte 5 of the line), see --encoding";
     assert_eq!(found[1], format!(r#"{{"line":2,"source":"","translations":[],"error":"{error}"}}"#));
 }
 
