@@ -25,13 +25,13 @@ pub struct Text {
 pub fn read(path: &Path) -> anyhow::Result<Text> {
     if path == Path::new("-") {
         let path = PathBuf::from("standard input");
-        let lines = lines_of(&path, decoded(BufReader::new(std::io::stdin())))?;
+        let lines = lines_of(&path, decoded(BufReader::new(std::io::stdin()), None))?;
         return Ok(Text { path, lines });
     }
     Ok(Text { path: path.to_path_buf(), lines: lines(path)? })
 }
 
-/// The lines of a text file, in UTF-8 or marked UTF-16, with line ends of any system; compressed files are read as
+/// The lines of a text file, in UTF-8 or UTF-16, with line ends of any system; compressed files are read as
 /// their names say.
 ///
 /// # Errors

@@ -373,7 +373,7 @@ fn lines_and_languages_of_translate() {
     let good = here.strata_reading("translate ../run --whole-lines --to qaa --json", good).succeeds();
     let (found, expected): (Vec<&str>, Vec<&str>) = (ran.out.lines().collect(), good.out.lines().collect());
     assert_eq!((found.len(), found[0], found[2]), (3, expected[0], expected[2]));
-    let error = "not valid UTF-8 (byte 5 of the line)";
+    let error = "not valid UTF-8 (byte 5 of the line), see --encoding";
     assert_eq!(found[1], format!(r#"{{"line":2,"source":"","translations":[],"error":"{error}"}}"#));
 }
 
@@ -415,6 +415,23 @@ fn what_evaluate_cannot_score() {
     here.refuses("evaluate --hypotheses half --references two", &["half, line 2: not valid UTF-8", "iconv"]);
     here.write("cut.gz", b"\x1f\x8b\x08\0");
     here.refuses("evaluate --hypotheses cut.gz --references two", &["cannot read cut.gz"]);
+}
+
+#[test]
+fn documents_of_great_size_are_refused_in_bounded_memory() {
+    let test = "documents_of_great_size_are_refused_in_bounded_memory";
+    let here = folder("great-documents");
+    let line = "<p id='1'>The <b>old</b> <i>dog</i> <b>sees</b> a cat.</p>\n";
+    here.write("tags.xml", format!("<r>{}</r>", line.repeat(1_000_000)));
+    // Nothing but a hole in the disk.
+    fs::File::create(here.path("hole.json")).unwrap().set_len(300 << 20).unwrap();
+    for (file, words) in [("tags.xml", "more than 2000000 tags"), ("hole.json", "a file of 314572800 bytes")] {
+        let ran = here.bash(&format!("ulimit -v 2000000 || exit 9; exec \"$STRATA\" translate ../run --to qaa {file}"));
+        if ran.code == Some(9) {
+            return strata_testing::skip(test, "no ulimit");
+        }
+        here.records(ran.fails(&["cannot read", file, words]));
+    }
 }
 
 #[test]

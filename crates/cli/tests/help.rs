@@ -27,6 +27,7 @@ fn usage_errors_have_code_2_and_say_what_is_expected() {
         ("evaluate --hypotheses x --references y --output z", "cannot be used with"),
         ("inspect ../tiny.toml --threads many", "choose 1 to 4096, or 0 for all"),
         ("inspect ../tiny.toml --threads 100000", "choose 1 to 4096, or 0 for all"),
+        ("translate ../run --to qaa --encoding klingon", "no encoding of this name"),
     ] {
         let ran = here.records(here.strata(arguments));
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{ran}");

@@ -36,6 +36,25 @@ fn translate_takes_lines_from_anywhere_and_keeps_their_order() {
         plain
     );
     assert_eq!(here.strata_reading("translate ../run --whole-lines --to qaa", LINES.trim_end()).succeeds().out, plain);
+    // In another encoding: UTF-16 by its mark or its bytes, others by their name. What comes out is UTF-8.
+    let utf16: Vec<u8> = format!("\u{feff}{LINES}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    here.write("utf16.txt", &utf16);
+    assert_eq!(here.strata("translate ../run --whole-lines --to qaa utf16.txt").succeeds().out, plain);
+    assert_eq!(here.strata_reading("translate ../run --whole-lines --to qaa", &utf16).succeeds().out, plain);
+    assert_eq!(here.strata_reading("translate ../run --whole-lines --to qaa", &utf16[2..]).succeeds().out, plain);
+    here.write("latin1.txt", b"Caf\xe9\n");
+    let named = here.strata("translate ../run --whole-lines --to qaa --encoding latin1 latin1.txt").succeeds().out;
+    assert_eq!(named, here.strata_reading("translate ../run --whole-lines --to qaa", "Caf\u{e9}\n").succeeds().out);
+    let unnamed = here.strata("translate ../run --whole-lines --to qaa latin1.txt");
+    assert!(
+        unnamed.err.contains("latin1.txt, line 1: not valid UTF-8 (byte 4 of the line), see --encoding"),
+        "{unnamed}"
+    );
+    let other = here.strata("translate ../run --whole-lines --to qaa --encoding shift_jis latin1.txt");
+    assert!(other.err.contains("latin1.txt, line 1: not valid Shift_JIS"), "{other}");
+    here.write("latin1.srt", b"1\n00:01:00,000 --> 00:01:02,000\n\xe9 3 \x80\n");
+    here.strata("translate ../run --to qaa --encoding windows-1252 latin1.srt").succeeds();
+    assert!(fs::read(here.path("latin1.qaa.srt")).unwrap().ends_with(b" 3 \x80\n"), "in the encoding it came in");
     let written = here.strata("translate ../run --whole-lines --to qaa a.txt b.txt --output out.txt").succeeds();
     assert_eq!((written.out.as_str(), here.read("out.txt")), ("", plain));
     assert_eq!(here.strata("translate ../run --whole-lines --to qaa").succeeds().out, "", "no line in, no line out");

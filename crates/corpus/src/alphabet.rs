@@ -67,6 +67,11 @@ impl Alphabet {
         }
     }
 
+    /// Whether a piece is one character that was hardly ever seen.
+    pub(crate) fn is_rare_piece(&self, piece: &str) -> bool {
+        self.rare.contains(piece)
+    }
+
     /// Whether there is a piece with this character.
     pub(crate) fn has(&self, c: char) -> bool {
         self.characters.contains(&c)

@@ -195,6 +195,13 @@ impl Subwords {
         matches!(self.inner, Inner::Pieces(_)) && self.alphabet().is_rare(c, behind_space)
     }
 
+    /// Whether a word is cut so that a character is left alone which the model has hardly seen. It may know the same
+    /// character well as a part of longer pieces.
+    pub fn leaves_rare(&self, word: &str) -> bool {
+        let Inner::Pieces(model) = &self.inner else { return false };
+        model.pieces(word).iter().any(|piece| self.alphabet().is_rare_piece(piece))
+    }
+
     /// Whether the letter is of a script that the model knows more than a few words of.
     pub fn knows_script(&self, letter: char) -> bool {
         !matches!(self.inner, Inner::Pieces(_)) || self.alphabet().has_script(letter)

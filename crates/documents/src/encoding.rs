@@ -1,6 +1,7 @@
 //! Text in its encoding: UTF-8, what a byte order mark says, or what the text declares of itself.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use strata_corpus::text::unmarked;
 
 use crate::document::{Document, Segment};
 use crate::error::{Error, Result};
@@ -17,14 +18,15 @@ pub struct Written {
     mark: bool,
 }
 
-/// Decodes a text.
+/// Decodes a text. A byte order mark says its encoding, else `said`, else the text itself, which may also be UTF-16
+/// without a mark.
 ///
 /// # Errors
 /// [`Error::Invalid`] for text that is not in its encoding, with the line where it should be UTF-8.
-pub fn decode(content: &[u8]) -> Result<(String, Written)> {
+pub fn decode(content: &[u8], said: Option<&'static Encoding>) -> Result<(String, Written)> {
     let (encoding, mark) = match Encoding::for_bom(content) {
         Some((encoding, length)) => (encoding, length),
-        None => (declared(content).unwrap_or(UTF_8), 0),
+        None => (said.or_else(|| declared(content)).or_else(|| unmarked(content)).unwrap_or(UTF_8), 0),
     };
     let written = Written { encoding, mark: mark > 0 };
     let content = &content[mark..];
@@ -129,15 +131,29 @@ mod tests {
             [0xff, 0xfe].into_iter().chain("für €".encode_utf16().flat_map(u16::to_le_bytes)).collect();
         let latin = b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>f\xfcr</a>".to_vec();
         let po = b"msgid \"\"\nmsgstr \"Content-Type: text/plain; charset=ISO-8859-15\\n\"\n# f\xfcr\n".to_vec();
-        for content in [utf16, latin, po, b"\xef\xbb\xbfa".to_vec(), b"<meta charset='windows-1252'>\x80".to_vec()] {
-            let (text, written) = decode(&content).unwrap();
+        let unmarked: Vec<u8> = "für Sie und mich".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for content in
+            [utf16, unmarked, latin, po, b"\xef\xbb\xbfa".to_vec(), b"<meta charset='windows-1252'>\x80".to_vec()]
+        {
+            let (text, written) = decode(&content, None).unwrap();
             assert!(text.contains("für") || text.contains('€') || text == "a", "{text}");
             assert_eq!(written.encode(&text, false).unwrap(), content);
         }
-        let (_, written) = decode(b"<meta charset='latin1'>").unwrap();
+        let (_, written) = decode(b"<meta charset='latin1'>", None).unwrap();
         assert!(written.encode("ж", false).is_err());
         assert_eq!(written.encode("ж", true).unwrap(), b"&#1078;");
-        assert!(decode(b"a\nb\xff").unwrap_err().to_string().contains("line 2"));
-        assert!(decode(b"\xff\xfea").is_err());
+        assert!(decode(b"a\nb\xff", None).unwrap_err().to_string().contains("line 2"));
+        assert!(decode(b"\xff\xfea", None).is_err());
+    }
+
+    #[test]
+    fn what_is_said_goes_before_what_is_declared_and_behind_a_mark() {
+        let text = |content: &[u8], said| decode(content, Some(said)).unwrap().0;
+        assert_eq!(text(b"f\xfcr \x80", encoding_rs::WINDOWS_1252), "für €");
+        assert_eq!(text(b"<meta charset='utf-8'>\xe6", encoding_rs::KOI8_R), "<meta charset='utf-8'>Ф");
+        assert_eq!(text("\u{feff}für".as_bytes(), encoding_rs::KOI8_R), "für");
+        let content = b"a\0\n\0";
+        let (text, written) = decode(content, Some(UTF_16LE)).unwrap();
+        assert_eq!((text.as_str(), written.encode(&text, false).unwrap()), ("a\n", content.to_vec()));
     }
 }

@@ -162,7 +162,7 @@ impl Format {
             let most = options.limits.unpacked;
             return Err(Error::too_large(format!("a file of {} bytes; at most {most} are taken", content.len())));
         }
-        let (text, written) = decode(&content)?;
+        let (text, written) = decode(&content, options.encoding)?;
         drop(content);
         Ok(Box::new(Encoded { document: read(&text, options)?, written, references }))
     }

@@ -14,9 +14,10 @@ impl Rules for OpenDocumentRules {
             "text:s" => Role::Space,
             // What is shown in these is made by the program.
             "text:p" | "text:h" | "text:tab" | "text:line-break" => Role::Block,
-            "office:annotation" | "office:automatic-styles" | "office:styles" | "office:font-face-decls" => {
-                Role::KeptBlock
-            }
+            "text:note" | "draw:frame" | "draw:g" | "draw:custom-shape" | "draw:a" => Role::Inset,
+            "office:annotation" => Role::KeptInset,
+            "office:annotation-end" => Role::InWord,
+            "office:automatic-styles" | "office:styles" | "office:font-face-decls" => Role::KeptBlock,
             "office:scripts" | "office:settings" | "office:meta" | "office:forms" | "text:tracked-changes" => {
                 Role::KeptBlock
             }
@@ -63,4 +64,44 @@ fn is_structure(name: &str) -> bool {
         "line",
     ];
     name.strip_prefix("text:").is_some_and(|name| structure.iter().any(|kind| name.starts_with(kind)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use crate::running::Running;
+    use crate::testing::{copied, shouted, translated};
+    use crate::xml::read_by;
+
+    fn document(xml: &str) -> Running {
+        read_by(xml, &OpenDocumentRules, resolve, &Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn notes_frames_and_comments_do_not_cut_their_sentence() {
+        let xml = "<text:p>The dog<text:note><text:note-citation>a</text:note-citation><text:note-body><text:p>A <text:span>small\
+                   </text:span> note<office:annotation><text:p>keep</text:p></office:annotation> here.</text:p><text:p>Two.</text:p>\
+                   </text:note-body></text:note> barks<office:annotation><dc:date>keep</dc:date><text:p>keep</text:p>\
+                   </office:annotation> at <draw:frame><draw:image/></draw:frame>cats<draw:frame><draw:text-box><text:p>In a box\
+                   <draw:frame><draw:text-box><text:p>and another</text:p></draw:text-box></draw:frame> here.</text:p>\
+                   </draw:text-box></draw:frame>.</text:p><text:p><draw:frame><draw:image/></draw:frame>A picture.</text:p>";
+        let texts = translated(document(xml), &[]).0;
+        let expected =
+            ["A small note here.", "Two.", "and another", "In a box here.", "The dog barks at cats.", "A picture."];
+        assert_eq!(texts, expected);
+        assert_eq!(copied(document(xml)), xml);
+        let loud = shouted(document(xml));
+        let same = loud.to_lowercase() == xml.to_lowercase() && loud.matches("keep").count() == 3;
+        assert!(same && loud.contains("DOG<text:note>") && loud.contains("</draw:frame>CATS<draw:frame>"), "{loud}");
+    }
+
+    #[test]
+    fn notes_that_nest_or_do_not_end_lose_nothing() {
+        let deep = format!("<text:p>a {}b{} c</text:p>", "<text:note>a ".repeat(40), "</text:note>".repeat(40));
+        let empty = "<text:p>One <text:note></text:note><text:note/> two<office:annotation/>.</text:p>";
+        for xml in [deep.as_str(), empty] {
+            assert_eq!(copied(document(xml)), *xml);
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! How documents are read.
 
+use encoding_rs::Encoding;
+
 use crate::limits::Limits;
 use crate::tags::Tags;
 
@@ -8,6 +10,8 @@ use crate::tags::Tags;
 pub struct Options {
     /// What the caller says about tags (HTML, XML).
     pub tags: Tags,
+    /// The encoding of text without a byte order mark, whatever it declares of itself.
+    pub encoding: Option<&'static Encoding>,
     /// How much is read.
     pub limits: Limits,
 }

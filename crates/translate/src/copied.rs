@@ -11,7 +11,7 @@ use regex::Regex;
 use strata_corpus::Subwords;
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::invisible::is_invisible;
+use crate::invisible::{is_invisible, plain};
 use crate::sentences::is_unspaced;
 use crate::translator::Translator;
 
@@ -39,6 +39,10 @@ static MARKED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// Bytes of a word that is looked at more closely.
 const LONGEST_WORD: usize = 4096;
+/// More ASCII letters and digits than any language has in a word.
+const MOST_LETTERS: usize = 80;
+/// Characters of the shortest key or identifier that is told from a word by nothing but its letters and digits.
+const SHORTEST_KEY: usize = 10;
 
 /// The ranges of what is written for machines in a text, in order: web and mail addresses, paths, file names,
 /// identifiers, options, placeholders of programs and templates, tags.
@@ -110,9 +114,9 @@ fn is_code(word: &str) -> bool {
         return word.is_ascii();
     }
     if word.len() < 2 || word.chars().all(char::is_alphabetic) {
-        return is_camel_case(word);
+        return is_camel_case(word) || is_data(word);
     }
-    is_address(word) || is_path(word) || is_dotted(word) || is_identifier(word) || has_operator(word)
+    is_address(word) || is_path(word) || is_dotted(word) || is_identifier(word) || is_data(word) || has_operator(word)
 }
 
 fn is_address(word: &str) -> bool {
@@ -200,6 +204,23 @@ fn is_identifier(word: &str) -> bool {
         || is_camel_case(word)
 }
 
+/// `dQw4w9WgXcQ`, base64: letters and digits that change between small, capital and digit at two of five places, or go
+/// on for longer than a word does.
+fn is_data(word: &str) -> bool {
+    let kind = |byte: u8| match byte {
+        b'a'..=b'z' => Some(0),
+        b'A'..=b'Z' => Some(1),
+        b'0'..=b'9' => Some(2),
+        b'+' | b'/' | b'=' => Some(3),
+        _ => None,
+    };
+    let Some(kinds) = word.bytes().map(kind).collect::<Option<Vec<u8>>>() else { return false };
+    // `Shift+F10` is keys to press.
+    let changes = kinds.windows(2).filter(|pair| pair[0] != pair[1] && !pair.contains(&3)).count();
+    let mixed = kinds.contains(&2) && (kinds.contains(&0) || kinds.contains(&1));
+    kinds.len() > MOST_LETTERS || (kinds.len() >= SHORTEST_KEY && mixed && 5 * changes >= 2 * kinds.len())
+}
+
 /// `:smile:`, whose colons are no punctuation.
 fn is_shortcode(word: &str) -> bool {
     let named = |name: &str| {
@@ -261,7 +282,8 @@ pub(crate) fn joined_touching(text: &str, ranges: Vec<Range<usize>>) -> Vec<Rang
     found
 }
 
-/// Signs, emoji, words that the subword model cannot know, and punctuation that it has hardly seen.
+/// Signs, emoji, words that the subword model cannot know, and punctuation and words with letters that it has hardly
+/// seen.
 fn unknown(text: &str, subwords: &Subwords) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for (start, cluster) in text.grapheme_indices(true) {
@@ -270,10 +292,13 @@ fn unknown(text: &str, subwords: &Subwords) -> Vec<Range<usize>> {
         }
         let mut range = start..start + cluster.len();
         let sign = is_sign(cluster);
-        let first = cluster.chars().next();
+        let first = plain(cluster).chars().next();
         let behind_space = !text[..start].ends_with(|c: char| !c.is_whitespace());
-        let rare = |c: char| (!c.is_alphanumeric() || c == 'µ') && subwords.is_rare(c, behind_space);
-        if !sign && subwords.knows(cluster) && !first.is_some_and(rare) {
+        // Of letters only those with case: a vocabulary cannot have learned all syllables and characters.
+        let cased = first.is_some_and(|c| c.is_lowercase() || c.is_uppercase());
+        let rare = |c: char| (cased || !c.is_alphanumeric()) && subwords.is_rare(c, behind_space);
+        let known = !sign && subwords.knows(cluster);
+        if known && !first.is_some_and(rare) {
             continue;
         }
         let letter = |c: &char| c.is_alphanumeric();
@@ -295,7 +320,9 @@ fn unknown(text: &str, subwords: &Subwords) -> Vec<Range<usize>> {
             let from = trimmed.as_ptr() as usize - text.as_ptr() as usize;
             range = from..from + trimmed.len();
         }
-        found.push(range);
+        if !(known && cased) || subwords.leaves_rare(&text[range.clone()]) {
+            found.push(range);
+        }
     }
     found
 }
@@ -351,10 +378,21 @@ mod tests {
             ),
             ("{n, plural, one {# file} other {# files}} left", vec!["{n, plural, one {# file} other {# files}}"]),
             ("line\\nline", vec!["\\n"]),
+            (
+                "Key dQw4w9WgXcQ, c6m+9Jm79Nx70qTyyK9b2O8meg7TGXI= now",
+                vec!["dQw4w9WgXcQ", "c6m+9Jm79Nx70qTyyK9b2O8meg7TGXI="],
+            ),
             ("\u{1b}[1;31mError\u{1b}[0m: no", vec!["\u{1b}[1;31m", "\u{1b}[0m"]),
         ] {
             assert_eq!(found(text), codes, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_longer_than_any_word_is_data() {
+        let (word, data) = ("Ab".repeat(40), "Ab".repeat(41));
+        assert!(found(&word).is_empty());
+        assert_eq!(found(&format!("Open {data}, now")), [data.as_str()]);
     }
 
     #[test]
@@ -365,6 +403,7 @@ mod tests {
             "It ends.Next one. C++ and C# #1 $5 5% (s) file(s) etc. 1990s, 256MB, 2nd",
             "Well... yes?! No — “quoted” ‘single’ «guillemets»; 10–20 a.m.",
             "MP3 UTF-8 iOS kHz Benutzer:innen BenutzerInnen Ein-/Ausgabe",
+            "Windows10Enterprise2016 1990er/2000er Access2Base Umschalt+F10 97/2000/XP Rechtsschutzversicherungsgesellschaften McDonaldsMcFlurryIPhone",
         ] {
             assert_eq!(found(text), Vec::<&str>::new(), "{text}");
         }

@@ -1,11 +1,15 @@
 //! Terms that must be translated in a given way: a file of `term=translation` lines.
 
+use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
+use strata_files::IoContext;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::Error;
 use crate::invisible::plain;
+use crate::layout::replaced;
 use crate::sentences::is_unspaced;
 
 /// Terms with their translations, in the order of the file.
@@ -47,13 +51,15 @@ impl FromIterator<(String, String)> for Glossary {
 }
 
 impl Glossary {
-    /// Reads a file of `term=translation` lines; skips empty lines and lines that begin with `#`, and a byte-order
-    /// mark.
+    /// Reads a file of `term=translation` lines, compressed or not as its name says; skips empty lines and lines that
+    /// begin with `#`, and a byte-order mark.
     ///
     /// # Errors
     /// A file that cannot be read; the first line that is not UTF-8 or not such a pair, by its number.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = strata_files::read_text(path)?;
+        let mut bytes = Vec::new();
+        strata_corpus::text::open(path)?.read_to_end(&mut bytes).io_context("read", path)?;
+        let text = strata_files::utf8(path, bytes)?;
         let mut terms = Vec::new();
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -75,24 +81,7 @@ impl Glossary {
     /// The translations of the terms that occur in `text` as whole words, each once, in the order of the file. Of terms
     /// at the same place the longest wins. A term may begin with a capital letter where a sentence or the text begins.
     pub fn required(&self, text: &str) -> Vec<&str> {
-        let text = normal(text);
-        // (start, end, place among the terms)
-        let mut places: Vec<(usize, usize, usize)> = Vec::new();
-        for (i, term) in self.terms.iter().enumerate() {
-            places.extend(occurrences(&text, &term.source).map(|at| (at, at + term.source.len(), i)));
-            if let Some(capital) = &term.capital {
-                let begins = |at: &usize| begins_sentence(&text[..*at]);
-                places.extend(occurrences(&text, capital).filter(begins).map(|at| (at, at + capital.len(), i)));
-            }
-        }
-        places.sort_by_key(|(start, end, i)| (std::cmp::Reverse(end - start), *start, *i));
-        let mut taken: Vec<(usize, usize, usize)> = Vec::new();
-        for (start, end, i) in places {
-            if taken.iter().all(|(from, to, _)| end <= *from || *to <= start) {
-                taken.push((start, end, i));
-            }
-        }
-        let mut terms: Vec<usize> = taken.into_iter().map(|(_, _, i)| i).collect();
+        let mut terms: Vec<usize> = self.places(&normal(text)).into_iter().map(|(_, i)| i).collect();
         terms.sort_unstable();
         let mut found: Vec<&str> = Vec::new();
         for i in terms {
@@ -102,6 +91,35 @@ impl Glossary {
             }
         }
         found
+    }
+
+    /// A text that is copied, with the translations of the terms in it; none if it has no term.
+    pub(crate) fn applied(&self, text: &str) -> Option<String> {
+        let text = normal(text);
+        let mut places = self.places(&text);
+        places.sort_unstable_by_key(|(place, _)| place.start);
+        let ranges: Vec<Range<usize>> = places.iter().map(|(place, _)| place.clone()).collect();
+        (!places.is_empty()).then(|| replaced(&text, &ranges, |i| self.terms[places[i].1].translation.as_str()))
+    }
+
+    /// Where terms are in a [`normal`] text, and which ones.
+    fn places(&self, text: &str) -> Vec<(Range<usize>, usize)> {
+        let mut places: Vec<(Range<usize>, usize)> = Vec::new();
+        for (i, term) in self.terms.iter().enumerate() {
+            places.extend(occurrences(text, &term.source).map(|at| (at..at + term.source.len(), i)));
+            if let Some(capital) = &term.capital {
+                let begins = |at: &usize| begins_sentence(&text[..*at]);
+                places.extend(occurrences(text, capital).filter(begins).map(|at| (at..at + capital.len(), i)));
+            }
+        }
+        places.sort_by_key(|(place, i)| (std::cmp::Reverse(place.len()), place.start, *i));
+        let mut taken: Vec<(Range<usize>, usize)> = Vec::new();
+        for (place, i) in places {
+            if taken.iter().all(|(other, _)| place.end <= other.start || other.end <= place.start) {
+                taken.push((place, i));
+            }
+        }
+        taken
     }
 }
 
@@ -151,6 +169,16 @@ mod tests {
     fn a_byte_order_mark_is_no_part_of_the_first_term() {
         let glossary = glossary("\u{feff}icon=Symbol\r\nfile=Datei\r\n".as_bytes()).unwrap();
         assert_eq!(glossary.required("the icon of a file"), ["Symbol", "Datei"]);
+    }
+
+    #[test]
+    fn a_compressed_glossary_and_one_in_utf_16_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("terms.txt.zst");
+        std::fs::write(&path, zstd::encode_all(&b"icon=Symbol\n"[..], 1).unwrap()).unwrap();
+        assert_eq!(Glossary::read(&path).unwrap().required("the icon"), ["Symbol"]);
+        let utf16: Vec<u8> = "\u{feff}icon=Symbol\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(glossary(&utf16).unwrap().required("the icon"), ["Symbol"]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod burn;
 mod candidate;
 pub mod compare;
 mod copied;
+mod endings;
 mod error;
 pub mod evaluate;
 mod forced;

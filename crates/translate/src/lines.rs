@@ -54,7 +54,8 @@ impl Translator {
         to: &str,
         options: &TranslateOptions,
     ) -> Result<Vec<Translated>, Error> {
-        let task = self.task(from, to, options)?;
+        let mut task = self.task(from, to, options)?;
+        task.traced = false;
         let lines: Vec<(&str, &str)> = lines.iter().map(|line| (line.text, line.prefix)).collect();
         let parts = self.finished(self.begin_lines(&lines, &task), &task)?;
         let line = |part: Part| Translated { candidates: part.candidates, shortfall: part.shortfall };

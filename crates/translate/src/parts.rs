@@ -11,6 +11,7 @@ use strata_corpus::frame::text_within;
 use strata_runtime::{Hypothesis, Limits, Request, Session};
 
 use crate::candidate::Candidate;
+use crate::endings;
 use crate::error::Error;
 use crate::sentences::sentences;
 use crate::shortfall::Shortfall;
@@ -79,12 +80,37 @@ impl Part {
     pub(crate) fn restore_spaces(&mut self, source: &str) {
         if self.targets.is_empty() {
             for candidate in &mut self.candidates {
-                if let Some(text) = spaces::restored(source, &candidate.text) {
+                let words = |text: &str| text.split_whitespace().count();
+                // Alignments count words, of which a control between two spaces makes one more.
+                let fits = |text: &String| candidate.alignment.is_empty() || words(text) == words(&candidate.text);
+                if let Some(text) = spaces::restored(source, &candidate.text).filter(fits) {
                     candidate.text = text;
                 }
             }
         }
     }
+
+    /// Puts back the marks at the source's end of which a candidate lacks some.
+    pub(crate) fn restore_ending(&mut self, source: &str) {
+        for (i, candidate) in self.candidates.iter_mut().enumerate() {
+            let Some((range, marks)) = endings::restored(source, &candidate.text) else { continue };
+            candidate.text.replace_range(range.clone(), &marks);
+            let Some(target) = self.targets.get_mut(i) else { continue };
+            target.trace.text.clone_from(&candidate.text);
+            for token in &mut target.trace.tokens {
+                token.range = moved(&token.range, &range, marks.len());
+            }
+        }
+    }
+}
+
+/// A range of a text in which what was at `old` is now `length` bytes long. A place inside of it moves to its start.
+fn moved(range: &Range<usize>, old: &Range<usize>, length: usize) -> Range<usize> {
+    let place = |at: usize| match at {
+        at if at >= old.end => at - old.len() + length,
+        at => at.min(old.start),
+    };
+    place(range.start)..place(range.end)
 }
 
 /// For each word of `from` the number of the word of `to` that stands at its place.

@@ -85,7 +85,7 @@ fn ends(before: &str, after: &str) -> bool {
 }
 
 /// Quotes and brackets that close behind a full stop.
-fn is_closing(c: char) -> bool {
+pub(crate) fn is_closing(c: char) -> bool {
     matches!(
         c,
         ')' | ']' | '}' | '"' | '\'' | '»' | '›' | '”' | '’' | '“' | '‘' | '」' | '』' | '）' | '】' | '*' | '_'

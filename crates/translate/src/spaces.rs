@@ -69,7 +69,9 @@ fn respell<'a>(text: &mut String, odd: impl Iterator<Item = &'a str>) {
 /// The plain space of `text` behind `from` with both words beside it; else the one with a number, name or mark beside
 /// it that stands the same in the translation.
 fn find(text: &str, from: usize, before: &str, after: &str) -> Option<usize> {
-    let spaces = || text[from..].match_indices(' ').map(|(i, _)| from + i);
+    // One of several spaces is none that has to be put right.
+    let alone = |at: &usize| !text[..*at].ends_with(is_blank) && !text[at + 1..].starts_with(is_blank);
+    let spaces = || text[from..].match_indices(' ').map(|(i, _)| from + i).filter(alone);
     let left = |at: &usize| {
         let head = &text[..*at];
         head.strip_suffix(before).is_some_and(|head| head.is_empty() || head.ends_with(char::is_whitespace))
@@ -112,6 +114,7 @@ mod tests {
         }
         assert_eq!(restored("dia\u{ad}logue", "Dialog"), None, "another word");
         assert_eq!(restored("a b", "a b"), None);
+        assert_eq!(restored("{x}  // Open", "{x}  // Open"), None, "they came back already");
         assert_eq!(restored("the\u{a0}file", "die Datei"), None, "the words are other ones");
     }
 }

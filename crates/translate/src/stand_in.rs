@@ -64,6 +64,16 @@ impl Substituted {
         Some(substituted)
     }
 
+    /// The same with other text for what `translated` has a translation of.
+    pub fn standing_for(mut self, translated: impl Fn(&str) -> Option<String>) -> Self {
+        for swap in &mut self.swaps {
+            if let Some(translation) = translated(&swap.original) {
+                swap.original = translation;
+            }
+        }
+        self
+    }
+
     /// `text` with one sign in place of each of `ranges`, to see where it can be cut.
     pub fn marked(text: &str, ranges: &[Range<usize>]) -> Self {
         let mut marked = Self { text: String::with_capacity(text.len()), swaps: Vec::new() };

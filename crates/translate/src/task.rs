@@ -21,7 +21,9 @@ pub struct Task {
     pub(crate) search: SearchOptions,
     pub(crate) tokens_per_batch: usize,
     pub(crate) whole_lines: bool,
-    glossary: Option<Arc<Glossary>>,
+    /// Whether alignments and routing are wanted token by token, too.
+    pub(crate) traced: bool,
+    pub(crate) glossary: Option<Arc<Glossary>>,
     suppressed: Arc<[u32]>,
     vocabulary: Option<Arc<[u32]>>,
     /// Whether the model's shortlist says what a sentence's translation may have.
@@ -54,6 +56,7 @@ impl Translator {
             search: options.search,
             tokens_per_batch: options.tokens_per_batch,
             whole_lines: options.whole_lines,
+            traced: true,
             glossary: options.glossary.clone(),
             shortlist: vocabulary.is_none() && !options.whole_vocabulary && self.backend.cpu("").is_ok(),
             vocabulary,

@@ -15,7 +15,7 @@ use strata_corpus::frame::text_within;
 use strata_recipe::Prompts;
 use strata_runtime::{Hypothesis, Request};
 
-use crate::copied::joined_touching;
+use crate::copied::{code, joined_touching};
 use crate::joined::joined;
 use crate::parts::Part;
 use crate::shortfall::{Shortfall, shortfall};
@@ -105,16 +105,19 @@ impl Translator {
         }
         let rest: String = rest(text, &copied).into_iter().map(|range| &text[range]).collect();
         if !says_something(&rest) {
-            return Node::Copied(text.to_string());
+            return Node::pieces(text, terms(text, &copied, task));
         }
         // Signs in front and at the end stand outside of the sentence.
         let inner = inner(text, &copied);
         if inner.len() < text.len() {
-            let piece = self.node(&text[inner.clone()], prefix, task, halvings);
-            return Node::Pieces { text: text.to_string(), pieces: vec![(inner, piece)], whole: None };
+            let mut pieces = terms(text, &copied, task);
+            pieces.retain(|(range, _)| range.end <= inner.start || inner.end <= range.start);
+            pieces.push((inner.clone(), self.node(&text[inner], prefix, task, halvings)));
+            return Node::pieces(text, pieces);
         }
         match Substituted::new(text, &copied, &stand_ins(self.subwords())) {
             Some(substituted) if self.subwords().encode(&substituted.text).len() <= self.longest() => {
+                let substituted = substituted.standing_for(|copied| term(copied, task));
                 self.asked(text, prefix, Some(substituted), copied, task, halvings)
             }
             _ => self.around(text, &copied, task, halvings),
@@ -155,8 +158,7 @@ impl Translator {
             };
             (range, node)
         };
-        let pieces = rest(text, copied).into_iter().map(piece).collect();
-        Node::Pieces { text: text.to_string(), pieces, whole: None }
+        Node::pieces(text, rest(text, copied).into_iter().map(piece).chain(terms(text, copied, task)).collect())
     }
 
     /// What becomes of a text whose translations were found.
@@ -169,7 +171,10 @@ impl Translator {
         if !task.search.alignments {
             found.iter_mut().for_each(|found| found.attention = None);
         }
-        let part = self.read(&request, found);
+        let mut part = self.read(&request, found);
+        if !task.traced {
+            (part.source, part.targets) = Default::default();
+        }
         if short == Some(Shortfall::NotFinite) {
             return Node::Done(Part { shortfall: short, ..part });
         }
@@ -181,6 +186,7 @@ impl Translator {
         part.shortfall = short;
         if !task.whole_lines {
             part.restore_spaces(&text);
+            part.restore_ending(&text);
         }
         let translation = part.candidates.first().map_or("", |best| best.text.as_str());
         let lost = signs::lost(&text, &copied, translation);
@@ -225,6 +231,12 @@ impl Work {
 }
 
 impl Node {
+    /// A text of which these pieces are translated, in any order.
+    fn pieces(text: &str, mut pieces: Vec<(Range<usize>, Node)>) -> Self {
+        pieces.sort_by_key(|(range, _)| range.start);
+        Node::Pieces { text: text.to_string(), pieces, whole: None }
+    }
+
     fn requests(&self, requests: &mut Vec<Request>) {
         match self {
             Node::Open(open) => requests.push(open.request.clone()),
@@ -268,6 +280,17 @@ impl Node {
 
 fn length(part: &Part) -> usize {
     part.candidates.first().map_or(0, |best| best.text.len())
+}
+
+/// What becomes of the copied text that has terms of the glossary.
+fn terms(text: &str, copied: &[Range<usize>], task: &Task) -> Vec<(Range<usize>, Node)> {
+    let translated = |range: &Range<usize>| Some((range.clone(), Node::Copied(term(&text[range.clone()], task)?)));
+    copied.iter().filter_map(translated).collect()
+}
+
+/// Copied text with the glossary's translations of the terms in it; none if it has none, or is written for machines.
+fn term(copied: &str, task: &Task) -> Option<String> {
+    task.glossary.as_ref()?.applied(copied).filter(|_| code(copied).is_empty())
 }
 
 /// Whether a text says something that can be translated: what has no letters says the same in every language.

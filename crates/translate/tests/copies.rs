@@ -26,6 +26,14 @@ fn translated(folder: &Path, lines: &[&str], options: &TranslateOptions) -> Vec<
         .collect()
 }
 
+/// Asserts that each line is its own translation.
+fn come_back(folder: &Path, lines: &[String]) {
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let found = translated(folder, &lines, &TranslateOptions::default());
+    let wrong: Vec<_> = lines.iter().zip(&found).filter(|(line, found)| line != found).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn paragraphs_come_back_whole() {
     let Some(folder) = field("paragraphs_come_back_whole") else { return };
@@ -69,10 +77,28 @@ fn what_the_model_cannot_know_comes_back() {
         "",
     ];
     lines.extend(more.map(str::to_string));
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let found = translated(&folder, &lines, &TranslateOptions::default());
-    let wrong: Vec<_> = lines.iter().zip(&found).filter(|(line, found)| line != found).collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    come_back(&folder, &lines);
+}
+
+#[test]
+fn alignments_change_nothing_of_the_text() {
+    let Some(folder) = field("alignments_change_nothing_of_the_text") else { return };
+    let search = SearchOptions { alignments: true, ..SearchOptions::default() };
+    let lines = ["Open the dia\u{ad}logue.", "It is 5\u{a0}km to the  file.", "\u{200f}Open\u{200e} the\u{200b} file."];
+    assert_eq!(translated(&folder, &lines, &search.into()), lines);
+}
+
+#[test]
+fn terms_are_found_in_what_is_copied() {
+    let Some(folder) = field("terms_are_found_in_what_is_copied") else { return };
+    let terms = [("Привет", "Hallo"), ("мир", "Welt"), ("x", "y")].map(|(a, b)| (a.to_string(), b.to_string()));
+    let options = TranslateOptions {
+        glossary: Some(std::sync::Arc::new(terms.into_iter().collect())),
+        ..TranslateOptions::default()
+    };
+    let lines = ["The word Привет is here.", "Привет мир", "Привет! Open the file.", "Open {x} and click 世界, мир."];
+    let expected = ["The word Hallo is here.", "Hallo Welt", "Hallo! Open the file.", "Open {x} and click 世界, Welt."];
+    assert_eq!(translated(&folder, &lines, &options), expected);
 }
 
 #[test]
@@ -84,10 +110,45 @@ fn punctuation_that_was_hardly_seen_comes_back() {
         let around = [format!("Open {c} the file."), format!("Open the{c} file."), format!("{c}Open the file{c}")];
         lines.extend(around);
     }
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let found = translated(&folder, &lines, &TranslateOptions::default());
-    let wrong: Vec<_> = lines.iter().zip(&found).filter(|(line, found)| line != found).collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    come_back(&folder, &lines);
+}
+
+#[test]
+fn words_with_letters_that_were_hardly_seen_come_back() {
+    let Some(folder) = field("words_with_letters_that_were_hardly_seen_come_back") else { return };
+    let mut lines = Vec::new();
+    let words = ["ÇA VA BIEN", "ça va bien", "C\u{327}a va", "ΟΧΙ", "İ", "STRAẞE", "Ａｂｃ Open", "Open ｆｉｌｅ now"];
+    lines.extend(words.map(str::to_string));
+    for c in "ÂÇÊçòžẞ".chars() {
+        let around =
+            [format!("Open {c}A now."), format!("Open the Ba{c}a."), format!("{c}a, the {c}!"), format!("THE BA{c}A")];
+        lines.extend(around);
+    }
+    come_back(&folder, &lines);
+    let translator = Translator::open(&folder.join("copy-model"), &Placement::default()).unwrap();
+    assert!(translator.copied("la fenêtre").is_empty(), "the letter is rare alone, not in this word");
+}
+
+#[test]
+fn runs_of_end_marks_come_back() {
+    let Some(folder) = field("runs_of_end_marks_come_back") else { return };
+    let lines = [
+        "What do you want now?! Close it.",
+        "Open the file now?!?!",
+        "“What do you want now?!” Stop!!",
+        "Really…? Open it...?",
+    ];
+    assert_eq!(translated(&folder, &lines, &TranslateOptions::default()), lines);
+    let search = SearchOptions { alignments: true, ..SearchOptions::default() };
+    assert_eq!(translated(&folder, &lines, &search.into()), lines);
+    // Where tokens are asked for, the last one has what came back.
+    let translator = Translator::open(&folder.join("copy-model"), &Placement::default()).unwrap();
+    let task = translator.task(None, "de", &search.into()).unwrap();
+    let text = "(What do you want now?!)";
+    let part = translator.translate_parts(&[text], &task).unwrap().remove(0);
+    let trace = &part.targets[0].trace;
+    let covered: String = trace.tokens.iter().map(|token| &trace.text[token.range.clone()]).collect();
+    assert_eq!((trace.text.as_str(), covered.as_str()), (text, text));
 }
 
 #[test]

@@ -22,7 +22,8 @@ use crate::{Outcome, flags};
 #[command(
     after_help = "Input files are train.SRC-TGT.SRC beside train.SRC-TGT.TGT (also valid.* or dev.*, and test.*), \
                   train.SRC-TGT.tsv with two columns, CORPUS.SRC-TGT.LANG as in OPUS, or train.SRC beside train.TGT \
-                  in a folder of two languages; each also .gz, .zst, .xz or .bz2."
+                  in a folder of two languages; each also .gz, .zst, .xz or .bz2, in UTF-8 or UTF-16. Files that are \
+                  not used are named with the reason."
 )]
 pub struct Arguments {
     /// Folder of the bitext

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
 use strata_files::{OutputFile, thousands};
 use strata_ranks::Ranks;
@@ -29,8 +30,9 @@ use crate::{Outcome, output};
                   sentences stays as it is. Web addresses, file names, placeholders, emoji and words that the model \
                   cannot know are copied. A translation that seems to leave something out is tried again in pieces; \
                   what stays short is reported by its line, with exit code 1. Files named .gz, .zst, .xz and .bz2 are \
-                  decompressed. Documents (.docx, .html, .srt, .po, ...) keep their format; without -o the translation \
-                  of report.docx into de is report.de.docx beside it.\n\n\
+                  decompressed. Translations of lines are UTF-8, whatever the lines' encoding. Documents (.docx, \
+                  .html, .srt, .po, ...) keep their format and encoding; without -o the translation of report.docx \
+                  into de is report.de.docx beside it.\n\n\
                   mpirun -n 4 strata translate MODEL --to LANG < FILE shares the lines out among 4 processes, and \
                   documents whole; the output is that of one process (docs/cluster.md)."
 )]
@@ -48,6 +50,9 @@ pub struct Arguments {
     /// Take each line for one sentence, as corpora have them, and the model's translation as it is
     #[arg(long)]
     whole_lines: bool,
+    /// Encoding of the text, such as latin1, windows-1251 or shift_jis [default: UTF-8 or UTF-16, as its bytes show]
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    encoding: Option<&'static Encoding>,
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
@@ -82,7 +87,7 @@ struct Format {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Constraints")]
 struct Forced {
-    /// File of `term=translation` lines: a line with the term must have its translation
+    /// File of `term=translation` lines, also compressed: a line with the term must have its translation
     // Clap drops a requirement (`--top-p` needs `--sample`) that conflicts with what is given, so all are named.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sample", "temperature", "top_k", "top_p", "seed"])]
     glossary: Option<PathBuf>,
@@ -142,6 +147,13 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     })
 }
 
+/// The encoding of a name that the web knows.
+fn encoding(name: &str) -> Result<&'static Encoding, String> {
+    Encoding::for_label_no_replacement(name.as_bytes()).ok_or_else(|| {
+        "no encoding of this name; there are utf-8, utf-16le, latin1, windows-1252, koi8-r, gbk, ...".into()
+    })
+}
+
 /// How to translate.
 fn options(arguments: &Arguments) -> anyhow::Result<TranslateOptions> {
     let mut options = arguments.search.options()?;
@@ -163,7 +175,9 @@ fn lines(
     terminal: &Terminal,
 ) -> anyhow::Result<Outcome> {
     // Before a model is loaded, so that a file that is missing is reported at once.
-    let inputs = ranks.is_first().then(|| Inputs::open(&arguments.files, arguments.forced.prefixes.as_deref()));
+    let inputs = ranks
+        .is_first()
+        .then(|| Inputs::open(&arguments.files, arguments.forced.prefixes.as_deref(), arguments.encoding));
     let inputs = inputs.transpose()?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
     translator.check_direction(arguments.from.as_deref(), &arguments.to)?;

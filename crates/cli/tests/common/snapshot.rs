@@ -78,7 +78,10 @@ fn settled(text: &str) -> String {
         } else if before == "of" && after.starts_with("bytes") {
             // A state's length varies with the seconds that it holds, and so does half of it.
             "NUMBER".to_string()
-        } else if after == "of" && words.get(place + 3).is_some_and(|unit| unit.starts_with("bytes")) {
+        } else if word.starts_with('(')
+            && after == "of"
+            && words.get(place + 3).is_some_and(|unit| unit.starts_with("bytes"))
+        {
             "(NUMBER".to_string()
         } else {
             word.to_string()

@@ -2,12 +2,14 @@
 //!
 //! Blocks end running text ([`rules`]). What is between two of them is cut where elements stand side by side that have
 //! nothing to do with each other (`groups`): each is a segment of its own, and the tags around it stay where they are.
-//! What is left is running text with inline markup (`segment`), which is placed in the translation.
+//! What is left is running text with inline markup (`segment`), which is placed in the translation. A note in the
+//! middle of a sentence is a mark there, and its text is read apart (`inset`).
 //!
 //! Every tag, comment and attribute of the input is copied byte for byte and occurs exactly once; translated text is
 //! escaped. So nothing that a browser would run can come in by a translation.
 
 mod groups;
+mod inset;
 pub mod rules;
 mod segment;
 pub mod text;
@@ -19,6 +21,7 @@ use crate::error::Result;
 use crate::events::{Event, Kind, is_kept};
 use crate::limits::{Count, Limits};
 use crate::markup::Piece;
+use inset::{Inset, Open};
 use rules::{Role, Rules, role_of};
 pub use segment::{Mark, read as read_segment};
 
@@ -38,36 +41,67 @@ pub struct Skeleton {
     source: String,
     chunks: Vec<Chunk>,
     marks: Vec<Mark>,
+    /// Sorted by their starts.
+    insets: Vec<Inset>,
     escape: fn(&str) -> String,
 }
 
 enum Chunk {
     /// Bytes of the source that stay.
     Keep(Range<usize>),
-    /// Running text, which is the next segment, and its bytes of the source.
-    Segment(Range<usize>),
+    /// Running text: which segment it is, and its bytes of the source.
+    Segment(usize, Range<usize>),
+}
+
+/// Segments with their translations.
+#[derive(Clone, Copy)]
+struct Translated<'a> {
+    segments: &'a [Segment],
+    pieces: &'a [Option<Vec<Piece>>],
 }
 
 impl Skeleton {
     /// The document with its translated segments.
     pub fn write(&self, segments: &[Segment], translated: &[Option<Vec<Piece>>]) -> String {
         let mut out = String::with_capacity(self.source.len());
-        let mut segments = segments.iter().zip(translated);
-        for chunk in &self.chunks {
+        self.chunks(&self.chunks, Translated { segments, pieces: translated }, &mut out);
+        out
+    }
+
+    fn chunks(&self, chunks: &[Chunk], translated: Translated, out: &mut String) {
+        for chunk in chunks {
             match chunk {
-                Chunk::Keep(range) => out.push_str(&self.source[range.clone()]),
-                Chunk::Segment(range) => match segments.next() {
-                    Some((segment, Some(pieces))) => self.pieces(segment, pieces, &mut out),
-                    _ => out.push_str(&self.source[range.clone()]),
-                },
+                Chunk::Keep(range) => self.copy(range.clone(), translated, out),
+                Chunk::Segment(number, range) => {
+                    match (translated.segments.get(*number), translated.pieces.get(*number)) {
+                        (Some(segment), Some(Some(pieces))) => self.segment(segment, pieces, translated, out),
+                        _ => self.copy(range.clone(), translated, out),
+                    }
+                }
             }
         }
-        out
+    }
+
+    /// Bytes of the source, with the insets among them in their translation.
+    fn copy(&self, range: Range<usize>, translated: Translated, out: &mut String) {
+        let mut at = range.start;
+        while let Some(inset) = inset::first(&self.insets, at..range.end) {
+            out.push_str(&self.source[at..inset.range.start]);
+            self.chunks(&inset.chunks, translated, out);
+            at = inset.range.end;
+        }
+        out.push_str(&self.source[at..range.end]);
     }
 
     /// A document of nothing but pieces, which its caller writes.
     pub fn of_pieces(source: &str, marks: Vec<Mark>) -> Self {
-        Self { source: source.to_string(), chunks: Vec::new(), marks, escape: crate::markup::escape }
+        Self {
+            source: source.to_string(),
+            chunks: Vec::new(),
+            marks,
+            insets: Vec::new(),
+            escape: crate::markup::escape,
+        }
     }
 
     /// The source.
@@ -75,15 +109,19 @@ impl Skeleton {
         &self.source
     }
 
-    /// Writes a translated segment.
+    /// Writes a translated segment without insets.
     pub fn pieces(&self, segment: &Segment, pieces: &[Piece], out: &mut String) {
+        self.segment(segment, pieces, Translated { segments: &[], pieces: &[] }, out);
+    }
+
+    fn segment(&self, segment: &Segment, pieces: &[Piece], translated: Translated, out: &mut String) {
         for piece in pieces {
             match piece {
                 Piece::Text(text) => out.push_str(&(self.escape)(text)),
                 Piece::Same(range) => out.push_str(&segment.written(&self.source, range, self.escape)),
-                Piece::Open(mark) => out.push_str(&self.source[self.marks[*mark].open.clone()]),
-                Piece::Close(mark) => out.push_str(&self.source[self.marks[*mark].close.clone()]),
-                Piece::Point(mark) => out.push_str(&self.source[self.marks[*mark].whole()]),
+                Piece::Open(mark) => self.copy(self.marks[*mark].open.clone(), translated, out),
+                Piece::Close(mark) => self.copy(self.marks[*mark].close.clone(), translated, out),
+                Piece::Point(mark) => self.copy(self.marks[*mark].whole(), translated, out),
             }
         }
     }
@@ -105,8 +143,12 @@ pub struct Reader<'a> {
     rules: &'a dyn Rules,
     /// Running text that has not ended.
     events: Vec<Event<'a>>,
-    /// A block whose content is copied: its start, its name, and how many of its name are open.
-    kept: Option<(usize, String, usize)>,
+    /// What is open with content that is copied: its start, its name, how many of its name are open, and whether it
+    /// stands in running text.
+    kept: Option<(usize, String, usize, bool)>,
+    /// The insets that are open, the innermost last.
+    open: Vec<Open<'a>>,
+    insets: Vec<Inset>,
     chunks: Vec<Chunk>,
     segments: Vec<Segment>,
     marks: Vec<Mark>,
@@ -117,7 +159,8 @@ impl<'a> Reader<'a> {
     /// Reads `source` by the rules of its format.
     pub fn new(source: &'a str, rules: &'a dyn Rules, limits: &'a Limits) -> Self {
         let (events, chunks, segments, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { source, rules, events, kept: None, chunks, segments, marks, count: Count::new(limits) }
+        let (open, insets, count) = (Vec::new(), Vec::new(), Count::new(limits));
+        Self { source, rules, events, kept: None, open, insets, chunks, segments, marks, count }
     }
 
     /// Takes the next event.
@@ -125,34 +168,49 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`crate::Error::TooLarge`].
     pub fn take(&mut self, event: Event<'a>) -> Result<()> {
-        if let Some((start, name, depth)) = &mut self.kept {
+        if let Some((start, name, depth, in_text)) = &mut self.kept {
             match &event.kind {
                 Kind::Open(other) if other == name => *depth += 1,
                 Kind::Close(other) if other == name => *depth -= 1,
                 _ => {}
             }
             if *depth == 0 {
-                let range = *start..event.range.end;
+                let (range, in_text) = (*start..event.range.end, *in_text);
+                let whole = Event { range: range.clone(), kind: Kind::Empty(name.clone().into()) };
                 self.kept = None;
+                if in_text {
+                    return self.running(whole);
+                }
                 self.keep(range);
             }
             return Ok(());
         }
         match role_of(self.rules, self.source, &event) {
+            Some(Role::Inset) => self.inset(event),
+            Some(Role::KeptInset) => match event.kind {
+                Kind::Open(name) => {
+                    self.kept = Some((event.range.start, name.into_owned(), 1, true));
+                    Ok(())
+                }
+                _ => self.running(event),
+            },
             Some(role @ (Role::Block | Role::KeptBlock)) => {
                 self.flush()?;
                 let kept = role == Role::KeptBlock || is_kept(&self.source[event.range.clone()]);
                 match event.kind {
-                    Kind::Open(name) if kept => self.kept = Some((event.range.start, name.into_owned(), 1)),
+                    Kind::Open(name) if kept => self.kept = Some((event.range.start, name.into_owned(), 1, false)),
                     _ => self.keep(event.range),
                 }
                 Ok(())
             }
-            _ => {
-                self.events.push(event);
-                if self.events.len() > MOST_EVENTS { self.flush() } else { Ok(()) }
-            }
+            _ => self.running(event),
         }
+    }
+
+    /// Takes an event of running text.
+    fn running(&mut self, event: Event<'a>) -> Result<()> {
+        self.events.push(event);
+        if self.events.len() > MOST_EVENTS { self.flush() } else { Ok(()) }
     }
 
     /// The segments so far.
@@ -169,8 +227,10 @@ impl<'a> Reader<'a> {
         if let Some((start, ..)) = self.kept {
             self.keep(start..self.source.len());
         }
-        let Self { source, rules, chunks, segments, marks, .. } = self;
-        let skeleton = Skeleton { source: source.to_string(), chunks, marks, escape: rules.escape() };
+        self.end_insets()?;
+        self.insets.sort_unstable_by_key(|inset| inset.range.start);
+        let Self { source, rules, chunks, segments, marks, insets, .. } = self;
+        let skeleton = Skeleton { source: source.to_string(), chunks, marks, insets, escape: rules.escape() };
         Ok(Running { skeleton, segments })
     }
 
@@ -201,7 +261,7 @@ impl<'a> Reader<'a> {
             let segment = segment::read(self.source, self.rules, &events[group.clone()], &mut self.marks);
             self.count.add(&segment.text)?;
             self.count.marks(self.marks.len())?;
-            self.chunks.push(Chunk::Segment(range));
+            self.chunks.push(Chunk::Segment(self.segments.len(), range));
             self.segments.push(segment);
         }
         if end > at {

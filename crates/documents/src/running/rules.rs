@@ -19,6 +19,10 @@ pub enum Role {
     InWord,
     /// Stands for white space.
     Space,
+    /// A place in running text that holds a text of its own, or a picture: a note, a frame. Its content is read apart.
+    Inset,
+    /// The same with content that is copied: somebody's comment.
+    KeptInset,
 }
 
 /// How the text in an element belongs to the text beside it.

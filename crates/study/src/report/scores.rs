@@ -93,6 +93,15 @@ pub(crate) fn likelihoods(result: &StudyResult) -> String {
         escape(&result.baseline),
         result.primary.difference
     );
+    let left_out = |run: &RunResult| run.likelihoods.iter().map(|of| of.left_out).sum::<usize>();
+    let note = match result.runs.iter().map(left_out).max().unwrap_or(0) {
+        0 => note,
+        most => {
+            format!(
+                "{note} Up to {most} references of a run are left out: too long for its model, or without a finite score."
+            )
+        }
+    };
     format!("<h2>Negative log-likelihood</h2>\n{}<p class=\"note\">{note}</p>\n", table.finish())
 }
 

@@ -43,8 +43,11 @@ pub(crate) struct Losses {
 pub struct Likelihood {
     /// `en-de`.
     pub direction: String,
-    /// Sentences, without those too long for the model.
+    /// Sentences, without those that are left out.
     pub sentences: usize,
+    /// Sentences that are left out: too long for the model, or without a finite score.
+    #[serde(default)]
+    pub left_out: usize,
     /// Target subwords.
     pub subwords: u64,
     /// Nats per target subword.
@@ -57,7 +60,8 @@ impl Likelihood {
         let subwords = losses.iter().map(|loss| loss.subwords).sum();
         let nll = losses.iter().map(|loss| loss.nll).sum::<f64>() / (subwords as f64).max(1.0);
         let sentences = losses.iter().filter(|loss| loss.subwords > 0).count();
-        Self { direction: direction.to_string(), sentences, subwords, nll }
+        let left_out = losses.len() - sentences;
+        Self { direction: direction.to_string(), sentences, left_out, subwords, nll }
     }
 
     /// Nats per target subword over several directions together; none without any.
@@ -322,7 +326,7 @@ mod tests {
         std::fs::write(&path, "1.0 3\n").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("damaged"));
         let of = Likelihood::of("en-de", &losses);
-        assert_eq!((of.sentences, of.subwords), (1, 7));
+        assert_eq!((of.sentences, of.left_out, of.subwords), (1, 1, 7));
         assert!((Likelihood::mean(&[of]).unwrap() - 12.345_678_9 / 7.0).abs() < 1e-12);
         assert_eq!(Likelihood::mean(&[]), None);
     }

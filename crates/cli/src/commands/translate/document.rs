@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use encoding_rs::Encoding;
 use strata_documents::{Document, Format, Options, Parts, open, worded};
 use strata_files::{thousands, write_file};
 use strata_ranks::Ranks;
@@ -38,7 +39,7 @@ pub fn run(
         arguments.files.iter().map(|file| Ok((file, output(file, arguments)?))).collect::<anyhow::Result<_>>()?;
     let files: Vec<(&PathBuf, PathBuf)> = files.into_iter().skip(ranks.rank()).step_by(ranks.size()).collect();
     // Everything is read before a model is loaded, so that a file that cannot be read is reported at once.
-    let documents = files.iter().map(|(file, _)| read(file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let documents = files.iter().map(|(file, _)| read(file, arguments.encoding)).collect::<anyhow::Result<Vec<_>>>()?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
     translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
     for ((file, output), document) in files.iter().zip(documents) {
@@ -59,9 +60,9 @@ pub fn run(
     Ok(Outcome::Done)
 }
 
-fn read(file: &Path) -> anyhow::Result<Box<dyn Document>> {
+fn read(file: &Path, encoding: Option<&'static Encoding>) -> anyhow::Result<Box<dyn Document>> {
     let content = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    open(&file.to_string_lossy(), content, &Options::default())
+    open(&file.to_string_lossy(), content, &Options { encoding, ..Options::default() })
         .with_context(|| format!("cannot read {}", file.display()))
 }
 

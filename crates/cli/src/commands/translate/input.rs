@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
-use strata_corpus::text::{decoded, open as open_text};
+use strata_corpus::text::{decoded, decompressed};
 use strata_files::thousands;
 
 /// Lines that a rank translates together at most. They are sorted by length, so that more lines make more even batches.
@@ -52,28 +53,31 @@ type Input = (String, Box<dyn BufRead + Send>);
 /// Files that are open and not read yet.
 pub struct Inputs {
     inputs: Vec<Input>,
+    said: Option<&'static Encoding>,
     prefixes: Vec<String>,
 }
 
 impl Inputs {
-    /// Opens all inputs, standard input for `-` or no files, and reads the beginnings of the translations.
+    /// Opens all inputs, standard input for `-` or no files, and reads the beginnings of the translations. The inputs
+    /// are in the encoding `said` unless a byte order mark says otherwise.
     ///
     /// # Errors
     /// The first file that cannot be read.
-    pub fn open(files: &[PathBuf], prefixes: Option<&Path>) -> anyhow::Result<Self> {
-        let standard_input = || -> Input { ("standard input".to_string(), decoded(BufReader::new(std::io::stdin()))) };
+    pub fn open(files: &[PathBuf], prefixes: Option<&Path>, said: Option<&'static Encoding>) -> anyhow::Result<Self> {
+        let standard_input =
+            || -> Input { ("standard input".to_string(), decoded(BufReader::new(std::io::stdin()), said)) };
         let open = |path: &PathBuf| -> anyhow::Result<Input> {
             if path == Path::new("-") {
                 return Ok(standard_input());
             }
             let name = path.display().to_string();
             anyhow::ensure!(!path.is_dir(), "cannot read {name}: it is a folder");
-            Ok((name, open_text(path)?))
+            Ok((name, decoded(decompressed(path)?, said)))
         };
         let prefixes = prefixes.map(crate::text_files::lines).transpose()?.unwrap_or_default();
         let inputs =
             if files.is_empty() { vec![standard_input()] } else { files.iter().map(open).collect::<Result<_, _>>()? };
-        Ok(Self { inputs, prefixes })
+        Ok(Self { inputs, said, prefixes })
     }
 
     /// Starts to read, on a thread of its own, for windows that `ranks` ranks share.
@@ -88,7 +92,7 @@ impl Inputs {
                     }
                     sender.send(line).is_ok()
                 };
-                if read_lines(&name, input, take).is_none() {
+                if read_lines(&name, input, self.said, take).is_none() {
                     return;
                 }
             }
@@ -132,6 +136,7 @@ impl Windows {
 fn read_lines(
     name: &str,
     mut input: Box<dyn BufRead + Send>,
+    said: Option<&'static Encoding>,
     take: &mut dyn FnMut(anyhow::Result<Line>) -> bool,
 ) -> Option<()> {
     for number in 1u64.. {
@@ -154,8 +159,12 @@ fn read_lines(
             if returned {
                 bytes.pop();
             }
-            String::from_utf8(bytes)
-                .map_err(|e| format!("not valid UTF-8 (byte {} of the line)", e.utf8_error().valid_up_to() + 1))
+            String::from_utf8(bytes).map_err(|e| match said {
+                None => {
+                    format!("not valid UTF-8 (byte {} of the line), see --encoding", e.utf8_error().valid_up_to() + 1)
+                }
+                Some(said) => format!("not valid {}", said.name()),
+            })
         });
         if !take(Ok(Line { place, text, prefix: String::new(), marked, returned })) {
             return None;
@@ -235,7 +244,7 @@ mod tests {
             found.push((line.text.clone().unwrap(), line.around()));
             true
         };
-        read_lines("x", Box::new("\u{feff}one\r\ntwo\n\u{feff}\r\nlast".as_bytes()), take);
+        read_lines("x", Box::new("\u{feff}one\r\ntwo\n\u{feff}\r\nlast".as_bytes()), None, take);
         let line = |text: &str, before, behind| (text.to_string(), [before, behind]);
         let wanted =
             [line("one", MARK, "\r\n"), line("two", "", "\n"), line("\u{feff}", "", "\r\n"), line("last", "", "\n")];
