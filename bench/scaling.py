@@ -9,10 +9,12 @@ Weak scaling: every rank computes as many tokens, however many there are. What i
               token are those of a source and a target token; a backward pass costs two forward passes
     tokens    spread experts: each visit sends its tokens out and their outputs back, and the same backward
     gradients each weight's gradient to its owner and the new weight back, 4 bytes each: 8 (n - 1) / n a weight that
-              all n ranks hold, 8 (q - 1) / q one of the p-th part of the experts that q = n / p ranks hold
+              all n ranks hold, 8 (q - 1) / q one of the p-th part of the experts that q = n / p ranks hold. What is
+              waited for: gradients travel while the backward pass goes on, but for the embedding's, which are whole
+              only when it is over
     Adam      28 bytes a weight of a rank's share, at the memory's speed
 
-Nothing overlaps, as in the program. The constants of a cluster are measured by `mpirun -n 2 strata bench ranks`.
+Nothing else overlaps, as in the program. The constants of a cluster are measured by `mpirun -n 2 strata bench ranks`.
 """
 import argparse
 import json
@@ -33,7 +35,9 @@ def update(model, ranks, spread, args):
     tokens = 4 * sent / wire + calls * args.latency if spread > 1 else 0.0
     copies = ranks // spread
     held, shared = experts["parameters"] / spread, model["parameters"] - experts["parameters"]
-    gradients = 8 * ((ranks - 1) / ranks * shared + (copies - 1) / copies * held) / wire
+    half = 4 * ((ranks - 1) / ranks * shared + (copies - 1) / copies * held) / wire
+    last = 4 * (ranks - 1) / ranks * parts["embeddings"]["parameters"] / wire
+    gradients = half + max(last, half - compute * 2 / 3)
     adam = 28 * (shared / ranks + held / copies) / args.memory
     return {"compute": compute, "tokens": tokens, "gradients": gradients, "adam": adam}
 

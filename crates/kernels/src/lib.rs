@@ -21,6 +21,7 @@ mod norm;
 mod parallel;
 mod precision;
 mod rows;
+mod tap;
 #[cfg(test)]
 mod testing;
 
@@ -35,6 +36,7 @@ pub use linear::{Activation, linear};
 pub use norm::{SQUARES_TOGETHER, partial_squares, sum_of_squares};
 pub use precision::MatmulPrecision;
 pub use rows::{Rows, embed, gather_rows, replace_rows};
+pub use tap::{Leaf, tap};
 
 #[cfg(test)]
 mod level_tests {

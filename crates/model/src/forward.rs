@@ -1,11 +1,14 @@
 //! What one forward pass carries besides the hidden states: randomness, the routing trace and the auxiliary losses.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 use strata_kernels::{MatmulPrecision, add_dropout, dropout};
 use strata_ranks::Ranks;
 use strata_simd::random::mix;
 
 use crate::packed::Packed;
+use crate::stages::Done;
 use crate::trace::BlockTrace;
 
 /// The state of one forward pass.
@@ -24,6 +27,8 @@ pub struct Forward {
     part: Option<(Ranks, Part)>,
     /// The ranks among which the experts of each block are spread, if they are.
     pub(crate) experts: Option<Ranks>,
+    /// Who is told what the backward pass has done.
+    pub(crate) done: Option<Arc<Done>>,
     /// The first row of what is masked next, in the whole batch.
     pub(crate) first_row: usize,
     /// The first attention probability of what is masked next, in the whole batch.
@@ -82,6 +87,7 @@ impl Forward {
             cmr_used: vec![],
             part: None,
             experts: None,
+            done: None,
             first_row: 0,
             first_probability: 0,
         }

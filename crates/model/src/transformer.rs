@@ -13,6 +13,7 @@ use crate::layer::Layer;
 use crate::packed::Packed;
 use crate::parameter::{Initializer, WeightVisitor};
 use crate::share::ExpertShare;
+use crate::stages::Stages;
 use crate::sublayers::{Context, KeysValues, Norm};
 use crate::supported::check_supported;
 use crate::trace::BlockTrace;
@@ -115,6 +116,10 @@ impl Transformer {
         strata_kernels::on_flex(&self.device())
     }
 
+    pub(crate) fn stages(&self) -> Stages {
+        Stages { encoder: self.encoder.len(), decoder: self.decoder.len() }
+    }
+
     /// Visits every weight under its name, in a fixed order.
     pub fn visit_weights(&mut self, visitor: &mut impl WeightVisitor) {
         visitor.visit_weight("embedding.weight", &mut self.embedding);
@@ -177,13 +182,16 @@ impl Transformer {
         forward.first_probability = before.probabilities[0] * self.config.heads;
         let mut x = self.embed(source.ids.clone(), source.places(), forward);
         for (i, layer) in self.encoder.iter().enumerate() {
+            if i > 0 {
+                x = self.tapped(x, self.stages().encoder_layer(i), forward);
+            }
             let h = layer.self_attention.normed(x.clone());
             let over = layer.self_attention.keys_values(h.clone(), source.offsets.clone(), forward.products);
             let context = Context { queries: source.offsets.clone(), over, causal: false };
             x = layer.attend_self(x, h, context, forward, &self.config);
             x = layer.feed_forward(x, forward, &self.config, BlockTrace { layer: i, ..BlockTrace::default() });
         }
-        ended(&self.encoder_norm, x)
+        self.tapped(ended(&self.encoder_norm, x), self.stages().encoder_output(), forward)
     }
 
     /// The decoder's output `[tokens, d]` for whole target prefixes `target`, one for each sentence of the source.
@@ -192,6 +200,9 @@ impl Transformer {
         forward.first_row = before.target;
         let mut x = self.embed(target.ids.clone(), target.places(), forward);
         for (i, layer) in self.decoder.iter().enumerate() {
+            if i > 0 {
+                x = self.tapped(x, self.stages().decoder_layer(i), forward);
+            }
             forward.first_probability = before.probabilities[1] * self.config.heads;
             let h = layer.self_attention.normed(x.clone());
             let over = layer.self_attention.keys_values(h.clone(), target.offsets.clone(), forward.products);

@@ -1,5 +1,5 @@
-//! Training under `mpirun`: this test program starts itself again as several ranks. Without Open MPI the tests are
-//! skipped.
+//! Training under `mpirun`: this test program starts itself again as several ranks. Without Open MPI, or for one test
+//! MPICH, the tests are skipped.
 
 mod common;
 
@@ -47,26 +47,42 @@ fn folder(name: &str) -> PathBuf {
     path
 }
 
+/// What starts ranks, with options to start more than there are processors, as root.
+const OPEN_MPI: &[&str] = &["mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none"];
+const MPICH: &[&str] = &["mpiexec.mpich"];
+
 /// Starts `ranks` ranks that train; none, after saying so, without Open MPI.
 fn start(test: &str, ranks: usize, output: &Path, changes: &str) -> Option<Child> {
-    let mut command = Command::new("mpirun.openmpi");
-    command.args(["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", &ranks.to_string()]);
+    start_by(OPEN_MPI, test, ranks, output, changes)
+}
+
+fn start_by(launcher: &[&str], test: &str, ranks: usize, output: &Path, changes: &str) -> Option<Child> {
+    let mut command = Command::new(launcher[0]);
+    command.args(&launcher[1..]).args(["-n", &ranks.to_string()]);
     command.arg(std::env::current_exe().unwrap()).args(["--exact", "rank_trains", "--nocapture"]);
     strata_ranks::forget_launch(&mut command);
     command.env(OUTPUT, output).env(CHANGES, changes).env(PREPARED, prepared());
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    command.spawn().map_err(|error| strata_testing::skip(test, &format!("mpirun.openmpi: {error}"))).ok()
+    command.spawn().map_err(|error| strata_testing::skip(test, &format!("{}: {error}", launcher[0]))).ok()
 }
 
 const WHOLE_BATCHES: &str = "train.accumulate=4;train.updates=4;train.validate_every=2;train.checkpoint_every=2";
 
 #[test]
 fn one_two_and_four_ranks_write_the_same_checkpoints() {
+    write_the_same_checkpoints("one_two_and_four_ranks_write_the_same_checkpoints", "same", OPEN_MPI);
+}
+
+#[test]
+fn ranks_of_mpich_write_the_same_checkpoints() {
+    write_the_same_checkpoints("ranks_of_mpich_write_the_same_checkpoints", "mpich", MPICH);
+}
+
+fn write_the_same_checkpoints(test: &str, name: &str, launcher: &[&str]) {
     let mut expected = None;
     for ranks in [1, 2, 4] {
-        let output = folder(&format!("same-{ranks}"));
-        let test = "one_two_and_four_ranks_write_the_same_checkpoints";
-        let Some(mut child) = start(test, ranks, &output, WHOLE_BATCHES) else { return };
+        let output = folder(&format!("{name}-{ranks}"));
+        let Some(mut child) = start_by(launcher, test, ranks, &output, WHOLE_BATCHES) else { return };
         assert!(child.wait().unwrap().success());
         let got = checkpoint(&output, "step-000004");
         let expected = expected.get_or_insert_with(|| got.clone());

@@ -9,7 +9,7 @@ use common::{checkpoint, no_bleu, recipe};
 use strata_ranks::{Error as RanksError, Ranks};
 use strata_recipe::{Cost, Recipe};
 use strata_records::{Stopped, Summary};
-use strata_train::{Error, Event, Progress, Start, train};
+use strata_train::{Error, Event, Progress, ScoreError, Start, Transformer, train};
 
 /// What rank 0 said in a run.
 #[derive(Default)]
@@ -280,6 +280,24 @@ fn a_loss_that_is_not_finite_is_told_by_rank_0_alone() {
     let mut results = results.into_iter();
     assert!(matches!(results.next(), Some(Err(Error::NotFinite { .. }))));
     assert!(results.all(|r| matches!(r, Err(Error::Ranks(RanksError::Elsewhere { rank: 0 })))));
+}
+
+/// Rank 0 alone measures BLEU, while the others wait for as long as it takes.
+#[test]
+fn a_bleu_that_cannot_be_measured_ends_all_ranks() {
+    let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ranks-bleu");
+    let recipe = recipe(&output, &[("train.validate_bleu_every", "2")]);
+    let fails = |_: &Recipe, _: Transformer| -> Result<f64, ScoreError> { Err("no words".into()) };
+    let ended: Vec<Result<Summary, Error>> = std::thread::scope(|scope| {
+        let start = |ranks: Ranks| {
+            let (start, fails) = (Start::New { recipe: &recipe, overwrite: true }, &fails);
+            scope.spawn(move || train(start, &ranks, fails, &AtomicBool::new(false), &mut |_| {}))
+        };
+        let handles: Vec<_> = Ranks::threads(3).into_iter().map(start).collect();
+        handles.into_iter().map(|handle| handle.join().expect("a rank that does not panic")).collect()
+    });
+    assert!(matches!(ended[0], Err(Error::Score(_))));
+    assert!(ended[1..].iter().all(|r| matches!(r, Err(Error::Ranks(RanksError::Lost { rank: 0 })))), "{ended:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use strata_store::TensorFile;
 use crate::error::Error;
 use crate::optimizer::{Adam, GradientSum};
 use crate::running_mean::RunningMean;
-use crate::spread::{SharedAdam, SharedGradients};
+use crate::spread::{Reduction, SharedAdam, SharedGradients};
 
 /// The optimizer of a run.
 pub(super) enum Optimizer {
@@ -73,16 +73,14 @@ impl Optimizer {
         }
     }
 
-    /// Adds what this rank has gathered of `gradients` to the sums of all ranks.
-    ///
-    /// # Errors
-    /// Of the exchange.
-    pub fn add_up(&self, gradients: &mut Gradients, ranks: &Ranks) -> Result<(), Error> {
+    /// Begins to add to the sums of all ranks what this rank has gathered of `gradients`, and what its next backward
+    /// pass gives; none for a process alone.
+    pub fn begin_to_add_up(&self, gradients: &mut Gradients, ranks: &Ranks) -> Option<Reduction> {
         match (self, gradients) {
             (Self::Shared(adam), Gradients::Shared { mine, all }) => {
-                Ok(all.add(ranks, &adam.layout, std::mem::take(mine))?)
+                Some(Reduction::begin(ranks, &adam.layout, std::mem::take(mine), std::mem::take(all)))
             }
-            _ => Ok(()),
+            _ => None,
         }
     }
 
@@ -127,5 +125,16 @@ impl Gradients {
     pub fn add(&mut self, model: &mut Transformer, of: burn::tensor::Gradients) {
         let (Self::Alone(sum) | Self::Shared { mine: sum, .. }) = self;
         sum.add(model, of);
+    }
+
+    /// Ends what [`Optimizer::begin_to_add_up`] began, after the backward pass.
+    ///
+    /// # Errors
+    /// Of the exchange.
+    pub fn add_up(&mut self, reduction: &Reduction) -> Result<(), Error> {
+        if let Self::Shared { mine, all } = self {
+            *all = reduction.end(std::mem::take(mine))?;
+        }
+        Ok(())
     }
 }

@@ -1,18 +1,19 @@
 //! One update: the passes of its batches, the sums over all ranks, Adam's step.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Tensor;
 use strata_corpus::{Batch, ExampleId};
 use strata_kernels::AdamStep;
-use strata_model::{BlockTrace, Forward, Part};
+use strata_model::{BlockTrace, Done, Forward, Part};
 use strata_simd::random::mix;
 
 use super::Session;
 use crate::batch::PackedBatch;
 use crate::error::Error;
 use crate::schedule::learning_rate;
-use crate::spread::{BatchSums, Sharing, all_first_choices, cut, part_of};
+use crate::spread::{BatchSums, Reduction, Sharing, all_first_choices, cut, part_of};
 use crate::window::Window;
 
 /// What a pass of a batch, or of this rank's part of it, gives.
@@ -34,19 +35,25 @@ impl Session {
         let (ranks, sharing) = (self.ranks.clone(), Sharing::new(batches.len(), self.ranks.size()));
         let (budget, mut decided) = (self.model.config().capacity_budget > 0.0, Vec::new());
         let mut gradients = self.optimizer.gradients();
-        let mut sums = Vec::with_capacity(batches.len());
+        let (mut sums, count) = (Vec::with_capacity(batches.len()), batches.len());
         for (i, batch) in batches.into_iter().enumerate() {
             if sharing == Sharing::Batches && i % ranks.size() != ranks.rank() {
                 continue;
             }
-            let mut passed = self.pass(batch, sharing, targets, mix(mix(self.recipe.train.seed, update), i as u64));
+            let seed = mix(mix(self.recipe.train.seed, update), i as u64);
+            // The ranks' gradients are added up after each of their whole batches, or after the last that they share.
+            let reduction = match sharing == Sharing::Batches || i + 1 == count {
+                true => self.optimizer.begin_to_add_up(&mut gradients, &ranks),
+                false => None,
+            };
+            let mut passed = self.pass(batch, sharing, targets, seed, reduction.as_ref().map(Reduction::done));
             sums.push((i, passed.sums));
             if budget {
                 decided.append(&mut passed.blocks);
             }
             gradients.add(&mut self.model, passed.loss.backward());
-            if sharing == Sharing::Batches {
-                self.optimizer.add_up(&mut gradients, &ranks)?;
+            if let Some(reduction) = reduction {
+                gradients.add_up(&reduction)?;
             }
         }
         let (sums, interrupted) = BatchSums::gather(&ranks, sums, stop.load(Ordering::Relaxed))?;
@@ -60,9 +67,6 @@ impl Session {
             window.tokens += sum.tokens;
             self.state.tokens += sum.tokens;
             window.routing.merge(&sum.routing);
-        }
-        if sharing == Sharing::Sentences {
-            self.optimizer.add_up(&mut gradients, &ranks)?;
         }
         let norm = self.optimizer.norm(&gradients, &ranks)?;
         if !norm.is_finite() {
@@ -106,12 +110,15 @@ impl Session {
     }
 
     /// The forward pass of a batch, or of this rank's part of it, in an update with `targets` target subwords. All
-    /// randomness follows from `seed`: there is no state to save.
-    fn pass(&self, batch: Batch, sharing: Sharing, targets: usize, seed: u64) -> Passed {
+    /// randomness follows from `seed`: there is no state to save. `done` takes gradients during the backward pass.
+    fn pass(&self, batch: Batch, sharing: Sharing, targets: usize, seed: u64, done: Option<Arc<Done>>) -> Passed {
         self.model.device().seed(seed);
         let mut forward = Forward::training(seed).with_products(self.products);
         if let Some(experts) = &self.experts {
             forward = forward.with_spread_experts(experts.clone());
+        }
+        if let Some(done) = done {
+            forward = forward.telling(done);
         }
         // The auxiliary losses weigh as much as the batch's share of the target tokens (R8 of `strata_routing`).
         let share = batch.target_out.len() as f32 / targets as f32;

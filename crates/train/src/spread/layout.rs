@@ -19,6 +19,8 @@ const UNDERWAY: usize = 4;
 pub(crate) struct Weight {
     /// Its name on this rank.
     pub name: String,
+    /// The stage of a backward pass with which its gradient is whole.
+    pub stage: usize,
     /// Values of each share. One share is with all ranks; of several, as experts that are spread have them, share `s`
     /// is with the ranks whose place in their group is `s`.
     pub shares: Vec<usize>,
@@ -36,14 +38,23 @@ pub(crate) struct Piece {
     pub owner: usize,
 }
 
+/// Pieces that travel together.
+#[derive(Clone, Debug)]
+pub(crate) struct Bucket {
+    /// Their places in [`Layout::pieces`]. Owners rise, and an owner's pieces are all of one share.
+    pub pieces: Range<usize>,
+    /// The stage of a backward pass with which the gradients of all of them are whole.
+    pub stage: usize,
+}
+
 /// All weights of a model cut into pieces, and those into buckets; the same on every rank.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     /// In the order of the model.
     pub weights: Vec<Weight>,
     pub pieces: Vec<Piece>,
-    /// Pieces of each bucket. Owners rise within it, and an owner's pieces are all of one share.
-    buckets: Vec<Range<usize>>,
+    /// In the order in which a backward pass is done with them.
+    pub buckets: Vec<Bucket>,
     /// Ranks of a group, over which experts are spread.
     group: usize,
 }
@@ -54,28 +65,24 @@ type Chunk = (usize, Range<usize>);
 impl Layout {
     /// Shares `weights` out among `ranks`, of which each `group` have all experts together.
     pub fn new(weights: Vec<Weight>, ranks: usize, group: usize) -> Self {
-        let chunks = |share: usize, shares: usize| -> Vec<Chunk> {
-            let weights = weights.iter().enumerate().filter(|(_, weight)| weight.shares.len() == shares);
-            let of = |(weight, of): (usize, &Weight)| {
-                let values = of.shares[share];
-                (0..values).step_by(CHUNK).map(move |start| (weight, start..values.min(start + CHUNK)))
-            };
-            weights.flat_map(of).collect()
-        };
-        let (mut pieces, mut buckets): (Vec<Piece>, Vec<Range<usize>>) = (Vec::new(), Vec::new());
-        // What all ranks hold, then what is spread: a bucket of that has something of each share.
-        for shares in if group > 1 { vec![1, group] } else { vec![1] } {
-            let of_shares: Vec<Vec<Vec<Chunk>>> =
-                (0..shares).map(|share| filled(&chunks(share, shares), BUCKET / shares)).collect();
-            for bucket in 0..of_shares.iter().map(Vec::len).max().unwrap_or(0) {
-                let first = pieces.len();
-                for (share, chunks) in of_shares.iter().enumerate() {
-                    let owner = |part: usize, of: usize| share + shares * (part * (ranks / shares) / of);
-                    cut(chunks.get(bucket).map_or(&[], Vec::as_slice), share, owner, &mut pieces);
-                }
-                pieces[first..].sort_by_key(|piece| piece.owner);
-                buckets.push(first..pieces.len());
+        // What all ranks hold, and what is spread.
+        let mut filled = in_buckets(&weights, 1);
+        if group > 1 {
+            filled.extend(in_buckets(&weights, group));
+        }
+        filled.sort_by_key(|bucket| bucket.stage);
+        let (mut pieces, mut buckets): (Vec<Piece>, Vec<Bucket>) = (Vec::new(), Vec::new());
+        // Values that each rank owns so far, of what all hold and of what is spread.
+        let (mut of_all, mut of_spread) = (vec![0; ranks], vec![0; ranks]);
+        for bucket in &filled {
+            let (first, shares) = (pieces.len(), bucket.by_share.len());
+            let owned = if shares == 1 { &mut of_all } else { &mut of_spread };
+            for (share, chunks) in bucket.by_share.iter().enumerate() {
+                let owners: Vec<usize> = (share..ranks).step_by(shares).collect();
+                cut(chunks, share, &owners, owned, &mut pieces);
             }
+            pieces[first..].sort_by_key(|piece| piece.owner);
+            buckets.push(Bucket { pieces: first..pieces.len(), stage: bucket.stage });
         }
         Self { weights, pieces, buckets, group }
     }
@@ -100,14 +107,14 @@ impl Layout {
         let mut underway = std::collections::VecDeque::new();
         for bucket in &self.buckets {
             if underway.len() == UNDERWAY
-                && let Some((bucket, pending)) = underway.pop_front()
+                && let Some((pieces, pending)) = underway.pop_front()
             {
-                finish(bucket, Pending::values(pending)?);
+                finish(pieces, Pending::values(pending)?);
             }
-            underway.push_back((bucket.clone(), begin(bucket.clone())?));
+            underway.push_back((bucket.pieces.clone(), begin(bucket.pieces.clone())?));
         }
-        for (bucket, pending) in underway {
-            finish(bucket, pending.values()?);
+        for (pieces, pending) in underway {
+            finish(pieces, pending.values()?);
         }
         Ok(())
     }
@@ -165,29 +172,66 @@ pub(crate) enum Collect {
     First,
 }
 
-/// The chunks in groups of at most `values` values, or of one chunk.
-fn filled(mut rest: &[Chunk], values: usize) -> Vec<Vec<Chunk>> {
-    let mut groups = Vec::new();
-    while !rest.is_empty() {
-        let mut sum = 0;
-        let until = rest.iter().take_while(|(_, range)| {
-            sum += range.len();
-            sum <= values
-        });
-        let (group, others) = rest.split_at(until.count().max(1));
-        groups.push(group.to_vec());
-        rest = others;
-    }
-    groups
+/// What goes into a bucket.
+struct Filled {
+    /// The chunks of each share, in the order of stages.
+    by_share: Vec<Vec<Chunk>>,
+    stage: usize,
 }
 
-/// Shares a bucket's chunks of one share out: `owner(part, of)` owns what lies behind `part` of `of` values. Chunks of
-/// one weight and owner make a piece.
-fn cut(chunks: &[Chunk], share: usize, owner: impl Fn(usize, usize) -> usize, pieces: &mut Vec<Piece>) {
+/// The weights of `shares` shares in buckets of about [`BUCKET`] values, in the order of stages. The shares of a weight
+/// go side by side, since a backward pass is done with them at the same time.
+fn in_buckets(weights: &[Weight], shares: usize) -> Vec<Filled> {
+    let mut of_shares: Vec<(usize, &Weight)> = weights.iter().enumerate().collect();
+    of_shares.retain(|(_, weight)| weight.shares.len() == shares);
+    of_shares.sort_by_key(|(_, weight)| weight.stage);
+    let (mut buckets, mut full): (Vec<Filled>, usize) = (Vec::new(), BUCKET);
+    for (weight, of) in of_shares {
+        for start in (0..of.shares.iter().copied().max().unwrap_or(0)).step_by(CHUNK) {
+            let range = |share: usize| start..of.shares[share].min(start + CHUNK);
+            let values: usize = (0..shares).map(|share| range(share).len()).sum();
+            if full + values > BUCKET {
+                buckets.push(Filled { by_share: vec![Vec::new(); shares], stage: 0 });
+                full = 0;
+            }
+            full += values;
+            if let Some(bucket) = buckets.last_mut() {
+                bucket.stage = of.stage;
+                for (share, chunks) in bucket.by_share.iter_mut().enumerate() {
+                    if !range(share).is_empty() {
+                        chunks.push((weight, range(share)));
+                    }
+                }
+            }
+        }
+    }
+    buckets
+}
+
+/// Shares a bucket's chunks of one share out among `owners`, so that what each has `owned` becomes as even as whole
+/// chunks let it: who got less of earlier buckets gets more of this one. Chunks of one weight and owner make a piece.
+fn cut(chunks: &[Chunk], share: usize, owners: &[usize], owned: &mut [usize], pieces: &mut Vec<Piece>) {
     let values: usize = chunks.iter().map(|(_, range)| range.len()).sum();
-    let (mut before, first) = (0, pieces.len());
+    let mut so_far = 0;
+    let all = values + owners.iter().map(|owner| owned[*owner]).sum::<usize>();
+    // Where the part of each owner ends. One that has more than its due already gets nothing: its end lies before that
+    // of the owner in front.
+    let ends: Vec<isize> = owners
+        .iter()
+        .enumerate()
+        .map(|(i, owner)| {
+            so_far += owned[*owner];
+            (all * (i + 1) / owners.len()).cast_signed() - so_far.cast_signed()
+        })
+        .collect();
+    let (mut before, mut next, first) = (0, 0, pieces.len());
     for (weight, range) in chunks {
-        let owner = owner(before, values);
+        let middle = (before + range.len() / 2).cast_signed();
+        while middle >= ends[next] && next + 1 < owners.len() {
+            next += 1;
+        }
+        let owner = owners[next];
+        owned[owner] += range.len();
         before += range.len();
         match pieces[first..].last_mut() {
             Some(last) if last.weight == *weight && last.owner == owner => last.range.end = range.end,
@@ -206,7 +250,7 @@ mod tests {
         let weight = |(i, size): (usize, &usize)| {
             let shares =
                 if group > 1 && i % 3 == 1 { (0..group).map(|s| size / (s + 1)).collect() } else { vec![*size] };
-            Weight { name: format!("w{i}"), shares }
+            Weight { name: format!("w{i}"), stage: 7 - i / 2, shares }
         };
         Layout::new(sizes.iter().enumerate().map(weight).collect(), ranks, group)
     }
@@ -228,14 +272,34 @@ mod tests {
             }
             assert!(ends.iter().zip(&layout.weights).all(|(ends, weight)| *ends == weight.shares));
             for bucket in &layout.buckets {
-                let pieces = &layout.pieces[bucket.clone()];
+                let pieces = &layout.pieces[bucket.pieces.clone()];
                 assert!(pieces.is_sorted_by_key(|piece| piece.owner));
                 assert!(pieces.windows(2).all(|w| w[0].owner != w[1].owner || w[0].share == w[1].share));
+                let stage = pieces.iter().map(|piece| layout.weights[piece.weight].stage).max();
+                assert_eq!(stage, Some(bucket.stage));
+                let values: usize = pieces.iter().map(|piece| piece.range.len()).sum();
+                assert!(values <= BUCKET, "{values} values in one bucket");
             }
-            let owned = |rank| layout.of(rank).map(|p| layout.pieces[p].range.len()).sum::<usize>();
-            let all: Vec<usize> = (0..ranks).map(owned).collect();
-            let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
-            assert!(group > 1 || most - least <= layout.buckets.len() * CHUNK, "{all:?}");
+            assert!(layout.buckets.is_sorted_by_key(|bucket| bucket.stage), "what is whole first leaves first");
+        }
+    }
+
+    /// Who owns more sends its weights to more others and waits longer for Adam. Many ranks have fewer chunks in a
+    /// bucket than there are ranks, so they take turns.
+    #[test]
+    fn ranks_that_hold_the_same_own_as_much_as_whole_chunks_let_them() {
+        for (ranks, group) in SETTINGS.into_iter().chain([(48, 1), (100, 1), (64, 4)]) {
+            let layout = layout(ranks, group);
+            for shares in if group > 1 { vec![1, group] } else { vec![1] } {
+                let of = |piece: &&Piece| layout.weights[piece.weight].shares.len() == shares;
+                let mut owned = vec![0; ranks];
+                layout.pieces.iter().filter(of).for_each(|piece| owned[piece.owner] += piece.range.len());
+                for share in 0..shares {
+                    let same = owned.iter().skip(share).step_by(shares);
+                    let uneven = same.clone().max().unwrap() - same.min().unwrap();
+                    assert!(uneven <= 2 * CHUNK, "{ranks} ranks in groups of {group}: {owned:?}");
+                }
+            }
         }
     }
 

@@ -6,9 +6,10 @@
 //! by sentences, and sums differ from those of one process in their last bits.
 //!
 //! Gradients, moments and updates are cut into pieces, of which each rank owns some (ZeRO-1; Rajbhandari et al., 2020):
-//! the owner adds the gradients of all ranks, makes Adam's step and sends the new weights to all. That sends as much as
-//! a ring all-reduce does, and sums depend on no timing. Where experts are spread over groups of ranks, a rank holds
-//! its share of them, and only the ranks of other groups that hold the same share exchange their gradients and weights.
+//! the owner adds the gradients of all ranks, which come while the backward pass goes on, makes Adam's step and sends
+//! the new weights to all. That sends as much as a ring all-reduce does, and sums depend on no timing. Where experts
+//! are spread over groups of ranks, a rank holds its share of them, and only the ranks of other groups that hold the
+//! same share exchange their gradients and weights.
 
 mod batches;
 pub(crate) mod bits;
@@ -19,5 +20,5 @@ mod streamed;
 
 pub(crate) use batches::{BatchSums, Sharing, all_first_choices, cut, exchange, part_of};
 pub(crate) use optimizer::SharedAdam;
-pub(crate) use reduce::SharedGradients;
+pub(crate) use reduce::{Reduction, SharedGradients};
 pub(crate) use streamed::Streamed;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use strata_kernels::{AdamStep, Moments, adam};
@@ -20,7 +21,7 @@ use crate::running_mean::{MEAN_PREFIX, RunningMean};
 /// Adam's moments for the pieces of this rank, by their places in the layout, and the running mean of their weights.
 pub(crate) struct SharedAdam {
     ranks: Ranks,
-    pub layout: Layout,
+    pub layout: Arc<Layout>,
     /// The shape of each weight on this rank.
     shapes: Vec<Vec<usize>>,
     moments: HashMap<usize, Moments<1>>,
@@ -47,9 +48,11 @@ impl SharedAdam {
         let all = ranks.gather(&sizes.collect::<Vec<u32>>())?;
         let weight = |(place, name): (usize, String)| {
             let holders = if is_spread(&name, group) { group } else { 1 };
-            Weight { name, shares: all[..holders].iter().map(|of| of[place] as usize).collect() }
+            let stage = model.backward_stage(&name);
+            Weight { name, stage, shares: all[..holders].iter().map(|of| of[place] as usize).collect() }
         };
-        let layout = Layout::new(names.into_iter().enumerate().map(weight).collect(), ranks.size(), group);
+        let weights = names.into_iter().enumerate().map(weight).collect();
+        let layout = Arc::new(Layout::new(weights, ranks.size(), group));
         let ranks = ranks.counting("weights");
         let mean = (decay > 0.0).then(|| RunningMean::new(decay));
         Ok(Self { ranks, layout, shapes, moments: HashMap::new(), mean })

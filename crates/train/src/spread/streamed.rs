@@ -252,7 +252,7 @@ mod tests {
         };
         let weight = |(i, name): (usize, &&str)| {
             let shares = if name.contains('*') { sizes(i) } else { vec![shapes[i].iter().product()] };
-            Weight { name: name.to_string(), shares }
+            Weight { name: name.to_string(), stage: 4 - i, shares }
         };
         (Layout::new(names.iter().enumerate().map(weight).collect(), ranks, group), shapes)
     }
