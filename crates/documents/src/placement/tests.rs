@@ -36,7 +36,9 @@ fn markup_follows_the_words_where_they_go() {
 fn a_model_may_have_no_tag_in_front_of_a_sentence() {
     let mut part = aligned("click the icon", "clique no icon", &[0, 1, 2]);
     part.source.tokens.remove(0);
-    part.targets[0].attention.iter_mut().for_each(|row| drop(row.remove(0)));
+    for row in &mut part.targets[0].attention {
+        row.remove(0);
+    }
     // Where the first word had no place, the second best attention moved its translation into the element.
     part.targets[0].attention[0][2] = 0.05;
     let tags = [("<b>", "</b>")];
