@@ -50,8 +50,8 @@ impl Stages {
         let path: Vec<&str> = name.split('.').collect();
         let layer = |index: &str| index.parse().unwrap_or(0);
         match path[..] {
-            // The factor of a stratum is cut out of its weight before it meets a token. That depends on nothing else, so
-            // a pass that goes by depth undoes it at the very end, wherever the block stands.
+            // The factor of a stratum is cut out of its weight before it meets a token. That depends on nothing else,
+            // so a pass that goes by depth undoes it at the very end, wherever the block stands.
             [.., "visit_scale", _] => self.beginning(),
             ["decoder", "layers", _, "cross_attention", "key" | "value", ..] => self.encoder_output(),
             ["decoder", "layers", index, ..] => self.decoder_layer(layer(index)),

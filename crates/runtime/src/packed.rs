@@ -65,8 +65,8 @@ impl PackedFolder {
         // The version first: a folder of another version is named as such, and a large one is not read in vain.
         sums.verify(path, HEADER_FILE)?;
         let header = read_header(&path.join(HEADER_FILE))?;
-        // Mapped before the check, so that no file can come in its place between the two. What keeps it from being mapped
-        // waits, because the check says what is damaged in better words.
+        // Mapped before the check, so that no file can come in its place between the two. What keeps it from being
+        // mapped waits, because the check says what is damaged in better words.
         let parts = TensorFile::open(path.join(PARTS_FILE));
         let sound = || -> Result<(), Error> {
             sums.verify_all(path)?;

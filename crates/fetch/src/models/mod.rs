@@ -7,8 +7,8 @@
 //! | `programs` | `curl` and `pip`, which do the downloading |
 //!
 //! Files are kept in the cache under the name of source, pair and version. A download goes to a file beside its place
-//! and moves there only once its digest is right; one that was cut short goes on where it stopped. Of two that fetch the
-//! same, one waits for the other.
+//! and moves there only once its digest is right; one that was cut short goes on where it stopped. Of two that fetch
+//! the same, one waits for the other.
 
 mod error;
 mod programs;

@@ -153,8 +153,8 @@ pub(super) const ENCODER_TABLE: &str = "model.encoder.embed_tokens.weight";
 pub(super) const DECODER_TABLE: &str = "model.decoder.embed_tokens.weight";
 pub(super) const OUTPUT_TABLE: &str = "lm_head.weight";
 
-/// Checks that a table, under any of its names, has `rows` rows of `d` values, or more: ids are made for as many rows as
-/// the configuration says, so it must not say more than there are.
+/// Checks that a table, under any of its names, has `rows` rows of `d` values, or more: ids are made for as many rows
+/// as the configuration says, so it must not say more than there are.
 ///
 /// # Errors
 /// A table that is missing or smaller.
