@@ -177,7 +177,7 @@ unsafe fn product_tile<F: Tiles, L: Lines, const R: usize, const P: usize, const
         }
         // Only the copy has an address, so the sums above stay in registers through the loop.
         let done = sums;
-        store_tile(p.bias, &p.output, row, panel, &done);
+        store_tile(p.bias, p.output, row, panel, &done);
     }
 }
 
@@ -231,7 +231,7 @@ unsafe fn add_line<F: Tiles, L: Lines, const R: usize, const P: usize, const K: 
 #[inline(never)]
 unsafe fn store_tile<F: Tiles, const P: usize, const K: usize>(
     bias: &[f32],
-    output: &Output,
+    output: Output,
     row: usize,
     panel: usize,
     sums: &[[[F; K]; P]],

@@ -20,7 +20,7 @@ impl Sums for Halves {
     type Floats = float32x4_t;
 
     #[inline(always)]
-    unsafe fn zero() -> Self {
+    unsafe fn start(_: *const i32) -> Self {
         // SAFETY: the trait's promise, that the processor has the instructions; so below.
         unsafe { Self(vdupq_n_s32(0), vdupq_n_s32(0)) }
     }
@@ -49,7 +49,7 @@ impl Sums for Halves {
     }
 
     #[inline(always)]
-    unsafe fn floats(self, _: *const i32) -> float32x4_t {
+    unsafe fn floats(self) -> float32x4_t {
         // SAFETY: as above.
         unsafe { vcvtq_f32_s32(vpaddq_s32(self.0, self.1)) }
     }
@@ -68,7 +68,7 @@ impl Sums for Dot {
     type Floats = float32x4_t;
 
     #[inline(always)]
-    unsafe fn zero() -> Self {
+    unsafe fn start(_: *const i32) -> Self {
         // SAFETY: the trait's promise, that the processor has the instructions; so below.
         unsafe { Self(vdupq_n_s32(0)) }
     }
@@ -93,7 +93,7 @@ impl Sums for Dot {
     }
 
     #[inline(always)]
-    unsafe fn floats(self, _: *const i32) -> float32x4_t {
+    unsafe fn floats(self) -> float32x4_t {
         // SAFETY: as above.
         unsafe { vcvtq_f32_s32(self.0) }
     }

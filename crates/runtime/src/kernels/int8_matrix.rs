@@ -122,13 +122,15 @@ fn add_columns<const P: usize>(
 /// As [`product_tile`].
 #[inline(never)]
 unsafe fn store_tile(p: &Int8Product<'_>, row: usize, rows: usize, panel: usize, sums: &[[int32x4_t; PAIRS]]) {
-    for r in 0..rows {
-        for u in 0..PANEL / UNIT {
-            // SAFETY: the caller's promise.
+    for u in 0..PANEL / UNIT {
+        // SAFETY: the caller's promise.
+        let columns = unsafe { p.columns(panel * PANEL + u * UNIT) };
+        for r in 0..rows {
+            // SAFETY: as above.
             unsafe {
                 let [left, right] = [0, 1].map(|half| vreinterpretq_s64_s32(sums[r / 2][2 * u + half]));
                 let sums = if r % 2 == 0 { vzip1q_s64(left, right) } else { vzip2q_s64(left, right) };
-                p.store(row + r, panel * PANEL + u * UNIT, vcvtq_f32_s32(vreinterpretq_s32_s64(sums)));
+                columns.store(row + r, vcvtq_f32_s32(vreinterpretq_s32_s64(sums)));
             }
         }
     }

@@ -2,7 +2,7 @@
 //! instruction sets give the same bits.
 //!
 //! Each step takes four inputs of some columns. VNNI instructions multiply and add them at once, with unsigned rows:
-//! 128 is added to a row's values, and `128 * sum(w)` taken off at the end. Without VNNI, bytes are widened to 16 bits,
+//! 128 is added to a row's values, and sums start at `-128 * sum(w)`. Without VNNI, bytes are widened to 16 bits,
 //! where sums of two products fit 32 bits (`vpmaddwd`): the 8-bit form (`vpmaddubsw`) saturates. ARM multiplies signed
 //! bytes by signed bytes.
 
@@ -63,11 +63,12 @@ pub(super) trait Sums: Copy {
     /// Results, which have as many lanes as the unit has columns.
     type Floats: Floats;
 
-    /// Sums of nothing.
+    /// The sums before the first product. `columns` is the sum of each column's weights: what was added to the rows'
+    /// values is taken off with them.
     ///
     /// # Safety
-    /// The processor has the instructions.
-    unsafe fn zero() -> Self;
+    /// The processor has the instructions, and the sums of the columns lie at `columns`.
+    unsafe fn start(columns: *const i32) -> Self;
     /// The weights at `from`.
     ///
     /// # Safety
@@ -83,11 +84,11 @@ pub(super) trait Sums: Copy {
     /// # Safety
     /// The processor has the instructions.
     unsafe fn dot(self, x: Self::Splat, w: Self::Weights) -> Self;
-    /// The sums of products. `columns` is the sum of each column's weights, for what was added to the rows' values.
+    /// The sums of products.
     ///
     /// # Safety
-    /// The processor has the instructions, and the sums of the columns lie at `columns`.
-    unsafe fn floats(self, columns: *const i32) -> Self::Floats;
+    /// The processor has the instructions.
+    unsafe fn floats(self) -> Self::Floats;
 }
 
 /// Computes `rows` and `panels` of `product`.
@@ -150,7 +151,7 @@ pub(super) use tiles;
 /// # Safety
 /// As [`super::int8::piece`], for these rows and units, and the processor has the instructions of `S`.
 #[inline(always)]
-pub(super) unsafe fn strip<S: Sums, const R: usize, const U: usize>(
+pub(super) unsafe fn strip<S: Sums + Tiles, const R: usize, const U: usize>(
     p: &Int8Product<'_>,
     row: usize,
     units: Range<usize>,
@@ -175,7 +176,7 @@ pub(super) unsafe fn strip<S: Sums, const R: usize, const U: usize>(
 /// # Safety
 /// As [`strip`].
 #[inline(always)]
-unsafe fn product_tile<S: Sums, const R: usize, const U: usize>(
+unsafe fn product_tile<S: Sums + Tiles, const R: usize, const U: usize>(
     p: &Int8Product<'_>,
     row: usize,
     unit: usize,
@@ -201,7 +202,11 @@ unsafe fn product_tile<S: Sums, const R: usize, const U: usize>(
             #[inline(always)]
             |r| x.add(r * p.padded),
         ));
-        let mut sums = [[S::zero(); U]; R];
+        let start: [S; U] = std::array::from_fn(
+            #[inline(always)]
+            |u| S::start(p.sums.as_ptr().add((unit + u) * n)),
+        );
+        let mut sums = [start; R];
         for group in 0..p.padded / 4 {
             prefetch(w[0].wrapping_add(distance + group * step));
             let mut weights = [S::load(w[0].add(group * 4 * PANEL)); U];
@@ -218,27 +223,72 @@ unsafe fn product_tile<S: Sums, const R: usize, const U: usize>(
                 }
             }
         }
-        for u in 0..U {
-            let first = (unit + u) * n;
-            for r in 0..R {
-                p.store(row + r, first, sums[r][u].floats(p.sums.as_ptr().add(first)));
-            }
-        }
+        // Only the copy has an address, so the sums above stay in registers through the loop.
+        let done = sums;
+        store_tile(p, row, unit, &done);
     }
 }
 
+/// Stores the sums of rows from `row` on and of units from `unit` on. Out of line: inlined, it is too large for its
+/// loops to be unrolled, and sums that a loop indexes would live in memory.
+///
+/// # Safety
+/// As [`strip`].
+#[inline(never)]
+unsafe fn store_tile<S: Sums + Tiles, const U: usize>(p: &Int8Product<'_>, row: usize, unit: usize, sums: &[[S; U]]) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        S::with(
+            #[inline(always)]
+            || {
+                for u in 0..U {
+                    let columns = p.columns((unit + u) * S::Floats::LANES);
+                    for (r, sums) in sums.iter().enumerate() {
+                        columns.store(row + r, sums[u].floats());
+                    }
+                }
+            },
+        );
+    }
+}
+
+/// What the columns of a unit have in common, and where their results go.
+pub(super) struct Columns<F> {
+    /// The first of them.
+    first: usize,
+    scales: F,
+    bias: F,
+    /// The scale of each of the product's rows.
+    row_scales: *const f32,
+    output: Output,
+}
+
 impl Int8Product<'_> {
-    /// Stores the sums of one row and of the columns from `first` on, with scales and bias.
+    /// The columns from `first` on. Read once for all rows: whatever is read after a store, the compiler takes for
+    /// changed by it.
     ///
     /// # Safety
-    /// As for [`run`]; row and columns are within the product.
+    /// The processor has the instructions of `F`, and its lanes' columns are within the product's panels.
     #[inline(always)]
-    pub unsafe fn store<F: Floats>(&self, row: usize, first: usize, sums: F) {
+    pub unsafe fn columns<F: Floats>(&self, first: usize) -> Columns<F> {
+        // SAFETY: the caller's promise.
+        let (scales, bias) =
+            unsafe { (F::load(self.scales.as_ptr().add(first)), F::load(self.bias.as_ptr().add(first))) };
+        Columns { first, scales, bias, row_scales: self.row_scales.as_ptr(), output: self.output }
+    }
+}
+
+impl<F: Floats> Columns<F> {
+    /// Stores the sums of one row, with scales and bias.
+    ///
+    /// # Safety
+    /// As for [`run`]; the row is within the product.
+    #[inline(always)]
+    pub unsafe fn store(&self, row: usize, sums: F) {
         // SAFETY: the caller's promise.
         unsafe {
-            let scales = F::splat(*self.row_scales.as_ptr().add(row)).mul(F::load(self.scales.as_ptr().add(first)));
-            let bias = F::load(self.bias.as_ptr().add(first));
-            self.output.store(row, first, sums.mul(scales).add(bias));
+            let scales = F::splat(*self.row_scales.add(row)).mul(self.scales);
+            self.output.store(row, self.first, sums.mul(scales).add(self.bias));
         }
     }
 }
@@ -250,7 +300,7 @@ impl Sums for [i32; 8] {
     type Floats = [f32; 8];
 
     #[inline(always)]
-    unsafe fn zero() -> Self {
+    unsafe fn start(_: *const i32) -> Self {
         [0; 8]
     }
 
@@ -277,7 +327,7 @@ impl Sums for [i32; 8] {
     }
 
     #[inline(always)]
-    unsafe fn floats(self, _: *const i32) -> [f32; 8] {
+    unsafe fn floats(self) -> [f32; 8] {
         self.map(|sum| sum as f32)
     }
 }
@@ -302,8 +352,9 @@ mod tests {
         type Splat = [u8; 4];
         type Floats = [f32; 8];
 
-        unsafe fn zero() -> Self {
-            Self([0; 8])
+        unsafe fn start(columns: *const i32) -> Self {
+            // SAFETY: the trait's promise, that the sums of 8 columns lie there.
+            Self(unsafe { columns.cast::<[i32; 8]>().read_unaligned() }.map(|sum| -128 * sum))
         }
 
         unsafe fn load(from: *const i8) -> [i8; 32] {
@@ -323,10 +374,8 @@ mod tests {
             self
         }
 
-        unsafe fn floats(self, columns: *const i32) -> [f32; 8] {
-            // SAFETY: as above.
-            let columns = unsafe { columns.cast::<[i32; 8]>().read_unaligned() };
-            std::array::from_fn(|i| (self.0[i] - 128 * columns[i]) as f32)
+        unsafe fn floats(self) -> [f32; 8] {
+            self.0.map(|sum| sum as f32)
         }
     }
 

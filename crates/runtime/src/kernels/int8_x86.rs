@@ -19,7 +19,7 @@ impl Sums for Widened {
     type Floats = __m256;
 
     #[inline(always)]
-    unsafe fn zero() -> Self {
+    unsafe fn start(_: *const i32) -> Self {
         // SAFETY: the trait's promise, that the processor has the instructions; so below.
         unsafe { Self(_mm256_setzero_si256(), _mm256_setzero_si256()) }
     }
@@ -51,7 +51,7 @@ impl Sums for Widened {
     }
 
     #[inline(always)]
-    unsafe fn floats(self, _: *const i32) -> __m256 {
+    unsafe fn floats(self) -> __m256 {
         // SAFETY: as above.
         unsafe {
             // Adds pairs: columns 0, 1, 4, 5, 2, 3, 6, 7; then puts the quarters in order.
@@ -74,7 +74,7 @@ impl Sums for Widened512 {
     type Floats = __m512;
 
     #[inline(always)]
-    unsafe fn zero() -> Self {
+    unsafe fn start(_: *const i32) -> Self {
         // SAFETY: the trait's promise, that the processor has the instructions; so below.
         unsafe { Self(_mm512_setzero_si512(), _mm512_setzero_si512()) }
     }
@@ -106,7 +106,7 @@ impl Sums for Widened512 {
     }
 
     #[inline(always)]
-    unsafe fn floats(self, _: *const i32) -> __m512 {
+    unsafe fn floats(self) -> __m512 {
         // SAFETY: as above.
         unsafe {
             // The even and the odd sums of both registers, in the order of columns.
@@ -132,9 +132,12 @@ impl Sums for Vnni256 {
     type Floats = __m256;
 
     #[inline(always)]
-    unsafe fn zero() -> Self {
-        // SAFETY: the trait's promise, that the processor has the instructions; so below.
-        unsafe { Self(_mm256_setzero_si256()) }
+    unsafe fn start(columns: *const i32) -> Self {
+        // SAFETY: the trait's promise, that the processor has the instructions, so below, and that 8 sums lie there.
+        unsafe {
+            let added = _mm256_slli_epi32::<7>(_mm256_loadu_si256(columns.cast()));
+            Self(_mm256_sub_epi32(_mm256_setzero_si256(), added))
+        }
     }
 
     #[inline(always)]
@@ -156,12 +159,9 @@ impl Sums for Vnni256 {
     }
 
     #[inline(always)]
-    unsafe fn floats(self, columns: *const i32) -> __m256 {
-        // SAFETY: as above, and 8 sums lie there.
-        unsafe {
-            let added = _mm256_slli_epi32::<7>(_mm256_loadu_si256(columns.cast()));
-            _mm256_cvtepi32_ps(_mm256_sub_epi32(self.0, added))
-        }
+    unsafe fn floats(self) -> __m256 {
+        // SAFETY: as above.
+        unsafe { _mm256_cvtepi32_ps(self.0) }
     }
 }
 
@@ -178,9 +178,12 @@ impl Sums for Vnni512 {
     type Floats = __m512;
 
     #[inline(always)]
-    unsafe fn zero() -> Self {
-        // SAFETY: the trait's promise, that the processor has the instructions; so below.
-        unsafe { Self(_mm512_setzero_si512()) }
+    unsafe fn start(columns: *const i32) -> Self {
+        // SAFETY: the trait's promise, that the processor has the instructions, so below, and that 16 sums lie there.
+        unsafe {
+            let added = _mm512_slli_epi32::<7>(_mm512_loadu_si512(columns.cast()));
+            Self(_mm512_sub_epi32(_mm512_setzero_si512(), added))
+        }
     }
 
     #[inline(always)]
@@ -202,12 +205,9 @@ impl Sums for Vnni512 {
     }
 
     #[inline(always)]
-    unsafe fn floats(self, columns: *const i32) -> __m512 {
-        // SAFETY: as above, and 16 sums lie there.
-        unsafe {
-            let added = _mm512_slli_epi32::<7>(_mm512_loadu_si512(columns.cast()));
-            _mm512_cvtepi32_ps(_mm512_sub_epi32(self.0, added))
-        }
+    unsafe fn floats(self) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_cvtepi32_ps(self.0) }
     }
 }
 

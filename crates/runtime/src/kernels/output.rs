@@ -26,7 +26,7 @@ impl Output {
     /// # Safety
     /// The processor has the instructions of `F`; `row` is one of the rows, and no other thread writes there.
     #[inline(always)]
-    pub unsafe fn store<F: Floats>(&self, row: usize, first: usize, mut values: F) {
+    pub unsafe fn store<F: Floats>(self, row: usize, first: usize, mut values: F) {
         if first >= self.outputs {
             return;
         }
@@ -39,7 +39,7 @@ impl Output {
             if self.outputs - first < F::LANES {
                 let mut some = [0.0; WIDEST];
                 values.store(some.as_mut_ptr());
-                return self.store_some(out, &some[..self.outputs - first]);
+                return store_some(out, &some[..self.outputs - first], self.accumulate);
             }
             if self.accumulate {
                 values = F::load(out).add(values);
@@ -47,17 +47,18 @@ impl Output {
             values.store(out);
         }
     }
+}
 
-    /// The end of a row; out of line, so that the common case stays short.
-    ///
-    /// # Safety
-    /// All of `values` have their place at `out`.
-    #[cold]
-    #[inline(never)]
-    unsafe fn store_some(&self, out: *mut f32, values: &[f32]) {
-        for (i, v) in values.iter().enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe { *out.add(i) = if self.accumulate { *out.add(i) + v } else { *v } };
-        }
+/// The end of a row; out of line, so that the common case stays short, and without the output, so that it has no
+/// address and stays in registers.
+///
+/// # Safety
+/// All of `values` have their place at `out`.
+#[cold]
+#[inline(never)]
+unsafe fn store_some(out: *mut f32, values: &[f32], accumulate: bool) {
+    for (i, v) in values.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { *out.add(i) = if accumulate { *out.add(i) + v } else { *v } };
     }
 }
