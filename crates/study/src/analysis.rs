@@ -230,11 +230,7 @@ pub fn analyze(
     let frequencies = Frequencies::read(prepared, &languages, model.subwords())?;
     let config = model.config();
     let places = places(config);
-    let mut total = DirectionCounts::new(config);
-    for direction in &routed {
-        total.sentences += direction.counts.sentences;
-        total.blocks.iter_mut().zip(&direction.counts.blocks).for_each(|(sum, block)| sum.merge(block));
-    }
+    let total = DirectionCounts::total(config, routed.iter().map(|routed| &routed.counts));
     let capacities: Vec<f64> = total.blocks.iter().map(BlockCounts::requested_capacity).collect();
     let cost = Cost::of(config, Some(&capacities))?;
     let directions: Vec<DirectionSummary> = routed

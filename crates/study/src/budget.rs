@@ -50,19 +50,25 @@ struct Tilted<'a> {
 
 impl Tilted<'_> {
     /// The offsets of the gate of `stratum`, `[visible]`, on top of those under `name` if the file has any.
-    fn offsets(&self, name: &str, stratum: usize) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// A tensor of that name that is no such offsets.
+    fn offsets(&self, name: &str, stratum: usize) -> Result<Vec<f32>, strata_store::Error> {
         let strata = self.config.block_strata();
         let visible = strata.visible(stratum);
-        let own = self.file.f32(name, &[visible.len()]).map_or_else(|_| vec![0.0; visible.len()], Cow::into_owned);
+        let own = match self.file.names().any(|known| known == name) {
+            true => self.file.f32(name, &[visible.len()])?,
+            false => Cow::Owned(vec![0.0; visible.len()]),
+        };
         let left = visible.map(|expert| strata.count() - strata.next(stratum, expert, || 0.0));
-        own.iter().zip(left).map(|(own, left)| own + (self.tilt * left as f64) as f32).collect()
+        Ok(own.iter().zip(left).map(|(own, left)| own + (self.tilt * left as f64) as f32).collect())
     }
 }
 
 impl Weights for Tilted<'_> {
     fn f32(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, strata_runtime::Error> {
         match gate_of(name) {
-            Some(stratum) => Ok(Cow::Owned(self.offsets(name, stratum))),
+            Some(stratum) => Ok(Cow::Owned(self.offsets(name, stratum)?)),
             None => Ok(self.file.f32(name, shape)?),
         }
     }
@@ -105,10 +111,7 @@ pub fn find(
         let found = route(&routed, prepared, options, &|_| true, &mut |_| {})?;
         done += 1;
         progress(Progress { done, of: ROUNDS + 1 });
-        let mut total = DirectionCounts::new(&config);
-        for direction in &found {
-            total.blocks.iter_mut().zip(&direction.counts.blocks).for_each(|(sum, block)| sum.merge(block));
-        }
+        let total = DirectionCounts::total(&config, found.iter().map(|routed| &routed.counts));
         Ok(total.blocks.iter().map(|block| block.requested_capacity()).sum::<f64>() / total.blocks.len() as f64)
     };
     let before = requested(0.0)?;
@@ -145,7 +148,7 @@ pub fn write(folder: &ModelFolder, budget: &Budget, output: &Path, existing: Exi
         let side = if decoder { "decoder" } else { "encoder" };
         for stratum in 0..budget.config.block_strata().count() {
             let name = format!("{side}.layers.{layer}.block.gate.{stratum}.offset");
-            let offsets = tilted.offsets(&name, stratum);
+            let offsets = tilted.offsets(&name, stratum)?;
             weights.push_f32(name, &[offsets.len()], offsets);
         }
     }

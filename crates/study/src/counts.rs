@@ -169,6 +169,16 @@ impl DirectionCounts {
         Self { sentences: 0, blocks: (0..places(config).len()).map(|block| BlockCounts::new(config, block)).collect() }
     }
 
+    /// The counts of all directions together.
+    pub fn total<'a>(config: &ModelConfig, directions: impl IntoIterator<Item = &'a DirectionCounts>) -> Self {
+        let mut total = Self::new(config);
+        for direction in directions {
+            total.sentences += direction.sentences;
+            total.blocks.iter_mut().zip(&direction.blocks).for_each(|(sum, block)| sum.merge(block));
+        }
+        total
+    }
+
     /// Adds a routed pair; `places` are those of the model.
     pub fn add(&mut self, places: &[Place], pair: &RoutedPair) {
         self.sentences += 1;

@@ -102,10 +102,7 @@ pub fn plan(
         ..AnalyzeOptions::default()
     };
     let routed = route(model, prepared, &analyze, &|direction| chosen.has(direction), progress)?;
-    let mut total = DirectionCounts::new(config);
-    for direction in &routed {
-        total.blocks.iter_mut().zip(&direction.counts.blocks).for_each(|(sum, block)| sum.merge(block));
-    }
+    let total = DirectionCounts::total(config, routed.iter().map(|routed| &routed.counts));
     if total.blocks.iter().any(|block| block.tokens == 0) {
         return Err(Error::Invalid(format!(
             "{}: the {} split has no sentences of {}",

@@ -1,5 +1,7 @@
 //! The part of a report that shows one model's routing.
 
+use strata_corpus::codes::is_english;
+
 use super::html::{Table, escape, figure, plots, tokens};
 use super::plot::{Box5, Row, bars, boxes, heat_map, series};
 use crate::analysis::{Analysis, DirectionSummary, SubwordCapacity, SubwordLists};
@@ -55,9 +57,11 @@ fn capacity(analysis: &Analysis) -> Result<String, Error> {
     let of = |directions: Vec<&DirectionSummary>| -> Vec<Row<f64>> {
         directions.iter().map(|d| row(&d.direction, [d.rc_encoder, d.rc_decoder])).collect()
     };
-    let out = of(analysis.directions.iter().filter(|d| d.source == "en").collect());
-    let into = of(analysis.directions.iter().filter(|d| d.target == "en").collect());
-    let other = of(analysis.directions.iter().filter(|d| d.source != "en" && d.target != "en").collect());
+    let [from_english, to_english]: [fn(&&DirectionSummary) -> bool; 2] =
+        [|d| is_english(&d.source), |d| is_english(&d.target)];
+    let out = of(analysis.directions.iter().filter(from_english).collect());
+    let into = of(analysis.directions.iter().filter(to_english).collect());
+    let other = of(analysis.directions.iter().filter(|d| !from_english(d) && !to_english(d)).collect());
     let mut figures = Vec::new();
     for (rows, what) in [(out, "out of English"), (into, "into English"), (other, "between other languages")] {
         if !rows.is_empty() {

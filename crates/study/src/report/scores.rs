@@ -167,7 +167,7 @@ pub(crate) fn scores(result: &StudyResult) -> String {
         table.row(class, &cells);
     }
     let note = "Differences: mean over the seeds that both have, with the 95 % interval and two-sided p of a paired bootstrap over \
-                sentences (1,000 resamples); they do not cover the effect of another seed. NLL: of the references, nats \
+                sentences with the same English side (1,000 resamples); they do not cover the effect of another seed. NLL: of the references, nats \
                 per target subword, the mean over the seeds. ± is the standard deviation \
                 over seeds. MFLOP/token: forward pass under uniform routing, and as measured.";
     format!("<h2>Scores</h2>\n{}<p class=\"note\">{note}</p>\n{}", table.finish(), noted(result))

@@ -1,5 +1,9 @@
-//! Differences from the baseline: paired bootstrap over sentences (Koehn, 2004), for directions and for averages over
-//! them, with the seeds of a system pooled.
+//! Differences from the baseline: paired bootstrap (Koehn, 2004) over clusters of sentences with the same English side,
+//! for directions and for averages over them, with the seeds of a system pooled. The scores of one English sentence in
+//! many directions go together, so that drawing each direction's sentences by themselves would make the intervals of
+//! averages too narrow.
+
+use std::collections::HashMap;
 
 use strata_metrics::{Arithmetic, Metric, Statistics};
 use strata_simd::random::SplitMix64;
@@ -64,14 +68,24 @@ pub(crate) struct Of {
     pub directions: Vec<usize>,
 }
 
-/// Compares every system with the baseline over the seeds that both have.
+/// Draws as many clusters as there are with replacement: how often each is drawn, `[clusters]`.
+pub(crate) fn draw(times: &mut [f64], random: &mut SplitMix64) {
+    times.fill(0.0);
+    (0..times.len()).for_each(|_| times[random.below(times.len() as u64) as usize] += 1.0);
+}
+
+/// Compares every system with the baseline over the seeds that both have. `clusters` are those of the sentences,
+/// `[direction][sentence]`; of each direction the first sentences are translated.
 pub(crate) fn compare(
     metric: &dyn Metric,
     runs: &[Counted],
+    clusters: &[Vec<usize>],
     baseline: &str,
     groups: &[Of],
 ) -> Result<Vec<Comparison>, Error> {
-    let resampled = runs.iter().map(|run| resample(metric, run)).collect::<Result<Vec<_>, Error>>()?;
+    let Some(first) = runs.first() else { return Ok(Vec::new()) };
+    let clusters = translated(clusters, &first.directions);
+    let resampled = runs.iter().map(|run| resample(metric, run, &clusters)).collect::<Result<Vec<_>, Error>>()?;
     let mut found = Vec::new();
     let named: Vec<(&str, u64)> = runs.iter().map(|run| (run.name.as_str(), run.seed)).collect();
     for (name, pairs) in paired(&named, baseline) {
@@ -106,25 +120,39 @@ pub(crate) fn compare(
     Ok(found)
 }
 
-/// `[direction][draw]`: a run's scores on the real test set (draw 0) and on the drawn ones. Draws depend on the
-/// direction and its number alone, so that all runs are scored on the same sentences.
-fn resample(metric: &dyn Metric, run: &Counted) -> Result<Vec<Vec<f64>>, Error> {
-    let mut all = Vec::with_capacity(run.directions.len());
-    for (direction, statistics) in run.directions.iter().enumerate() {
-        let rows: Vec<&[u64]> = statistics.rows().collect();
-        let mut scores = vec![statistics.score(metric)?];
-        let mut random = SplitMix64::new(12345 ^ ((direction as u64) << 32));
-        let mut totals = vec![0u64; statistics.width()];
-        for _ in 0..RESAMPLES {
-            totals.fill(0);
-            for _ in 0..rows.len() {
-                let row = rows[random.below(rows.len() as u64) as usize];
-                totals.iter_mut().zip(row).for_each(|(total, count)| *total += count);
+/// The clusters of the sentences that are translated, numbered anew: others would only dilute the draws.
+fn translated(clusters: &[Vec<usize>], directions: &[Statistics]) -> Vec<Vec<usize>> {
+    let mut numbers = HashMap::new();
+    let mut number = |cluster: &usize| {
+        let next = numbers.len();
+        *numbers.entry(*cluster).or_insert(next)
+    };
+    let of = |(clusters, statistics): (&Vec<usize>, &Statistics)| {
+        clusters.iter().take(statistics.rows().len()).map(&mut number).collect()
+    };
+    clusters.iter().zip(directions).map(of).collect()
+}
+
+/// `[direction][draw]`: a run's scores on the real test set (draw 0) and on the drawn ones, which are the same for all
+/// runs.
+fn resample(metric: &dyn Metric, run: &Counted, clusters: &[Vec<usize>]) -> Result<Vec<Vec<f64>>, Error> {
+    let score = |statistics: &Statistics| Ok(vec![statistics.score(metric)?]);
+    let mut all = run.directions.iter().map(score).collect::<Result<Vec<Vec<f64>>, Error>>()?;
+    let count = clusters.iter().flatten().max().map_or(0, |most| most + 1);
+    let (mut times, mut random) = (vec![0.0; count], SplitMix64::new(12345));
+    for _ in 0..RESAMPLES {
+        draw(&mut times, &mut random);
+        for ((scores, statistics), clusters) in all.iter_mut().zip(&run.directions).zip(clusters) {
+            let mut totals = vec![0.0; statistics.width()];
+            for (row, cluster) in statistics.rows().zip(clusters) {
+                if times[*cluster] > 0.0 {
+                    totals.iter_mut().zip(row).for_each(|(total, count)| *total += times[*cluster] * *count as f64);
+                }
             }
-            let totals: Vec<f64> = totals.iter().map(|count| *count as f64).collect();
-            scores.push(metric.value(&totals, Arithmetic::Exact).score);
+            // A draw without any of a direction's few sentences says nothing of it.
+            let none = clusters.iter().all(|cluster| times[*cluster] == 0.0);
+            scores.push(if none { scores[0] } else { metric.value(&totals, Arithmetic::Exact).score });
         }
-        all.push(scores);
     }
     Ok(all)
 }
@@ -202,7 +230,8 @@ mod tests {
         let groups =
             [Of { name: "en-de".into(), directions: vec![0] }, Of { name: "all".into(), directions: vec![0, 1] }];
         let bleu = Bleu::new(BleuOptions::default()).unwrap();
-        let found = compare(&bleu, &runs, "base", &groups).unwrap();
+        let clusters = [(0..40).collect(), (40..80).collect()];
+        let found = compare(&bleu, &runs, &clusters, "base", &groups).unwrap();
         let named: Vec<(&str, &str, &[u64])> =
             found.iter().map(|c| (c.name.as_str(), c.of.as_str(), c.seeds.as_slice())).collect();
         let both: &[u64] = &[1, 2];
@@ -215,5 +244,23 @@ mod tests {
         assert!(one.low > 0.0 && one.low < one.difference && one.difference < one.high && one.p_bootstrap < 0.01);
         assert_eq!(one.by_seed, [one.difference; 2]);
         assert_eq!((found[2].difference, found[2].low, found[2].high, found[2].p_bootstrap), (0.0, 0.0, 0.0, 1.0));
+    }
+
+    #[test]
+    fn the_same_english_sentences_in_two_directions_are_one_sample() {
+        let worse = [REFERENCES[0], "a dog lay at the door of a house", REFERENCES[2], "we go"];
+        let runs = [counted("base", 1, [worse, worse]), counted("best", 1, [REFERENCES, REFERENCES])];
+        let groups =
+            [Of { name: "en-de".into(), directions: vec![0] }, Of { name: "all".into(), directions: vec![0, 1] }];
+        let bleu = Bleu::new(BleuOptions::default()).unwrap();
+        let width = |clusters: [Vec<usize>; 2], of: usize| {
+            let found = &compare(&bleu, &runs, &clusters, "base", &groups).unwrap()[of];
+            found.high - found.low
+        };
+        let (own, other): (Vec<usize>, Vec<usize>) = ((0..40).collect(), (40..80).collect());
+        // A second direction with the same sentences adds nothing; with others it halves the variance.
+        assert_eq!(width([own.clone(), own.clone()], 1), width([own.clone(), own.clone()], 0));
+        let ratio = width([own.clone(), other.clone()], 1) / width([own, other], 0);
+        assert!((ratio - 0.5f64.sqrt()).abs() < 0.08, "{ratio}");
     }
 }

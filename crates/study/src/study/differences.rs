@@ -33,7 +33,9 @@ impl Study {
         );
         let bleu = Bleu::new(BleuOptions::default())?;
         let chrf2 = Chrf::new(ChrfOptions::chrf2())?;
-        let mut found = self.likelihoods(&groups, &same, results)?;
+        let names: Vec<String> = first.directions.iter().map(|d| d.of.direction.clone()).collect();
+        let clusters = self.clusters(&names)?;
+        let mut found = self.likelihoods(&groups, &clusters, &same, results)?;
         for metric in [&bleu as &dyn Metric, &chrf2] {
             let mut counted = Vec::new();
             for (planned, result) in done().filter(|(_, result)| same(result)) {
@@ -41,38 +43,38 @@ impl Study {
                 let directions = directions.collect::<Result<_, Error>>()?;
                 counted.push(Counted { name: planned.name.clone(), seed: planned.seed, directions });
             }
-            found.extend(compare::compare(metric, &counted, &self.file.baseline, &groups)?);
+            // The sentences that are translated are the first of each direction.
+            found.extend(compare::compare(metric, &counted, &clusters, &self.file.baseline, &groups)?);
         }
         Ok(found)
+    }
+
+    /// The clusters of the sentences of these directions.
+    fn clusters(&self, directions: &[String]) -> Result<Vec<Vec<usize>>, Error> {
+        let Some(first) = self.plan.first() else { return Ok(Vec::new()) };
+        let prepared = Path::new(&first.recipe.data.prepared);
+        Ok(likelihood::clusters(&evaluate::read_texts(prepared, &self.file.split, directions, 0)?))
     }
 
     /// Differences of the losses of the references, over the directions of the groups.
     fn likelihoods(
         &self,
         groups: &[Of],
+        clusters: &[Vec<usize>],
         wanted: &dyn Fn(&RunResult) -> bool,
         results: &[RunResult],
     ) -> Result<Vec<Comparison>, Error> {
         let mut runs = Vec::new();
-        let mut directions = &[][..];
         for (planned, result) in self.plan.iter().zip(results) {
             if result.status != Status::Done || !wanted(result) {
                 continue;
             }
-            directions = &result.directions[..];
             let path =
                 |direction: &str| self.translations(planned).join(format!("{}.{direction}.nll", self.file.split));
             let read = result.directions.iter().map(|d| likelihood::read(&path(&d.of.direction)));
             let directions = read.collect::<Result<_, Error>>()?;
             runs.push(Losses { name: planned.name.clone(), seed: planned.seed, directions });
         }
-        let Some(first) = self.plan.first() else { return Ok(Vec::new()) };
-        let names: Vec<String> = directions.iter().map(|d| d.of.direction.clone()).collect();
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let texts = evaluate::read_texts(Path::new(&first.recipe.data.prepared), &self.file.split, &names, 0)?;
-        let clusters = likelihood::clusters(&texts);
         if let Some(run) =
             runs.iter().find(|run| !run.directions.iter().map(Vec::len).eq(clusters.iter().map(Vec::len)))
         {
@@ -80,7 +82,7 @@ impl Study {
             return Err(Error::File { place: self.file.output.display().to_string(), what });
         }
         let (baseline, difference) = (&self.file.baseline, self.file.primary.difference);
-        Ok(likelihood::compare(&runs, &clusters, baseline, groups, difference))
+        Ok(likelihood::compare(&runs, clusters, baseline, groups, difference))
     }
 
     fn statistics(&self, metric: &dyn Metric, planned: &Planned, direction: &str) -> Result<Statistics, Error> {

@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use strata_corpus::codes::is_english;
 use strata_files::IoContext;
 use strata_simd::random::SplitMix64;
 use strata_translate::Translator;
 use strata_translate::evaluate::Text;
 
-use super::compare::{Interval, Of, RESAMPLES, paired};
+use super::compare::{Interval, Of, RESAMPLES, draw, paired};
 use super::results::Comparison;
 use super::seeds::{paired_t, seeds_needed};
 use crate::error::Error;
@@ -26,7 +27,8 @@ pub(crate) const NLL: &str = "NLL";
 pub struct Loss {
     /// Nats, all subwords together.
     pub nll: f64,
-    /// Target subwords, the end mark included; 0 where the pair is too long for the model and was left out.
+    /// Target subwords, the end mark included; 0 where the pair was left out: too long for the model, or without a
+    /// finite score.
     pub subwords: u64,
 }
 
@@ -109,7 +111,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Loss>, Error> {
 /// neither side is English.
 pub(crate) fn clusters(texts: &[Text]) -> Vec<Vec<usize>> {
     let mut numbers: HashMap<&str, usize> = HashMap::new();
-    let of_text = |text: &Text| text.direction.target == "en";
+    let of_text = |text: &Text| is_english(&text.direction.target);
     texts
         .iter()
         .map(|text| {
@@ -159,7 +161,7 @@ pub(crate) fn compare(
     found
 }
 
-/// System minus baseline, summed by cluster.
+/// System minus baseline, summed by cluster, of the sentences that none of the paired runs left out.
 struct Sums {
     /// `[seed][cluster]`, nats.
     differences: Vec<Vec<f64>>,
@@ -177,15 +179,16 @@ impl Sums {
     ) -> Self {
         let mut subwords = vec![0.0; count];
         let mut differences = vec![vec![0.0; count]; pairs.len()];
-        for (seed, (system, base)) in pairs.iter().enumerate() {
-            for direction in directions {
-                let both = runs[*system].directions[*direction].iter().zip(&runs[*base].directions[*direction]);
-                for ((system, base), cluster) in both.zip(&clusters[*direction]) {
-                    differences[seed][*cluster] += system.nll - base.nll;
-                    if seed == 0 {
-                        subwords[*cluster] += base.subwords as f64;
-                    }
+        for direction in directions {
+            let losses = |run: usize| &runs[run].directions[*direction];
+            for (sentence, cluster) in clusters[*direction].iter().enumerate() {
+                if pairs.iter().any(|(a, b)| [*a, *b].iter().any(|run| losses(*run)[sentence].subwords == 0)) {
+                    continue;
                 }
+                for (seed, (system, base)) in pairs.iter().enumerate() {
+                    differences[seed][*cluster] += losses(*system)[sentence].nll - losses(*base)[sentence].nll;
+                }
+                subwords[*cluster] += losses(pairs[0].1)[sentence].subwords as f64;
             }
         }
         // Clusters that the group's directions do not have would only dilute the draws.
@@ -212,12 +215,11 @@ impl Sums {
 
     /// Differences over resampled seeds and clusters, the two crossed.
     fn draws(&self) -> Vec<f64> {
-        let (clusters, seeds) = (self.subwords.len() as u64, self.differences.len() as u64);
-        let mut random = SplitMix64::new(54321);
+        let seeds = self.differences.len() as u64;
+        let (mut times, mut random) = (vec![0.0; self.subwords.len()], SplitMix64::new(54321));
         (0..RESAMPLES)
             .map(|_| {
-                let mut times = vec![0.0; clusters as usize];
-                (0..clusters).for_each(|_| times[random.below(clusters) as usize] += 1.0);
+                draw(&mut times, &mut random);
                 let drawn: Vec<usize> = (0..seeds).map(|_| random.below(seeds) as usize).collect();
                 self.difference(Some((&times, &drawn)))
             })
@@ -257,6 +259,22 @@ mod tests {
         let test = one.seeds_test.as_ref().unwrap();
         assert!((test.deviation - (2.5 / 6.0 - 0.1) / 2f64.sqrt()).abs() < 1e-9);
         assert!(one.seeds_needed.is_some());
+    }
+
+    #[test]
+    fn sentences_that_a_run_left_out_count_for_none() {
+        let mut runs = vec![
+            run("base", 1, &[1.0, 2.0, 3.0]),
+            run("new", 1, &[1.5, 2.0, 80.0]),
+            run("base", 2, &[1.0, 2.0, 3.0]),
+            run("new", 2, &[1.5, 2.0, 3.0]),
+        ];
+        runs[0].directions[0][2] = Loss::default();
+        let found = compare(&runs, &[vec![0, 1, 2]], "base", &all(), 0.1);
+        // Three subwords are left, of which the first costs half a nat more.
+        assert_eq!(found[0].by_seed, [0.5 / 3.0; 2]);
+        runs[3].directions[0][0] = Loss::default();
+        assert_eq!(compare(&runs, &[vec![0, 1, 2]], "base", &all(), 0.1)[0].by_seed, [0.0; 2]);
     }
 
     /// Against the formula: with clusters of equal size and no noise of sentences, resampled means of n seeds deviate

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use strata_recipe::{Cost, Kind};
-use strata_store::checkpoint::{AVERAGED_DIR, LAST_LINK};
+use strata_store::RunFolder;
+use strata_store::checkpoint::AVERAGED_DIR;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation, Text, evaluate, read_texts};
 use strata_translate::scores::Metrics;
 use strata_translate::{Placement, TranslateOptions, Translator};
@@ -37,7 +38,7 @@ impl Measurement<'_> {
         let run = Path::new(&recipe.train.output);
         let model = match self.study.weights {
             Weights::Best => strata_store::resolve_model(run)?,
-            Weights::Last => run.join(LAST_LINK),
+            Weights::Last => last_checkpoint(run)?,
             Weights::Averaged => run.join(AVERAGED_DIR),
         };
         let options = EvaluateOptions {
@@ -55,6 +56,7 @@ impl Measurement<'_> {
         result.take_scores(&evaluation);
         let texts = read_texts(prepared, &self.study.split, &recipe.data.directions, 0)?;
         result.likelihoods.clear();
+        result.examples.clear();
         for (done, text) in texts.iter().enumerate() {
             let (losses, direction) = (likelihood::losses(&translator, text)?, text.direction.name());
             let path = self.translations.join(format!("{}.{direction}.nll", self.study.split));
@@ -92,6 +94,13 @@ impl Measurement<'_> {
         }
         Ok(Some(analysis))
     }
+}
+
+/// The newest checkpoint of a run, which the link `last` may not name yet.
+fn last_checkpoint(run: &Path) -> Result<PathBuf, Error> {
+    let folder = RunFolder::at(run)?;
+    let last = folder.steps()?.pop().ok_or_else(|| Error::Invalid(format!("{}: no checkpoint", run.display())))?;
+    Ok(folder.checkpoint_path(last))
 }
 
 /// One sentence of each direction, the same for every run: the one whose length is nearest to 50 characters.

@@ -196,6 +196,9 @@ impl Study {
         }
         // The figures of the training are useful even if it failed.
         if let Err(error) = take_training(planned, &mut result) {
+            if result.status == Status::Done {
+                result.status = Status::Failed;
+            }
             result.reason.get_or_insert_with(|| error.to_string());
         }
         self.keep(planned, &result)?;

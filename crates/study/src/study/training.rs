@@ -51,7 +51,8 @@ pub enum Trained {
 /// A newest checkpoint that is damaged.
 pub(crate) fn state(planned: &Planned) -> Result<Option<TrainState>, Error> {
     let Ok(folder) = RunFolder::at(&planned.recipe.train.output) else { return Ok(None) };
-    let Some(last) = folder.last()? else { return Ok(None) };
+    // Not what the link `last` names, which is written after the checkpoint.
+    let Some(last) = folder.steps()?.pop() else { return Ok(None) };
     let path = folder.checkpoint_path(last).join(STATE_FILE);
     let bytes = std::fs::read(&path).io_context("read", &path)?;
     let state = serde_json::from_slice(&bytes)
@@ -168,7 +169,9 @@ fn watch(mut child: Child, stop: &AtomicBool, lines: &mut dyn FnMut(&str)) -> Tr
     let (said, heard) = channel();
     let reader = child.stderr.take().map(|stderr| {
         std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            // A library may print what is not UTF-8: the pipe is read to its end all the same.
+            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(&line)).into_owned();
                 if said.send(line).is_err() {
                     break;
                 }
