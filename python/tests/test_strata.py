@@ -3,6 +3,7 @@
 ``STRATA_GOLDEN_MODELS`` names the folder of tiny models of other programs, ``STRATA_BINARY`` the command line.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -191,6 +192,23 @@ class Models(unittest.TestCase):
         self.refused("packed in f32", Translator, packed, "int8")
         self.refused("exists", strata_mt.export, self.folder / "marian", packed)
         self.refused("is a packed folder", strata_mt.export, packed, self.folder / "again")
+
+    def test_packed_folders_have_the_vocabulary_maps_that_cover_enough(self):
+        model, path = self.folder / "marian", self.folder / "map.json"
+        subwords = hashlib.sha256((model / "tokenizer.json").read_bytes()).hexdigest()
+        size = json.loads((model / "config.json").read_text())["vocab_size"]
+
+        def export(covers, **options):
+            languages = {"de": {"ids": list(range(size)), "covers": covers}}
+            text = {"version": 2, "vocab_size": size, "subwords": subwords, "languages": languages}
+            path.write_text(json.dumps(text))
+            return Path(strata_mt.export(model, self.folder / "mapped", vocabulary_map=path, **options))
+
+        self.refused("of no language to 99.9 %", export, 0.99)
+        self.refused("only a packed folder holds one", export, 1.0, format="ctranslate2")
+        packed = export(0.9995)
+        self.assertEqual(list(json.loads((packed / "vocabulary_map.json").read_text())["languages"]), ["de"])
+        self.assertEqual(Translator(packed).translate(TEXTS, "de"), self.translator.translate(TEXTS, "de"))
 
     def test_a_changed_file_is_found_unless_sizes_are_enough(self):
         copied = shutil.copytree(self.folder / "marian", self.folder / "copied")

@@ -31,6 +31,8 @@ pub struct Subwords {
     inner: Inner,
     /// Made when it is first asked for.
     alphabet: OnceLock<Alphabet>,
+    /// Made when it is first asked for.
+    digest: OnceLock<String>,
 }
 
 enum Inner {
@@ -48,7 +50,7 @@ impl std::fmt::Debug for Subwords {
 impl Subwords {
     fn new(languages: Vec<String>, inner: Inner) -> Self {
         let tags = languages.iter().cloned().zip(SPECIALS.len() as u32..).collect();
-        Self { languages, tags, inner, alphabet: OnceLock::new() }
+        Self { languages, tags, inner, alphabet: OnceLock::new(), digest: OnceLock::new() }
     }
 
     /// The ids of a sentence, without tag and end mark. Normalizes first.

@@ -5,11 +5,9 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 use serde_json::Value;
-use strata_corpus::Subwords;
-use strata_corpus::languages::{LANGUAGES_FILE, Languages};
-use strata_runtime::{PackedFolder, Precision, write_ctranslate2, write_packed};
-use strata_store::model_folder::TOKENIZER_FILE;
+use strata_runtime::{PackedFolder, Precision};
 use strata_store::{Existing, ModelFolder, resolve_model};
+use strata_translate::{export_ctranslate2, export_packed};
 
 use crate::error::{Result, StrataError, exception};
 
@@ -25,8 +23,15 @@ pub fn precision_of(name: &str) -> PyResult<Precision> {
 
 /// Writes a model in another form.
 #[pyfunction]
-#[pyo3(signature = (model, output, *, format="packed", precision="f32"))]
-pub fn export(py: Python<'_>, model: PathBuf, output: PathBuf, format: &str, precision: &str) -> PyResult<PathBuf> {
+#[pyo3(signature = (model, output, *, format="packed", precision="f32", vocabulary_map=None))]
+pub fn export(
+    py: Python<'_>,
+    model: PathBuf,
+    output: PathBuf,
+    format: &str,
+    precision: &str,
+    vocabulary_map: Option<PathBuf>,
+) -> PyResult<PathBuf> {
     let precision = precision_of(precision)?;
     if !matches!(format, "packed" | "ctranslate2" | "huggingface") {
         return Err(StrataError::new_err(format!("format `{format}`: choose packed, ctranslate2 or huggingface")));
@@ -44,17 +49,16 @@ pub fn export(py: Python<'_>, model: PathBuf, output: PathBuf, format: &str, pre
             model.display()
         )));
     }
+    if vocabulary_map.is_some() && format != "packed" {
+        return Err(StrataError::new_err("vocabulary_map: only a packed folder holds one"));
+    }
     let written = || -> Result<PathBuf> {
         let folder = ModelFolder::open(resolve_model(&model)?)?;
-        Languages::load(&folder.file(LANGUAGES_FILE))?;
-        let subwords = Subwords::load(&folder.file(TOKENIZER_FILE))?;
-        match format {
-            "packed" => return Ok(write_packed(&folder, precision, &output, Existing::Refuse, &[])?),
-            "huggingface" => return Ok(strata_import::export_huggingface(&folder, &output, Existing::Refuse)?),
-            _ => {}
-        }
-        let vocabulary: Vec<String> = (0..subwords.vocab_size() as u32).map(|id| subwords.piece(id)).collect();
-        Ok(write_ctranslate2(&folder, &vocabulary, &output, Existing::Refuse)?)
+        Ok(match format {
+            "packed" => export_packed(&folder, precision, vocabulary_map.as_deref(), &output, Existing::Refuse)?,
+            "ctranslate2" => export_ctranslate2(&folder, &output, Existing::Refuse)?,
+            _ => strata_import::export_huggingface(&folder, &output, Existing::Refuse)?,
+        })
     };
     py.detach(written).map_err(|error| exception(&*error))
 }

@@ -13,7 +13,7 @@ use strata_corpus::languages::{LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
 use strata_corpus::subword::EOS;
 use strata_corpus::{Subwords, codes};
-use strata_files::{Digest, IoContext};
+use strata_files::IoContext;
 
 use crate::error::Error;
 
@@ -35,7 +35,7 @@ pub struct VocabularyMap {
     version: u32,
     /// Size of the whole vocabulary.
     vocab_size: usize,
-    /// SHA-256 of the subword model, to refuse a map of another one.
+    /// [`Subwords::digest`], to refuse a map of another model.
     subwords: String,
     languages: BTreeMap<String, MappedLanguage>,
 }
@@ -99,7 +99,7 @@ impl VocabularyMap {
             version: VERSION,
             vocab_size: size,
             languages: languages.collect(),
-            subwords: fingerprint(&subwords),
+            subwords: subwords.digest().to_owned(),
         })
     }
 
@@ -142,7 +142,12 @@ impl VocabularyMap {
             (language, MappedLanguage { covers, ..MappedLanguage::of(&subwords, &all, None, min_count) })
         });
         let vocab_size = subwords.vocab_size();
-        Ok(Self { version: VERSION, vocab_size, languages: languages.collect(), subwords: fingerprint(&subwords) })
+        Ok(Self {
+            version: VERSION,
+            vocab_size,
+            languages: languages.collect(),
+            subwords: subwords.digest().to_owned(),
+        })
     }
 
     /// Reads a file that [`VocabularyMap::write`] wrote.
@@ -186,7 +191,7 @@ impl VocabularyMap {
     }
 
     /// The map of the languages where it is harmless ([`MappedLanguage::is_harmless`]).
-    pub fn harmless(mut self) -> Self {
+    pub(crate) fn harmless(mut self) -> Self {
         self.languages.retain(|_, mapped| mapped.is_harmless());
         self
     }
@@ -226,8 +231,8 @@ impl VocabularyMap {
     ///
     /// # Errors
     /// [`Error::Unsupported`], with what to do.
-    pub fn check(&self, subwords: &Subwords) -> Result<(), Error> {
-        if self.vocab_size != subwords.vocab_size() || self.subwords != fingerprint(subwords) {
+    pub(crate) fn check(&self, subwords: &Subwords) -> Result<(), Error> {
+        if self.vocab_size != subwords.vocab_size() || self.subwords != subwords.digest() {
             let what = "the vocabulary map was made for another subword model; make one for this model with `strata vocabulary`";
             return Err(Error::Unsupported(what.to_owned()));
         }
@@ -261,9 +266,4 @@ fn kept(subwords: &Subwords, counts: &[u64], min_count: u64) -> Vec<u32> {
 /// Whether a subword is one character, at the start of a word or within.
 fn is_character(piece: &str) -> bool {
     piece.trim_start_matches('\u{2581}').chars().count() <= 1
-}
-
-/// SHA-256 of the subword model's own file, in hexadecimal.
-fn fingerprint(subwords: &Subwords) -> String {
-    Digest::of(subwords.to_json()).hex()
 }

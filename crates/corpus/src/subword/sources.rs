@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
-use strata_files::IoContext;
 use strata_files::names::TOKENIZER_FILE;
+use strata_files::{Digest, IoContext};
 
 use super::{Inner, Subwords};
 use crate::codes;
@@ -222,6 +222,11 @@ impl Subwords {
             Inner::Mapped(mapped) => tokenizer_json::write_mapped(mapped, &self.languages),
         };
         format!("{json:#}\n")
+    }
+
+    /// SHA-256 of [`Subwords::to_json`] in hexadecimal, which tells the model from all others.
+    pub fn digest(&self) -> &str {
+        self.digest.get_or_init(|| Digest::of(self.to_json()).hex())
     }
 
     /// [`Subwords::to_json`] for Hugging Face's libraries to encode sentences with, the end mark behind each; none for

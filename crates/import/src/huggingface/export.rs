@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use strata_corpus::Subwords;
+use strata_corpus::languages::{LANGUAGES_FILE, Languages};
 use strata_corpus::subword::{EOS, PAD, SPECIALS, UNKNOWN};
 use strata_formats::Safetensors;
 use strata_recipe::{Activation, EmbeddingScale, Kind, Mixer, ModelConfig, Network, Prompts};
@@ -35,6 +36,8 @@ pub fn export_huggingface(folder: &ModelFolder, output: &Path, existing: Existin
     }
     let config = folder.model_config()?;
     let architecture = Architecture::of(&config).map_err(refused)?;
+    // Nothing of it is written, but a folder without it is no model.
+    Languages::load(&folder.file(LANGUAGES_FILE))?;
     let subwords = Subwords::load(&folder.file(TOKENIZER_FILE))?;
     let Text { rows, files, pieces } = architecture.text(&subwords).map_err(refused)?;
     let weights = Exported::new(folder, &config, architecture, rows)?;
