@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Tensor, activation};
 use strata_kernels::{Activation, Dispatch, ExpertWeights, MatmulPrecision, Rows, gather_rows, linear, replace_rows};
-use strata_recipe::{ExitRule, ExpertDropout, Kind, ModelConfig, SecondChoice};
+use strata_recipe::{Exits, ExpertDropout, Kind, ModelConfig, SecondChoice};
 use strata_routing::{SMALLEST_SUM, Strata, Waiting, chance};
 use strata_simd::random::{mix, unit};
 
@@ -142,7 +142,7 @@ impl ExpertBlock {
     /// Where each token of a visit goes, given the first choices and the `input` `[tokens, d]` of the gate. By chance:
     /// in training as the pass's seed says, at inference as the token's hidden state does.
     fn next(&self, stratum: usize, first: &[usize], input: Tensor<2>, at: AtGate, forward: &mut Forward) -> Vec<usize> {
-        let random = self.config.exits == ExitRule::Random;
+        let random = self.config.exits == Exits::Random;
         let seed = (random && forward.is_training()).then(|| forward.next_seed());
         let (d, states) = (self.config.d_model, if random && seed.is_none() { host(input) } else { Vec::new() });
         let chance = |token: usize| match seed {
@@ -248,7 +248,7 @@ impl ExpertBlock {
         if pass.forward.is_training() && at.tokens > 0 {
             pass.balance.push(decision.balance_loss(probabilities.clone()));
         }
-        let learned = self.config.exits == ExitRule::Learned && pass.forward.is_training();
+        let learned = self.config.exits == Exits::Learned && pass.forward.is_training();
         let go_on = (learned && stratum + 1 < self.strata.count()).then(|| {
             let leads_on = |expert| self.strata.next(stratum, expert, || 0.0) < self.strata.count();
             decision.go_on(probabilities.clone(), visible.clone().map(leads_on))

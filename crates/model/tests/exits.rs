@@ -6,7 +6,7 @@ mod common;
 use burn::tensor::{Tensor, TensorData};
 use common::{device, smoe, values};
 use strata_model::{BlockTrace, ExpertBlock, ExpertShare, Forward, Initializer, WeightVisitor};
-use strata_recipe::{ExitRule, ModelConfig, Side};
+use strata_recipe::{Exits, ModelConfig, Side};
 
 const TOKENS: usize = 12;
 
@@ -19,7 +19,7 @@ struct Found {
 }
 
 /// One pass of a block with strata of 2 and 2, with the second stratum's factor set to `second`.
-fn pass(exits: ExitRule, second: f32) -> Found {
+fn pass(exits: Exits, second: f32) -> Found {
     let config = ModelConfig { exits, learned_scale: true, ..smoe(&[2, 2]) };
     let device = device().autodiff();
     let init =
@@ -59,11 +59,11 @@ fn pass(exits: ExitRule, second: f32) -> Found {
 
 #[test]
 fn the_gate_that_sends_a_token_on_learns_from_the_next_visit() {
-    let (plain, learned) = (pass(ExitRule::Choice, 1.0), pass(ExitRule::Learned, 1.0));
+    let (plain, learned) = (pass(Exits::Choice, 1.0), pass(Exits::Learned, 1.0));
     assert_eq!((&plain.y, &plain.visits), (&learned.y, &learned.visits), "the forward pass is the same");
     assert!(plain.visits.contains(&1) && plain.visits.contains(&2), "{:?}", plain.visits);
     // The second visit's output is what its factor adds.
-    let first_only = pass(ExitRule::Choice, 0.0).y;
+    let first_only = pass(Exits::Choice, 0.0).y;
     let d = plain.y.len() / TOKENS;
     // d loss / d W_e = sum over tokens sent on of (c . o_2) / q * p_e (leads on - q) x', with x' = LayerNorm(x).
     let mut expected = vec![0.0f64; 4 * d];

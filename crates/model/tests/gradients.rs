@@ -12,7 +12,7 @@ use burn::tensor::{Gradients, Tensor, TensorData};
 use common::{device, number, small, smoe, values};
 use strata_model::{BlockTrace, Forward, Packed, Transformer, WeightVisitor};
 use strata_recipe::{
-    Decoder, EmbeddingScale, Embeddings, ExitRule, ExpertDropout, Frequencies, Initialization, Kind, LayerNorm, Mark,
+    Decoder, EmbeddingScale, Embeddings, Exits, ExpertDropout, Frequencies, Initialization, Kind, LayerNorm, Mark,
     ModelConfig, Network, Normalization, Positions, Prompts, SecondChoice, Visible,
 };
 use strata_store::TensorSource;
@@ -78,12 +78,12 @@ fn moe_with_a_norm_on_leaving() {
 
 #[test]
 fn smoe_with_fixed_visits() {
-    check(&ModelConfig { exits: ExitRule::Never, visit_scale: 0.7, ..smoe(&[2, 3]) });
+    check(&ModelConfig { exits: Exits::Never, visit_scale: 0.7, ..smoe(&[2, 3]) });
 }
 
 #[test]
 fn smoe_with_random_exits() {
-    let config = ModelConfig { exits: ExitRule::Random, random_capacity: 1.6, ..smoe(&[2, 3]) };
+    let config = ModelConfig { exits: Exits::Random, random_capacity: 1.6, ..smoe(&[2, 3]) };
     let blocks = check(&config);
     let visits = blocks.iter().flat_map(|block| &block.strata_visited);
     assert!(visits.clone().any(|visits| *visits == 1) && visits.clone().any(|visits| *visits == 2));

@@ -4,7 +4,7 @@ mod common;
 
 use common::{device, small, smoe, values};
 use strata_model::{Forward, Origin, Packed, Transformer, WeightVisitor};
-use strata_recipe::{ExitRule, ExpertDropout, Kind, ModelConfig, Visible};
+use strata_recipe::{Exits, ExpertDropout, Kind, ModelConfig, Visible};
 use strata_store::{Existing, ModelFolder, ModelParts, TensorFile};
 
 /// The weights of a model as a file.
@@ -70,11 +70,11 @@ fn with_experts() -> Vec<ModelConfig> {
         smoe(&[4, 4]),
         smoe(&[2, 6]),
         ModelConfig { moe_every: 1, visit_scale: 0.7, ..smoe(&[2, 2, 2, 2]) },
-        ModelConfig { visible: Visible::All, exits: ExitRule::Learned, capacity_budget: 1.3, ..smoe(&[3, 5]) },
+        ModelConfig { visible: Visible::All, exits: Exits::Learned, capacity_budget: 1.3, ..smoe(&[3, 5]) },
         learned(smoe(&[4, 4])),
         ModelConfig { visit_scale: 0.5, ..learned(smoe(&[2, 2, 2, 2])) },
-        ModelConfig { top_k: 1, exits: ExitRule::Never, ..learned(smoe(&[3, 3])) },
-        ModelConfig { exits: ExitRule::Random, random_capacity: 1.6, ..learned(smoe(&[3, 3])) },
+        ModelConfig { top_k: 1, exits: Exits::Never, ..learned(smoe(&[3, 3])) },
+        ModelConfig { exits: Exits::Random, random_capacity: 1.6, ..learned(smoe(&[3, 3])) },
     ]
 }
 

@@ -62,7 +62,7 @@ impl ModelConfig {
 mod tests {
     use super::*;
     use crate::network::{Mark, Network, Prompts, Side};
-    use crate::rules::{ExitRule, ExpertDropout, Initialization, Kind, Normalization, Visible};
+    use crate::rules::{Exits, ExpertDropout, Initialization, Kind, Normalization, Visible};
 
     fn smoe(strata: &[usize]) -> ModelConfig {
         ModelConfig { kind: Kind::Smoe, strata: strata.to_vec(), ..ModelConfig::default() }
@@ -87,7 +87,7 @@ mod tests {
         }
         let other = ModelConfig {
             visible: Visible::All,
-            exits: ExitRule::Learned,
+            exits: Exits::Learned,
             capacity_budget: 1.25,
             visit_scale: 0.5,
             learned_scale: true,

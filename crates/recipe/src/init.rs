@@ -6,7 +6,7 @@ use crate::error::ConfigError;
 use crate::keys::Key;
 use crate::model_config::ModelConfig;
 use crate::recipe::{ModelSection, Recipe};
-use crate::rules::{ExitRule, Kind, Normalization};
+use crate::rules::{Exits, Kind, Normalization};
 
 /// The keys of `[model]` that say how large a model is.
 const SIZES: [&str; 5] = ["encoder_layers", "decoder_layers", "d_model", "d_ffn", "heads"];
@@ -111,7 +111,7 @@ pub(crate) fn check_upcycling(model: &ModelSection) -> Result<(), ConfigError> {
     if model.strata.len() == 1 || learned_scale {
         return Ok(());
     }
-    if matches!(exits, ExitRule::Never | ExitRule::Random) {
+    if matches!(exits, Exits::Never | Exits::Random) {
         let message = "with train.upcycle these exits make tokens visit several strata from the first update on, which \
                        starts as the dense model only with learned_scale = true; set it";
         return fault("exits", message.to_owned());

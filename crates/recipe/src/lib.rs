@@ -38,7 +38,7 @@ pub use network::{
 pub use positions::sinusoidal;
 pub use recipe::{DataSection, ModelSection, Precision, Recipe, Schedule, Subwords, TrainSection, TranslateSection};
 pub use recipe_file::RecipeFile;
-pub use rules::{ExitRule, ExpertDropout, Initialization, Kind, Normalization, SecondChoice, Visible};
+pub use rules::{Exits, ExpertDropout, Initialization, Kind, Normalization, SecondChoice, Visible};
 pub use search_options::SearchOptions;
 pub use shape::Shape;
 pub use suggest::nearest;

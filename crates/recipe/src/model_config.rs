@@ -12,13 +12,13 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
-use strata_routing::{Exits, Strata, View, go_on_for_capacity, output_scale};
+use strata_routing::{self as routing, Strata, go_on_for_capacity, output_scale};
 
 use crate::config_file::FORMAT_VERSION;
 use crate::error::ConfigError;
 use crate::network::{Network, Prompts, Side};
 use crate::rules::{
-    ExitRule, ExpertDropout, Initialization, Kind, Normalization, SecondChoice, Visible, is_default, is_one, one,
+    Exits, ExpertDropout, Initialization, Kind, Normalization, SecondChoice, Visible, is_default, is_one, one,
 };
 
 /// A model's shape and routing. Encoder and decoder share every value but their number of layers, and what
@@ -64,8 +64,8 @@ pub struct ModelConfig {
     pub visible: Visible,
     /// When a token leaves a block (`smoe`).
     #[serde(default, skip_serializing_if = "is_default")]
-    pub exits: ExitRule,
-    /// The mean requested capacity of [`ExitRule::Random`]; 0 with other rules.
+    pub exits: Exits,
+    /// The mean requested capacity of [`Exits::Random`]; 0 with other rules.
     #[serde(default, skip_serializing_if = "is_default")]
     pub random_capacity: f64,
     /// The mean requested capacity that offsets of the gates hold (loss-free; see [`strata_routing::adjust_offsets`]);
@@ -139,7 +139,7 @@ impl Default for ModelConfig {
             eom: 0.0,
             fom: 0.0,
             visible: Visible::Later,
-            exits: ExitRule::Choice,
+            exits: Exits::Choice,
             random_capacity: 0.0,
             capacity_budget: 0.0,
             visit_scale: 1.0,
@@ -240,17 +240,17 @@ impl ModelConfig {
             Kind::Stacked => Strata::stacked(&self.strata),
             Kind::Smoe => {
                 let exits = match self.exits {
-                    ExitRule::Choice | ExitRule::Learned => Exits::FirstChoice,
-                    ExitRule::Never => Exits::Never,
-                    ExitRule::Random => {
-                        Exits::Random { go_on: go_on_for_capacity(self.strata.len(), self.random_capacity) }
+                    Exits::Choice | Exits::Learned => routing::Exits::FirstChoice,
+                    Exits::Never => routing::Exits::Never,
+                    Exits::Random => {
+                        routing::Exits::Random { go_on: go_on_for_capacity(self.strata.len(), self.random_capacity) }
                     }
                 };
-                let view = match self.visible {
-                    Visible::Later => View::Later,
-                    Visible::All => View::All,
+                let visible = match self.visible {
+                    Visible::Later => routing::Visible::Later,
+                    Visible::All => routing::Visible::All,
                 };
-                Strata::stratified(&self.strata, self.normalization.into()).with_view(view).with_exits(exits)
+                Strata::stratified(&self.strata, self.normalization.into()).with_visible(visible).with_exits(exits)
             }
         }
     }
@@ -290,9 +290,9 @@ impl ModelConfig {
         }
         for (applies, words) in [
             (self.visible == Visible::All, ", one pool"),
-            (self.exits == ExitRule::Learned, ", learned exits"),
-            (self.exits == ExitRule::Never, ", fixed visits"),
-            (self.exits == ExitRule::Random, ", random exits"),
+            (self.exits == Exits::Learned, ", learned exits"),
+            (self.exits == Exits::Never, ", fixed visits"),
+            (self.exits == Exits::Random, ", random exits"),
             (self.learned_scale, ", learned scales"),
             (self.capacity_budget > 0.0, ", budget"),
             (self.eom > 0.0, " + EOM"),
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(ModelConfig { kind: Kind::Stacked, ..smoe(&[2, 2, 2, 2]) }.name(), "stacked 4x2");
         assert_eq!(smoe(&[4, 12]).name(), "SMoE-4-12");
         assert_eq!(ModelConfig { top_k: 1, eom: 0.1, ..smoe(&[4, 4]) }.name(), "SMoE-4-4, top-1 + EOM");
-        let pool = ModelConfig { visible: Visible::All, exits: ExitRule::Learned, top_k: 4, ..smoe(&[8, 8]) };
+        let pool = ModelConfig { visible: Visible::All, exits: Exits::Learned, top_k: 4, ..smoe(&[8, 8]) };
         assert_eq!(pool.name(), "SMoE-8-8, top-4, one pool, learned exits");
     }
 
@@ -356,9 +356,9 @@ mod tests {
             assert_eq!(moe(kind, 8).block_strata(), Strata::single(8));
         }
         assert_eq!(ModelConfig::default().block_strata(), Strata::none());
-        let random = ModelConfig { exits: ExitRule::Random, random_capacity: 1.25, ..smoe(&[4, 4]) };
+        let random = ModelConfig { exits: Exits::Random, random_capacity: 1.25, ..smoe(&[4, 4]) };
         assert!((random.block_strata().uniform_requested_capacity() - 1.25).abs() < 1e-9);
-        let fixed = ModelConfig { exits: ExitRule::Never, ..smoe(&[4, 4]) };
+        let fixed = ModelConfig { exits: Exits::Never, ..smoe(&[4, 4]) };
         assert_eq!(fixed.block_strata().uniform_requested_capacity(), 2.0);
     }
 }

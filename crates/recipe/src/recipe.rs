@@ -8,7 +8,7 @@ use crate::config_file::FORMAT_VERSION;
 use crate::error::{ConfigError, Error};
 use crate::keys::{Key, Values};
 use crate::model_config::ModelConfig;
-use crate::rules::{ExitRule, ExpertDropout, Initialization, Kind, Normalization, SecondChoice, Visible};
+use crate::rules::{Exits, ExpertDropout, Initialization, Kind, Normalization, SecondChoice, Visible};
 use crate::search_options::SearchOptions;
 
 /// Writes one section: the struct, and its rows of the table of keys.
@@ -65,7 +65,7 @@ section! {
         capacity_factor: f64 = "0.0", Values::NonNegative, "tokens that an expert takes in training = this x top_k x an even share; 0 = no limit";
         second_choice: SecondChoice = r#""argmax""#, Values::Choice(&["argmax", "gumbel"]), "second expert in training: the second best, or sampled";
         visible: Visible = r#""later""#, Values::Choice(&["later", "all"]), "smoe: experts that a gate sees: its own and later strata's, or all (one pool)";
-        exits: ExitRule = r#""choice""#, Values::Choice(&["choice", "learned", "never", "random"]), "smoe: leave by the first choice; the same, taught what follows; never early; by chance";
+        exits: Exits = r#""choice""#, Values::Choice(&["choice", "learned", "never", "random"]), "smoe: leave by the first choice; the same, taught what follows; never early; by chance";
         random_capacity: f64 = "0.0", Values::NonNegative, "exits = \"random\": strata that a token visits on average";
         capacity_budget: f64 = "0.0", Values::NonNegative, "smoe: strata visited on average, held by offsets of the gates; 0 = off";
         visit_scale: f64 = "1.0", Values::Positive, "smoe: factor on the experts' output of every visit";

@@ -82,7 +82,7 @@ pub enum Visible {
 /// When a token leaves an SMoE block.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ExitRule {
+pub enum Exits {
     /// When its first choice is an expert of the last stratum, as the paper has it.
     #[default]
     Choice,

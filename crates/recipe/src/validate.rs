@@ -6,7 +6,7 @@ use crate::cost::Cost;
 use crate::error::ConfigError;
 use crate::model_config::ModelConfig;
 use crate::network::{Frequencies, Mark, NormPlace, Side};
-use crate::rules::{ExitRule, Kind, Visible};
+use crate::rules::{Exits, Kind, Visible};
 
 /// Far beyond today's models, and low enough that no count of parameters overflows.
 const MOST_LAYERS: usize = 1_024;
@@ -323,7 +323,7 @@ fn check_strata_rules(config: &ModelConfig) -> Result<(), ConfigError> {
     if kind != Kind::Smoe {
         for (key, set) in [
             ("visible", config.visible != Visible::Later),
-            ("exits", exits != ExitRule::Choice),
+            ("exits", exits != Exits::Choice),
             ("random_capacity", random_capacity != 0.0),
             ("capacity_budget", capacity_budget != 0.0),
             ("visit_scale", visit_scale != 1.0),
@@ -339,19 +339,19 @@ fn check_strata_rules(config: &ModelConfig) -> Result<(), ConfigError> {
     let strata = config.strata.len();
     let between = 1.0..=strata as f64;
     match exits {
-        ExitRule::Random if !between.contains(&random_capacity) => {
+        Exits::Random if !between.contains(&random_capacity) => {
             let message = format!(
                 "random_capacity = {random_capacity} must be between 1 and {strata}, the number of strata, where exits \
                  are \"random\""
             );
             return Err(fault("random_capacity", message));
         }
-        ExitRule::Choice | ExitRule::Learned | ExitRule::Never if random_capacity != 0.0 => {
+        Exits::Choice | Exits::Learned | Exits::Never if random_capacity != 0.0 => {
             let message =
                 format!("random_capacity = {random_capacity} needs exits = \"random\"; set exits, or leave it out");
             return Err(fault("random_capacity", message));
         }
-        ExitRule::Never | ExitRule::Random if capacity_budget != 0.0 => {
+        Exits::Never | Exits::Random if capacity_budget != 0.0 => {
             let message = format!(
                 "capacity_budget = {capacity_budget} needs exits by choice; set exits = \"choice\" or \"learned\""
             );

@@ -63,7 +63,7 @@ pub fn adjust_offsets(offsets: &mut [f32], first: &[u64], targets: &[f64], rate:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strata::{Norms, View};
+    use crate::strata::{Norms, Visible};
 
     #[test]
     fn targets_ask_for_the_capacity() {
@@ -86,7 +86,7 @@ mod tests {
         }
         let uniform = four.uniform_requested_capacity();
         assert!(four.budget_targets(uniform)[0].iter().all(|t| (t - 0.125).abs() < 1e-6));
-        let pool = Strata::stratified(&[4, 4], Norms::OnArrival).with_view(View::All).budget_targets(1.1);
+        let pool = Strata::stratified(&[4, 4], Norms::OnArrival).with_visible(Visible::All).budget_targets(1.1);
         assert!(close(pool[0][0], 0.025) && close(pool[1][7], 0.125), "{pool:?}");
     }
 

@@ -27,7 +27,7 @@
 //! In the authors' released code R1 stands elsewhere: the norm of the *next* stratum (or of the exit) is applied to `y`
 //! after R7, and its result is the next residual as well ([`Norms::OnLeaving`], [`Strata::norm_on_leaving`]).
 //!
-//! Beyond the paper: gates that see all experts ([`View::All`]), tokens that never leave early or leave by chance
+//! Beyond the paper: gates that see all experts ([`Visible::All`]), tokens that never leave early or leave by chance
 //! ([`Exits`]), and offsets that hold a budget of capacity ([`Strata::budget_targets`], [`adjust_offsets`]).
 //!
 //! A vanilla MoE is one stratum of all experts. A stack of MoE layers has gates that see their own layer only, and
@@ -67,5 +67,5 @@ pub use budget::adjust_offsets;
 pub use capacity::{capacity, kept, kept_in_part, queued_by_others};
 pub use choice::{MOST_CHOICES, SMALLEST_SUM, choose, choose_with_noise, combine_weights, gumbel, output_scale};
 pub use exits::{Exits, chance, go_on_for_capacity};
-pub use strata::{Norms, Strata, View};
+pub use strata::{Norms, Strata, Visible};
 pub use waiting::Waiting;

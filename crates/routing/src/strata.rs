@@ -17,7 +17,7 @@ pub enum Norms {
 
 /// The experts that the gate of a stratum chooses among.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum View {
+pub enum Visible {
     /// Those of its own stratum and of all later ones (R2).
     Later,
     /// All: one pool. A token whose first choice lies in an earlier stratum moves on to the next one.
@@ -28,7 +28,7 @@ pub enum View {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Path {
     /// From stratum to a later stratum.
-    Stratified { norms: Norms, view: View, exits: Exits },
+    Stratified { norms: Norms, visible: Visible, exits: Exits },
     /// Through every layer of a stack, with one norm in front of the first.
     Stacked,
 }
@@ -46,13 +46,13 @@ pub struct Strata {
 impl Strata {
     /// An SMoE block with strata of `sizes` experts.
     pub fn stratified(sizes: &[usize], norms: Norms) -> Self {
-        Self::new(sizes, Path::Stratified { norms, view: View::Later, exits: Exits::FirstChoice })
+        Self::new(sizes, Path::Stratified { norms, visible: Visible::Later, exits: Exits::FirstChoice })
     }
 
     /// The same block with gates that see these experts; no change to a stack.
-    pub fn with_view(mut self, wanted: View) -> Self {
-        if let Path::Stratified { view, .. } = &mut self.path {
-            *view = wanted;
+    pub fn with_visible(mut self, wanted: Visible) -> Self {
+        if let Path::Stratified { visible, .. } = &mut self.path {
+            *visible = wanted;
         }
         self
     }
@@ -113,14 +113,14 @@ impl Strata {
         self.starts.windows(2).map(|bounds| bounds[1] - bounds[0]).collect()
     }
 
-    /// R2: the experts that a gate chooses among, those of its stratum and of all later ones, or all ([`View`]); in a
+    /// R2: the experts that a gate chooses among, those of its stratum and of all later ones, or all ([`Visible`]); in a
     /// stack those of its own layer. None for a gate that does not exist.
     #[inline]
     pub fn visible(&self, gate: usize) -> Range<usize> {
         let owned = self.owned(gate);
         match self.path {
-            Path::Stratified { view: View::Later, .. } if !owned.is_empty() => owned.start..self.experts(),
-            Path::Stratified { view: View::All, .. } if !owned.is_empty() => 0..self.experts(),
+            Path::Stratified { visible: Visible::Later, .. } if !owned.is_empty() => owned.start..self.experts(),
+            Path::Stratified { visible: Visible::All, .. } if !owned.is_empty() => 0..self.experts(),
             _ => owned,
         }
     }
@@ -181,9 +181,9 @@ impl Strata {
         visited[0] = 1.0;
         for from in 0..strata {
             let of = |to: usize| match self.path {
-                Path::Stratified { exits: Exits::FirstChoice, view, .. } => {
+                Path::Stratified { exits: Exits::FirstChoice, visible, .. } => {
                     // Where every gate sees all, choices of earlier strata lead on to the next one too.
-                    let first = if view == View::All && to == from + 1 { 0 } else { self.starts[to - 1] };
+                    let first = if visible == Visible::All && to == from + 1 { 0 } else { self.starts[to - 1] };
                     (self.starts[to] - first) as f64 / self.visible(from).len() as f64
                 }
                 Path::Stratified { exits: Exits::Random { go_on }, .. } if to == from + 1 => go_on,
@@ -233,13 +233,13 @@ mod tests {
         assert_eq!(next(&strata, 0), [1, 1, 2, 3, 3, 3]);
         assert_eq!(Strata::single(4).next(0, 3, || 0.0), 1);
         // One pool: choices of earlier strata lead on, never back.
-        let pool = strata.clone().with_view(View::All);
+        let pool = strata.clone().with_visible(Visible::All);
         assert_eq!([0, 1, 2].map(|gate| pool.visible(gate)), [0..6, 0..6, 0..6]);
         assert_eq!((next(&pool, 0), next(&pool, 1)), (vec![1, 1, 2, 3, 3, 3], vec![2, 2, 2, 3, 3, 3]));
         assert_eq!(next(&strata.clone().with_exits(Exits::Never), 1), [2; 6]);
         let random = strata.with_exits(Exits::Random { go_on: 0.6 });
         assert_eq!((next(&random, 1), random.next(1, 0, || 0.6)), (vec![2; 6], 3));
-        let stack = Strata::stacked(&[2, 2]).with_view(View::All).with_exits(Exits::Random { go_on: 0.0 });
+        let stack = Strata::stacked(&[2, 2]).with_visible(Visible::All).with_exits(Exits::Random { go_on: 0.0 });
         assert_eq!(stack, Strata::stacked(&[2, 2]));
     }
 
@@ -274,10 +274,10 @@ mod tests {
         assert_eq!(Strata::single(16).uniform_requested_capacity(), 1.0);
         assert_eq!(Strata::stacked(&[4, 4]).uniform_requested_capacity(), 2.0);
         assert_eq!(Strata::none().uniform_requested_capacity(), 0.0);
-        let pool = smoe(&[4, 4]).with_view(View::All);
+        let pool = smoe(&[4, 4]).with_visible(Visible::All);
         assert_eq!(pool.uniform_visits(), [1.0, 0.5]);
         // From the second of three strata two thirds of the choices lead on: 1 + 1/3 + 1/3 + 1/3 * 2/3.
-        let visits = smoe(&[2, 2, 2]).with_view(View::All).uniform_visits();
+        let visits = smoe(&[2, 2, 2]).with_visible(Visible::All).uniform_visits();
         assert!((visits[2] - (1.0 / 3.0 + 2.0 / 9.0)).abs() < 1e-12, "{visits:?}");
         assert_eq!(smoe(&[2, 2, 2]).with_exits(Exits::Never).uniform_visits(), [1.0; 3]);
         assert_eq!(smoe(&[2, 2, 2]).with_exits(Exits::Random { go_on: 0.5 }).uniform_visits(), [1.0, 0.5, 0.25]);

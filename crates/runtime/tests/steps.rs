@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::reference::Reference;
 use common::{END, engine, kinds, options, request, score, small, sources};
-use strata_recipe::{ExitRule, Kind, ModelConfig};
+use strata_recipe::{Exits, Kind, ModelConfig};
 use strata_runtime::{Limits, Precision, SearchOptions};
 
 #[test]
@@ -139,7 +139,7 @@ fn the_routing_trace_covers_every_token_and_agrees_with_the_kind() {
 #[test]
 fn random_exits_are_the_same_in_any_batch_and_as_many_as_asked_for() {
     let strata = vec![2, 2, 2];
-    let config = ModelConfig { kind: Kind::Smoe, strata, exits: ExitRule::Random, random_capacity: 1.6, ..small() };
+    let config = ModelConfig { kind: Kind::Smoe, strata, exits: Exits::Random, random_capacity: 1.6, ..small() };
     for precision in Precision::ALL {
         let engine = engine(&config, 7, precision);
         let lines = sources(&config, 60, 3);

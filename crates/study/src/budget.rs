@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use strata_recipe::{ConfigError, ExitRule, Kind, ModelConfig};
+use strata_recipe::{ConfigError, Exits, Kind, ModelConfig};
 use strata_runtime::{Model, Precision, Weights};
 use strata_store::{Existing, ModelFolder, ModelParts, TensorFile, TensorList};
 
@@ -91,7 +91,7 @@ pub fn find(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Budget, Error> {
     let mut config = folder.model_config()?;
-    if config.kind != Kind::Smoe || !matches!(config.exits, ExitRule::Choice | ExitRule::Learned) {
+    if config.kind != Kind::Smoe || !matches!(config.exits, Exits::Choice | Exits::Learned) {
         let what = "its tokens do not leave by choice; a budget of capacity needs a model of kind \"smoe\" that exits by \
                     choice";
         return Err(Error::Invalid(format!("{}: {what}", folder.path().display())));

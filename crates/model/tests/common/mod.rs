@@ -4,7 +4,7 @@
 mod small;
 
 use burn::tensor::{Device, Tensor};
-use strata_recipe::{ExitRule, Kind, ModelConfig, Normalization, Visible};
+use strata_recipe::{Exits, Kind, ModelConfig, Normalization, Visible};
 
 pub use small::small;
 
@@ -30,8 +30,8 @@ pub fn kinds() -> Vec<ModelConfig> {
         smoe(&[2, 2]),
         ModelConfig { normalization: Normalization::Reference, ..smoe(&[2, 2, 2]) },
         ModelConfig { normalization: Normalization::Reference, ..smoe(&[4]) },
-        ModelConfig { visible: Visible::All, exits: ExitRule::Learned, ..smoe(&[2, 2]) },
-        ModelConfig { exits: ExitRule::Never, ..smoe(&[2, 2]) },
+        ModelConfig { visible: Visible::All, exits: Exits::Learned, ..smoe(&[2, 2]) },
+        ModelConfig { exits: Exits::Never, ..smoe(&[2, 2]) },
         ModelConfig { capacity_budget: 1.3, learned_scale: true, ..smoe(&[2, 2]) },
         ModelConfig { top_k: 3, ..smoe(&[3, 3]) },
     ]

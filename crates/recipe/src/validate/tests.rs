@@ -124,23 +124,23 @@ fn probabilities_and_weights() {
 fn rules_for_strata_need_strata_and_go_together() {
     let strata = || smoe(&[4, 4]);
     let accepted = [
-        ModelConfig { visible: Visible::All, exits: ExitRule::Learned, capacity_budget: 1.2, ..strata() },
-        ModelConfig { exits: ExitRule::Random, random_capacity: 2.0, ..strata() },
-        ModelConfig { exits: ExitRule::Never, visit_scale: 0.5, learned_scale: true, ..strata() },
+        ModelConfig { visible: Visible::All, exits: Exits::Learned, capacity_budget: 1.2, ..strata() },
+        ModelConfig { exits: Exits::Random, random_capacity: 2.0, ..strata() },
+        ModelConfig { exits: Exits::Never, visit_scale: 0.5, learned_scale: true, ..strata() },
         // One pool: the last gate sees all experts.
         ModelConfig { visible: Visible::All, top_k: 2, ..smoe(&[4, 1]) },
         ModelConfig { top_k: 4, ..smoe(&[8, 8]) },
     ];
     accepted.iter().for_each(|config| config.validate().unwrap());
-    let random = |random_capacity| ModelConfig { exits: ExitRule::Random, random_capacity, ..strata() };
+    let random = |random_capacity| ModelConfig { exits: Exits::Random, random_capacity, ..strata() };
     refused(random(0.0), "random_capacity", &["between 1 and 2"]);
     refused(random(2.1), "random_capacity", &["2.1", "between 1 and 2"]);
     refused(ModelConfig { random_capacity: 1.5, ..strata() }, "random_capacity", &["exits = \"random\""]);
     refused(ModelConfig { capacity_budget: 3.0, ..strata() }, "capacity_budget", &["between 1 and 2"]);
-    let fixed = ModelConfig { exits: ExitRule::Never, capacity_budget: 1.5, ..strata() };
+    let fixed = ModelConfig { exits: Exits::Never, capacity_budget: 1.5, ..strata() };
     refused(fixed, "capacity_budget", &["exits by choice"]);
     refused(ModelConfig { visit_scale: 0.0, ..strata() }, "visit_scale", &["above 0"]);
-    refused(ModelConfig { exits: ExitRule::Never, ..moe(Kind::Moe, 8) }, "exits", &["strata", "\"moe\""]);
+    refused(ModelConfig { exits: Exits::Never, ..moe(Kind::Moe, 8) }, "exits", &["strata", "\"moe\""]);
     refused(ModelConfig { learned_scale: true, ..ModelConfig::default() }, "learned_scale", &["\"dense\""]);
     refused(ModelConfig { fom: 0.1, ..ModelConfig::default() }, "fom", &["masks the output of experts"]);
 }

@@ -8,7 +8,7 @@ mod small;
 
 use std::sync::Arc;
 
-use strata_recipe::{ExitRule, Kind, ModelConfig, Normalization, Visible};
+use strata_recipe::{Exits, Kind, ModelConfig, Normalization, Visible};
 use strata_runtime::{Engine, Limits, Model, Precision, RandomWeights, Request, SearchOptions};
 use strata_simd::random::SplitMix64;
 
@@ -34,8 +34,8 @@ pub fn kinds() -> Vec<ModelConfig> {
         reference(smoe(&[4])),
         reference(smoe(&[2, 2, 2])),
         ModelConfig { encoder_layers: 1, decoder_layers: 3, moe_every: 1, ..reference(smoe(&[3, 2])) },
-        ModelConfig { visible: Visible::All, exits: ExitRule::Learned, fom: 0.1, ..smoe(&[2, 3]) },
-        ModelConfig { exits: ExitRule::Never, visit_scale: 0.5, ..smoe(&[2, 2, 2]) },
+        ModelConfig { visible: Visible::All, exits: Exits::Learned, fom: 0.1, ..smoe(&[2, 3]) },
+        ModelConfig { exits: Exits::Never, visit_scale: 0.5, ..smoe(&[2, 2, 2]) },
         ModelConfig { capacity_budget: 1.4, learned_scale: true, ..smoe(&[2, 3]) },
         ModelConfig { top_k: 4, ..smoe(&[3, 5]) },
     ]

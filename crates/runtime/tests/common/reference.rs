@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use strata_recipe::{
-    Activation, EmbeddingScale, ExitRule, Frequencies, Kind, Mark, Mixer, ModelConfig, NormPlace, Normalization,
+    Activation, EmbeddingScale, Exits, Frequencies, Kind, Mark, Mixer, ModelConfig, NormPlace, Normalization,
     PositionLayout, Side, Visible,
 };
 use strata_runtime::{RandomWeights, Weights};
@@ -195,9 +195,9 @@ impl<'a> Reference<'a> {
                 .collect();
             let own = ends.iter().position(|end| first < *end).expect("a stratum");
             stratum = match self.config.exits {
-                ExitRule::Choice | ExitRule::Learned => own.max(stratum) + 1,
-                ExitRule::Never => stratum + 1,
-                ExitRule::Random => unreachable!("chance hangs on the bits of the engine's numbers"),
+                Exits::Choice | Exits::Learned => own.max(stratum) + 1,
+                Exits::Never => stratum + 1,
+                Exits::Random => unreachable!("chance hangs on the bits of the engine's numbers"),
             };
             if on_leaving {
                 x = self.norm(&format!("{block}.norm.{stratum}"), &x);
