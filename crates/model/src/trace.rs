@@ -1,5 +1,7 @@
 //! The routing trace of a training or validation pass: what its tokens asked of the experts, in sums.
 
+use strata_recipe::Side;
+
 /// What one gate decided for the tokens that visited it.
 #[derive(Clone, Debug, Default)]
 pub struct GateTrace {
@@ -20,8 +22,8 @@ pub struct GateTrace {
 /// What one expert block did in one pass.
 #[derive(Clone, Debug, Default)]
 pub struct BlockTrace {
-    /// Whether the block belongs to the decoder.
-    pub decoder: bool,
+    /// The side that the block belongs to.
+    pub side: Side,
     /// The block's layer, from 0.
     pub layer: usize,
     /// Strata visited by each token: its requested capacity (RC).

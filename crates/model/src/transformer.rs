@@ -123,9 +123,9 @@ impl Transformer {
     /// Visits every weight under its name, in a fixed order.
     pub fn visit_weights(&mut self, visitor: &mut impl WeightVisitor) {
         visitor.visit_weight("embedding.weight", &mut self.embedding);
-        for (side, layers) in [("encoder", &mut self.encoder), ("decoder", &mut self.decoder)] {
+        for (side, layers) in [(Side::Encoder, &mut self.encoder), (Side::Decoder, &mut self.decoder)] {
             for (i, layer) in layers.iter_mut().enumerate() {
-                layer.visit_weights(&format!("{side}.layers.{i}"), visitor);
+                layer.visit_weights(&format!("{}.layers.{i}", side.name()), visitor);
             }
         }
         for (norm, path) in [(&mut self.encoder_norm, "encoder.norm"), (&mut self.decoder_norm, "decoder.norm")] {
@@ -138,9 +138,9 @@ impl Transformer {
     /// Moves the offsets of all gates one step of `rate` towards the capacity budget, given what the gates decided in
     /// the passes of an update ([`strata_routing::adjust_offsets`]). Does nothing without a budget.
     pub fn adjust_offsets(&mut self, blocks: &[BlockTrace], rate: f64) {
-        for (decoder, layers) in [(false, &mut self.encoder), (true, &mut self.decoder)] {
+        for (side, layers) in [(Side::Encoder, &mut self.encoder), (Side::Decoder, &mut self.decoder)] {
             for (i, layer) in layers.iter_mut().enumerate() {
-                let own: Vec<&BlockTrace> = blocks.iter().filter(|b| b.decoder == decoder && b.layer == i).collect();
+                let own: Vec<&BlockTrace> = blocks.iter().filter(|b| b.side == side && b.layer == i).collect();
                 if let Some(block) = layer.expert_block() {
                     block.adjust_offsets(&own, rate);
                 }
@@ -299,7 +299,7 @@ fn ended(norm: &Option<Norm>, x: Tensor<2>) -> Tensor<2> {
 }
 
 fn decoder_trace(layer: usize) -> BlockTrace {
-    BlockTrace { decoder: true, layer, ..BlockTrace::default() }
+    BlockTrace { side: Side::Decoder, layer, ..BlockTrace::default() }
 }
 
 /// Appends one row of `new` `[n, d]` to the rows that each of `n` hypotheses has in `past`.

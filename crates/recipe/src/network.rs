@@ -6,12 +6,24 @@
 use serde::{Deserialize, Serialize};
 
 /// One of the two halves of the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Side {
     /// Reads the source.
+    #[default]
     Encoder,
     /// Writes the translation.
     Decoder,
+}
+
+impl Side {
+    /// `encoder` or `decoder`: in the names of weights, in logs and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Encoder => "encoder",
+            Self::Decoder => "decoder",
+        }
+    }
 }
 
 /// How the layers are put together. The default is the model that Strata trains.

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages, Level};
 use strata_corpus::subword::SPECIALS;
-use strata_recipe::{Cost, ModelConfig};
+use strata_recipe::{Cost, ModelConfig, Side};
 use strata_translate::evaluate::read_texts;
 
 use crate::counts::{BlockCounts, DirectionCounts, Place, places};
@@ -243,8 +243,8 @@ pub fn analyze(
                 target: routed.direction.target.clone(),
                 level: routed.direction.level,
                 sentences: routed.counts.sentences,
-                rc_encoder: summary::mean_rc(&places, &routed.counts, false),
-                rc_decoder: summary::mean_rc(&places, &routed.counts, true),
+                rc_encoder: summary::mean_rc(&places, &routed.counts, Side::Encoder),
+                rc_decoder: summary::mean_rc(&places, &routed.counts, Side::Decoder),
                 rc_blocks: routed.counts.blocks.iter().map(BlockCounts::requested_capacity).collect(),
                 subwords: places.iter().zip(&routed.counts.blocks).map(lists).collect(),
             }
@@ -260,8 +260,8 @@ pub fn analyze(
         skipped: routed.iter().map(|r| r.skipped).sum(),
         dropped: 0,
         strata: config.block_strata().sizes(),
-        rc_encoder: summary::mean_rc(&places, &total, false),
-        rc_decoder: summary::mean_rc(&places, &total, true),
+        rc_encoder: summary::mean_rc(&places, &total, Side::Encoder),
+        rc_decoder: summary::mean_rc(&places, &total, Side::Decoder),
         flops_per_token: cost.flops_per_token,
         flops_per_token_measured: cost.flops_per_token_measured.unwrap_or(cost.flops_per_token),
         blocks: places.iter().zip(&total.blocks).map(|(place, block)| summary::block(*place, block)).collect(),
@@ -335,7 +335,7 @@ fn subword_lists(
     if !varies(model.config()) {
         return SubwordLists::default();
     }
-    let language = if place.decoder { &routed.direction.target } else { &routed.direction.source };
+    let language = if place.side == Side::Decoder { &routed.direction.target } else { &routed.direction.source };
     let reserved = (SPECIALS.len() + model.subwords().languages().len()) as u32;
     let mut all: Vec<Visited> = block
         .subwords

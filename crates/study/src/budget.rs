@@ -144,10 +144,9 @@ pub fn write(folder: &ModelFolder, budget: &Budget, output: &Path, existing: Exi
         weights.push(name, view.dtype, view.shape, view.bytes);
     }
     let tilted = Tilted { file: &file, config: &budget.config, tilt: budget.tilt };
-    for Place { decoder, layer } in places(&budget.config) {
-        let side = if decoder { "decoder" } else { "encoder" };
+    for Place { side, layer } in places(&budget.config) {
         for stratum in 0..budget.config.block_strata().count() {
-            let name = format!("{side}.layers.{layer}.block.gate.{stratum}.offset");
+            let name = format!("{}.layers.{layer}.block.gate.{stratum}.offset", side.name());
             let offsets = tilted.offsets(&name, stratum)?;
             weights.push_f32(name, &[offsets.len()], offsets);
         }

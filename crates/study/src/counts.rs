@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use strata_recipe::ModelConfig;
+use strata_recipe::{ModelConfig, Side};
 use strata_routing::{balance_loss, combine_weights};
 use strata_runtime::{BlockRouting, TokenRouting};
 
@@ -52,17 +52,17 @@ pub struct DirectionCounts {
 /// Where an expert block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Whether it is in the decoder.
-    pub decoder: bool,
+    /// The side that it belongs to.
+    pub side: Side,
     /// Its layer, from 0.
     pub layer: usize,
 }
 
 /// The expert blocks of a model, encoder blocks first.
 pub fn places(config: &ModelConfig) -> Vec<Place> {
-    let of = |decoder, layers: usize| (0..layers).map(move |layer| Place { decoder, layer });
-    of(false, config.encoder_layers)
-        .chain(of(true, config.decoder_layers))
+    let of = |side, layers: usize| (0..layers).map(move |layer| Place { side, layer });
+    of(Side::Encoder, config.encoder_layers)
+        .chain(of(Side::Decoder, config.decoder_layers))
         .filter(|place| config.is_expert_layer(place.layer))
         .collect()
 }
@@ -182,18 +182,18 @@ impl DirectionCounts {
     /// Adds a routed pair; `places` are those of the model.
     pub fn add(&mut self, places: &[Place], pair: &RoutedPair) {
         self.sentences += 1;
-        let mut side = |decoder: bool, ids: &[u32], tokens: &[TokenRouting]| {
+        let mut add = |side, ids: &[u32], tokens: &[TokenRouting]| {
             for (id, blocks) in ids.iter().zip(tokens) {
                 for routing in blocks {
-                    let at = places.iter().position(|p| *p == Place { decoder, layer: routing.layer });
+                    let at = places.iter().position(|p| *p == Place { side, layer: routing.layer });
                     if let Some(at) = at {
                         self.blocks[at].add(*id, routing);
                     }
                 }
             }
         };
-        side(false, &pair.source, &pair.routing.source);
-        side(true, &pair.target, &pair.routing.target);
+        add(Side::Encoder, &pair.source, &pair.routing.source);
+        add(Side::Decoder, &pair.target, &pair.routing.target);
     }
 }
 
@@ -228,8 +228,8 @@ mod tests {
 
     #[test]
     fn tokens_add_up_as_the_paper_counts_them() {
-        let (config, at) = (config(), Place { decoder: false, layer: 1 });
-        assert_eq!(places(&config), [at, Place { decoder: true, ..at }]);
+        let (config, at) = (config(), Place { side: Side::Encoder, layer: 1 });
+        assert_eq!(places(&config), [at, Place { side: Side::Decoder, ..at }]);
         let out = BlockRouting { layer: 1, visits: vec![visit(0, [3, 0], &[0.2, 0.1, 0.1, 0.6])] };
         let on = BlockRouting {
             layer: 1,

@@ -6,7 +6,7 @@ mod smaller;
 use std::path::Path;
 
 use serde::Serialize;
-use strata_recipe::{ConfigError, Cost, Kind, ModelConfig};
+use strata_recipe::{ConfigError, Cost, Kind, ModelConfig, Side};
 use strata_routing::Strata;
 
 use self::languages::Chosen;
@@ -118,7 +118,7 @@ pub fn plan(
         .zip(importance)
         .enumerate()
         .map(|(block, (place, importance))| PrunedBlock {
-            side: if place.decoder { "decoder" } else { "encoder" }.to_string(),
+            side: place.side.name().to_owned(),
             layer: place.layer,
             kept: best(&config.strata_of_block(block), &smaller.strata_of_block(block).sizes(), &importance),
             importance,
@@ -165,7 +165,7 @@ fn smaller(config: &ModelConfig, importance: &[Vec<f64>], keep: [f64; 2]) -> Mod
         return smaller;
     }
     let of_block = |(block, place): (usize, Place)| {
-        share(keep[usize::from(place.decoder)], config.top_k, config.strata_of_block(block).experts())
+        share(keep[usize::from(place.side == Side::Decoder)], config.top_k, config.strata_of_block(block).experts())
     };
     let counts: Vec<usize> = places(config).into_iter().enumerate().map(of_block).collect();
     smaller.experts = counts.iter().copied().max().unwrap_or(config.experts);

@@ -1,15 +1,15 @@
 //! Turns counts into the figures of an analysis.
 
 use strata_corpus::languages::Languages;
-use strata_recipe::ModelConfig;
+use strata_recipe::{ModelConfig, Side};
 use strata_translate::evaluate;
 
 use crate::analysis::{BlockSummary, DirectionSummary, Group, LanguageSummary, Routed};
 use crate::counts::{BlockCounts, DirectionCounts, Place};
 
 /// Mean requested capacity over the blocks of one side; none without blocks or tokens there.
-pub(crate) fn mean_rc(places: &[Place], counts: &DirectionCounts, decoder: bool) -> Option<f64> {
-    let blocks = places.iter().zip(&counts.blocks).filter(|(p, block)| p.decoder == decoder && block.tokens > 0);
+pub(crate) fn mean_rc(places: &[Place], counts: &DirectionCounts, side: Side) -> Option<f64> {
+    let blocks = places.iter().zip(&counts.blocks).filter(|(p, block)| p.side == side && block.tokens > 0);
     mean(blocks.map(|(_, block)| block.requested_capacity()))
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn block(place: Place, block: &BlockCounts) -> BlockSummary {
         counts.iter().map(|n| *n as f64 / all).collect()
     };
     BlockSummary {
-        side: if place.decoder { "decoder" } else { "encoder" }.to_string(),
+        side: place.side.name().to_owned(),
         layer: place.layer,
         tokens: block.tokens,
         requested_capacity: block.requested_capacity(),
@@ -62,7 +62,8 @@ pub(crate) fn languages(
         let mut counts = DirectionCounts::new(config);
         for direction in routed {
             for (i, place) in places.iter().enumerate() {
-                let own = if place.decoder { &direction.direction.target } else { &direction.direction.source };
+                let own =
+                    if place.side == Side::Decoder { &direction.direction.target } else { &direction.direction.source };
                 if *own == language.tag {
                     counts.blocks[i].merge(&direction.counts.blocks[i]);
                 }
@@ -74,8 +75,8 @@ pub(crate) fn languages(
         found.push(LanguageSummary {
             language: language.tag.clone(),
             level: language.level,
-            rc_encoder: mean_rc(places, &counts, false),
-            rc_decoder: mean_rc(places, &counts, true),
+            rc_encoder: mean_rc(places, &counts, Side::Encoder),
+            rc_decoder: mean_rc(places, &counts, Side::Decoder),
             mass_share: counts.blocks.iter().map(|b| (b.tokens > 0).then(|| b.mass_share())).collect(),
         });
     }

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use strata_model::BlockTrace;
+use strata_recipe::Side;
 use strata_records::LoggedBlock;
 
 /// Counts of one expert block, added up over passes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct BlockCounts {
-    decoder: bool,
+    side: Side,
     layer: usize,
     tokens: u64,
     visits: u64,
@@ -30,7 +31,7 @@ impl RoutingStats {
     /// Adds the traces of one pass.
     pub fn add(&mut self, traces: &[BlockTrace]) {
         for trace in traces {
-            let block = self.block(trace.decoder, trace.layer);
+            let block = self.block(trace.side, trace.layer);
             block.tokens += trace.strata_visited.len() as u64;
             block.visits += trace.strata_visited.iter().map(|v| u64::from(*v)).sum::<u64>();
             for gate in &trace.gates {
@@ -46,7 +47,7 @@ impl RoutingStats {
     /// Adds the counts of other passes.
     pub fn merge(&mut self, other: &Self) {
         for from in &other.blocks {
-            let block = self.block(from.decoder, from.layer);
+            let block = self.block(from.side, from.layer);
             block.tokens += from.tokens;
             block.visits += from.visits;
             block.gate_tokens += from.gate_tokens;
@@ -58,10 +59,10 @@ impl RoutingStats {
     }
 
     /// The counts of a block, in the order of blocks.
-    fn block(&mut self, decoder: bool, layer: usize) -> &mut BlockCounts {
-        let at = self.blocks.partition_point(|b| (b.decoder, b.layer) < (decoder, layer));
-        if self.blocks.get(at).is_none_or(|b| (b.decoder, b.layer) != (decoder, layer)) {
-            self.blocks.insert(at, BlockCounts { decoder, layer, ..BlockCounts::default() });
+    fn block(&mut self, side: Side, layer: usize) -> &mut BlockCounts {
+        let at = self.blocks.partition_point(|b| (b.side, b.layer) < (side, layer));
+        if self.blocks.get(at).is_none_or(|b| (b.side, b.layer) != (side, layer)) {
+            self.blocks.insert(at, BlockCounts { side, layer, ..BlockCounts::default() });
         }
         &mut self.blocks[at]
     }
@@ -73,7 +74,7 @@ impl RoutingStats {
             .map(|b| {
                 let all = b.chosen.iter().sum::<u64>().max(1) as f64;
                 LoggedBlock {
-                    side: if b.decoder { "decoder" } else { "encoder" }.to_string(),
+                    side: b.side.name().to_owned(),
                     layer: b.layer,
                     requested_capacity: b.visits as f64 / b.tokens.max(1) as f64,
                     expert_share: b.chosen.iter().map(|n| *n as f64 / all).collect(),
@@ -85,8 +86,8 @@ impl RoutingStats {
     }
 
     /// Mean requested capacity over the blocks of one side; `None` without expert blocks there.
-    pub fn mean_rc(&self, decoder: bool) -> Option<f64> {
-        let blocks: Vec<&BlockCounts> = self.blocks.iter().filter(|b| b.decoder == decoder).collect();
+    pub fn mean_rc(&self, side: Side) -> Option<f64> {
+        let blocks: Vec<&BlockCounts> = self.blocks.iter().filter(|b| b.side == side).collect();
         let sum: f64 = blocks.iter().map(|b| b.visits as f64 / b.tokens.max(1) as f64).sum();
         (!blocks.is_empty()).then(|| sum / blocks.len() as f64)
     }
@@ -113,16 +114,19 @@ mod tests {
             ..GateTrace::default()
         };
         let trace =
-            |decoder, visited: &[u8], gates| BlockTrace { decoder, layer: 1, strata_visited: visited.to_vec(), gates };
+            |side, visited: &[u8], gates| BlockTrace { side, layer: 1, strata_visited: visited.to_vec(), gates };
         let mut stats = RoutingStats::default();
-        stats.add(&[trace(true, &[1, 1], vec![gate(&[2, 0])]), trace(false, &[2, 1], vec![gate(&[3, 1])])]);
-        stats.add(&[trace(false, &[2, 2], vec![gate(&[0, 4])])]);
+        stats.add(&[
+            trace(Side::Decoder, &[1, 1], vec![gate(&[2, 0])]),
+            trace(Side::Encoder, &[2, 1], vec![gate(&[3, 1])]),
+        ]);
+        stats.add(&[trace(Side::Encoder, &[2, 2], vec![gate(&[0, 4])])]);
         let blocks = stats.blocks();
         assert_eq!((blocks[0].side.as_str(), blocks[0].requested_capacity), ("encoder", 1.75));
         assert_eq!(blocks[0].expert_share, [0.375, 0.625]);
         assert_eq!((blocks[0].entropy, blocks[0].dropped, stats.dropped()), (0.5, 2, 3));
-        assert_eq!((stats.mean_rc(false), stats.mean_rc(true)), (Some(1.75), Some(1.0)));
-        assert_eq!(RoutingStats::default().mean_rc(false), None);
+        assert_eq!((stats.mean_rc(Side::Encoder), stats.mean_rc(Side::Decoder)), (Some(1.75), Some(1.0)));
+        assert_eq!(RoutingStats::default().mean_rc(Side::Encoder), None);
         let mut twice = stats.clone();
         twice.merge(&stats);
         assert_eq!(twice.blocks()[0].expert_share, blocks[0].expert_share);

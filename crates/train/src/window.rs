@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use strata_ranks::{Ranks, Traffic};
-use strata_recipe::Recipe;
+use strata_recipe::{Recipe, Side};
 use strata_records::{LoggedTraffic, TrainRecord};
 
 use crate::event::Progress;
@@ -63,8 +63,8 @@ impl Window {
                 learning_rate: learning_rate(&recipe.train, update),
                 gradient_norm: self.gradient_norm / updates,
                 balance: (!blocks.is_empty()).then_some(self.balance / updates),
-                rc_encoder: self.routing.mean_rc(false),
-                rc_decoder: self.routing.mean_rc(true),
+                rc_encoder: self.routing.mean_rc(Side::Encoder),
+                rc_decoder: self.routing.mean_rc(Side::Decoder),
                 dropped: self.routing.dropped(),
                 blocks,
                 traffic: self.traffic(ranks),

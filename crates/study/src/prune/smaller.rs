@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use strata_recipe::ModelConfig;
+use strata_recipe::{ModelConfig, Side};
 use strata_store::{Existing, ModelFolder, ModelParts, TensorFile, TensorList};
 
 use super::PrunePlan;
@@ -74,9 +74,9 @@ fn smaller_weights<'a>(file: &'a TensorFile, before: &ModelConfig, plan: &PruneP
 /// Splits `encoder.layers.1.block.gate.0.weight` into the block's place, `encoder.layers.1.block.` and `gate.0.weight`.
 fn in_block(name: &str) -> Option<(Place, &str, &str)> {
     let mut parts = name.splitn(5, '.');
-    let decoder = match (parts.next()?, parts.next()?) {
-        ("encoder", "layers") => false,
-        ("decoder", "layers") => true,
+    let side = match (parts.next()?, parts.next()?) {
+        ("encoder", "layers") => Side::Encoder,
+        ("decoder", "layers") => Side::Decoder,
         _ => return None,
     };
     let layer = parts.next()?.parse().ok()?;
@@ -84,7 +84,7 @@ fn in_block(name: &str) -> Option<(Place, &str, &str)> {
         return None;
     }
     let rest = parts.next()?;
-    Some((Place { decoder, layer }, &name[..name.len() - rest.len()], rest))
+    Some((Place { side, layer }, &name[..name.len() - rest.len()], rest))
 }
 
 #[cfg(test)]
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn weights_of_blocks_are_told_from_others() {
-        let place = Place { decoder: true, layer: 3 };
+        let place = Place { side: Side::Decoder, layer: 3 };
         let (found, path, rest) = in_block("decoder.layers.3.block.experts.12.fc1.weight").unwrap();
         assert_eq!((found, path, rest), (place, "decoder.layers.3.block.", "experts.12.fc1.weight"));
         for other in

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use strata_corpus::{Batch, Ragged};
 use strata_model::{BlockTrace, GateTrace};
 use strata_ranks::Ranks;
+use strata_recipe::Side;
 
 use super::bits;
 use crate::error::Error;
@@ -122,12 +123,12 @@ pub(crate) fn all_first_choices(ranks: &Ranks, mine: Vec<BlockTrace>) -> Result<
         return Ok(mine);
     }
     /// A block, by its side and layer, and the first choices of its gates, by stratum.
-    type First = (bool, usize, Vec<(usize, Vec<u32>)>);
+    type First = (Side, usize, Vec<(usize, Vec<u32>)>);
     let gates = |block: BlockTrace| block.gates.into_iter().map(|gate| (gate.stratum, gate.first)).collect();
-    let mine: Vec<First> = mine.into_iter().map(|block| (block.decoder, block.layer, gates(block))).collect();
+    let mine: Vec<First> = mine.into_iter().map(|block| (block.side, block.layer, gates(block))).collect();
     let gate = |(stratum, first)| GateTrace { stratum, first, ..GateTrace::default() };
-    let block = |(decoder, layer, gates): First| BlockTrace {
-        decoder,
+    let block = |(side, layer, gates): First| BlockTrace {
+        side,
         layer,
         gates: gates.into_iter().map(gate).collect(),
         ..BlockTrace::default()
