@@ -93,6 +93,12 @@ impl Glossary {
         found
     }
 
+    /// Where terms are in a text whose translation is not `writable`, as a model may lack a character for it.
+    pub(crate) fn unwritable(&self, text: &str, writable: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
+        let places = self.places(text).into_iter();
+        places.filter(|(_, i)| !writable(&self.terms[*i].translation)).map(|(place, _)| place).collect()
+    }
+
     /// A text that is copied, with the translations of the terms in it; none if it has no term.
     pub(crate) fn applied(&self, text: &str) -> Option<String> {
         let text = normal(text);

@@ -6,7 +6,13 @@ use std::ops::Range;
 /// What signs are called, in lower case: whole words after `=`, else beginnings of words, or any part of a text in
 /// scripts without spaces. The list need not be whole. A sign that is written in words which are not here is copied, as
 /// if it were lost; a name that other words begin with, too, would hide real losses.
-const NAMES: [(&str, &[&str]); 20] = [
+const NAMES: [(&str, &[&str]); 26] = [
+    ("#", &["=nr", "=no", "=n", "nº", "№", "＃", "number", "nummer", "número", "numéro", "номер", "号", "號", "番"]),
+    ("+", &["＋", "=plus", "плюс"]),
+    ("<", &["＜", "kleiner", "weniger", "menor", "menos", "inférieur", "меньш", "менее", "小于", "未満"]),
+    (">", &["＞", "größer", "mehr", "mayor", "maior", "supérieur", "больш", "более", "大于"]),
+    ("=", &["＝", "equal", "gleich", "igual", "égal", "равн", "等于"]),
+    ("~@{}|^\\", &["～", "＠", "｛", "｝", "｜", "＾", "＼", "circa", "=ca", "about", "etwa", "environ", "≈"]),
     (
         "€",
         &[
@@ -223,15 +229,16 @@ const NAMES: [(&str, &[&str]); 20] = [
 ];
 
 /// Whether a character is such a sign: those of Latin-1, currencies, small digits, fractions, letterlike signs, arrows,
-/// operators, shapes, bullets.
+/// operators, shapes, bullets; and of ASCII those that no language writes in another way or in words as a rule: a
+/// vocabulary may lack them, and `x < 5` without its sign, or with another, says something else.
 fn is_sign(c: char) -> bool {
-    matches!(c, '\u{a2}'..='\u{a7}' | '©' | '¬' | '®' | '°'..='³' | '¶' | '¹' | '¼'..='¾' | '×' | '÷' | '†'..='‣' | '‰' | '‱'
+    matches!(c, '#' | '+' | '<'..='>' | '@' | '\\' | '^' | '{'..='~' | '\u{a2}'..='\u{a7}' | '©' | '¬' | '®' | '°'..='³' | '¶' | '¹' | '¼'..='¾' | '×' | '÷' | '†'..='‣' | '‰' | '‱'
         | '\u{2070}'..='\u{209c}' | '\u{20a0}'..='\u{22ff}' | '\u{25a0}'..='\u{25ff}')
 }
 
-/// Whether a sign may be part of a number or unit: `€5`, `3×4`, `km²`, `°C`.
+/// Whether a sign may be part of a number, unit or short name: `€5`, `3×4`, `km²`, `°C`, `C#`, `x<5`.
 fn is_numeric(c: char) -> bool {
-    matches!(c, '\u{a2}'..='\u{a5}' | '°'..='³' | '¹' | '¼'..='¾' | '×' | '÷' | '‰' | '‱' | '\u{2070}'..='\u{20cf}'
+    matches!(c, '#' | '+' | '<'..='>' | '^' | '~' | '\u{a2}'..='\u{a5}' | '°'..='³' | '¹' | '¼'..='¾' | '×' | '÷' | '‰' | '‱' | '\u{2070}'..='\u{20cf}'
         | '\u{2150}'..='\u{218f}')
 }
 
@@ -252,12 +259,23 @@ pub(crate) fn lost(text: &str, copied: &[Range<usize>], translation: &str) -> Ve
 
 /// A sign with the number or the few letters on each of its sides.
 fn with_unit(text: &str, sign: Range<usize>) -> Range<usize> {
-    let part = |c: &char| c.is_alphanumeric();
-    let fits = |run: &[char]| run.iter().filter(|c| !c.is_numeric()).count() <= UNIT;
-    let length = |run: Vec<char>| if fits(&run) { run.iter().map(|c| c.len_utf8()).sum() } else { 0 };
-    let before: usize = length(text[..sign.start].chars().rev().take_while(part).collect());
-    let after: usize = length(text[sign.end..].chars().take_while(part).collect());
-    sign.start - before..sign.end + after
+    let before = unit(text[..sign.start].chars().rev());
+    sign.start - before..sign.end + unit(text[sign.end..].chars())
+}
+
+/// Bytes of the number or the few letters that `characters` begin with, read in either direction; 0 for a longer word.
+fn unit(characters: impl Iterator<Item = char>) -> usize {
+    let (mut characters, mut letters, mut bytes, mut in_number) = (characters.peekable(), 0, 0, false);
+    while let Some(c) = characters.next() {
+        let digit_follows = characters.peek().is_some_and(|next| next.is_numeric());
+        if !c.is_alphanumeric() && !(in_number && digit_follows && matches!(c, '.' | ',')) {
+            break;
+        }
+        letters += usize::from(c.is_alphabetic());
+        bytes += c.len_utf8();
+        in_number = c.is_numeric();
+    }
+    if letters <= UNIT { bytes } else { 0 }
 }
 
 /// Whether a translation has a name of the sign more often than its text, which may have both: `the euro (€)`.
@@ -309,6 +327,10 @@ mod tests {
             ("½ cup", "eine halbe Tasse"),
             ("½ cup", "1⁄2 Tasse"),
             ("A → B", "A -> B"),
+            ("Apartment #4", "Apartamento n.º 4"),
+            ("if a < b", "wenn a kleiner als b ist"),
+            ("x = 5", "ｘ＝5"),
+            ("R&D for 5 % or $5", "F&E für 5 Prozent oder 5 Dollar"),
         ] {
             assert_eq!(lost_of(text, translation), Vec::<&str>::new(), "{text} {translation}");
         }
@@ -329,6 +351,10 @@ mod tests {
             ("½ cup at 20°C or Example™", "Tasse", vec!["½", "20°C", "™"]),
             ("Use Datei→Neu now", "Jetzt", vec!["→"]),
             ("• File", "Datei", vec!["•"]),
+            ("BMI < 25 and BMI > 30", "BMI > 25 und BMI > 30", vec!["<"]),
+            ("I speak C# and F#.", "Ich spreche C und F.", vec!["C#", "F#"]),
+            ("significant (p<0.05)", "signifikant (p-0,05)", vec!["p<0.05"]),
+            ("a {b c} d \\ e ^ f", "a b c d", vec!["{", "}", "\\", "^"]),
         ] {
             assert_eq!(lost_of(text, translation), signs, "{text} {translation}");
         }

@@ -75,11 +75,18 @@ impl Translator {
         let required = task.glossary.as_deref().map_or(Vec::new(), |glossary| glossary.required(part));
         let mut request = self.request_of(ids, task);
         request.prefix = if prefix.is_empty() { Vec::new() } else { subwords.encode_target(prefix) };
-        request.constraints = required.into_iter().map(|translation| subwords.encode_target(translation)).collect();
+        // The others are put in where text is copied.
+        let required = required.into_iter().filter(|translation| self.writes(translation));
+        request.constraints = required.map(|translation| subwords.encode_target(translation)).collect();
         let listed = || self.shortlist().filter(|_| task.shortlist).map(|list| list.of(&request.source).into());
         let allowed = task.vocabulary.clone().or_else(listed);
         request.vocabulary = allowed.map(|allowed| with_forced(&allowed, &request));
         Some(request)
+    }
+
+    /// Whether the vocabulary can write a text as it is.
+    pub(crate) fn writes(&self, text: &str) -> bool {
+        self.subwords().decode(&self.subwords().encode_target(text)) == text
     }
 
     /// The request for a sentence of these subwords, without prefix and limits of the vocabulary.

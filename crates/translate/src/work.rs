@@ -95,7 +95,13 @@ impl Translator {
         if !says_something(text) {
             return Node::Copied(text.to_string());
         }
-        self.copying(text, self.copied(text), prefix, task, halvings)
+        let mut copied = self.copied(text);
+        // What the model cannot write takes the place of copied text.
+        if let Some(glossary) = &task.glossary {
+            let unwritable = glossary.unwritable(text, |translation| self.writes(translation));
+            copied = joined_touching(text, [copied, unwritable].concat());
+        }
+        self.copying(text, copied, prefix, task, halvings)
     }
 
     /// A text that is to be translated around what is copied of it.

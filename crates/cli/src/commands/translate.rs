@@ -69,6 +69,9 @@ struct Format {
     /// beside each], or a folder for several documents
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
+    /// Replace translations of documents that lie beside them or in the folder
+    #[arg(long)]
+    overwrite: bool,
     /// Print N translations of each line, as `LINE ||| TRANSLATION ||| SCORE`, lines from 0
     #[arg(long, value_name = "N")]
     nbest: Option<usize>,

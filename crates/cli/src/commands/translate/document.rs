@@ -16,10 +16,36 @@ use crate::terminal::{Terminal, labeled};
 /// Sentences translated together.
 const WINDOW: usize = 2048;
 
+/// Formats that cannot be read, and whose translation line by line would not be a file of their format any more.
+const OTHERS: &[&str] = &[
+    ".adoc",
+    ".ass",
+    ".csv",
+    ".doc",
+    ".jsonl",
+    ".ndjson",
+    ".ods",
+    ".pdf",
+    ".ppt",
+    ".properties",
+    ".resx",
+    ".rst",
+    ".rtf",
+    ".ssa",
+    ".strings",
+    ".tex",
+    ".tmx",
+    ".tsv",
+    ".xls",
+    ".xlsx",
+    ".yaml",
+    ".yml",
+];
+
 /// Whether a file is a document of a format other than plain text, by its name.
 pub fn is_document(file: &Path) -> bool {
     let name = file.to_string_lossy().to_lowercase();
-    name.ends_with(".pdf") || (!name.ends_with(".txt") && Format::of_file(&name).is_some())
+    (!name.ends_with(".txt") && Format::of_file(&name).is_some()) || OTHERS.iter().any(|other| name.ends_with(other))
 }
 
 /// Translates each file into one of its own. Several ranks take files in turn.
@@ -42,6 +68,7 @@ pub fn run(
     let documents = files.iter().map(|(file, _)| read(file, arguments.encoding)).collect::<anyhow::Result<Vec<_>>>()?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
     translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
+    let mut short = 0;
     for ((file, output), document) in files.iter().zip(documents) {
         let parts = Parts::new(document, &|text| worded(&translator, text));
         options.search.alignments = parts.aligned();
@@ -52,18 +79,34 @@ pub fn run(
             let done = thousands(translations.len() as u64);
             terminal.progress(&labeled("translating", &format!("{}: {done} sentences", file.display())));
         }
+        for (text, Part { shortfall, .. }) in parts.texts().iter().zip(&translations) {
+            if let Some(shortfall) = shortfall {
+                short += 1;
+                terminal.warn(&format!("{}: `{}`: {shortfall}", file.display(), beginning(text)));
+            }
+        }
         let bytes = parts.render(&translations, 0).with_context(|| format!("cannot translate {}", file.display()))?;
         write_file(output, &bytes)?;
         terminal.progress("");
         terminal.detail(&labeled("translated", &format!("{} into {}", file.display(), output.display())));
     }
-    Ok(Outcome::Done)
+    Ok(if short > 0 { Outcome::SomeFailed } else { Outcome::Done })
+}
+
+/// The first words of a text, to find it by.
+fn beginning(text: &str) -> String {
+    const MOST: usize = 40;
+    let first: String = text.chars().take(MOST).collect();
+    if first.len() < text.len() { format!("{first}...") } else { first }
 }
 
 fn read(file: &Path, encoding: Option<&'static Encoding>) -> anyhow::Result<Box<dyn Document>> {
     let content = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    open(&file.to_string_lossy(), content, &Options { encoding, ..Options::default() })
-        .with_context(|| format!("cannot read {}", file.display()))
+    open(&file.to_string_lossy(), content, &Options { encoding, ..Options::default() }).with_context(|| {
+        let known = Format::of_file(&file.to_string_lossy()).is_some();
+        let instead = if known { "" } else { " (its lines by themselves are translated from standard input)" };
+        format!("cannot read {}{instead}", file.display())
+    })
 }
 
 /// Where a file's translation goes: `-o`, a file or a folder, or beside it.
@@ -83,5 +126,12 @@ fn output(file: &Path, arguments: &Arguments) -> anyhow::Result<PathBuf> {
     };
     let same = output.canonicalize().ok().is_some_and(|output| file.canonicalize().is_ok_and(|file| file == output));
     ensure!(!same, "{} is also an input; choose another", output.display());
+    // What nobody named may have been edited since.
+    let named = arguments.format.output.as_ref() == Some(&output);
+    ensure!(
+        named || arguments.format.overwrite || !output.exists(),
+        "{} exists; name another file by -o, or pass --overwrite to replace it",
+        output.display()
+    );
     Ok(output)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use anyhow::Context;
 use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
 use strata_corpus::text::{decoded, decompressed};
@@ -50,11 +51,21 @@ impl AsRef<str> for Line {
 
 type Input = (String, Box<dyn BufRead + Send>);
 
+/// How prefixes and lines belong together.
+const PAIRED: &str = "line n is what the translation of line n begins with, and may be empty";
+
 /// Files that are open and not read yet.
 pub struct Inputs {
     inputs: Vec<Input>,
     said: Option<&'static Encoding>,
-    prefixes: Vec<String>,
+    prefixes: Option<Prefixes>,
+}
+
+/// What translations begin with, line by line.
+struct Prefixes {
+    /// The file that they are from.
+    path: PathBuf,
+    lines: std::vec::IntoIter<String>,
 }
 
 impl Inputs {
@@ -74,7 +85,10 @@ impl Inputs {
             anyhow::ensure!(!path.is_dir(), "cannot read {name}: it is a folder");
             Ok((name, decoded(decompressed(path)?, said)))
         };
-        let prefixes = prefixes.map(crate::text_files::lines).transpose()?.unwrap_or_default();
+        let read = |path: &Path| -> anyhow::Result<Prefixes> {
+            Ok(Prefixes { path: path.to_path_buf(), lines: crate::text_files::lines(path)?.into_iter() })
+        };
+        let prefixes = prefixes.map(read).transpose()?;
         let inputs =
             if files.is_empty() { vec![standard_input()] } else { files.iter().map(open).collect::<Result<_, _>>()? };
         Ok(Self { inputs, said, prefixes })
@@ -97,7 +111,7 @@ impl Inputs {
                 }
             }
         });
-        Windows { lines, most: WINDOW * ranks, prefixes: self.prefixes.into_iter() }
+        Windows { lines, most: WINDOW * ranks, prefixes: self.prefixes }
     }
 }
 
@@ -106,16 +120,21 @@ pub struct Windows {
     lines: Receiver<anyhow::Result<Line>>,
     /// Lines of a window.
     most: usize,
-    prefixes: std::vec::IntoIter<String>,
+    prefixes: Option<Prefixes>,
 }
 
 impl Windows {
     /// Waits for a line, then takes the lines that follow within [`PATIENCE`]; none at the end.
     ///
     /// # Errors
-    /// An input that cannot be read on.
+    /// An input that cannot be read on; prefixes that are fewer than the lines, or more.
     pub fn next_window(&mut self) -> anyhow::Result<Option<Vec<Line>>> {
-        let Ok(first) = self.lines.recv() else { return Ok(None) };
+        let Ok(first) = self.lines.recv() else {
+            if let Some(Prefixes { path, lines }) = self.prefixes.as_ref().filter(|prefixes| prefixes.lines.len() > 0) {
+                anyhow::bail!("{}: {} lines more than the text has; {PAIRED}", path.display(), lines.len());
+            }
+            return Ok(None);
+        };
         let mut window = vec![first?];
         let mut bytes = window[0].as_ref().len();
         while window.len() < self.most && bytes < WINDOW_BYTES {
@@ -125,8 +144,13 @@ impl Windows {
             }
             bytes += window[window.len() - 1].as_ref().len();
         }
-        for (line, prefix) in window.iter_mut().zip(&mut self.prefixes) {
-            line.prefix = prefix;
+        if let Some(Prefixes { path, lines }) = &mut self.prefixes {
+            for line in &mut window {
+                let prefix = lines.next().with_context(|| {
+                    format!("{}: fewer lines than the text, which goes on at {}; {PAIRED}", path.display(), line.place)
+                })?;
+                line.prefix = prefix;
+            }
         }
         Ok(Some(window))
     }
