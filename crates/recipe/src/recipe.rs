@@ -120,8 +120,8 @@ section! {
         validate_bleu_every: u64 = "0", Values::count(0, MANY), "updates from one validation BLEU to the next; 0 = never";
         validate_bleu_sentences: usize = "100", Values::count(1, MANY), "sentences per direction that are translated for it";
         checkpoint_every: u64 = "500", Values::count(1, MANY), "updates from one checkpoint to the next";
-        keep_last: usize = "3", Values::count(1, 10_000), "checkpoints kept; that of the best validation loss is kept besides";
-        average_last: usize = "0", Values::count(0, 10_000), "checkpoints averaged into one more model at the end; 0 = none";
+        keep_last: usize = "3", Values::count(1, 10_000), "newest checkpoints kept, besides that of the best validation loss and those to average";
+        average_last: usize = "0", Values::count(0, 10_000), "checkpoints, one every checkpoint_every updates, averaged at the end; 0 = none";
         budget_rate: f64 = "1e-3", Values::Positive, "step of the offsets that hold model.capacity_budget, per update";
         average_decay: f64 = "0.0", Values::Probability, "decay of a running mean of the weights, one more model at the end; 0 = none";
         patience: u64 = "0", Values::count(0, MANY), "validations without a better loss before training stops; 0 = never stop early";

@@ -56,7 +56,7 @@ mod run;
 pub mod shortlist;
 pub mod tensors;
 
-pub use average::{AveragedWeights, average_last};
+pub use average::{AveragedWeights, Averaging, average_last};
 pub use checkpoint::{Checkpoint, CheckpointParts, RunFolder, parse_step, resolve_model, step_name};
 pub use error::Error;
 pub use model_folder::{Check, ModelFolder, ModelParts};
