@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use strata_kernels::{AdamStep, Moments, adam};
+use strata_kernels::{AdamStep, Moments};
 use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor};
 use strata_ranks::Ranks;
 use strata_store::TensorFile;
@@ -16,6 +16,7 @@ use super::streamed::{Append, Streamed, Table};
 use crate::by_weight::read_by_weight;
 use crate::error::Error;
 use crate::host::host;
+use crate::optimizer::stepped;
 use crate::running_mean::{MEAN_PREFIX, RunningMean};
 
 /// Adam's moments for the pieces of this rank, by their places in the layout, and the running mean of their weights.
@@ -58,8 +59,7 @@ impl SharedAdam {
         Ok(Self { ranks, layout, shapes, moments: HashMap::new(), mean })
     }
 
-    /// Takes one step: each rank with its pieces, after which all have the new weights that they hold. A weight without
-    /// a gradient counts as one of gradient zero.
+    /// Takes one step: each rank with its pieces, after which all have the new weights that they hold.
     ///
     /// # Errors
     /// Of the exchange.
@@ -72,13 +72,9 @@ impl SharedAdam {
         let device = model.device().inner();
         let mut mine = Vec::new();
         for (place, flat) in self.own(model) {
-            let moments = self
-                .moments
-                .remove(&place)
-                .unwrap_or_else(|| Moments { first: flat.zeros_like(), second: flat.zeros_like() });
+            let name = &self.layout.weights[self.layout.pieces[place].weight].name;
             let gradient = gradients.sums.remove(&place).map(|values| tensor(values, &device));
-            let gradient = gradient.unwrap_or_else(|| flat.zeros_like());
-            let (flat, moments) = adam(flat, gradient, moments, step);
+            let (flat, moments) = stepped(name, flat, gradient, self.moments.remove(&place), step);
             self.moments.insert(place, moments);
             mine.push(host(flat));
         }
