@@ -45,12 +45,11 @@ impl SharedAdam {
         let mut shapes = Shapes(Vec::new());
         model.visit_weights(&mut shapes);
         let (names, shapes): (Vec<String>, Vec<Vec<usize>>) = shapes.0.into_iter().unzip();
-        let sizes = shapes.iter().map(|shape| shape.iter().product::<usize>() as u32);
-        let all = ranks.gather(&sizes.collect::<Vec<u32>>())?;
+        let all = gather_sizes(ranks, shapes.iter().map(|shape| shape.iter().product()))?;
         let weight = |(place, name): (usize, String)| {
             let holders = if is_spread(&name, group) { group } else { 1 };
             let stage = model.backward_stage(&name);
-            Weight { name, stage, shares: all[..holders].iter().map(|of| of[place] as usize).collect() }
+            Weight { name, stage, shares: all[..holders].iter().map(|of| of[place]).collect() }
         };
         let weights = names.into_iter().enumerate().map(weight).collect();
         let layout = Arc::new(Layout::new(weights, ranks.size(), group));
@@ -215,6 +214,13 @@ impl SharedAdam {
     }
 }
 
+/// The sizes that each rank gives. In 64 bits: the stacked experts of a large block are more than 2^32 values.
+fn gather_sizes(ranks: &Ranks, mine: impl Iterator<Item = usize>) -> Result<Vec<Vec<usize>>, Error> {
+    let bytes: Vec<u8> = mine.flat_map(|size| (size as u64).to_le_bytes()).collect();
+    let sizes = |of: Vec<u8>| of.as_chunks().0.iter().map(|size| u64::from_le_bytes(*size) as usize).collect();
+    Ok(ranks.gather_bytes(&bytes)?.into_iter().map(sizes).collect())
+}
+
 /// Whether weight `name` is of experts that are spread over groups of `group` ranks.
 fn is_spread(name: &str, group: usize) -> bool {
     group > 1 && name.contains('*')
@@ -257,4 +263,22 @@ fn replace(model: &mut Transformer, values: Vec<Vec<f32>>) {
         }
     }
     model.visit_weights(&mut Replace(values.into_iter()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_beyond_32_bits_arrive_whole() {
+        std::thread::scope(|scope| {
+            for ranks in Ranks::threads(2) {
+                scope.spawn(move || {
+                    let large = (ranks.rank() << 33) + 7;
+                    let all = gather_sizes(&ranks, [3, large].into_iter()).expect("sizes");
+                    assert_eq!(all, [[3, 7], [3, (1 << 33) + 7]]);
+                });
+            }
+        });
+    }
 }
