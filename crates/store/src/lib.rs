@@ -18,7 +18,7 @@
 //! let mut weights = TensorList::new();
 //! weights.push_f32("embedding", &[2, 2], vec![0.0, 1.0, 2.0, 3.0]);
 //! let mut moments = TensorList::new();
-//! moments.push_f32("m.embedding", &[2, 2], vec![0.0; 4]);
+//! moments.push_f32("first.embedding", &[2, 2], vec![0.0; 4]);
 //! run.save_checkpoint(
 //!     500,
 //!     &CheckpointParts {
