@@ -111,7 +111,7 @@ section! {
         clip_norm: f64 = "0.0", Values::NonNegative, "largest gradient norm; 0 = no clipping";
         accumulate: usize = "1", Values::count(1, 1 << 20), "batches whose gradients are summed for one update";
         expert_parallel: usize = "1", Values::count(1, 1 << 20), "ranks over which the experts of each block are spread; divides the ranks; 1 = every rank has all";
-        precision: Precision = r#""f32""#, Values::Choice(&["f32", "bf16"]), "numbers computed with; bf16 where the device has it";
+        precision: Precision = r#""f32""#, Values::Choice(&["f32", "bf16"]), "operands of products with weights; bf16 is refused by devices without it";
         device: String = r#""cpu""#, Values::Text, "cpu, wgpu, cuda:0, ...";
         threads: usize = "0", Values::count(0, 4096), "CPU threads; 0 = all. Bit-identical resuming needs the same number";
         log_every: u64 = "50", Values::count(1, MANY), "updates from one line of the log to the next";
