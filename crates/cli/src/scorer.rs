@@ -5,7 +5,7 @@ use std::path::Path;
 use strata_corpus::Subwords;
 use strata_corpus::languages::Languages;
 use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
-use strata_recipe::Recipe;
+use strata_recipe::{Recipe, is_cpu};
 use strata_train::ScoreError;
 use strata_translate::evaluate::{EvaluateOptions, evaluate};
 use strata_translate::scores::{Metrics, tokenizer};
@@ -16,7 +16,7 @@ use strata_translate::{TranslateOptions, Translator};
 /// # Errors
 /// Keys of `[translate]` that need the CPU engine, where BLEU is measured on another device.
 pub fn check_scorer(recipe: &Recipe) -> anyhow::Result<()> {
-    let measured_elsewhere = recipe.train.device != "cpu" && recipe.train.validate_bleu_every > 0;
+    let measured_elsewhere = !is_cpu(&recipe.train.device) && recipe.train.validate_bleu_every > 0;
     if measured_elsewhere && !TranslateOptions::from(&recipe.translate).is_plain() {
         anyhow::bail!(
             "train.device = {:?} measures BLEU by plain beam search, but [translate] asks for more; keep to beam, \

@@ -2,17 +2,22 @@
 //! its host with others.
 
 use burn::tensor::Device;
+use strata_recipe::is_cpu;
 
 use crate::error::Error;
 
 /// Kinds of devices; each but `cpu` is built in by the Cargo feature of its name.
 const KINDS: [&str; 6] = ["cpu", "wgpu", "vulkan", "metal", "cuda", "rocm"];
 
-/// The device called `name`: a kind, with `:INDEX` where a machine has several GPUs (`cuda:1`; 0 by default).
+/// The device called `name`: a kind, with `:INDEX` where a machine has several GPUs (`cuda:1`; 0 by default). `cpu:0` is
+/// `cpu`.
 ///
 /// # Errors
 /// [`Error::Device`] for an unknown name, or for a kind that this build leaves out, with the way to build it in.
 pub fn parse_device(name: &str) -> Result<Device, Error> {
+    if is_cpu(name) {
+        return Ok(Device::flex());
+    }
     let (kind, index) = match name.split_once(':') {
         Some((kind, index)) => {
             let index: usize = index.parse().map_err(|_| {
@@ -26,10 +31,7 @@ pub fn parse_device(name: &str) -> Result<Device, Error> {
         return Err(Error::Device(format!("there is no device `{name}`; choose one of {}", KINDS.join(", "))));
     }
     if kind == "cpu" {
-        return match index {
-            None | Some(0) => Ok(Device::flex()),
-            Some(_) => Err(Error::Device(format!("device `{name}`: there is only one `cpu`; write `cpu`"))),
-        };
+        return Err(Error::Device(format!("device `{name}`: there is only one `cpu`; write `cpu`")));
     }
     built_in(kind, index).ok_or_else(|| {
         Error::Device(format!(
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn names_are_understood_or_explained() {
-        assert!(parse_device("cpu").is_ok());
+        assert!(parse_device("cpu").is_ok() && parse_device("cpu:0").is_ok());
         let message = |name| parse_device(name).map(|_| ()).unwrap_err().to_string();
         assert_eq!(message("gpu"), "there is no device `gpu`; choose one of cpu, wgpu, vulkan, metal, cuda, rocm");
         assert!(message("cuda:x").contains("`x` is not a number"));

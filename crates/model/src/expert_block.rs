@@ -18,6 +18,7 @@ use crate::gate::{Decision, Masks, Rules, keep_rows};
 use crate::share::ExpertShare;
 use crate::sublayers::Norm;
 use crate::trace::BlockTrace;
+pub use weights::is_trained;
 use weights::{Cmr, Experts, Gate};
 
 /// An expert block with its norms and residual; it takes the place of a layer's whole FFN sub-layer.

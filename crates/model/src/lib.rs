@@ -24,7 +24,7 @@ mod weights;
 pub use beam::{Hypothesis, SearchIds, beam_search};
 pub use device::{parse_device, parse_device_of};
 pub use error::Error;
-pub use expert_block::ExpertBlock;
+pub use expert_block::{ExpertBlock, is_trained};
 pub use forward::{Forward, Part};
 pub use origin::Origin;
 pub use packed::Packed;

@@ -179,7 +179,7 @@ impl Transformer {
     pub fn encode(&self, source: &Packed, forward: &mut Forward) -> Tensor<2> {
         let before = forward.before();
         forward.first_row = before.source;
-        forward.first_probability = before.probabilities[0] * self.config.heads;
+        forward.first_probability = before.probabilities[0] * self.config.heads_of(Side::Encoder);
         let mut x = self.embed(source.ids.clone(), source.places(), forward);
         for (i, layer) in self.encoder.iter().enumerate() {
             if i > 0 {
@@ -196,20 +196,20 @@ impl Transformer {
 
     /// The decoder's output `[tokens, d]` for whole target prefixes `target`, one for each sentence of the source.
     pub fn decode(&self, memory: Tensor<2>, source: &Packed, target: &Packed, forward: &mut Forward) -> Tensor<2> {
-        let before = forward.before();
+        let (before, heads) = (forward.before(), self.config.heads_of(Side::Decoder));
         forward.first_row = before.target;
         let mut x = self.embed(target.ids.clone(), target.places(), forward);
         for (i, layer) in self.decoder.iter().enumerate() {
             if i > 0 {
                 x = self.tapped(x, self.stages().decoder_layer(i), forward);
             }
-            forward.first_probability = before.probabilities[1] * self.config.heads;
+            forward.first_probability = before.probabilities[1] * heads;
             let h = layer.self_attention.normed(x.clone());
             let over = layer.self_attention.keys_values(h.clone(), target.offsets.clone(), forward.products);
             let context = Context { queries: target.offsets.clone(), over, causal: true };
             x = layer.attend_self(x, h, context, forward, &self.config);
             if let Some(cross) = &layer.cross_attention {
-                forward.first_probability = before.probabilities[2] * self.config.heads;
+                forward.first_probability = before.probabilities[2] * heads;
                 let over = cross.keys_values(memory.clone(), source.offsets.clone(), forward.products);
                 let context = Context { queries: target.offsets.clone(), over, causal: false };
                 x = layer.attend_source(x, cross, context, forward, &self.config);

@@ -4,7 +4,8 @@ mod common;
 
 use burn::tensor::Tensor;
 use common::{device, kinds, number, small, smoe, values};
-use strata_model::{Forward, Hypothesis, Packed, SearchIds, Transformer, WeightVisitor, beam_search};
+use strata_model::{Forward, Hypothesis, Packed, Part, SearchIds, Transformer, WeightVisitor, beam_search};
+use strata_ranks::Ranks;
 use strata_recipe::{Cost, Initialization, Kind, ModelConfig, SearchOptions};
 use strata_store::{Existing, ModelFolder, ModelParts};
 
@@ -62,6 +63,25 @@ fn decoding_step_by_step_equals_decoding_whole() {
             }
         }
     }
+}
+
+/// Masks go by places in the whole batch, also where the decoder has other heads than the encoder.
+#[test]
+fn a_part_of_a_batch_has_the_masks_of_the_whole() {
+    let mut config = ModelConfig { attention_dropout: 0.5, ..small() };
+    config.network.decoder.heads = Some(2 * config.heads);
+    let model = Transformer::new(&config, 1, &device()).expect("a model");
+    let sources = [vec![3, 7, 9, 1], vec![4, 20, 1], vec![3, 8, 8, 12, 28, 11, 1]];
+    let targets = [vec![3, 11, 12, 5], vec![4, 6], vec![3, 9, 10, 22, 17]];
+    let whole = [&sources, &targets].map(|sentences| Packed::from_sentences(sentences.as_slice()));
+    let nll = |from: usize, to: usize| {
+        let part = Part::from_sentence(&whole[0], &whole[1], from);
+        let [source, target] = [&sources, &targets].map(|sentences| Packed::from_sentences(&sentences[from..to]));
+        let mut forward = Forward::training(5).of_part(Ranks::single(), part);
+        model.loss(&source, &target, vec![8; target.ids.len()].into(), 0.0, 1.0, &mut forward).nll
+    };
+    let (parts, whole) = (nll(0, 1) + nll(1, 3), nll(0, 3));
+    assert!((parts - whole).abs() < 1e-4 * whole, "{parts} against {whole}");
 }
 
 fn options(beam: usize) -> SearchOptions {

@@ -28,7 +28,7 @@ pub use crate::cost_table::render;
 /// One part of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Part {
-    /// Trained parameters.
+    /// Parameters: weights that gradients train, and the offsets of a capacity budget, which the budget moves.
     pub parameters: u64,
     /// Forward FLOPs per token, under uniform routing.
     pub flops_per_token: u64,
@@ -65,7 +65,7 @@ pub struct Uncounted {
 pub struct Cost {
     /// As [`ModelConfig::name`].
     pub name: String,
-    /// Trained parameters in total.
+    /// Parameters in total.
     pub parameters: u64,
     /// Forward FLOPs per token when every gate chooses each visible expert equally often.
     pub flops_per_token: u64,

@@ -8,6 +8,7 @@ mod agreement;
 mod config_file;
 mod cost;
 mod cost_table;
+mod device;
 mod error;
 mod init;
 mod keys;
@@ -27,6 +28,7 @@ mod write;
 
 pub use config_file::FORMAT_VERSION;
 pub use cost::{Cost, Part, Parts, Uncounted, render};
+pub use device::is_cpu;
 pub use error::{ConfigError, Error};
 pub use keys::{Key, SECTIONS, Values, key, keys, render_keys};
 pub use memory::{Memory, Purpose, check_memory};

@@ -111,7 +111,7 @@ section! {
         clip_norm: f64 = "0.0", Values::NonNegative, "largest gradient norm; 0 = no clipping";
         accumulate: usize = "1", Values::count(1, 1 << 20), "batches whose gradients are summed for one update";
         expert_parallel: usize = "1", Values::count(1, 1 << 20), "ranks over which the experts of each block are spread; divides the ranks; 1 = every rank has all";
-        precision: Precision = r#""f32""#, Values::Choice(&["f32", "bf16"]), "numbers computed with; bf16 where the device has it";
+        precision: Precision = r#""f32""#, Values::Choice(&["f32", "bf16"]), "operands of products with weights; bf16 is refused by devices without it";
         device: String = r#""cpu""#, Values::Text, "cpu, wgpu, cuda:0, ...";
         threads: usize = "0", Values::count(0, 4096), "CPU threads; 0 = all. Bit-identical resuming needs the same number";
         log_every: u64 = "50", Values::count(1, MANY), "updates from one line of the log to the next";
@@ -120,8 +120,8 @@ section! {
         validate_bleu_every: u64 = "0", Values::count(0, MANY), "updates from one validation BLEU to the next; 0 = never";
         validate_bleu_sentences: usize = "100", Values::count(1, MANY), "sentences per direction that are translated for it";
         checkpoint_every: u64 = "500", Values::count(1, MANY), "updates from one checkpoint to the next";
-        keep_last: usize = "3", Values::count(1, 10_000), "checkpoints kept; that of the best validation loss is kept besides";
-        average_last: usize = "0", Values::count(0, 10_000), "checkpoints averaged into one more model at the end; 0 = none";
+        keep_last: usize = "3", Values::count(1, 10_000), "newest checkpoints kept, besides that of the best validation loss and those to average";
+        average_last: usize = "0", Values::count(0, 10_000), "checkpoints, one every checkpoint_every updates, averaged at the end; 0 = none";
         budget_rate: f64 = "1e-3", Values::Positive, "step of the offsets that hold model.capacity_budget, per update";
         average_decay: f64 = "0.0", Values::Probability, "decay of a running mean of the weights, one more model at the end; 0 = none";
         patience: u64 = "0", Values::count(0, MANY), "validations without a better loss before training stops; 0 = never stop early";

@@ -13,6 +13,28 @@ use crate::error::Error;
 use crate::model_folder::{CONFIG_FILE, LANGUAGES_FILE, ModelFolder, ModelParts, TOKENIZER_FILE, WEIGHTS_FILE};
 use crate::tensors::{Dtype, TensorFile, TensorSource, TensorSpec};
 
+/// Which checkpoints of a run go into its average: the last `count` of the newest and of those made every `every`
+/// updates. An interruption or a best validation saves further ones, which take no part: an average must not depend on
+/// when training was interrupted.
+#[derive(Clone, Copy, Debug)]
+pub struct Averaging {
+    /// How many at most.
+    pub count: usize,
+    /// Updates from one to the next.
+    pub every: u64,
+}
+
+impl Averaging {
+    /// Those of `steps`, which ascend, that go in.
+    pub fn of(self, steps: &[u64]) -> Vec<u64> {
+        let newest = steps.last();
+        let taken = steps.iter().rev().filter(|step| Some(*step) == newest || step.is_multiple_of(self.every));
+        let mut taken: Vec<u64> = taken.take(self.count).copied().collect();
+        taken.reverse();
+        taken
+    }
+}
+
 /// Several weight files as the one that holds their mean.
 #[derive(Debug)]
 pub struct AveragedWeights {
@@ -65,19 +87,18 @@ impl TensorSource for AveragedWeights {
     }
 }
 
-/// Writes a model folder with the mean weights of the run's last `n` checkpoints (all of them if there are fewer),
-/// and everything else from the newest. Returns the folder and the steps that went into it, ascending.
+/// Writes a model folder with the mean weights of the run's checkpoints that `averaging` takes, and everything else from
+/// the newest. Returns the folder and the steps that went into it, ascending.
 ///
 /// # Errors
 /// As [`RunFolder::load`], [`AveragedWeights::new`] and [`ModelFolder::write`].
 pub fn average_last(
     run: &RunFolder,
-    n: usize,
+    averaging: Averaging,
     destination: impl AsRef<Path>,
     existing: Existing,
 ) -> Result<(ModelFolder, Vec<u64>), Error> {
-    let steps = run.steps()?;
-    let steps = steps[steps.len().saturating_sub(n)..].to_vec();
+    let steps = averaging.of(&run.steps()?);
     let checkpoints = steps.iter().map(|&step| run.load(step)).collect::<Result<Vec<_>, _>>()?;
     let files = checkpoints.iter().map(|c| c.model().weights()).collect::<Result<Vec<_>, _>>()?;
     let weights = AveragedWeights::new(files)?;

@@ -49,7 +49,8 @@ pub const LAST_LINK: &str = "last";
 pub struct CheckpointParts<'a> {
     /// The model folder's parts.
     pub model: ModelParts<'a>,
-    /// The optimizer's moments, such as `m.NAME` and `v.NAME` for each parameter.
+    /// The optimizer's moments, such as `first.NAME` and `second.NAME` for each parameter, and further tensors that it
+    /// goes on from, such as a running mean `mean.NAME`.
     pub optimizer: &'a dyn TensorSource,
     /// Update, data position, seeds, best so far: whatever the trainer needs to resume.
     pub state: &'a Value,

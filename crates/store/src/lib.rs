@@ -18,7 +18,7 @@
 //! let mut weights = TensorList::new();
 //! weights.push_f32("embedding", &[2, 2], vec![0.0, 1.0, 2.0, 3.0]);
 //! let mut moments = TensorList::new();
-//! moments.push_f32("m.embedding", &[2, 2], vec![0.0; 4]);
+//! moments.push_f32("first.embedding", &[2, 2], vec![0.0; 4]);
 //! run.save_checkpoint(
 //!     500,
 //!     &CheckpointParts {
@@ -56,7 +56,7 @@ mod run;
 pub mod shortlist;
 pub mod tensors;
 
-pub use average::{AveragedWeights, average_last};
+pub use average::{AveragedWeights, Averaging, average_last};
 pub use checkpoint::{Checkpoint, CheckpointParts, RunFolder, parse_step, resolve_model, step_name};
 pub use error::Error;
 pub use model_folder::{Check, ModelFolder, ModelParts};

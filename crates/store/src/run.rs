@@ -12,6 +12,7 @@ use strata_files::{
     remove_folder, sync_dir, try_lock, write_file, write_link,
 };
 
+use crate::average::Averaging;
 use crate::checkpoint::{
     BEST_LINK, CHECKPOINTS_DIR, CheckpointParts, LAST_LINK, RECIPE_FILE, RunFolder, foreign_entry, step_name,
 };
@@ -120,14 +121,14 @@ impl Run {
         self.link(BEST_LINK, step)
     }
 
-    /// Removes all but the newest `keep_last` checkpoints (at least one). The best one is kept too, and as many more as
-    /// needed for one of the kept to be intact. Returns the steps removed.
+    /// Removes all but the newest `keep_last` checkpoints (at least one). The best one is kept too, those that
+    /// `averaging` takes, and as many more as needed for one of the kept to be intact. Returns the steps removed.
     ///
     /// # Errors
     /// The I/O error.
-    pub fn prune(&mut self, keep_last: usize) -> Result<Vec<u64>, Error> {
+    pub fn prune(&mut self, keep_last: usize, averaging: Averaging) -> Result<Vec<u64>, Error> {
         let steps = self.steps()?;
-        let best = self.best()?;
+        let (best, averaged) = (self.best()?, averaging.of(&steps));
         let mut kept = 0;
         let mut safe = false;
         let mut removed = Vec::new();
@@ -135,7 +136,7 @@ impl Run {
             if kept < keep_last.max(1) || !safe {
                 kept += 1;
                 safe = safe || self.is_intact(step);
-            } else if best != Some(step) {
+            } else if best != Some(step) && !averaged.contains(&step) {
                 removed.push(step);
             }
         }

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use strata_simd::random::{SplitMix64, unit};
-use strata_store::{Checkpoint, CheckpointParts, Error, ModelParts, Run, RunFolder, TensorList, resolve_model};
+use strata_store::{
+    Averaging, Checkpoint, CheckpointParts, Error, ModelParts, Run, RunFolder, TensorList, resolve_model,
+};
 
 const FOLDER: &str = "STRATA_STORE_TEST_FOLDER";
 const WEIGHTS: usize = 40_000;
@@ -26,7 +28,7 @@ fn save(run: &mut Run, step: u64) -> Result<PathBuf, Error> {
     for half in 0..2 {
         let values: Vec<f32> = (0..WEIGHTS / 2).map(|i| value(step, half * WEIGHTS / 2 + i)).collect();
         weights.push_f32(format!("w{half}"), &[WEIGHTS / 2], values.clone());
-        moments.push_f32(format!("m.w{half}"), &[WEIGHTS / 2], values);
+        moments.push_f32(format!("first.w{half}"), &[WEIGHTS / 2], values);
     }
     let model = ModelParts { config: b"{}", tokenizer: b"{}", languages: b"[]", weights: &weights, extra: &[] };
     run.save_checkpoint(step, &CheckpointParts { model, optimizer: &moments, state: &json!({ "update": step }) })
@@ -39,7 +41,7 @@ fn check(checkpoint: &Checkpoint) {
     for half in 0..2 {
         let shape = [WEIGHTS / 2];
         let w = weights.f32(&format!("w{half}"), &shape).unwrap();
-        let m = moments.f32(&format!("m.w{half}"), &shape).unwrap();
+        let m = moments.f32(&format!("first.w{half}"), &shape).unwrap();
         let wrong = w.iter().zip(&*m).enumerate().find(|&(i, (&w, &m))| {
             let expected = value(step, half * WEIGHTS / 2 + i);
             w != expected || m != expected
@@ -68,7 +70,7 @@ fn child_saves_until_killed() {
         println!("saved {step}");
         match step % 4 {
             0 => run.set_best(step).unwrap(),
-            1 => drop(run.prune(2).unwrap()),
+            1 => drop(run.prune(2, Averaging { count: 0, every: 1 }).unwrap()),
             // Replacing a checkpoint is the moment when the earlier one could be lost.
             _ => drop(save(&mut run, step).unwrap()),
         }

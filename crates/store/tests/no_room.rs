@@ -20,7 +20,7 @@ fn save(run: &mut Run, step: u64) -> Result<(), strata_store::Error> {
     let mut weights = TensorList::new();
     weights.push_f32("w", &[100_000], vec![step as f32; 100_000]);
     let mut moments = TensorList::new();
-    moments.push_f32("m.w", &[125_000], vec![0.0; 125_000]);
+    moments.push_f32("first.w", &[125_000], vec![0.0; 125_000]);
     let model = ModelParts { config: b"{}", tokenizer: b"{}", languages: b"[]", weights: &weights, extra: &[] };
     run.save_checkpoint(step, &CheckpointParts { model, optimizer: &moments, state: &json!({}) }).map(drop)
 }

@@ -11,7 +11,7 @@ use strata_files::names::TOKENIZER_FILE;
 pub use strata_kernels::MatmulPrecision;
 use strata_kernels::{Activation, AdamStep, linear};
 use strata_model::{Forward, Packed, Transformer, parse_device};
-use strata_recipe::{Cost, ModelConfig, Prompts, Purpose, Shape, check_memory};
+use strata_recipe::{Cost, ModelConfig, Prompts, Purpose, Shape, check_memory, is_cpu};
 use strata_simd::random::SplitMix64;
 
 use crate::batch::PackedBatch;
@@ -109,7 +109,7 @@ pub fn train_step(options: &StepOptions) -> Result<StepReport, Error> {
     let shape = Shape { vocab, ..options.shape.clone() };
     let config =
         ModelConfig { dropout: options.dropout, attention_dropout: options.attention_dropout, ..shape.config(length) };
-    if options.device == "cpu" {
+    if is_cpu(&options.device) {
         check_memory(&config, Purpose::Training)?;
     }
     let device = parse_device(&options.device)?.autodiff();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use burn::tensor::{Gradients, Tensor};
 use strata_kernels::{AdamStep, Moments, adam, sum_of_squares};
-use strata_model::{Transformer, WeightVisitor, push_weight};
+use strata_model::{Transformer, WeightVisitor, is_trained, push_weight};
 use strata_store::{TensorFile, TensorList};
 
 use crate::by_weight::read_by_weight;
@@ -52,6 +52,23 @@ impl GradientSum {
     }
 }
 
+/// The weight `name` or a piece of it, `[values]`, and its moments after one step. Without a gradient (an expert that saw
+/// no token) it counts as one of gradient zero; moments begin as zeros. What gradients do not train stays as it is.
+pub(crate) fn stepped(
+    name: &str,
+    weight: Tensor<1>,
+    gradient: Option<Tensor<1>>,
+    moments: Option<Moments<1>>,
+    step: &AdamStep,
+) -> (Tensor<1>, Moments<1>) {
+    let moments = moments.unwrap_or_else(|| Moments { first: weight.zeros_like(), second: weight.zeros_like() });
+    if !is_trained(name) {
+        return (weight, moments);
+    }
+    let gradient = gradient.unwrap_or_else(|| weight.zeros_like());
+    adam(weight, gradient, moments, step)
+}
+
 /// Adam's moments for every weight of a model.
 #[derive(Default)]
 pub struct Adam {
@@ -59,7 +76,7 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// Takes one step. A weight without a gradient (an expert that saw no token) counts as one of gradient zero.
+    /// Takes one step.
     pub fn step(&mut self, model: &mut Transformer, gradients: GradientSum, step: &AdamStep) {
         struct Update<'a> {
             moments: &'a mut HashMap<String, Moments<1>>,
@@ -72,12 +89,8 @@ impl Adam {
                 // The weight's only other handle goes, so that the step can happen in place.
                 let placeholder = Tensor::empty([0; D], &weight.device());
                 let flat = std::mem::replace(weight, placeholder).inner().reshape([-1]);
-                let moments = self
-                    .moments
-                    .remove(name)
-                    .unwrap_or_else(|| Moments { first: flat.zeros_like(), second: flat.zeros_like() });
-                let gradient = self.gradients.remove(name).unwrap_or_else(|| flat.zeros_like());
-                let (flat, moments) = adam(flat, gradient, moments, self.step);
+                let (gradient, moments) = (self.gradients.remove(name), self.moments.remove(name));
+                let (flat, moments) = stepped(name, flat, gradient, moments, self.step);
                 self.moments.insert(name.to_string(), moments);
                 *weight = Tensor::from_inner(flat.reshape(shape)).require_grad();
             }
@@ -109,5 +122,74 @@ impl Adam {
         let moments = read_by_weight(model, file, ["first.", "second."])?;
         let moments = moments.into_iter().map(|(name, [first, second])| (name, Moments { first, second }));
         Ok(Adam { moments: moments.collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strata_model::parse_device;
+    use strata_recipe::{Kind, ModelConfig};
+    use strata_store::TensorSource;
+
+    use super::*;
+
+    /// Weights by name, on the host.
+    fn values(model: &mut Transformer) -> HashMap<String, Vec<f32>> {
+        struct Collect(HashMap<String, Vec<f32>>);
+        impl WeightVisitor for Collect {
+            fn visit_weight<const D: usize>(&mut self, name: &str, weight: &mut Tensor<D>) {
+                self.0.insert(name.to_string(), host(weight.clone().inner()));
+            }
+        }
+        let mut collect = Collect(HashMap::new());
+        model.visit_weights(&mut collect);
+        collect.0
+    }
+
+    /// The offsets of a budget are as far as the budget has moved them; weight decay must not pull them back.
+    #[test]
+    fn weight_decay_leaves_offsets_alone() {
+        struct Fill;
+        impl WeightVisitor for Fill {
+            fn visit_weight<const D: usize>(&mut self, _: &str, weight: &mut Tensor<D>) {
+                *weight = Tensor::ones(weight.dims(), &weight.device()).require_grad();
+            }
+        }
+        let config = ModelConfig {
+            kind: Kind::Smoe,
+            strata: vec![2, 2],
+            capacity_budget: 1.5,
+            moe_every: 1,
+            encoder_layers: 1,
+            decoder_layers: 1,
+            d_model: 4,
+            d_ffn: 6,
+            heads: 2,
+            vocab_size: 7,
+            max_length: 8,
+            ..ModelConfig::default()
+        };
+        let device = parse_device("cpu").expect("the CPU").autodiff();
+        let mut model = Transformer::new(&config, 1, &device).expect("a model");
+        model.visit_weights(&mut Fill);
+        let step = AdamStep {
+            learning_rate: 0.1,
+            betas: (0.9, 0.98),
+            epsilon: 1e-6,
+            weight_decay: 0.5,
+            update: 1,
+            gradient_scale: 1.0,
+        };
+        let mut adam = Adam::default();
+        adam.step(&mut model, GradientSum::default(), &step);
+        let after = values(&mut model);
+        assert!(after.keys().any(|name| name.ends_with("gate.1.offset")));
+        for (name, values) in &after {
+            let expected = if name.ends_with(".offset") { 1.0 } else { 0.95 };
+            assert!(values.iter().all(|value| (value - expected).abs() < 1e-6), "{name}: {values:?}");
+        }
+        // Programs of earlier versions read moments of every weight.
+        let moments = adam.tensors(&mut model).specs().len();
+        assert_eq!(moments, 2 * model.weights().specs().len());
     }
 }

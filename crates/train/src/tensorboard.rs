@@ -5,8 +5,8 @@
 //! of [event.proto](https://github.com/tensorflow/tensorboard/blob/master/tensorboard/compat/proto/event.proto), of
 //! which only the few fields used here are written.
 //!
-//! A resumed run writes a further file, which begins with a session start at the first update that is done again:
-//! TensorBoard then drops what the killed run had logged from there on.
+//! A run that starts anew or resumes writes a further file beside those of the killed run. It begins with a session
+//! start at the first update that is done again: TensorBoard then drops what was logged from there on.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -25,36 +25,37 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Starts the curves of a new run in the folder `dir`, which is created if missing.
+    /// Starts the curves of a new run in the folder `dir`, which is created if missing: TensorBoard no longer shows what
+    /// earlier files of the folder hold.
     pub fn create(dir: impl AsRef<Path>) -> Result<TensorBoard, Error> {
-        TensorBoard::begin(dir.as_ref(), None)
+        TensorBoard::begin(dir.as_ref(), 0)
     }
 
     /// Continues after `update`: TensorBoard no longer shows what earlier files of the folder hold of later updates.
     pub fn resume(dir: impl AsRef<Path>, update: u64) -> Result<TensorBoard, Error> {
-        TensorBoard::begin(dir.as_ref(), Some(update.saturating_add(1)))
+        TensorBoard::begin(dir.as_ref(), update.saturating_add(1))
     }
 
-    fn begin(dir: &Path, purge_from: Option<u64>) -> Result<TensorBoard, Error> {
+    /// A new file, in place of what earlier ones hold from the update `first` on.
+    fn begin(dir: &Path, first: u64) -> Result<TensorBoard, Error> {
         fs::create_dir_all(dir).map_err(|e| Error::io("make the folder", dir, e))?;
         // TensorBoard reads a folder's files in the order of their names, so this one must come after all earlier
         // ones, even if they are of the same second or the clock was set back.
-        let mut second = now() as u64;
+        let mut latest = None;
         for entry in fs::read_dir(dir).map_err(|e| Error::io("list", dir, e))? {
             let name = entry.map_err(|e| Error::io("list", dir, e))?.file_name();
             let earlier = name.to_str().and_then(|n| n.strip_prefix("events.out.tfevents.")?.split('.').next());
-            if let Some(earlier) = earlier.and_then(|s| s.parse::<u64>().ok()) {
-                second = second.max(earlier.saturating_add(1));
-            }
+            latest = latest.max(earlier.and_then(|second| second.parse::<u64>().ok()));
         }
+        let second = latest.map_or(0, |latest| latest.saturating_add(1)).max(now() as u64);
         let path = dir.join(format!("events.out.tfevents.{second:010}.strata.{}", process::id()));
         // Appending, so that after a failed write was taken back the next one follows without a gap.
         let file =
             File::options().append(true).create_new(true).open(&path).map_err(|e| Error::io("write", &path, e))?;
         let mut board = TensorBoard { path, file, length: 0 };
         let mut start = record(&file_version(now()));
-        if let Some(step) = purge_from {
-            start.extend(record(&session_start(now(), step)));
+        if latest.is_some() {
+            start.extend(record(&session_start(now(), first)));
         }
         board.append(&start)?;
         Ok(board)
@@ -174,6 +175,22 @@ mod tests {
         assert_eq!(hex(&record(&session_start(time, 501))), GOLDEN[1]);
         let points = [("train/loss", 4.3125), ("Lernrate/größe", 1e-4), ("zero", 0.0)];
         assert_eq!(hex(&record(&scalars(1_700_000_001.5, 1_234_567, &points))), GOLDEN[2]);
+    }
+
+    #[test]
+    fn a_run_that_starts_anew_purges_all_that_was_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let ends = |board: &TensorBoard| {
+            let bytes = hex(&fs::read(board.path()).unwrap());
+            bytes[..bytes.len() - 8].to_string()
+        };
+        let first = TensorBoard::create(&dir).unwrap();
+        assert!(ends(&first).ends_with(&hex(b"brain.Event:2")), "there is nothing to purge yet");
+        drop(first);
+        // Killed before its first checkpoint. An event without a step is one of step 0.
+        let again = ends(&TensorBoard::create(&dir).unwrap());
+        let start = session_start(0.0, 0);
+        assert!(again.ends_with(&hex(&start[9..])) && start.len() == 9 + 4, "no session start at 0: {again}");
     }
 
     #[test]

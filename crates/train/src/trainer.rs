@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use strata_files::remove_folder;
 use strata_ranks::Ranks;
-use strata_recipe::{ModelConfig, Purpose, Recipe, TrainSection, check_memory};
+use strata_recipe::{ModelConfig, Purpose, Recipe, TrainSection, check_memory, is_cpu};
 use strata_records::Summary;
 use strata_store::checkpoint::{CHECKPOINTS_DIR, RECIPE_FILE};
 use strata_store::{Checkpoint, Run, RunFolder};
@@ -81,7 +81,7 @@ pub fn train(
         let place = ranks.place_on_this_host()?;
         let inputs = ranks.together(Inputs::open(&recipe, from, place))?;
         // Several ranks may share out what a model takes.
-        if !ranks.is_many() && recipe.train.device == "cpu" {
+        if !ranks.is_many() && is_cpu(&recipe.train.device) {
             check_memory(&inputs.model, Purpose::Training)?;
         }
         if ranks.is_many() {
@@ -163,7 +163,7 @@ fn spread_experts(recipe: &Recipe, model: &ModelConfig, ranks: &Ranks) -> Result
         format!("{size} ranks cannot be grouped by {over}")
     } else if over > experts {
         format!("a block has only {experts} experts")
-    } else if device != "cpu" {
+    } else if !is_cpu(device) {
         format!("experts are spread on the CPU only, not on {device}")
     } else {
         return Ok(Some(ranks.split(ranks.rank() / over)?.counting("experts")));

@@ -7,7 +7,7 @@ use strata_corpus::codes;
 use strata_corpus::frame::{Frame, MissingTag};
 use strata_corpus::languages::{Direction, LANGUAGES_FILE, Languages};
 use strata_corpus::prepare::TOKENIZER_FILE;
-use strata_recipe::{ModelConfig, Prompts};
+use strata_recipe::{ModelConfig, Prompts, is_cpu};
 use strata_runtime::{Model, PackedFolder, Precision, Weights};
 use strata_store::{Check, ModelFolder, Shortlist, resolve_model};
 
@@ -37,7 +37,7 @@ impl Default for Placement {
 
 impl Placement {
     pub(crate) fn is_cpu(&self) -> bool {
-        self.device == "cpu"
+        is_cpu(&self.device)
     }
 }
 

@@ -41,6 +41,12 @@ pub(super) struct Cmr {
     pub shared: Ffn,
 }
 
+/// Whether gradients train the weight `name`. The offsets of a capacity budget lie among the weights of a file, but the
+/// budget alone moves them: a weight decay would pull them back.
+pub fn is_trained(name: &str) -> bool {
+    !name.ends_with(".offset")
+}
+
 impl ExpertBlock {
     /// Expert block `block` of a checked configuration, encoder blocks first, which belongs to `side`; weights are
     /// named below `path`.

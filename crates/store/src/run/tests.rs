@@ -2,14 +2,14 @@ use super::*;
 use crate::checkpoint::{Checkpoint, parse_step, resolve_model};
 use crate::model_folder::ModelParts;
 use crate::tensors::TensorList;
-use crate::{average_last, checkpoint};
+use crate::{Averaging, average_last, checkpoint};
 use serde_json::json;
 
 fn save(run: &mut Run, step: u64) -> PathBuf {
     let mut weights = TensorList::new();
     weights.push_f32("w", &[2], vec![step as f32, 1.0]);
     let mut moments = TensorList::new();
-    moments.push_f32("m.w", &[2], vec![step as f32 / 10.0, 0.0]);
+    moments.push_f32("first.w", &[2], vec![step as f32 / 10.0, 0.0]);
     let parts = CheckpointParts {
         model: ModelParts {
             config: b"{}",
@@ -22,6 +22,13 @@ fn save(run: &mut Run, step: u64) -> PathBuf {
         state: &json!({"update": step, "loss": 0.1, "seed": u64::MAX}),
     };
     run.save_checkpoint(step, &parts).unwrap()
+}
+
+/// No average.
+const NONE: Averaging = Averaging { count: 0, every: 1 };
+
+fn every(count: usize, every: u64) -> Averaging {
+    Averaging { count, every }
 }
 
 fn run_with(dir: &Path, steps: &[u64]) -> Run {
@@ -42,7 +49,7 @@ fn is_step(checkpoint: &Checkpoint, step: u64) {
     assert_eq!(checkpoint.step(), step);
     assert_eq!(checkpoint.state(), &json!({"update": step, "loss": 0.1, "seed": u64::MAX}));
     assert_eq!(checkpoint.model().weights().unwrap().f32("w", &[2]).unwrap()[0], step as f32);
-    assert_eq!(checkpoint.optimizer().unwrap().f32("m.w", &[2]).unwrap()[0], step as f32 / 10.0);
+    assert_eq!(checkpoint.optimizer().unwrap().f32("first.w", &[2]).unwrap()[0], step as f32 / 10.0);
 }
 
 #[test]
@@ -188,7 +195,7 @@ fn pruning_spares_the_best_and_the_newest_intact() {
     let dir = tempfile::tempdir().unwrap();
     let mut run = run_with(dir.path(), &[1, 2, 3, 4, 5, 6]);
     run.set_best(2).unwrap();
-    assert_eq!(run.prune(3).unwrap(), [1, 3]);
+    assert_eq!(run.prune(3, NONE).unwrap(), [1, 3]);
     assert_eq!(run.steps().unwrap(), [2, 4, 5, 6]);
     let path = run.path().to_path_buf();
     drop(run);
@@ -197,9 +204,9 @@ fn pruning_spares_the_best_and_the_newest_intact() {
     let mut run = Run::open(&path).unwrap();
     flip(run.checkpoint_path(6).join("model.safetensors"));
     flip(run.checkpoint_path(5).join("state.json"));
-    assert_eq!(run.prune(1).unwrap(), [] as [u64; 0]);
+    assert_eq!(run.prune(1, NONE).unwrap(), [] as [u64; 0]);
     save(&mut run, 7);
-    assert_eq!(run.prune(0).unwrap(), [4, 5, 6]);
+    assert_eq!(run.prune(0, NONE).unwrap(), [4, 5, 6]);
     assert_eq!(run.steps().unwrap(), [2, 7]);
     assert!(run.set_best(5).is_err());
     is_step(&run.load(run.best().unwrap().unwrap()).unwrap(), 2);
@@ -247,16 +254,38 @@ fn steps_are_named_as_people_type_them() {
 fn the_average_is_a_model_folder_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let run = run_with(dir.path(), &[1, 2, 3, 7]);
-    let (model, steps) = average_last(&run, 3, dir.path().join("mean"), Existing::Refuse).unwrap();
+    let (model, steps) = average_last(&run, every(3, 1), dir.path().join("mean"), Existing::Refuse).unwrap();
     assert_eq!(steps, [2, 3, 7]);
     assert_eq!(*model.weights().unwrap().f32("w", &[2]).unwrap(), [4.0, 1.0]);
     let names: Vec<_> = model.checksums().names().collect();
     assert_eq!(names, ["config.json", "languages.json", "model.safetensors", "recipe.toml", "tokenizer.json"]);
-    assert_eq!(average_last(&run, 99, dir.path().join("all"), Existing::Refuse).unwrap().1.len(), 4);
-    assert!(average_last(&run, 0, dir.path().join("none"), Existing::Refuse).is_err());
+    assert_eq!(average_last(&run, every(99, 1), dir.path().join("all"), Existing::Refuse).unwrap().1.len(), 4);
+    assert!(average_last(&run, every(0, 1), dir.path().join("none"), Existing::Refuse).is_err());
     flip(run.checkpoint_path(3).join("model.safetensors"));
-    assert!(average_last(&run, 2, dir.path().join("bad"), Existing::Refuse).unwrap_err().is_damage());
+    assert!(average_last(&run, every(2, 1), dir.path().join("bad"), Existing::Refuse).unwrap_err().is_damage());
     assert!(!dir.path().join("bad").exists());
+}
+
+#[test]
+fn an_interruption_changes_neither_the_average_nor_what_is_kept_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = run_with(dir.path(), &[]);
+    let mut removed = Vec::new();
+    // A best validation at 150, interruptions at 210, 250 and 260.
+    for step in [100, 150, 200, 210, 250, 260, 300] {
+        save(&mut run, step);
+        removed.extend(run.prune(2, every(3, 100)).unwrap());
+    }
+    assert_eq!(removed, [150, 210, 250]);
+    assert_eq!(run.steps().unwrap(), [100, 200, 260, 300]);
+    let average = |run: &Run, count: usize, name: &str| {
+        average_last(run, every(count, 100), dir.path().join(name), Existing::Refuse).unwrap().1
+    };
+    assert_eq!(average(&run, 3, "three"), [100, 200, 300]);
+    assert_eq!(average(&run, 2, "two"), [200, 300]);
+    // The last one goes in wherever training ended.
+    save(&mut run, 350);
+    assert_eq!(average(&run, 3, "last"), [200, 300, 350]);
 }
 
 #[test]

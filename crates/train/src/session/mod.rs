@@ -113,7 +113,6 @@ impl Session {
         observe: &mut (dyn FnMut(&Event) + Send),
     ) -> Result<Summary, Error> {
         let train = self.recipe.train.clone();
-        let cost = Cost::of(self.model.config(), None)?;
         let first = self.ranks.is_first();
         let mut tell = |event: &Event| {
             if first {
@@ -121,36 +120,25 @@ impl Session {
             }
         };
         let observe = &mut tell;
-        observe(&Event::Started {
-            run: self.folder.clone(),
-            model: cost.name.clone(),
-            parameters: cost.parameters,
-            flops_per_token: cost.flops_per_token,
-            update: self.state.update,
-            updates: train.updates,
-            pairs: self.stream.pairs(),
-            left_out: self.stream.skipped(),
-            max_length: self.recipe.data.max_length.min(self.model.config().max_length),
-        });
+        observe(&self.started()?);
         let mut logs = self.run.as_ref().map(|run| Logs::open(run.path(), self.state.update)).transpose()?;
         let (session_start, seconds_before) = (Instant::now(), self.state.seconds);
         let (mut window, mut window_start) = (Window::begin(&self.ranks), Instant::now());
         let (mut session_tokens, mut session_seconds) = (0u64, 0.0);
         // A run that stopped early and is resumed has nothing left to do.
-        let over = self.state.update < train.updates && self.state.out_of_patience(train.patience);
+        let over = !self.is_complete() && self.state.out_of_patience(train.patience);
         if self.state.update == 0 && !train.init.is_empty() {
             self.begin(scorer, logs.as_mut(), observe)?;
         }
         let mut stopped = if over { Stopped::EarlyStop } else { Stopped::Finished };
-        while self.state.update < train.updates && !over {
+        while !self.is_complete() && !over {
             let started = Instant::now();
             let tokens_before = window.tokens;
             let interrupted = self.update(&mut window, stop)?;
             session_tokens += window.tokens - tokens_before;
             session_seconds += started.elapsed().as_secs_f64();
-            let update = self.state.update;
+            let (update, last) = (self.state.update, self.is_complete());
             self.state.seconds = seconds_before + session_start.elapsed().as_secs_f64();
-            let last = update == train.updates;
             if update.is_multiple_of(train.log_every) || last {
                 let progress = window.progress(&self.recipe, &self.ranks, update, window_start.elapsed().as_secs_f64());
                 if let Some(logs) = &mut logs {
@@ -159,25 +147,15 @@ impl Session {
                 observe(&Event::Progress(progress));
                 (window, window_start) = (Window::begin(&self.ranks), Instant::now());
             }
-            let mut best = false;
-            let bleu_due = train.validate_bleu_every > 0 && (update.is_multiple_of(train.validate_bleu_every) || last);
-            if (update.is_multiple_of(train.validate_every) || bleu_due || last) && !self.held_out.is_empty() {
-                let pause = Instant::now();
-                best = self.validate(bleu_due.then_some(scorer), logs.as_mut(), observe)?;
-                window_start += pause.elapsed(); // speed is the speed of training
-            }
+            let pause = Instant::now();
+            let best = self.validate_if_due(scorer, logs.as_mut(), observe)?;
             let early = self.state.out_of_patience(train.patience);
             // A process alone also hears what it is asked during a validation; ranks hear it together.
             let interrupted = interrupted || (!self.ranks.is_many() && stop.load(Ordering::Relaxed));
             if update.is_multiple_of(train.checkpoint_every) || last || best || early || interrupted {
-                let pause = Instant::now();
-                if let Some(logs) = &mut logs {
-                    logs.sync()?;
-                }
-                let path = self.save(best)?;
-                observe(&Event::Saved { update, path });
-                window_start += pause.elapsed();
+                self.checkpoint(best, logs.as_ref(), observe)?;
             }
+            window_start += pause.elapsed(); // speed is the speed of training
             if interrupted && !last {
                 stopped = Stopped::Interrupted;
                 break;
@@ -211,12 +189,58 @@ impl Session {
     ) -> Result<(), Error> {
         let scorer = (self.recipe.train.validate_bleu_every > 0).then_some(scorer);
         let best = !self.held_out.is_empty() && self.validate(scorer, logs.as_deref_mut(), observe)?;
+        self.checkpoint(best, logs.as_deref(), observe)
+    }
+
+    /// What there is to say before the first update of a session.
+    fn started(&self) -> Result<Event, Error> {
+        let cost = Cost::of(self.model.config(), None)?;
+        Ok(Event::Started {
+            run: self.folder.clone(),
+            model: cost.name,
+            parameters: cost.parameters,
+            flops_per_token: cost.flops_per_token,
+            update: self.state.update,
+            updates: self.recipe.train.updates,
+            pairs: self.stream.pairs(),
+            left_out: self.stream.skipped(),
+            max_length: self.recipe.data.max_length.min(self.model.config().max_length),
+        })
+    }
+
+    /// Whether all updates are made.
+    fn is_complete(&self) -> bool {
+        self.state.update >= self.recipe.train.updates
+    }
+
+    /// Saves a checkpoint, which never knows more than the log.
+    fn checkpoint(
+        &mut self,
+        best: bool,
+        logs: Option<&Logs>,
+        observe: &mut (dyn FnMut(&Event) + Send),
+    ) -> Result<(), Error> {
         if let Some(logs) = logs {
             logs.sync()?;
         }
         let path = self.save(best)?;
-        observe(&Event::Saved { update: 0, path });
+        observe(&Event::Saved { update: self.state.update, path });
         Ok(())
+    }
+
+    /// Validates after the updates that the recipe names; returns whether the loss is the best so far.
+    fn validate_if_due(
+        &mut self,
+        scorer: &Scorer<'_>,
+        logs: Option<&mut Logs>,
+        observe: &mut (dyn FnMut(&Event) + Send),
+    ) -> Result<bool, Error> {
+        let (train, update, last) = (&self.recipe.train, self.state.update, self.is_complete());
+        let bleu = train.validate_bleu_every > 0 && (update.is_multiple_of(train.validate_bleu_every) || last);
+        if self.held_out.is_empty() || !(update.is_multiple_of(train.validate_every) || bleu || last) {
+            return Ok(false);
+        }
+        self.validate(bleu.then_some(scorer), logs, observe)
     }
 
     /// Measures the validation loss, and BLEU where a scorer is given; returns whether the loss is the best so far.

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use strata_recipe::TrainSection;
 use strata_records::TrainState;
 use strata_store::checkpoint::{AVERAGED_DIR, RECIPE_FILE, STATE_FILE};
-use strata_store::{CheckpointParts, Existing, ModelFolder, ModelParts, Run, TensorList, TensorSource, average_last};
+use strata_store::{
+    Averaging, CheckpointParts, Existing, ModelFolder, ModelParts, Run, TensorList, TensorSource, average_last,
+};
 
 use super::Session;
 use super::optimizer::Optimizer;
@@ -37,7 +40,7 @@ impl Session {
         let folder = self.folder.join(AVERAGED_DIR);
         if train.average_last > 0 {
             if let Some(run) = &self.run {
-                average_last(run, train.average_last, &folder, Existing::Replace)?;
+                average_last(run, averaging(train), &folder, Existing::Replace)?;
             }
             return Ok(Some(folder));
         }
@@ -69,10 +72,10 @@ impl Session {
     /// Writes a checkpoint and removes those that need not be kept. Rank 0 writes what all have, tensor by tensor.
     pub(super) fn save(&mut self, best: bool) -> Result<PathBuf, Error> {
         self.last_saved = Some(self.state.update);
-        let (files, state, keep_last) = (&self.files, &self.state, self.recipe.train.keep_last);
+        let (files, state, train) = (&self.files, &self.state, &self.recipe.train);
         let run = &mut self.run;
         let mut write = |weights: &dyn TensorSource, moments: &dyn TensorSource| match run {
-            Some(run) => write_checkpoint(run, files, state, [weights, moments], best, keep_last),
+            Some(run) => write_checkpoint(run, files, state, [weights, moments], best, train),
             None => Ok(PathBuf::new()),
         };
         let path = match &self.optimizer {
@@ -94,6 +97,11 @@ impl Session {
     }
 }
 
+/// The checkpoints of which the averaged model is made.
+fn averaging(train: &TrainSection) -> Averaging {
+    Averaging { count: train.average_last, every: train.checkpoint_every }
+}
+
 /// Writes the checkpoint of a run with these weights and moments.
 fn write_checkpoint(
     run: &mut Run,
@@ -101,7 +109,7 @@ fn write_checkpoint(
     state: &TrainState,
     [weights, moments]: [&dyn TensorSource; 2],
     best: bool,
-    keep_last: usize,
+    train: &TrainSection,
 ) -> Result<PathBuf, Error> {
     let step = state.update;
     let recipe = run.recipe()?;
@@ -113,7 +121,7 @@ fn write_checkpoint(
     if best {
         run.set_best(step)?;
     }
-    run.prune(keep_last)?;
+    run.prune(train.keep_last, averaging(train))?;
     Ok(path)
 }
 

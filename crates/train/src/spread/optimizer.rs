@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use strata_kernels::{AdamStep, Moments, adam};
+use strata_kernels::{AdamStep, Moments};
 use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor};
 use strata_ranks::Ranks;
 use strata_store::TensorFile;
@@ -16,6 +16,7 @@ use super::streamed::{Append, Streamed, Table};
 use crate::by_weight::read_by_weight;
 use crate::error::Error;
 use crate::host::host;
+use crate::optimizer::stepped;
 use crate::running_mean::{MEAN_PREFIX, RunningMean};
 
 /// Adam's moments for the pieces of this rank, by their places in the layout, and the running mean of their weights.
@@ -44,12 +45,11 @@ impl SharedAdam {
         let mut shapes = Shapes(Vec::new());
         model.visit_weights(&mut shapes);
         let (names, shapes): (Vec<String>, Vec<Vec<usize>>) = shapes.0.into_iter().unzip();
-        let sizes = shapes.iter().map(|shape| shape.iter().product::<usize>() as u32);
-        let all = ranks.gather(&sizes.collect::<Vec<u32>>())?;
+        let all = gather_sizes(ranks, shapes.iter().map(|shape| shape.iter().product()))?;
         let weight = |(place, name): (usize, String)| {
             let holders = if is_spread(&name, group) { group } else { 1 };
             let stage = model.backward_stage(&name);
-            Weight { name, stage, shares: all[..holders].iter().map(|of| of[place] as usize).collect() }
+            Weight { name, stage, shares: all[..holders].iter().map(|of| of[place]).collect() }
         };
         let weights = names.into_iter().enumerate().map(weight).collect();
         let layout = Arc::new(Layout::new(weights, ranks.size(), group));
@@ -58,8 +58,7 @@ impl SharedAdam {
         Ok(Self { ranks, layout, shapes, moments: HashMap::new(), mean })
     }
 
-    /// Takes one step: each rank with its pieces, after which all have the new weights that they hold. A weight without
-    /// a gradient counts as one of gradient zero.
+    /// Takes one step: each rank with its pieces, after which all have the new weights that they hold.
     ///
     /// # Errors
     /// Of the exchange.
@@ -72,13 +71,9 @@ impl SharedAdam {
         let device = model.device().inner();
         let mut mine = Vec::new();
         for (place, flat) in self.own(model) {
-            let moments = self
-                .moments
-                .remove(&place)
-                .unwrap_or_else(|| Moments { first: flat.zeros_like(), second: flat.zeros_like() });
+            let name = &self.layout.weights[self.layout.pieces[place].weight].name;
             let gradient = gradients.sums.remove(&place).map(|values| tensor(values, &device));
-            let gradient = gradient.unwrap_or_else(|| flat.zeros_like());
-            let (flat, moments) = adam(flat, gradient, moments, step);
+            let (flat, moments) = stepped(name, flat, gradient, self.moments.remove(&place), step);
             self.moments.insert(place, moments);
             mine.push(host(flat));
         }
@@ -219,6 +214,13 @@ impl SharedAdam {
     }
 }
 
+/// The sizes that each rank gives. In 64 bits: the stacked experts of a large block are more than 2^32 values.
+fn gather_sizes(ranks: &Ranks, mine: impl Iterator<Item = usize>) -> Result<Vec<Vec<usize>>, Error> {
+    let bytes: Vec<u8> = mine.flat_map(|size| (size as u64).to_le_bytes()).collect();
+    let sizes = |of: Vec<u8>| of.as_chunks().0.iter().map(|size| u64::from_le_bytes(*size) as usize).collect();
+    Ok(ranks.gather_bytes(&bytes)?.into_iter().map(sizes).collect())
+}
+
 /// Whether weight `name` is of experts that are spread over groups of `group` ranks.
 fn is_spread(name: &str, group: usize) -> bool {
     group > 1 && name.contains('*')
@@ -261,4 +263,22 @@ fn replace(model: &mut Transformer, values: Vec<Vec<f32>>) {
         }
     }
     model.visit_weights(&mut Replace(values.into_iter()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_beyond_32_bits_arrive_whole() {
+        std::thread::scope(|scope| {
+            for ranks in Ranks::threads(2) {
+                scope.spawn(move || {
+                    let large = (ranks.rank() << 33) + 7;
+                    let all = gather_sizes(&ranks, [3, large].into_iter()).expect("sizes");
+                    assert_eq!(all, [[3, 7], [3, (1 << 33) + 7]]);
+                });
+            }
+        });
+    }
 }
