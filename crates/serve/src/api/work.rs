@@ -95,7 +95,6 @@ pub async fn within<T>(time: Duration, work: impl Future<Output = Answer<T>>) ->
     tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// Refuses what is too much, and counts the rest.
 /// Refuses more texts, or longer ones, than a request may have; gives back their characters.
 ///
 /// # Errors
@@ -113,6 +112,7 @@ pub fn check_texts(texts: &[String], limits: &RequestLimits) -> Answer<usize> {
     Ok(characters)
 }
 
+/// Refuses what is too much, and counts the rest.
 fn check(call: &Call, ask: &Ask) -> Answer<()> {
     let limits = &call.app.settings.request;
     let characters = check_texts(&ask.texts, limits)?;
