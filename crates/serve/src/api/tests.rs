@@ -175,3 +175,14 @@ fn a_model_that_is_not_there_is_named_also_where_the_language_is_to_be_found() {
         }
     });
 }
+
+#[test]
+fn terms_of_invisible_characters_are_refused_by_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path());
+    let ask = json!({ "name": "a", "source_lang": "EN", "target_lang": "QAA", "entries_format": "tsv",
+                      "entries": "dog\tdogu\n\u{200b}\tX" });
+    let (status, said) = runtime().block_on(post(&server, "/v2/glossaries", ask));
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");
+    assert_eq!(said["message"], "entries: line 2 is not a term and its translation");
+}
