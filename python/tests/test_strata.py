@@ -120,6 +120,9 @@ class Models(unittest.TestCase):
         terms = self.folder / "terms.txt"
         terms.write_text("dog=house\n")
         self.assertEqual(full(glossary=terms).text, full(glossary={"dog": "house"}).text)
+        for unseen in ({"\u200b": "house"}, {"": "house"}, {"dog": " "}):
+            with self.assertRaisesRegex(StrataError, "glossary: .* can be seen"):
+                full(glossary=unseen)
 
     def test_a_shortlist_is_used_unless_the_whole_vocabulary_is_asked_for(self):
         folder = shutil.copytree(self.folder / "moe", self.folder / "listed")

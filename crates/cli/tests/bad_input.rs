@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{RECIPE, folder};
+use serde_json::Value;
 
 #[test]
 fn bitext_that_cannot_be_prepared() {
@@ -344,6 +345,21 @@ fn models_that_are_none() {
 }
 
 #[test]
+fn a_language_into_itself_is_translated_by_a_model_that_has_learned_it() {
+    let here = folder("into-itself");
+    here.copy("../run/checkpoints/step-000006", "model");
+    let mut languages: Value = serde_json::from_str(&here.read("model/languages.json")).unwrap();
+    let directions = languages["directions"].as_array_mut().unwrap();
+    let into_english = directions.iter_mut().find(|direction| direction["target"] == "en").unwrap();
+    into_english["source"] = "en".into();
+    here.write("model/languages.json", languages.to_string());
+    here.bash("cd model && rm SHA256SUMS && sha256sum * > ../sums && mv ../sums SHA256SUMS").succeeds();
+    for [from, to] in [["en", "en"], ["eng", "eng"], ["en", "eng"]] {
+        here.strata_reading(&format!("translate model --from {from} --to {to}"), "The dog.\n").succeeds();
+    }
+}
+
+#[test]
 fn lines_and_languages_of_translate() {
     let here = folder("translate-faults");
     here.refuses("translate ../run --to qax", &["into `qax`", "en, qaa, qab", "did you mean `qaa`?"]);
@@ -361,6 +377,9 @@ fn lines_and_languages_of_translate() {
     here.write("in.txt", "The dog sees the cat.\n");
     here.refuses("translate ../run --to qaa in.txt --output in.txt", &["in.txt is also an input"]);
     here.refuses("translate ../run --from qaa --to qaa in.txt", &["--from qaa --to qaa: name two languages"]);
+    here.refuses("translate ../run --from eng --to en in.txt", &["--from eng --to en: name two languages"]);
+    here.write("in.md", "The dog sees the cat.\n");
+    here.refuses("translate ../run --from eng --to en in.md", &["--from eng --to en: name two languages"]);
     here.write("latin1.txt", b"dog = a\n\xfc = b\n");
     here.refuses("translate ../run --to qaa --glossary latin1.txt in.txt", &["latin1.txt, line 2: not valid UTF-8"]);
     let lines: [&[u8]; 3] = [b"The dog sees the cat.\n", b"The \xff cat.\n", b"The cat sees the dog.\n"];

@@ -32,7 +32,10 @@ fn identify_tag(tag: &str) -> Option<Lang> {
 
 /// The English name of the language of a tag; none for a language that the identifier does not know.
 pub fn english_name(tag: &str) -> Option<&'static str> {
-    identify_tag(tag).map(Lang::eng_name)
+    identify_tag(tag).map(|language| match language {
+        Lang::Nob => "Norwegian Bokmål", // whatlang has `Bokmal`
+        other => other.eng_name(),
+    })
 }
 
 /// Tells which of given languages a text is in (whatlang: by letter trigrams). Languages that it does not know are
@@ -171,6 +174,7 @@ mod tests {
         assert_eq!(identifier.identify("12345"), None);
         assert_eq!(Identifier::new(["qaa"]).identify("The quick brown fox"), None);
         assert_eq!((english_name("deu_Latn"), english_name("qaa")), (Some("German"), None));
+        assert_eq!(english_name("nb"), Some("Norwegian Bokmål"));
     }
 
     #[test]

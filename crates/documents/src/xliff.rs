@@ -61,6 +61,17 @@ struct Unit<'a> {
     target: Option<Option<Range<usize>>>,
 }
 
+impl<'a> Unit<'a> {
+    /// Adds what is in the source, as far as it is looked at.
+    fn add(&mut self, event: &Event<'a>) {
+        if let Some((events, _)) = &mut self.source
+            && events.len() <= MOST_EVENTS
+        {
+            events.push(event.clone());
+        }
+    }
+}
+
 impl XliffDocument {
     /// Reads XLIFF.
     ///
@@ -69,86 +80,128 @@ impl XliffDocument {
     pub fn read(xml: &str, limits: &Limits) -> Result<Self> {
         let (mut targets, mut segments, mut marks) = (Vec::new(), Vec::new(), Vec::new());
         let mut count = Count::new(limits);
-        let mut unit = Unit::default();
-        // What is open: a source or target, other versions of a text, a unit that stays.
-        let (mut inside, mut others, mut kept, mut units) = ("", 0usize, 0usize, 0usize);
-        let mut last: Option<Event> = None;
+        let mut reader = Reader::new(xml);
         for event in Events::new(xml) {
-            let event = event.map_err(Error::Invalid)?;
-            let name = |name: &str| local(name).to_string();
-            match &event.kind {
-                Kind::Open(open) => match name(open).as_str() {
-                    "alt-trans" | "matches" => others += 1,
-                    "trans-unit" | "unit" => {
-                        units += 1;
-                        unit = Unit::default();
-                        let stays = attribute(&xml[event.range.clone()], "translate") == Some("no");
-                        kept += usize::from(kept > 0 || stays);
-                    }
-                    "segment" => unit = Unit::default(),
-                    "source" if inside.is_empty() && others == 0 => {
-                        inside = "source";
-                        unit.source = Some((Vec::new(), event.range.end..event.range.end));
-                        unit.prefix = prefix(&xml[event.range.clone()]);
-                        unit.indent = last.filter(|e| e.kind == Kind::Text).map_or(0..0, |event| event.range);
-                        last = Some(event);
-                        continue;
-                    }
-                    "target" if inside.is_empty() && others == 0 => {
-                        inside = "target";
-                        unit.target = Some(Some(event.range.end..event.range.end));
-                        last = Some(event);
-                        continue;
-                    }
-                    _ => {}
-                },
-                Kind::Empty(empty) if name(empty) == "target" && inside.is_empty() && others == 0 => {
-                    unit.target = Some(Some(event.range.clone()));
-                }
-                Kind::Close(close) => match name(close).as_str() {
-                    "alt-trans" | "matches" => others = others.saturating_sub(1),
-                    "source" if inside == "source" => {
-                        inside = "";
-                        unit.end = event.range.end;
-                        if let Some((_, range)) = &mut unit.source {
-                            range.end = event.range.start;
-                        }
-                    }
-                    "target" if inside == "target" => inside = "",
-                    "seg-source" => unit.end = event.range.end,
-                    "trans-unit" | "segment" => {
-                        let unit = std::mem::take(&mut unit);
-                        if kept == 0
-                            && let Some((events, target)) = target(xml, unit)
-                        {
-                            let segment = read_segment(xml, &XliffRules, &events, &mut marks);
-                            count.add(&segment.text)?;
-                            count.marks(marks.len())?;
-                            targets.push(target);
-                            segments.push(segment);
-                        }
-                        kept = if name(close) == "trans-unit" { kept.saturating_sub(1) } else { kept };
-                    }
-                    "unit" => kept = kept.saturating_sub(1),
-                    _ => {}
-                },
-                _ => {}
+            let unit = reader.ended(event.map_err(Error::Invalid)?);
+            if let Some((events, target)) = unit.and_then(|unit| target(xml, unit)) {
+                let segment = read_segment(xml, &XliffRules, &events, &mut marks);
+                count.add(&segment.text)?;
+                count.marks(marks.len())?;
+                targets.push(target);
+                segments.push(segment);
             }
-            if inside == "source"
-                && let Some((events, _)) = &mut unit.source
-                && events.len() <= MOST_EVENTS
-            {
-                events.push(event.clone());
-            }
-            if inside == "target" {
-                unit.target = Some(None);
-            }
-            last = Some(event);
         }
-        if units == 0 && !xml.contains("<xliff") {
+        if !reader.units && !xml.contains("<xliff") {
             return Err(Error::invalid("the file is no XLIFF: it has no <xliff>"));
         }
         Ok(Self { skeleton: Skeleton::of_pieces(xml, marks), targets, segments })
+    }
+}
+
+/// Where reading is.
+struct Reader<'a> {
+    xml: &'a str,
+    unit: Unit<'a>,
+    /// The source or the target that is open.
+    inside: Option<Side>,
+    /// How many elements are open that hold other versions of a text.
+    others: usize,
+    /// How many units are open, from the outermost one that stays.
+    kept: usize,
+    /// Whether there were any.
+    units: bool,
+    last: Option<Event<'a>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Source,
+    Target,
+}
+
+impl<'a> Reader<'a> {
+    fn new(xml: &'a str) -> Self {
+        Self { xml, unit: Unit::default(), inside: None, others: 0, kept: 0, units: false, last: None }
+    }
+
+    /// Takes the next event; gives back the unit that ends with it, unless that one stays.
+    fn ended(&mut self, event: Event<'a>) -> Option<Unit<'a>> {
+        let before = self.inside;
+        let mut ended = None;
+        match &event.kind {
+            Kind::Open(name) => self.open(local(name), &event.range),
+            Kind::Empty(name) if local(name) == "target" && self.takes_sides() => {
+                self.unit.target = Some(Some(event.range.clone()));
+            }
+            Kind::Close(name) => ended = self.close(local(name), &event.range),
+            _ => {}
+        }
+        match self.inside.filter(|_| self.inside == before) {
+            Some(Side::Source) => self.unit.add(&event),
+            Some(Side::Target) => self.unit.target = Some(None),
+            None => {}
+        }
+        self.last = Some(event);
+        ended
+    }
+
+    /// Whether a source or target that begins here is the unit's own.
+    fn takes_sides(&self) -> bool {
+        self.inside.is_none() && self.others == 0
+    }
+
+    fn open(&mut self, name: &str, tag: &Range<usize>) {
+        match name {
+            "alt-trans" | "matches" => self.others += 1,
+            "trans-unit" | "unit" => {
+                self.units = true;
+                self.unit = Unit::default();
+                let stays = attribute(&self.xml[tag.clone()], "translate") == Some("no");
+                self.kept += usize::from(self.kept > 0 || stays);
+            }
+            "segment" => self.unit = Unit::default(),
+            "source" if self.takes_sides() => {
+                self.inside = Some(Side::Source);
+                self.unit.source = Some((Vec::new(), tag.end..tag.end));
+                self.unit.prefix = prefix(&self.xml[tag.clone()]);
+                let space = self.last.take().filter(|event| event.kind == Kind::Text);
+                self.unit.indent = space.map_or(0..0, |event| event.range);
+            }
+            "target" if self.takes_sides() => {
+                self.inside = Some(Side::Target);
+                self.unit.target = Some(Some(tag.end..tag.end));
+            }
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, name: &str, tag: &Range<usize>) -> Option<Unit<'a>> {
+        match name {
+            "alt-trans" | "matches" => self.others = self.others.saturating_sub(1),
+            "source" if self.inside == Some(Side::Source) => {
+                self.inside = None;
+                self.unit.end = tag.end;
+                if let Some((_, range)) = &mut self.unit.source {
+                    range.end = tag.start;
+                }
+            }
+            "target" if self.inside == Some(Side::Target) => self.inside = None,
+            "seg-source" => self.unit.end = tag.end,
+            "segment" => return self.end_of_unit(),
+            "trans-unit" => {
+                let ended = self.end_of_unit();
+                self.kept = self.kept.saturating_sub(1);
+                return ended;
+            }
+            "unit" => self.kept = self.kept.saturating_sub(1),
+            _ => {}
+        }
+        None
+    }
+
+    fn end_of_unit(&mut self) -> Option<Unit<'a>> {
+        let unit = std::mem::take(&mut self.unit);
+        (self.kept == 0).then_some(unit)
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use strata_recipe::SearchOptions;
-use strata_translate::{Glossary, Stop, TranslateOptions, VocabularyMap};
+use strata_translate::{Glossary, Stop, Term, TranslateOptions, VocabularyMap};
 
-use crate::error::exception;
+use crate::error::{StrataError, exception};
 
 /// Draw translations at random instead of searching for the best.
 #[pyclass(frozen, get_all, module = "strata_mt", from_py_object)]
@@ -68,7 +68,7 @@ pub struct Given {
 pub fn options(search: SearchOptions, given: Given, stop: &Stop) -> PyResult<TranslateOptions> {
     let glossary = match given.glossary {
         None => None,
-        Some(Terms::Pairs(pairs)) => Some(pairs.into_iter().collect()),
+        Some(Terms::Pairs(pairs)) => Some(pairs.iter().map(term).collect::<PyResult<Glossary>>()?),
         Some(Terms::File(path)) => Some(Glossary::read(&path).map_err(|error| exception(&error))?),
     };
     let map = given.vocabulary_map.map(|path| VocabularyMap::read(&path)).transpose().map_err(|e| exception(&e))?;
@@ -79,5 +79,13 @@ pub fn options(search: SearchOptions, given: Given, stop: &Stop) -> PyResult<Tra
         whole_lines: given.whole_lines,
         stop: Some(stop.clone()),
         ..TranslateOptions::from(SearchOptions { beam: search.beam.max(search.nbest), ..search })
+    })
+}
+
+/// A term of a dictionary.
+fn term((term, translation): (&String, &String)) -> PyResult<Term> {
+    Term::new(term, translation).ok_or_else(|| {
+        let what = "a term and its translation need characters that can be seen";
+        StrataError::new_err(format!("glossary: {{{term:?}: {translation:?}}}: {what}"))
     })
 }

@@ -171,7 +171,7 @@ async function translate() {
     const route = await ask("v1/route", { q: text, source: state.from, target: state.to, alignments: true }, running.signal);
     if (state.running !== running) return;
     show(route, []);
-    note(state.told);
+    note(route.model ? state.told : `The text is ${nameOf(route.target)} already.`);
     state.told = "";
     say(route.translatedText);
     const more = await ask("translate", { q: text, source: route.source, target: state.to, alternatives: 3 }, running.signal);
@@ -211,11 +211,12 @@ function show(route, others) {
   state.route = route;
   state.chosen = null;
   $("details").hidden = true;
-  $("capacity").hidden = !route || !route.model.strata.length;
+  const model = route && route.model; // none for a text that is in the target language already
+  $("capacity").hidden = !model || !model.strata.length;
   $("copy").disabled = !route;
   $("swap").disabled = state.from === "auto" && !route;
   alternatives(others);
-  $("model").textContent = route ? `${route.model.name} · ${kind(route.model)}${state.from === "auto" ? ` · from ${nameOf(route.source)}` : ""}` : "";
+  $("model").textContent = model ? `${model.name} · ${kind(model)}${state.from === "auto" ? ` · from ${nameOf(route.source)}` : ""}` : "";
   if (!route) { $("target").replaceChildren(); $("source-words").replaceChildren(); return; }
   direct($("source-words"), route.source);
   $("target").replaceChildren(...side("target"));
@@ -253,6 +254,7 @@ function side(which) {
     });
     if (!sentence[which].words.length) nodes.push(document.createTextNode(sentence[which].text));
   });
+  if (!state.route.model) nodes.push(document.createTextNode(whole));
   return nodes;
 }
 
@@ -299,8 +301,8 @@ function paint() {
     button.setAttribute("aria-label", state.color === "none" ? button.textContent : `${button.textContent}, ${told}`);
   });
   const legend = $("legend");
-  legend.hidden = state.color === "none";
-  if (state.color === "none") return;
+  legend.hidden = state.color === "none" || !state.route.model;
+  if (legend.hidden) return;
   const [low, high] = scale();
   const steps = high > low ? [...Array(LEVELS).keys()] : [0];
   legend.setAttribute("aria-label", `Colors from ${low} to ${high} ${unit()} for each block`);

@@ -24,9 +24,10 @@ fn normal(text: &str) -> String {
     plain(&spaced).split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// A term, as [`normal`] writes it.
+/// A term and its translation.
 #[derive(Clone, Debug, PartialEq)]
-struct Term {
+pub struct Term {
+    /// As [`normal`] writes it. It is never empty: nothing is in every text, at every place.
     source: String,
     /// As it is written where a sentence begins, if that is another way.
     capital: Option<String>,
@@ -34,19 +35,22 @@ struct Term {
 }
 
 impl Term {
-    fn new(source: &str, translation: &str) -> Self {
+    /// A term and its translation; none if one of them says nothing, because it is empty, white space or invisible.
+    pub fn new(source: &str, translation: &str) -> Option<Self> {
         let source = normal(source);
+        if source.is_empty() || normal(translation).is_empty() {
+            return None;
+        }
         let mut characters = source.chars();
         let capital = characters.next().map(|first| first.to_uppercase().chain(characters).collect::<String>());
         let capital = capital.filter(|capital| *capital != source);
-        Self { source, capital, translation: translation.nfc().collect() }
+        Some(Self { source, capital, translation: translation.nfc().collect() })
     }
 }
 
-/// Terms with their translations.
-impl FromIterator<(String, String)> for Glossary {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(terms: I) -> Self {
-        Self { terms: terms.into_iter().map(|(term, translation)| Term::new(&term, &translation)).collect() }
+impl FromIterator<Term> for Glossary {
+    fn from_iter<I: IntoIterator<Item = Term>>(terms: I) -> Self {
+        Self { terms: terms.into_iter().collect() }
     }
 }
 
@@ -66,14 +70,12 @@ impl Glossary {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let pair = line.split_once('=').map(|(term, translation)| (term.trim(), translation.trim()));
-            match pair.filter(|(term, translation)| !term.is_empty() && !translation.is_empty()) {
-                Some((term, translation)) => terms.push(Term::new(term, translation)),
-                None => {
-                    let what = format!("line {}: `{line}` is not `term=translation`", number + 1);
-                    return Err(Error::Text { path: path.to_path_buf(), what });
-                }
-            }
+            let pair = line.split_once('=');
+            let term = pair.and_then(|(term, translation)| Term::new(term, translation.trim()));
+            terms.push(term.ok_or_else(|| {
+                let what = format!("line {}: `{line}` is not `term=translation`", number + 1);
+                Error::Text { path: path.to_path_buf(), what }
+            })?);
         }
         Ok(Self { terms })
     }
@@ -212,6 +214,18 @@ mod tests {
     fn a_line_that_is_not_utf_8_is_named() {
         let message = glossary(b"a=b\nb\xff=c\n").unwrap_err().to_string();
         assert!(message.contains("terms.txt, line 2: not valid UTF-8"), "{message}");
+    }
+
+    #[test]
+    fn a_term_that_nobody_sees_is_refused_since_it_would_be_everywhere() {
+        for [term, translation] in [["\u{200b}", "X"], ["\u{ad}\u{2060} \u{feff}", "X"], ["dog", "\u{200b}"], ["", "X"]]
+        {
+            assert_eq!(Term::new(term, translation), None, "{term:?} {translation:?}");
+            let message = glossary(format!("a=b\n{term}={translation}\n").as_bytes()).unwrap_err().to_string();
+            assert!(message.contains("terms.txt: line 2: "), "{message}");
+            assert!(message.ends_with("is not `term=translation`"), "{message}");
+        }
+        assert_eq!(glossary("\u{200b}dog=X\n".as_bytes()).unwrap().required("a dog"), ["X"]);
     }
 
     #[test]

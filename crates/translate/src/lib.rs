@@ -52,7 +52,7 @@ pub use copied::code;
 pub use error::Error;
 pub use export::{export_ctranslate2, export_packed};
 pub use forced::Forced;
-pub use glossary::Glossary;
+pub use glossary::{Glossary, Term};
 pub use lines::{Line, Translated};
 pub use options::TranslateOptions;
 pub use parts::Part;

@@ -126,6 +126,21 @@ await page.waitForFunction(() => document.querySelector("#note.bad")?.textConten
 check((await page.locator("#note").innerText()).includes("characters"), "a text that is too long is explained");
 check(faults.filter((fault) => !/status of 4(00|13)/.test(fault)).length === 0, `faults in the console: ${faults.join("; ")}`);
 
+// A text that is in the target language already, with made-up answers of a server.
+const same = await context.newPage();
+same.on("pageerror", (error) => faults.push(String(error)));
+await same.route("**/languages", (route) => route.fulfill({ json: [{ code: "en", name: "English", targets: ["de", "en"] }] }));
+await same.route("**/detect", (route) => route.fulfill({ json: [{ language: "en", confidence: 10 }] }));
+await same.route("**/v1/route", (route) => route.fulfill({ json: { model: null, source: "de", target: "de", translatedText: "Guten Tag", sentences: [] } }));
+await same.route("**/translate", (route) => route.fulfill({ json: { translatedText: "Guten Tag", alternatives: [] } }));
+await same.goto(address);
+await same.locator("#source").fill("Guten Tag");
+await same.waitForFunction(() => document.querySelector("#note").textContent.includes("already"));
+check((await same.locator("#target").innerText()) === "Guten Tag", "a text in the target language is shown as it is");
+check(await same.locator("#capacity").isHidden(), "it has no colors");
+await same.locator("#swap").click();
+check(faults.filter((fault) => !/status of 4(00|13)/.test(fault)).length === 0, `faults in the console: ${faults.join("; ")}`);
+
 // A right-to-left language, with made-up answers of a server.
 const rtl = await context.newPage();
 const word = (text, at) => ({ text, tokens: [at, at + 1], strata: 1 });

@@ -13,7 +13,7 @@ use strata_translate::{Part, SearchOptions, Target, Trace, TracedToken};
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::api::call::Call;
-use crate::api::work::within;
+use crate::api::work::{identified, within};
 use crate::engine::blocking;
 use crate::error::{Answer, ApiError};
 
@@ -38,16 +38,15 @@ pub async fn route(call: Call) -> Answer<Json<Value>> {
         let source = call.source_language(params.text("source")?.unwrap_or("auto"))?;
         let source = match source {
             Some(source) => source,
-            None => call
-                .app
-                .models
-                .identify_source(&text, &target, params.text("model")?)
-                .map_or(target.clone(), |(tag, _)| tag),
+            None => identified(&call, &text, &target, params.text("model")?).await?.0,
         };
+        call.tell(|told| told.direction = format!("{source}-{target}"));
+        if source == target {
+            return Ok(Json(unchanged(&text, &target)));
+        }
         let served = call.app.models.choose(params.text("model")?, &source, &target)?;
         let loaded = call.app.models.get(&served).await?;
-        let (direction, name) = (format!("{source}-{target}"), served.name().to_string());
-        call.tell(|told| (told.direction, told.model) = (direction, name));
+        call.tell(|told| told.model = served.name().to_string());
         let translator = loaded.translator().clone();
         let split = move || {
             let document = TEXT.read_text(&text, &Options::default())?;
@@ -82,6 +81,11 @@ pub async fn route(call: Call) -> Answer<Json<Value>> {
         answer.await?.map(Json)
     })
     .await
+}
+
+/// The answer for a text that is in the target language already: no model reads it.
+fn unchanged(text: &str, target: &str) -> Value {
+    json!({ "model": null, "source": target, "target": target, "translatedText": text, "sentences": [] })
 }
 
 /// The model's expert blocks.

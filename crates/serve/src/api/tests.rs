@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use strata_hostile::Mutations;
 use strata_translate::Placement;
 use tower::ServiceExt;
@@ -49,6 +49,12 @@ const SEEDS: [(&str, &str, &str); 24] = [
     ("/translate?q=The+dog&source=en&target=qaa&format=html", FORM, ""),
     ("/v2/translate?text=The+dog&target_lang=qaa", JSON, "{}"),
 ];
+
+/// A request that is answered.
+async fn post(server: &Router, path: &str, body: Value) -> (StatusCode, Value) {
+    let (status, said) = answer(server, path, JSON.as_bytes(), body.to_string().into_bytes()).await.unwrap();
+    (status, serde_json::from_slice(&said).unwrap())
+}
 
 /// Damaged requests of each kind.
 const ROUNDS: usize = 60;
@@ -132,4 +138,51 @@ fn damaged_requests_are_refused_and_no_fault_of_the_server() {
         let (path, kind, body) = SEEDS[0];
         assert!(check(path, kind.as_bytes(), bytes(body)).await, "the server has had enough");
     });
+}
+
+#[test]
+fn a_text_that_is_in_the_target_language_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path());
+    let text = "The old dog sees the cat. \u{a0}And the cat sees the dog.";
+    runtime().block_on(async {
+        for source in ["auto", "en", "EN"] {
+            let ask = json!({ "q": text, "source": source, "target": "en" });
+            let (status, translated) = post(&server, "/translate", ask.clone()).await;
+            assert_eq!((status, &translated["translatedText"]), (StatusCode::OK, &json!(text)), "{translated}");
+            let (status, routed) = post(&server, "/v1/route", ask).await;
+            let expected =
+                json!({ "model": null, "source": "en", "target": "en", "translatedText": text, "sentences": [] });
+            assert_eq!((status, routed), (StatusCode::OK, expected));
+        }
+        let (_, translated) = post(&server, "/v1/route", json!({ "q": text, "target": "qaa" })).await;
+        assert_eq!((&translated["model"]["name"], &translated["source"]), (&json!("model"), &json!("en")));
+    });
+}
+
+#[test]
+fn a_model_that_is_not_there_is_named_also_where_the_language_is_to_be_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path());
+    runtime().block_on(async {
+        for path in ["/translate", "/v1/route"] {
+            for source in ["auto", "en"] {
+                let ask = json!({ "q": "The dog.", "source": source, "target": "qaa", "model": "other" });
+                let (status, said) = post(&server, path, ask).await;
+                assert_eq!(status, StatusCode::BAD_REQUEST, "{path} {source}: {said}");
+                assert_eq!(said["error"], "there is no such model; there are: model", "{path} {source}");
+            }
+        }
+    });
+}
+
+#[test]
+fn terms_of_invisible_characters_are_refused_by_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path());
+    let ask = json!({ "name": "a", "source_lang": "EN", "target_lang": "QAA", "entries_format": "tsv",
+                      "entries": "dog\tdogu\n\u{200b}\tX" });
+    let (status, said) = runtime().block_on(post(&server, "/v2/glossaries", ask));
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");
+    assert_eq!(said["message"], "entries: line 2 is not a term and its translation");
 }

@@ -95,7 +95,6 @@ pub async fn within<T>(time: Duration, work: impl Future<Output = Answer<T>>) ->
     tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// Refuses what is too much, and counts the rest.
 /// Refuses more texts, or longer ones, than a request may have; gives back their characters.
 ///
 /// # Errors
@@ -113,6 +112,7 @@ pub fn check_texts(texts: &[String], limits: &RequestLimits) -> Answer<usize> {
     Ok(characters)
 }
 
+/// Refuses what is too much, and counts the rest.
 fn check(call: &Call, ask: &Ask) -> Answer<()> {
     let limits = &call.app.settings.request;
     let characters = check_texts(&ask.texts, limits)?;
@@ -185,13 +185,14 @@ async fn place(call: &Call, text: String, source: Option<&str>, target: &str, mo
 /// The language of a text to translate into `target`, and how sure that is, from 0 to 1.
 ///
 /// # Errors
-/// 400 if nothing is translated into `target`.
+/// 400 if there is no such model, or nothing is translated into `target`.
 pub async fn identified(call: &Call, text: &str, target: &str, model: Option<&str>) -> Answer<(String, f64)> {
     let (app, text, wanted, model) = (call.app.clone(), text.to_owned(), target.to_owned(), model.map(str::to_owned));
-    let found = blocking(move || app.models.identify_source(&text, &wanted, model.as_deref())).await?;
-    found.ok_or_else(|| {
-        ApiError::invalid(format!("{target} is not available as a target language; nothing is translated into it"))
-    })
+    let found = move || {
+        let (source, sure) = app.models.identify_source(&text, &wanted, model.as_deref())?;
+        Ok((source.to_string(), sure))
+    };
+    blocking(found).await?
 }
 
 /// Splits the texts that have a model.

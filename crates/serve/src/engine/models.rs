@@ -1,7 +1,7 @@
 //! All models of a server: which of them translates a direction, and which of them are in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use strata_corpus::codes;
@@ -20,12 +20,37 @@ pub struct Models {
     identifier: Identifier,
     /// The same languages, those first that the models have most text of.
     usual: Vec<String>,
+    /// By target and the name of a model, or none for any: what a text to translate may be in. Made when it is first
+    /// asked for, because making an identifier takes longer than asking it.
+    sources: BTreeMap<(String, Option<String>), OnceLock<Sources>>,
     /// Tags of all languages, sorted.
     tags: Vec<String>,
     /// Models in memory at a time; 0 is all.
     most_loaded: usize,
     /// Held while one is loaded, so that the others can be counted.
     loading: Mutex<()>,
+}
+
+/// The languages that a text to translate into a target may be in.
+struct Sources {
+    /// Among the target and those that are translated into it.
+    identifier: Identifier,
+    /// Those that are translated into it, the one with most text first; never empty.
+    usual: Vec<String>,
+}
+
+impl Sources {
+    fn new<'a>(models: impl Iterator<Item = &'a Arc<Served>>, target: &str) -> Self {
+        let directions = models.flat_map(|model| &model.languages().directions);
+        let mut pairs: BTreeMap<&str, u64> = BTreeMap::new();
+        for direction in directions.filter(|direction| direction.target == target) {
+            *pairs.entry(&direction.source).or_default() += direction.train;
+        }
+        let candidates: BTreeSet<&str> = pairs.keys().copied().chain([target]).collect();
+        let mut usual: Vec<String> = pairs.keys().map(ToString::to_string).collect();
+        usual.sort_by_key(|source| std::cmp::Reverse(pairs[source.as_str()]));
+        Self { identifier: Identifier::new(candidates), usual }
+    }
 }
 
 impl Models {
@@ -51,8 +76,13 @@ impl Models {
         }
         let mut usual: Vec<String> = pairs.keys().map(ToString::to_string).collect();
         usual.sort_by_key(|tag| std::cmp::Reverse(pairs[tag.as_str()]));
+        let targets = models.iter().flat_map(|model| {
+            let named = model.languages().directions.iter().map(|direction| (&direction.target, model.name()));
+            named.flat_map(|(target, name)| [(target.clone(), None), (target.clone(), Some(name.to_string()))])
+        });
+        let sources = targets.map(|key| (key, OnceLock::new())).collect();
         let (tags, most_loaded) = (tags.into_iter().collect(), settings.most_loaded);
-        Ok(Self { models, identifier, usual, tags, most_loaded, loading: Mutex::default() })
+        Ok(Self { models, identifier, usual, sources, tags, most_loaded, loading: Mutex::default() })
     }
 
     /// All models, in the order of the settings.
@@ -139,22 +169,32 @@ impl Models {
 
     /// The language of a text to translate into `target`, among `target` and those that are translated into it, with a
     /// confidence from 0 to 1. Where the text is too short to tell, it is taken for the language that the models have
-    /// most text of: who asks for a translation wants one. None if nothing is translated into `target` by the model of
-    /// this name, or by any.
-    pub fn identify_source(&self, text: &str, target: &str, model: Option<&str>) -> Option<(String, f64)> {
-        let asked = self.models.iter().filter(|other| model.is_none_or(|model| other.name() == model));
-        let directions = asked.flat_map(|model| &model.languages().directions);
-        let mut pairs: BTreeMap<&str, u64> = BTreeMap::new();
-        for direction in directions.filter(|direction| direction.target == target) {
-            *pairs.entry(&direction.source).or_default() += direction.train;
-        }
-        let mut usual: Vec<&str> = pairs.keys().copied().collect();
-        usual.sort_by_key(|source| std::cmp::Reverse(pairs[source]));
-        let candidates: BTreeSet<&str> = usual.iter().copied().chain([target]).collect();
-        let identifier = Identifier::new(candidates);
-        let found = identifier.identify_likely(text, &usual).map(|(tag, sure)| (tag.to_string(), sure));
+    /// most text of: who asks for a translation wants one.
+    ///
+    /// # Errors
+    /// 400 if there is no model of this name, or nothing is translated into `target` by it, or by any.
+    pub fn identify_source(&self, text: &str, target: &str, model: Option<&str>) -> Answer<(&str, f64)> {
+        let asked = self.named(model)?;
+        let sources = self.sources.get(&(target.to_string(), model.map(str::to_string))).ok_or_else(|| {
+            ApiError::invalid(format!("{target} is not available as a target language; nothing is translated into it"))
+        })?;
+        let Sources { identifier, usual } = sources.get_or_init(|| Sources::new(asked.into_iter(), target));
+        let usual: Vec<&str> = usual.iter().map(String::as_str).collect();
         // Models do not see the source language, so any will do for a text without words.
-        found.or_else(|| usual.first().map(|tag| ((*tag).to_string(), 0.0)))
+        Ok(identifier.identify_likely(text, &usual).unwrap_or((usual[0], 0.0)))
+    }
+
+    /// The model of this name, or all.
+    ///
+    /// # Errors
+    /// 400 with the names that there are.
+    fn named(&self, name: Option<&str>) -> Answer<Vec<&Arc<Served>>> {
+        let named: Vec<_> = self.models.iter().filter(|model| name.is_none_or(|name| model.name() == name)).collect();
+        if named.is_empty() {
+            let names: Vec<&str> = self.models.iter().map(|model| model.name()).collect();
+            return Err(ApiError::invalid(format!("there is no such model; there are: {}", names.join(", "))));
+        }
+        Ok(named)
     }
 
     /// The model for a direction: the one of this name, or the first that has the direction.
@@ -162,13 +202,8 @@ impl Models {
     /// # Errors
     /// 400 with the models or targets that there are.
     pub fn choose(&self, name: Option<&str>, source: &str, target: &str) -> Answer<Arc<Served>> {
-        let named = |model: &&Arc<Served>| name.is_none_or(|name| model.name() == name);
-        if !self.models.iter().any(|model| named(&model)) {
-            let names: Vec<&str> = self.models.iter().map(|model| model.name()).collect();
-            return Err(ApiError::invalid(format!("there is no such model; there are: {}", names.join(", "))));
-        }
         let has = |model: &&Arc<Served>| model.has(source, target);
-        self.models.iter().filter(named).find(has).cloned().ok_or_else(|| {
+        self.named(name)?.into_iter().find(has).cloned().ok_or_else(|| {
             let targets: Vec<&str> = self.targets(source).into_iter().filter(|target| *target != source).collect();
             ApiError::invalid(format!(
                 "{target} is not available as a target language from {source}; from there: {}",

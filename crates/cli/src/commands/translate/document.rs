@@ -9,7 +9,7 @@ use strata_files::{thousands, write_file};
 use strata_ranks::Ranks;
 use strata_translate::{Part, Placement, TranslateOptions, Translator};
 
-use super::Arguments;
+use super::{Arguments, check_direction};
 use crate::Outcome;
 use crate::terminal::{Terminal, labeled};
 
@@ -67,7 +67,7 @@ pub fn run(
     // Everything is read before a model is loaded, so that a file that cannot be read is reported at once.
     let documents = files.iter().map(|(file, _)| read(file, arguments.encoding)).collect::<anyhow::Result<Vec<_>>>()?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
-    translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
+    check_direction(&translator, arguments.from.as_deref(), &arguments.to)?;
     let mut short = 0;
     for ((file, output), document) in files.iter().zip(documents) {
         let parts = Parts::new(document, &|text| worded(&translator, text));

@@ -7,7 +7,7 @@ use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use strata_translate::Glossary;
+use strata_translate::{Glossary, Term};
 
 use crate::api::call::Call;
 use crate::api::random::{name, now};
@@ -89,19 +89,20 @@ pub async fn create_glossary(call: Call) -> Answer<(StatusCode, Json<Value>)> {
     let source = call.language(params.required("source_lang")?)?;
     let target = call.language(params.required("target_lang")?)?;
     let entries = params.required("entries")?;
-    let terms = match params.required("entries_format")? {
+    let pairs = match params.required("entries_format")? {
         "tsv" => tsv(entries),
         "csv" => csv(entries),
         _ => return Err(ApiError::invalid("entries_format must be tsv or csv")),
     }
     .map_err(|line| ApiError::invalid(format!("entries: line {line} is not a term and its translation")))?;
-    if terms.is_empty() {
+    if pairs.is_empty() {
         return Err(ApiError::invalid("entries: there is none"));
     }
+    let (terms, found): (Vec<(String, String)>, Vec<Term>) = pairs.into_iter().unzip();
     let id = name().map_err(ApiError::internal)?;
     // As DeepL's numbers are written.
     let id = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");
-    let glossary = Arc::new(terms.iter().cloned().collect());
+    let glossary = Arc::new(found.into_iter().collect());
     let entry = Entry { id, owner: owner(&call), name: said, source, target, created: now(), terms, glossary };
     let described = entry.described();
     let mut glossaries = lock(&call.app.glossaries.0);
@@ -152,21 +153,25 @@ pub async fn glossary_languages(call: Call) -> Json<Value> {
     Json(json!({ "supported_languages": pairs }))
 }
 
+/// A term and its translation as they are sent, and as they are looked for.
+type Pair = ((String, String), Term);
+
 /// Terms, one a line, with a tab between a term and its translation; otherwise the number of a line.
-fn tsv(text: &str) -> Result<Vec<(String, String)>, usize> {
+fn tsv(text: &str) -> Result<Vec<Pair>, usize> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines.map(|(i, line)| pair(line.split('\t').map(str::to_string)).ok_or(i + 1)).collect()
 }
 
 /// Terms, one a line, with a comma between, in quotes where they hold one; languages may follow.
-fn csv(text: &str) -> Result<Vec<(String, String)>, usize> {
+fn csv(text: &str) -> Result<Vec<Pair>, usize> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines.map(|(i, line)| pair(values(line).into_iter()).ok_or(i + 1)).collect()
 }
 
-fn pair(mut values: impl Iterator<Item = String>) -> Option<(String, String)> {
+fn pair(mut values: impl Iterator<Item = String>) -> Option<Pair> {
     let (term, translation) = (values.next()?.trim().to_string(), values.next()?.trim().to_string());
-    (!term.is_empty() && !translation.is_empty()).then_some((term, translation))
+    let found = Term::new(&term, &translation)?;
+    Some(((term, translation), found))
 }
 
 /// The values of a line of CSV.
@@ -191,8 +196,8 @@ mod tests {
 
     #[test]
     fn terms_are_read_from_both_formats() {
-        let terms = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-            pairs.iter().map(|(a, b)| ((*a).to_string(), (*b).to_string())).collect()
+        let terms = |pairs: &[(&str, &str)]| -> Vec<Pair> {
+            pairs.iter().map(|(a, b)| (((*a).into(), (*b).into()), Term::new(a, b).unwrap())).collect()
         };
         assert_eq!(
             tsv("file\tDatei\r\n\nthe icon\tdas Symbol\n"),
@@ -201,5 +206,9 @@ mod tests {
         assert_eq!(tsv("file\tDatei\nicon"), Err(2));
         assert_eq!(csv("\"a, \"\"b\"\"\",c,EN,DE\n"), Ok(terms(&[("a, \"b\"", "c")])));
         assert_eq!(csv("a"), Err(1));
+        // Characters that nobody sees are no term.
+        assert_eq!(tsv("a\tb\n\n\u{200b}\tX"), Err(3));
+        assert_eq!(csv("\u{2060},X"), Err(1));
+        assert_eq!(csv("a,\"\u{ad}\""), Err(1));
     }
 }
