@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use strata_translate::{Placement, SearchOptions, TranslateOptions, Translator};
+use strata_translate::{Placement, SearchOptions, Term, TranslateOptions, Translator};
 
 /// The folder of the model and the cases, if it is there.
 fn field(test: &str) -> Option<PathBuf> {
@@ -91,7 +91,7 @@ fn alignments_change_nothing_of_the_text() {
 #[test]
 fn terms_are_found_in_what_is_copied() {
     let Some(folder) = field("terms_are_found_in_what_is_copied") else { return };
-    let terms = [("Привет", "Hallo"), ("мир", "Welt"), ("x", "y")].map(|(a, b)| (a.to_string(), b.to_string()));
+    let terms = [("Привет", "Hallo"), ("мир", "Welt"), ("x", "y")].map(|(a, b)| Term::new(a, b).unwrap());
     let options = TranslateOptions {
         glossary: Some(std::sync::Arc::new(terms.into_iter().collect())),
         ..TranslateOptions::default()
