@@ -9,8 +9,8 @@ use crate::error::Error;
 /// Kinds of devices; each but `cpu` is built in by the Cargo feature of its name.
 const KINDS: [&str; 6] = ["cpu", "wgpu", "vulkan", "metal", "cuda", "rocm"];
 
-/// The device called `name`: a kind, with `:INDEX` where a machine has several GPUs (`cuda:1`; 0 by default). `cpu:0` is
-/// `cpu`.
+/// The device called `name`: a kind, with `:INDEX` where a machine has several GPUs (`cuda:1`; 0 by default). `cpu:0`
+/// is `cpu`.
 ///
 /// # Errors
 /// [`Error::Device`] for an unknown name, or for a kind that this build leaves out, with the way to build it in.

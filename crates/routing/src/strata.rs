@@ -113,8 +113,8 @@ impl Strata {
         self.starts.windows(2).map(|bounds| bounds[1] - bounds[0]).collect()
     }
 
-    /// R2: the experts that a gate chooses among, those of its stratum and of all later ones, or all ([`Visible`]); in a
-    /// stack those of its own layer. None for a gate that does not exist.
+    /// R2: the experts that a gate chooses among, those of its stratum and of all later ones, or all ([`Visible`]); in
+    /// a stack those of its own layer. None for a gate that does not exist.
     #[inline]
     pub fn visible(&self, gate: usize) -> Range<usize> {
         let owned = self.owned(gate);

@@ -87,8 +87,8 @@ impl TensorSource for AveragedWeights {
     }
 }
 
-/// Writes a model folder with the mean weights of the run's checkpoints that `averaging` takes, and everything else from
-/// the newest. Returns the folder and the steps that went into it, ascending.
+/// Writes a model folder with the mean weights of the run's checkpoints that `averaging` takes, and everything else
+/// from the newest. Returns the folder and the steps that went into it, ascending.
 ///
 /// # Errors
 /// As [`RunFolder::load`], [`AveragedWeights::new`] and [`ModelFolder::write`].

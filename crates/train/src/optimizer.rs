@@ -52,8 +52,8 @@ impl GradientSum {
     }
 }
 
-/// The weight `name` or a piece of it, `[values]`, and its moments after one step. Without a gradient (an expert that saw
-/// no token) it counts as one of gradient zero; moments begin as zeros. What gradients do not train stays as it is.
+/// The weight `name` or a piece of it, `[values]`, and its moments after one step. Without a gradient (an expert that
+/// saw no token) it counts as one of gradient zero; moments begin as zeros. What gradients do not train stays as it is.
 pub(crate) fn stepped(
     name: &str,
     weight: Tensor<1>,

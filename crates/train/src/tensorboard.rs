@@ -25,8 +25,8 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Starts the curves of a new run in the folder `dir`, which is created if missing: TensorBoard no longer shows what
-    /// earlier files of the folder hold.
+    /// Starts the curves of a new run in the folder `dir`, which is created if missing: TensorBoard no longer shows
+    /// what earlier files of the folder hold.
     pub fn create(dir: impl AsRef<Path>) -> Result<TensorBoard, Error> {
         TensorBoard::begin(dir.as_ref(), 0)
     }
