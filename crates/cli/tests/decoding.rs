@@ -139,6 +139,11 @@ fn prefixes_and_glossaries_are_kept_to() {
     let ran = here.strata_reading("translate ../run --whole-lines --to qaa --prefixes prefixes.txt", TEXT).succeeds();
     let lines: Vec<&str> = ran.out.lines().collect();
     assert!(lines[0].starts_with(words[0]) && lines[2].starts_with(words[1]), "{ran}");
+    for (prefixes, fault) in [("the\nthe\n", "fewer lines than the text"), ("\n\n\n\n", "more lines than the text")] {
+        here.write("prefixes.txt", prefixes);
+        let ran = here.strata_reading("translate ../run --to qaa --prefixes prefixes.txt", TEXT);
+        assert!(ran.code == Some(2) && ran.err.contains("prefixes.txt") && ran.err.contains(fault), "{ran}");
+    }
     here.write("terms.txt", format!("# ours\ndog={}\nsongs = {}\n", words[1], words[0]));
     let ran = here.strata_reading("translate ../run --whole-lines --to qaa --glossary terms.txt", TEXT).succeeds();
     let lines: Vec<&str> = ran.out.lines().collect();
@@ -148,6 +153,21 @@ fn prefixes_and_glossaries_are_kept_to() {
         "translate ../run --whole-lines --to qaa --glossary bad.txt",
         &["bad.txt", "line 1", "term=translation"],
     );
+}
+
+#[test]
+fn translations_of_documents_are_kept_and_those_cut_off_reported() {
+    let here = folder("documents");
+    here.write("in.md", "The dog sings a song.\n");
+    here.strata("translate ../run --to qaa in.md").succeeds();
+    here.write("in.qaa.md", "edited\n");
+    here.refuses("translate ../run --to qaa in.md", &["in.qaa.md exists", "--overwrite"]);
+    assert_eq!(here.read("in.qaa.md"), "edited\n");
+    let ran = here.strata("translate ../run --to qaa in.md --overwrite --max-ratio 0.01 --max-extra 1");
+    assert!(ran.code == Some(1) && ran.err.contains("in.md: `The dog sings a song.`"), "{ran}");
+    assert_ne!(here.read("in.qaa.md"), "edited\n");
+    here.write("in.csv", "1,\"a\"\n");
+    here.refuses("translate ../run --to qaa in.csv", &["in.csv", "standard input", "not supported"]);
 }
 
 #[test]

@@ -91,13 +91,26 @@ fn alignments_change_nothing_of_the_text() {
 #[test]
 fn terms_are_found_in_what_is_copied() {
     let Some(folder) = field("terms_are_found_in_what_is_copied") else { return };
-    let terms = [("Привет", "Hallo"), ("мир", "Welt"), ("x", "y")].map(|(a, b)| Term::new(a, b).unwrap());
+    let terms =
+        [("Привет", "Hallo"), ("мир", "Welt"), ("x", "y"), ("menu", "Menü™Ω")].map(|(a, b)| Term::new(a, b).unwrap());
     let options = TranslateOptions {
         glossary: Some(std::sync::Arc::new(terms.into_iter().collect())),
         ..TranslateOptions::default()
     };
-    let lines = ["The word Привет is here.", "Привет мир", "Привет! Open the file.", "Open {x} and click 世界, мир."];
-    let expected = ["The word Hallo is here.", "Hallo Welt", "Hallo! Open the file.", "Open {x} and click 世界, Welt."];
+    let lines = [
+        "The word Привет is here.",
+        "Привет мир",
+        "Привет! Open the file.",
+        "Open {x} and click 世界, мир.",
+        "Open the menu.",
+    ];
+    let expected = [
+        "The word Hallo is here.",
+        "Hallo Welt",
+        "Hallo! Open the file.",
+        "Open {x} and click 世界, Welt.",
+        "Open the Menü™Ω.",
+    ];
     assert_eq!(translated(&folder, &lines, &options), expected);
 }
 
@@ -105,7 +118,7 @@ fn terms_are_found_in_what_is_copied() {
 fn punctuation_that_was_hardly_seen_comes_back() {
     let Some(folder) = field("punctuation_that_was_hardly_seen_comes_back") else { return };
     let mut lines = Vec::new();
-    for c in "“”„‘’«»…—–‑·•¿¡。！？「」、§†№™°′‰×≤→■€£`´µ".chars()
+    for c in "“”„‘’«»…—–‑·•¿¡。！？「」、§†№™°′‰×≤→■€£`´µ<>#@~^{}|\\=+".chars()
     {
         let around = [format!("Open {c} the file."), format!("Open the{c} file."), format!("{c}Open the file{c}")];
         lines.extend(around);

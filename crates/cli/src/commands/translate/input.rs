@@ -131,7 +131,7 @@ impl Windows {
     pub fn next_window(&mut self) -> anyhow::Result<Option<Vec<Line>>> {
         let Ok(first) = self.lines.recv() else {
             if let Some(Prefixes { path, lines }) = self.prefixes.as_ref().filter(|prefixes| prefixes.lines.len() > 0) {
-                anyhow::bail!("{}: {} lines more than the text has; {PAIRED}", path.display(), lines.len());
+                anyhow::bail!("{}: more lines than the text, by {}; {PAIRED}", path.display(), lines.len());
             }
             return Ok(None);
         };
