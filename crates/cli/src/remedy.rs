@@ -57,8 +57,8 @@ fn of_rest(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref() {
         return of_store(error);
     }
-    if let Some(strata_serve::Error::KeyLine { fault: strata_serve::KeyFault::Form, .. }) = cause.downcast_ref() {
-        return Some(" (--new-key NAME)".to_string());
+    if let Some(error) = cause.downcast_ref() {
+        return of_server(error);
     }
     of_recipe(cause.downcast_ref()?)
 }
@@ -75,6 +75,16 @@ fn of_store(error: &strata_store::Error) -> Option<String> {
         strata_store::Error::NewestDamaged { intact: Some(step), .. } => {
             Some(format!(". Pass --from {} to do so.", step_name(*step)))
         }
+        _ => None,
+    }
+}
+
+fn of_server(error: &strata_serve::Error) -> Option<String> {
+    match error {
+        strata_serve::Error::KeyLine { fault: strata_serve::KeyFault::Form, .. } => {
+            Some(" (--new-key NAME)".to_string())
+        }
+        strata_serve::Error::NoKeys { .. } => Some("; `strata serve --new-key NAME` makes one".to_string()),
         _ => None,
     }
 }
