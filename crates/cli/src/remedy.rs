@@ -71,6 +71,12 @@ pub fn new_run(folder: &Path) -> String {
 fn of_store(error: &strata_store::Error) -> Option<String> {
     match error {
         strata_store::Error::NoRunYet { path } => Some(format!(". Start one with: {}", new_run(path))),
+        strata_store::Error::ModelNotRun { path, run, step, .. } => {
+            let model = path.display();
+            let Some(run) = run else { return Some(format!(": strata train RECIPE --init {model}")) };
+            let from = step.map_or(String::new(), |step| format!(" --from {step}"));
+            Some(format!(": strata train --resume {}{from}", run.display()))
+        }
         strata_store::Error::RunExists { .. } => Some(" (--resume, --overwrite)".to_string()),
         strata_store::Error::NewestDamaged { intact: Some(step), .. } => {
             Some(format!(". Pass --from {} to do so.", step_name(*step)))

@@ -182,6 +182,48 @@ fn from_an_earlier_checkpoint_the_same_updates_are_made_again() {
 }
 
 #[test]
+fn a_checkpoint_is_not_resumed_as_a_run() {
+    let here = folder("checkpoint");
+    here.copy("../run", "run");
+    here.copy("../run/checkpoints/step-000004", "copied");
+    here.strata("train ../tiny.toml --output averaged --set train.average_last=2").succeeds();
+    let checkpoint = "is a checkpoint, not the folder of a run; ";
+    let of_run = |path: &str, step: u64| {
+        let instead = format!("resume the run run from step-{step:06}: strata train --resume run --from {step}");
+        here.refuses(&format!("train --resume {path}"), &[path, checkpoint, &instead]);
+    };
+    of_run("run/checkpoints/step-000004", 4);
+    of_run("run/checkpoints/step-000004/", 4);
+    of_run("run/last", 6);
+    here.refuses(
+        "train --resume copied",
+        &["copied", checkpoint, "start a new run from its weights: strata train RECIPE --init copied"],
+    );
+    here.refuses("train --resume copied --from 4", &["copied", checkpoint]);
+    here.refuses(
+        "train --resume averaged/averaged",
+        &["is a model, not the folder of a run", "strata train --resume averaged"],
+    );
+    // Also one that lacks its weights.
+    fs::remove_file(here.path("copied/model.safetensors")).unwrap();
+    fs::remove_file(here.path("copied/config.json")).unwrap();
+    here.refuses("train --resume copied", &["copied", checkpoint]);
+}
+
+#[test]
+fn a_run_that_was_killed_before_its_first_checkpoint_begins_anew() {
+    let here = folder("no-checkpoint");
+    here.copy("../run", "run");
+    fs::remove_dir_all(here.path("run/checkpoints")).unwrap();
+    fs::create_dir(here.path("run/checkpoints")).unwrap();
+    for link in ["best", "last"] {
+        fs::remove_file(here.path("run").join(link)).unwrap();
+    }
+    here.strata("train --resume run").succeeds();
+    same(&here, "../run", "run", "step-000006");
+}
+
+#[test]
 fn a_run_that_diverges_stops_and_keeps_its_checkpoints() {
     let here = folder("diverged");
     here.copy("../run", "run");
