@@ -28,7 +28,7 @@ fn of_training(cause: &(dyn Error + 'static)) -> Option<String> {
     match cause.downcast_ref()? {
         Train::Store(error) => of_store(error),
         Train::OtherSubwords { model, .. } => Some(format!(" (strata prepare --subword-model {})", model.display())),
-        Train::State { .. } => Some(" (--from STEP)".to_string()),
+        Train::State { .. } | Train::EndsEarlier { .. } => Some(" (--from STEP)".to_string()),
         Train::NotFinite { kept: Some(kept), .. } => {
             let run = kept.run.display();
             Some(format!(". Resume with: strata train --resume {run} (--from names an earlier checkpoint)"))

@@ -177,7 +177,8 @@ fn from_an_earlier_checkpoint_the_same_updates_are_made_again() {
     }
     same(&here, "../run", "again", "step-000006");
     let done = here.strata("train --resume again").succeeds();
-    assert!(done.err.contains("6 of 6 updates"), "{done}");
+    assert!(done.err.contains("6 of 6 updates: nothing is left to train"), "{done}");
+    assert!(!done.err.contains("tok/s"), "{done}");
     same(&here, "../run", "again", "step-000006");
 }
 
@@ -221,6 +222,19 @@ fn a_run_that_was_killed_before_its_first_checkpoint_begins_anew() {
     }
     here.strata("train --resume run").succeeds();
     same(&here, "../run", "run", "step-000006");
+}
+
+#[test]
+fn a_run_does_not_end_before_the_update_that_it_has_reached() {
+    let here = folder("shorter");
+    here.copy("../run", "run");
+    let at = "run is at update 6 already";
+    here.refuses("train --resume run --set train.updates=5", &["train.updates = 5", at, "(--from STEP)"]);
+    here.refuses("train --resume run --from 4 --set train.updates=3", &["run is at update 4 already", "--from"]);
+    assert!(here.read("run/recipe.toml").contains("\nupdates = 6 "));
+    here.strata("train --resume run --from 4 --set train.updates=5").succeeds();
+    assert!(here.path("run/checkpoints/step-000006.set-aside").is_dir());
+    assert!(here.path("run/checkpoints/step-000005").is_dir() && !here.path("run/checkpoints/step-000006").exists());
 }
 
 #[test]
