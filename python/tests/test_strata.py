@@ -257,9 +257,24 @@ class Models(unittest.TestCase):
         self.refused("must be told the language of the text", self.moe.translate, "a", self.target)
         self.refused("", strata_mt.import_model, self.folder / "nothing", self.folder / "new")
         self.refused("", strata_mt.bleu, ["a"], ["a", "b"])
-        for wrong in (3, None, [3], b"bytes"):
-            with self.assertRaises(TypeError):
+        for wrong in (3, None, [3], ["a", None], b"bytes", {"a": "b"}, "\udc80", ["a", "\udc80"]):
+            with self.assertRaisesRegex(TypeError, "^texts must be a str or a sequence of str(, without lone .*)?$"):
                 self.translator.translate(wrong, "de")
+        for wrong in (3, None, [3], ["a", None], b"bytes", ["a", "\udc80"]):
+            with self.assertRaisesRegex(TypeError, "^texts must be a str or a sequence of str|not iterable$"):
+                list(self.translator.stream(wrong, "de"))
+        for wrong in (3, None, [3], b"bytes", "a text", ["\udc80"]):
+            for name, call in (
+                ("texts", lambda: full(wrong, "de")),
+                ("texts", lambda: self.moe.route(wrong, self.target, self.source)),
+                ("sources", lambda: self.translator.score(wrong, ["a"], "de")),
+                ("targets", lambda: self.translator.score(["a"], wrong, "de")),
+                ("hypotheses", lambda: strata_mt.bleu(wrong, ["a"])),
+                ("references", lambda: strata_mt.bleu(["a"], wrong)),
+                ("references", lambda: strata_mt.chrf(["a"], [["a"], wrong])),
+            ):
+                with self.assertRaisesRegex(TypeError, f"^{name} must be a sequence of str"):
+                    call()
         # And it goes on.
         self.assertEqual(self.translator.translate(TEXTS, "de"), self.expected)
 
