@@ -55,9 +55,19 @@ class Translator(_native.Translator):
     def stream(
         self, texts: Iterable[str], target: str, source: Optional[str] = None, *, batch: int = 64
     ) -> Iterator[str]:
-        """Translates texts as they come, in order, ``batch`` of them together."""
+        """Translates texts as they come, in order, ``batch`` of them together.
+
+        They may be the lines of an open file: the end of its line is no part of a text, nor of its translation.
+        """
         if batch < 1:
             raise StrataError(f"batch = {batch}: choose 1 or more")
-        texts = iter(texts)
+        texts = map(_without_line_end, texts)
         while chunk := list(islice(texts, batch)):
             yield from self.translate(chunk, target, source)
+
+
+def _without_line_end(text: str) -> str:
+    # What is no text is left for `translate` to refuse.
+    if isinstance(text, str) and text.endswith("\n"):
+        return text[:-1].removesuffix("\r")
+    return text

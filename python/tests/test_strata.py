@@ -87,6 +87,19 @@ class Models(unittest.TestCase):
         self.assertEqual(several[2], "")
         self.assertIn("https://example.org", several[3])
 
+    def test_the_lines_of_a_file_are_texts_without_their_ends(self):
+        lines = self.folder / "lines.txt"
+        lines.write_bytes("\n".join(TEXTS).encode())
+        with lines.open(encoding="utf-8") as file:
+            self.assertEqual(list(self.translator.stream(file, "de", batch=2)), self.expected)
+        # Files that are read with the ends that they have; only one end is taken off.
+        ended = [f"{text}\r\n" for text in TEXTS]
+        self.assertEqual(list(self.translator.stream(ended, "de")), self.expected)
+        text = "A house.\n\nAnd a tree!"
+        kept = self.translator.translate([text, text + "\n"], "de")
+        self.assertTrue("\n\n" in kept[0] and kept[1] == kept[0] + "\n", kept)
+        self.assertEqual(list(self.translator.stream([text, text + "\n", text + "\n\n"], "de")), [kept[0], *kept])
+
     def test_translations_say_all_about_themselves(self):
         full = self.translator.translate_full
         found = full(TEXTS[:1], "de", nbest=3, alignment=True, min_length=8, whole_lines=True)[0]
@@ -244,9 +257,24 @@ class Models(unittest.TestCase):
         self.refused("must be told the language of the text", self.moe.translate, "a", self.target)
         self.refused("", strata_mt.import_model, self.folder / "nothing", self.folder / "new")
         self.refused("", strata_mt.bleu, ["a"], ["a", "b"])
-        for wrong in (3, None, [3], b"bytes"):
-            with self.assertRaises(TypeError):
+        for wrong in (3, None, [3], ["a", None], b"bytes", {"a": "b"}, "\udc80", ["a", "\udc80"]):
+            with self.assertRaisesRegex(TypeError, "^texts must be a str or a sequence of str(, without lone .*)?$"):
                 self.translator.translate(wrong, "de")
+        for wrong in (3, None, [3], ["a", None], b"bytes", ["a", "\udc80"]):
+            with self.assertRaisesRegex(TypeError, "^texts must be a str or a sequence of str|not iterable$"):
+                list(self.translator.stream(wrong, "de"))
+        for wrong in (3, None, [3], b"bytes", "a text", ["\udc80"]):
+            for name, call in (
+                ("texts", lambda: full(wrong, "de")),
+                ("texts", lambda: self.moe.route(wrong, self.target, self.source)),
+                ("sources", lambda: self.translator.score(wrong, ["a"], "de")),
+                ("targets", lambda: self.translator.score(["a"], wrong, "de")),
+                ("hypotheses", lambda: strata_mt.bleu(wrong, ["a"])),
+                ("references", lambda: strata_mt.bleu(["a"], wrong)),
+                ("references", lambda: strata_mt.chrf(["a"], [["a"], wrong])),
+            ):
+                with self.assertRaisesRegex(TypeError, f"^{name} must be a sequence of str"):
+                    call()
         # And it goes on.
         self.assertEqual(self.translator.translate(TEXTS, "de"), self.expected)
 

@@ -28,7 +28,7 @@ fn of_training(cause: &(dyn Error + 'static)) -> Option<String> {
     match cause.downcast_ref()? {
         Train::Store(error) => of_store(error),
         Train::OtherSubwords { model, .. } => Some(format!(" (strata prepare --subword-model {})", model.display())),
-        Train::State { .. } => Some(" (--from STEP)".to_string()),
+        Train::State { .. } | Train::EndsEarlier { .. } => Some(" (--from STEP)".to_string()),
         Train::NotFinite { kept: Some(kept), .. } => {
             let run = kept.run.display();
             Some(format!(". Resume with: strata train --resume {run} (--from names an earlier checkpoint)"))
@@ -57,8 +57,8 @@ fn of_rest(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref() {
         return of_store(error);
     }
-    if let Some(strata_serve::Error::KeyLine { fault: strata_serve::KeyFault::Form, .. }) = cause.downcast_ref() {
-        return Some(" (--new-key NAME)".to_string());
+    if let Some(error) = cause.downcast_ref() {
+        return of_server(error);
     }
     of_recipe(cause.downcast_ref()?)
 }
@@ -71,10 +71,26 @@ pub fn new_run(folder: &Path) -> String {
 fn of_store(error: &strata_store::Error) -> Option<String> {
     match error {
         strata_store::Error::NoRunYet { path } => Some(format!(". Start one with: {}", new_run(path))),
+        strata_store::Error::ModelNotRun { path, run, step, .. } => {
+            let model = path.display();
+            let Some(run) = run else { return Some(format!(": strata train RECIPE --init {model}")) };
+            let from = step.map_or(String::new(), |step| format!(" --from {step}"));
+            Some(format!(": strata train --resume {}{from}", run.display()))
+        }
         strata_store::Error::RunExists { .. } => Some(" (--resume, --overwrite)".to_string()),
         strata_store::Error::NewestDamaged { intact: Some(step), .. } => {
             Some(format!(". Pass --from {} to do so.", step_name(*step)))
         }
+        _ => None,
+    }
+}
+
+fn of_server(error: &strata_serve::Error) -> Option<String> {
+    match error {
+        strata_serve::Error::KeyLine { fault: strata_serve::KeyFault::Form, .. } => {
+            Some(" (--new-key NAME)".to_string())
+        }
+        strata_serve::Error::NoKeys { .. } => Some("; `strata serve --new-key NAME` makes one".to_string()),
         _ => None,
     }
 }

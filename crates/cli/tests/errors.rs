@@ -320,6 +320,7 @@ fn converting_and_inspecting() {
 fn serving() {
     let here = folder("serve");
     here.write("empty.txt", "");
+    here.write("comments.txt", "# NAME SHA256 REQUESTS_PER_MINUTE\n\n");
     refuse_all(
         &here,
         &[
@@ -334,6 +335,11 @@ fn serving() {
             ("serve ../run --max-loaded 0", "--max-loaded"),
             ("serve --new-key alice --port 80", "--new-key"),
             ("serve ../run --keys nowhere --port 0", "nowhere"),
+            (
+                "serve ../run --keys empty.txt --port 0",
+                "empty.txt: no keys in it; `strata serve --new-key NAME` makes one",
+            ),
+            ("serve ../run --keys comments.txt --port 0", "comments.txt: no keys in it"),
             ("serve ../run --tls-key empty.txt", "--tls-certificate"),
             ("serve ../run --tls-certificate empty.txt --tls-key empty.txt --port 0", "empty.txt"),
             ("serve ../run --rate 5", "--rate"),

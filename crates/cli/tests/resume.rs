@@ -177,8 +177,64 @@ fn from_an_earlier_checkpoint_the_same_updates_are_made_again() {
     }
     same(&here, "../run", "again", "step-000006");
     let done = here.strata("train --resume again").succeeds();
-    assert!(done.err.contains("6 of 6 updates"), "{done}");
+    assert!(done.err.contains("6 of 6 updates: nothing is left to train"), "{done}");
+    assert!(!done.err.contains("tok/s"), "{done}");
     same(&here, "../run", "again", "step-000006");
+}
+
+#[test]
+fn a_checkpoint_is_not_resumed_as_a_run() {
+    let here = folder("checkpoint");
+    here.copy("../run", "run");
+    here.copy("../run/checkpoints/step-000004", "copied");
+    here.strata("train ../tiny.toml --output averaged --set train.average_last=2").succeeds();
+    let checkpoint = "is a checkpoint, not the folder of a run; ";
+    let of_run = |path: &str, step: u64| {
+        let instead = format!("resume the run run from step-{step:06}: strata train --resume run --from {step}");
+        here.refuses(&format!("train --resume {path}"), &[path, checkpoint, &instead]);
+    };
+    of_run("run/checkpoints/step-000004", 4);
+    of_run("run/checkpoints/step-000004/", 4);
+    of_run("run/last", 6);
+    here.refuses(
+        "train --resume copied",
+        &["copied", checkpoint, "start a new run from its weights: strata train RECIPE --init copied"],
+    );
+    here.refuses("train --resume copied --from 4", &["copied", checkpoint]);
+    here.refuses(
+        "train --resume averaged/averaged",
+        &["is a model, not the folder of a run", "strata train --resume averaged"],
+    );
+    // Also one that lacks its weights.
+    fs::remove_file(here.path("copied/model.safetensors")).unwrap();
+    fs::remove_file(here.path("copied/config.json")).unwrap();
+    here.refuses("train --resume copied", &["copied", checkpoint]);
+}
+
+#[test]
+fn a_run_that_was_killed_before_its_first_checkpoint_begins_anew() {
+    let here = folder("no-checkpoint");
+    here.copy("../run", "run");
+    fs::remove_dir_all(here.path("run/checkpoints")).unwrap();
+    fs::create_dir(here.path("run/checkpoints")).unwrap();
+    for link in ["best", "last"] {
+        fs::remove_file(here.path("run").join(link)).unwrap();
+    }
+    here.strata("train --resume run").succeeds();
+    same(&here, "../run", "run", "step-000006");
+}
+
+#[test]
+fn a_run_does_not_end_before_the_update_that_it_has_reached() {
+    let here = folder("shorter");
+    here.copy("../run", "run");
+    let at = "run is at update 6 already";
+    here.refuses("train --resume run --set train.updates=5", &["train.updates = 5", at, "(--from STEP)"]);
+    here.refuses("train --resume run --from 4 --set train.updates=3", &["run is at update 4 already", "--from"]);
+    assert!(here.read("run/recipe.toml").contains("\nupdates = 6 "));
+    here.strata("train --resume run --from 4 --set train.updates=5").succeeds();
+    assert!(here.path("run/checkpoints/step-000006.set-aside").is_dir());
+    assert!(here.path("run/checkpoints/step-000005").is_dir() && !here.path("run/checkpoints/step-000006").exists());
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod metrics;
 mod models;
 mod options;
 mod route;
+mod texts;
 mod threads;
 mod translation;
 mod translator;

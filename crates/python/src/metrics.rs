@@ -1,10 +1,12 @@
 //! BLEU and chrF as sacreBLEU computes them.
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Scorer};
 use strata_translate::scores::tokenizer;
 
 use crate::error::exception;
+use crate::texts::list;
 
 /// A corpus's score, and the signature that makes it comparable.
 #[pyclass(frozen, get_all, module = "strata_mt")]
@@ -26,8 +28,7 @@ impl Score {
 }
 
 /// The references: one for each hypothesis, or several sets of them.
-#[derive(FromPyObject)]
-pub enum References {
+enum References {
     /// One set.
     One(Vec<String>),
     /// Several.
@@ -35,6 +36,19 @@ pub enum References {
 }
 
 impl References {
+    /// The references that Python gives.
+    ///
+    /// # Errors
+    /// A `TypeError` for all but lists of texts.
+    fn of(given: &Bound<'_, PyAny>) -> PyResult<Self> {
+        match given.extract::<Vec<Bound<'_, PyAny>>>() {
+            Ok(sets) if sets.first().is_some_and(|set| !set.is_instance_of::<PyString>()) => {
+                sets.iter().map(|set| list("references", set)).collect::<PyResult<_>>().map(Self::Sets)
+            }
+            _ => list("references", given).map(Self::One),
+        }
+    }
+
     fn sets(&self) -> Vec<&[String]> {
         match self {
             Self::One(set) => vec![set],
@@ -48,11 +62,12 @@ impl References {
 #[pyo3(signature = (hypotheses, references, *, tokenize="13a", lowercase=false))]
 pub fn bleu(
     py: Python<'_>,
-    hypotheses: Vec<String>,
-    references: References,
+    hypotheses: &Bound<'_, PyAny>,
+    references: &Bound<'_, PyAny>,
     tokenize: &str,
     lowercase: bool,
 ) -> PyResult<Score> {
+    let (hypotheses, references) = (list("hypotheses", hypotheses)?, References::of(references)?);
     py.detach(|| {
         let tokenizer = tokenizer(tokenize).map_err(|error| exception(&error))?;
         let bleu = Bleu::new(BleuOptions { tokenizer, lowercase, ..BleuOptions::default() });
@@ -68,11 +83,12 @@ pub fn bleu(
 #[pyo3(signature = (hypotheses, references, *, word_order=0, lowercase=false))]
 pub fn chrf(
     py: Python<'_>,
-    hypotheses: Vec<String>,
-    references: References,
+    hypotheses: &Bound<'_, PyAny>,
+    references: &Bound<'_, PyAny>,
     word_order: usize,
     lowercase: bool,
 ) -> PyResult<Score> {
+    let (hypotheses, references) = (list("hypotheses", hypotheses)?, References::of(references)?);
     py.detach(|| {
         let chrf = Chrf::new(ChrfOptions { word_order, lowercase, ..ChrfOptions::default() });
         let chrf = chrf.map_err(|error| exception(&error))?;

@@ -14,18 +14,12 @@ use crate::error::{Result, StrataError, exception};
 use crate::models::{precision_of, python_of};
 use crate::options::{Given, Sampling, Terms, options};
 use crate::route::{Blocks, Route};
+use crate::texts::{Texts, list};
 use crate::threads::Pools;
 use crate::translation::{ScoredTranslation, Translation};
 
 /// Pairs scored between two looks at signals.
 const SCORED: usize = 256;
-
-/// One text, or several.
-#[derive(FromPyObject)]
-enum Texts {
-    One(String),
-    Many(Vec<String>),
-}
 
 /// A text's translation, or one for each.
 #[derive(IntoPyObject)]
@@ -74,8 +68,14 @@ impl Translator {
 
     /// Translates a text, or each of several.
     #[pyo3(signature = (text, target, source=None))]
-    fn translate(&self, py: Python<'_>, text: Texts, target: String, source: Option<String>) -> PyResult<Answer> {
-        let (texts, one) = match text {
+    fn translate(
+        &self,
+        py: Python<'_>,
+        text: &Bound<'_, PyAny>,
+        target: String,
+        source: Option<String>,
+    ) -> PyResult<Answer> {
+        let (texts, one) = match Texts::of(text)? {
             Texts::One(text) => (vec![text], true),
             Texts::Many(texts) => (texts, false),
         };
@@ -101,7 +101,7 @@ impl Translator {
     fn translate_full(
         &self,
         py: Python<'_>,
-        texts: Vec<String>,
+        texts: &Bound<'_, PyAny>,
         target: String,
         source: Option<String>,
         beam: usize,
@@ -121,6 +121,7 @@ impl Translator {
         alignment: bool,
         whole_lines: bool,
     ) -> PyResult<Vec<Vec<Translation>>> {
+        let texts = list("texts", texts)?;
         let search = SearchOptions {
             beam,
             length_penalty,
@@ -210,11 +211,12 @@ impl Translator {
     fn score(
         &self,
         py: Python<'_>,
-        sources: Vec<String>,
-        targets: Vec<String>,
+        sources: &Bound<'_, PyAny>,
+        targets: &Bound<'_, PyAny>,
         target: String,
         source: Option<String>,
     ) -> PyResult<Vec<ScoredTranslation>> {
+        let (sources, targets) = (list("sources", sources)?, list("targets", targets)?);
         same_length("targets", targets.len(), sources.len())?;
         let (library, stop) = (self.library.clone(), Stop::default());
         let switch = stop.clone();
@@ -239,11 +241,12 @@ impl Translator {
     fn route(
         &self,
         py: Python<'_>,
-        texts: Vec<String>,
+        texts: &Bound<'_, PyAny>,
         target: String,
         source: Option<String>,
         beam: usize,
     ) -> PyResult<Vec<Vec<Route>>> {
+        let texts = list("texts", texts)?;
         let (library, stop) = (self.library.clone(), Stop::default());
         let search = SearchOptions { beam, routing: true, ..SearchOptions::default() };
         let options = self.options(search, Given::default(), &stop)?;

@@ -25,6 +25,12 @@ pub enum Error {
         /// What is wrong with it.
         fault: KeyFault,
     },
+    /// A key file without a key: such a server would refuse everyone.
+    #[error("{}: no keys in it", path.display())]
+    NoKeys {
+        /// The key file.
+        path: PathBuf,
+    },
     /// A file that cannot be read.
     #[error(transparent)]
     Files(#[from] strata_files::Error),

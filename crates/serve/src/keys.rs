@@ -96,10 +96,13 @@ impl Keys {
     /// Reads a file of lines `NAME SHA256 REQUESTS_PER_MINUTE`; skips empty lines and those that begin with `#`.
     ///
     /// # Errors
-    /// A file that cannot be read; the first malformed line, by its number.
+    /// A file that cannot be read; the first malformed line, by its number; [`Error::NoKeys`] for a file without a
+    /// key.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = strata_files::read_text(path)?;
-        Self::parse(&text).map_err(|(line, fault)| Error::KeyLine { path: path.to_path_buf(), line, fault })
+        let path = || path.to_path_buf();
+        let keys = Self::parse(&text).map_err(|(line, fault)| Error::KeyLine { path: path(), line, fault })?;
+        if keys.keys.is_empty() { Err(Error::NoKeys { path: path() }) } else { Ok(keys) }
     }
 
     /// The keys in the text of a key file; for a line that cannot be used, its number and its fault.
@@ -208,6 +211,18 @@ mod tests {
         assert_eq!((refused.status, refused.retry_after), (StatusCode::TOO_MANY_REQUESTS, Some(20)));
         assert!(keys.admit_at(Some(&key), now + Duration::from_secs(21)).is_ok());
         assert!(keys.admit_at(Some(&key), now + Duration::from_secs(22)).is_err());
+    }
+
+    #[test]
+    fn a_file_without_a_key_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        for text in ["", "\n", "# alice left\n\n"] {
+            std::fs::write(&path, text).unwrap();
+            assert!(matches!(Keys::read(&path), Err(Error::NoKeys { .. })), "{text:?}");
+        }
+        std::fs::write(&path, new_key("bob", 0).unwrap().1).unwrap();
+        assert!(Keys::read(&path).is_ok());
     }
 
     #[test]

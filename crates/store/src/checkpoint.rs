@@ -124,7 +124,8 @@ impl RunFolder {
     /// The run folder at `path`.
     ///
     /// # Errors
-    /// [`Error::NotARun`] where there is none, [`Error::NoRunYet`] where there is nothing else either.
+    /// [`Error::NotARun`] where there is none, [`Error::NoRunYet`] where there is nothing else either,
+    /// [`Error::ModelNotRun`] for a checkpoint or another model, which may hold the recipe of its run.
     pub fn at(path: impl AsRef<Path>) -> Result<RunFolder, Error> {
         let path = path.as_ref().to_path_buf();
         let not_a_run = |what| Err(Error::NotARun { path: path.clone(), what });
@@ -133,6 +134,10 @@ impl RunFolder {
         }
         if !path.is_dir() {
             return not_a_run("it is a file");
+        }
+        if let Some(what) = model_at(&path) {
+            let (run, step) = run_around(&path);
+            return Err(Error::ModelNotRun { path, what, run, step });
         }
         if path.join(RECIPE_FILE).is_file() {
             return Ok(RunFolder { path });
@@ -235,6 +240,30 @@ impl RunFolder {
         let what = || "it must be a link to a folder of checkpoints/".to_string();
         Ok(Some(step.ok_or_else(|| FilesError::Damaged { path, what: what() })?))
     }
+}
+
+/// What kind of model lies in a folder, whole or not; none in the folder of a run.
+fn model_at(path: &Path) -> Option<&'static str> {
+    let has = |names: [&str; 2]| names.iter().any(|name| path.join(name).is_file());
+    if has([STATE_FILE, OPTIMIZER_FILE]) {
+        return Some("a checkpoint");
+    }
+    has([CONFIG_FILE, WEIGHTS_FILE]).then_some("a model")
+}
+
+/// The run that a model lies in, also by a link such as `last`, and its step if it is one of the run's checkpoints.
+fn run_around(model: &Path) -> (Option<PathBuf>, Option<u64>) {
+    let real = model.canonicalize().unwrap_or_else(|_| model.to_path_buf());
+    let is_run = |folder: &&Path| {
+        folder.join(RECIPE_FILE).is_file() && folder.join(CHECKPOINTS_DIR).is_dir() && model_at(folder).is_none()
+    };
+    let around = |path: &Path| path.ancestors().skip(1).take(2).find(is_run).map(Path::to_path_buf);
+    // As the user wrote it, where that names the run.
+    let Some(run) = around(model).or_else(|| around(&real)) else { return (None, None) };
+    let step = real.file_name().and_then(|name| step_of_folder(name.to_str()?));
+    let step = step.filter(|step| run.join(CHECKPOINTS_DIR).join(step_name(*step)).is_dir());
+    let run = if run.as_os_str().is_empty() { PathBuf::from(".") } else { run };
+    (Some(run), step)
 }
 
 /// The first entry of a folder that no run makes before it writes its recipe. It makes a folder of checkpoints; dot

@@ -1,6 +1,6 @@
 //! The error of this crate: every message names the path and what to do about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::checkpoint::step_name;
 
@@ -51,6 +51,18 @@ pub enum Error {
         path: PathBuf,
         /// What is missing.
         what: &'static str,
+    },
+    /// A checkpoint or another model, where a run was asked for: training would begin a new run inside of it.
+    #[error("{} is {what}, not the folder of a run; {}", path.display(), instead(run.as_deref(), *step))]
+    ModelNotRun {
+        /// The path.
+        path: PathBuf,
+        /// `a checkpoint` or `a model`.
+        what: &'static str,
+        /// The run that it lies in, if it lies in one.
+        run: Option<PathBuf>,
+        /// Its step, if it is one of that run's checkpoints.
+        step: Option<u64>,
     },
     /// A folder in which no run has begun: empty, or left behind by a run that was killed before it had written its
     /// recipe.
@@ -160,6 +172,14 @@ fn remains(intact: Option<u64>) -> String {
 
 fn holder(pid: &Option<u32>) -> String {
     pid.map_or(String::new(), |pid| format!(" (process {pid})"))
+}
+
+fn instead(run: Option<&Path>, step: Option<u64>) -> String {
+    match (run, step) {
+        (Some(run), Some(step)) => format!("resume the run {} from {}", run.display(), step_name(step)),
+        (Some(run), None) => format!("resume the run {}", run.display()),
+        (None, _) => "start a new run from its weights".to_string(),
+    }
 }
 
 fn listed(steps: &[u64]) -> String {

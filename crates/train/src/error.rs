@@ -68,6 +68,19 @@ pub enum Error {
     /// `data.prepared` is not a prepared folder.
     #[error("{0}; data.prepared must name a folder that `strata prepare` wrote")]
     Prepared(#[source] strata_files::Error),
+    /// A run that is to end before the update that it has reached.
+    #[error(
+        "train.updates = {updates}: {} is at update {made} already; set more, or resume from an earlier checkpoint",
+        run.display()
+    )]
+    EndsEarlier {
+        /// The run's folder.
+        run: PathBuf,
+        /// The updates asked for.
+        updates: u64,
+        /// The updates made.
+        made: u64,
+    },
     /// A recipe or configuration file that cannot be read.
     #[error(transparent)]
     RecipeFile(#[from] strata_recipe::Error),

@@ -120,13 +120,16 @@ fn resume(
     let open = || -> Result<(Run, Option<Checkpoint>), Error> {
         let mut run = Run::open(path)?;
         let checkpoint = match from {
-            Some(step) => {
-                let checkpoint = run.load(step)?;
-                run.set_aside_after(step)?;
-                Some(checkpoint)
-            }
+            Some(step) => Some(run.load(step)?),
             None => run.latest_good()?,
         };
+        let made = checkpoint.as_ref().map_or(0, Checkpoint::step);
+        if let Some(updates) = updates.filter(|updates| *updates < made) {
+            return Err(Error::EndsEarlier { run: path.to_path_buf(), updates, made });
+        }
+        if let Some(step) = from {
+            run.set_aside_after(step)?;
+        }
         Ok((run, checkpoint))
     };
     let begun = ranks.together(if ranks.is_first() { open().map(Some) } else { Ok(None) })?;

@@ -55,6 +55,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
         return if arguments.json { print_json(&study.results()) } else { print(&tables::study::plan(&study)) }
             .map(|()| Outcome::Done);
     }
+    study.check_begun()?;
     if !arguments.table {
         let devices = if arguments.devices.is_empty() { study.devices() } else { &arguments.devices[..] };
         let trainer = Trainer {

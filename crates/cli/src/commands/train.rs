@@ -181,17 +181,17 @@ pub fn resume(
 
 fn watch(start: Start, ranks: &Ranks, terminal: &Terminal) -> anyhow::Result<Summary> {
     let stop = Stop::listen()?;
-    let mut shown = Shown { valid: None };
+    let mut shown = Shown { begun_at: 0, valid: None };
     let mut observe = |event: &Event| shown.event(event, terminal);
     let summary = strata_train::train(start, ranks, &validation_bleu, stop.flag(), &mut observe)?;
     if ranks.is_first() {
-        tell(&summary, terminal);
+        tell(&summary, shown.begun_at, terminal);
     }
     Ok(summary)
 }
 
-/// Says how a training ended.
-fn tell(summary: &Summary, terminal: &Terminal) {
+/// Says how a training ended that began after the update `begun_at`.
+fn tell(summary: &Summary, begun_at: u64, terminal: &Terminal) {
     let run = summary.run.display();
     let (update, of) = (thousands(summary.update), thousands(summary.updates));
     match summary.stopped {
@@ -200,9 +200,14 @@ fn tell(summary: &Summary, terminal: &Terminal) {
         }
         Stopped::Finished | Stopped::EarlyStop => {
             let early = if summary.stopped == Stopped::EarlyStop { " (validation loss stopped improving)" } else { "" };
-            let speed = thousands(summary.tokens_per_second as u64);
-            let took = duration(summary.seconds);
-            terminal.say(&labeled("trained", &format!("{update} of {of} updates{early} in {took}, {speed} tok/s")));
+            let how = if summary.update == begun_at {
+                // The time is that of earlier sessions, and there is no speed.
+                ": nothing is left to train".to_string()
+            } else {
+                let speed = thousands(summary.tokens_per_second as u64);
+                format!(" in {}, {speed} tok/s", duration(summary.seconds))
+            };
+            terminal.say(&labeled("trained", &format!("{update} of {of} updates{early}{how}")));
             if let (Some(loss), Some(update)) = (summary.best_loss, summary.best_update) {
                 let best = format!("update {}, validation loss {loss:.3}", thousands(update));
                 terminal.say(&labeled("best", &best));
@@ -217,8 +222,10 @@ fn tell(summary: &Summary, terminal: &Terminal) {
     }
 }
 
-/// What the progress line remembers.
+/// What the progress line remembers, and where training began.
 struct Shown {
+    /// The updates made when this session began.
+    begun_at: u64,
     valid: Option<f64>,
 }
 
@@ -236,6 +243,7 @@ impl Shown {
                 left_out,
                 max_length,
             } => {
+                self.begun_at = *update;
                 let cost = format!(
                     "{model}: {} parameters, {} per token (uniform routing)",
                     short(*parameters as f64, ""),

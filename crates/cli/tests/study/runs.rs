@@ -95,6 +95,7 @@ fn two_at_a_time_find_the_same_as_one_after_another() {
         }
     }
     // A device that there is not: each run says so, none is lost.
+    std::fs::remove_dir_all(two.path("out")).unwrap();
     let refused = two.strata("study study.toml --only moe-4.seed1,broken --devices tpu,cpu --set train.updates=3");
     assert!(refused.code == Some(1) && refused.out.contains("tpu"), "{refused}");
 }
@@ -221,7 +222,36 @@ fn studies_that_cannot_be_are_refused_and_other_settings_are_not_mixed_in() {
     here.write("bad.toml", STUDY.replace("variant = \"dense\"", "variant = \"dens\""));
     here.refuses("study bad.toml", &["bad.toml", "run `dense`", "did you mean `dense`?"]);
     here.strata("study study.toml --only dense").succeeds();
-    let other = here.strata("study study.toml --only dense --set train.updates=9");
-    assert_eq!(other.code, Some(1), "{other}");
-    assert!(other.out.contains("begun with other settings"), "{other}");
+    let words = ["study.toml: ", "begun with other settings (dense.seed1: train.updates = 6, now 9);", "out/runs"];
+    here.refuses("study study.toml --only dense --set train.updates=9", &words);
+}
+
+#[test]
+fn a_changed_study_leaves_the_figures_that_it_has() {
+    let here = study("study-changed");
+    here.write("study.toml", STUDY.replace("[[runs]]\nname = \"broken\"\nset = { train.learning_rate = 1e30 }\n", ""));
+    let done = here.strata("study study.toml --only dense,moe-4.seed1").succeeds();
+    let file = here.read("study.toml");
+    // Of all runs, also with words that ask for no training.
+    here.write("study.toml", file.replace("[set]\n", "[set]\ntrain.updates = 9\n"));
+    let words = "study.toml: runs were begun with other settings (dense.seed1, moe-4.seed1: train.updates = 6, now 9);";
+    for command in ["study study.toml", "study study.toml --table", "study study.toml --only smoe-2-2"] {
+        here.refuses(command, &[words, "out/runs"]);
+    }
+    // Of some, each with its own settings; the threads and the device change no run.
+    here.write(
+        "study.toml",
+        file.replace("model.experts = 4 }", "model.experts = 4, train.warmup = 3, train.clip_norm = 0.5 }"),
+    );
+    let words = "settings (moe-4.seed1: train.warmup = 4, now 3, train.clip_norm = ";
+    here.refuses("study study.toml --set train.threads=1", &[words]);
+    here.write("study.toml", &file);
+    let again = here.strata("study study.toml --only dense,moe-4.seed1 --set train.threads=1").succeeds();
+    assert_eq!(again.out, done.out);
+    // What the message advises.
+    std::fs::remove_dir_all(here.path("out/runs/dense.seed1")).unwrap();
+    let anew = here.strata("study study.toml --only dense --set train.updates=7");
+    assert!(anew.code == Some(2) && !anew.err.contains("dense.seed1"), "{anew}");
+    std::fs::remove_dir_all(here.path("out/runs/moe-4.seed1")).unwrap();
+    here.strata("study study.toml --only dense,moe-4.seed1 --set train.updates=7").succeeds();
 }

@@ -308,20 +308,21 @@ fn flat(table: &toml::Table) -> Result<Vec<(String, String)>, String> {
     Ok(found)
 }
 
-/// The keys, other than those of the model, the seed and the output, in which a recipe differs from another.
-pub fn differing_keys(recipe: &Recipe, other: &Recipe) -> Vec<String> {
+/// The keys in which a recipe differs from another, each with the values of both.
+pub fn differences(recipe: &Recipe, other: &Recipe) -> Vec<(String, String, String)> {
     let table = |recipe: &Recipe| match Value::try_from(recipe) {
         Ok(Value::Table(table)) => flat(&table).unwrap_or_default(),
         _ => Vec::new(),
     };
-    let others = table(other);
+    let pairs = table(recipe).into_iter().zip(table(other));
+    pairs.filter(|(one, other)| one != other).map(|((key, one), (_, other))| (key, one, other)).collect()
+}
+
+/// The keys, other than those of the model, the seed and the output, in which a recipe differs from another.
+pub fn differing_keys(recipe: &Recipe, baseline: &Recipe) -> Vec<String> {
     let free = |key: &str| key.starts_with("model.") || key == "train.seed" || key == "train.output";
-    table(recipe)
-        .into_iter()
-        .zip(others)
-        .filter(|(one, other)| one != other && !free(&one.0))
-        .map(|((key, value), (_, other))| format!("{key} = {value} (baseline: {other})"))
-        .collect()
+    let differ = differences(recipe, baseline).into_iter().filter(|(key, ..)| !free(key));
+    differ.map(|(key, value, theirs)| format!("{key} = {value} (baseline: {theirs})")).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! `OUTPUT/translations/ID` holds its translations, `OUTPUT/results/ID.json` its figures. A study that is run again
 //! resumes where it stopped and repeats nothing. Several processes of one study share its runs.
 
+mod begun;
 mod claims;
 mod compare;
 mod csv;

@@ -8,13 +8,12 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use strata_files::IoContext;
-use strata_recipe::Recipe;
 use strata_records::{Stopped, Summary, TrainState};
-use strata_store::checkpoint::{AVERAGED_DIR, RECIPE_FILE, STATE_FILE};
+use strata_store::checkpoint::{AVERAGED_DIR, STATE_FILE};
 use strata_store::{Run, RunFolder};
 
+use super::begun::changed;
 use super::file::Planned;
-use super::kept::essence;
 use super::running::POLL;
 use crate::error::Error;
 
@@ -69,17 +68,14 @@ fn is_finished(planned: &Planned, state: &TrainState) -> bool {
 
 /// Checks that the run in the folder, if there is one, was started from the planned recipe.
 fn same_recipe(planned: &Planned) -> Result<(), String> {
-    let path = Path::new(&planned.recipe.train.output).join(RECIPE_FILE);
-    if !path.exists() {
-        return Ok(());
-    }
-    let begun = Recipe::load(&path, None, &[]).map_err(|e| e.to_string())?;
-    if essence(&begun) == essence(&planned.recipe) {
+    let changed = changed(planned).map_err(|e| e.to_string())?;
+    if changed.is_empty() {
         return Ok(());
     }
     Err(format!(
-        "{} was begun with other settings; remove the folder to train it anew, or give the study another output",
-        planned.recipe.train.output
+        "{} was begun with other settings ({}); remove the folder to train it anew, or give the study another output",
+        planned.recipe.train.output,
+        changed.join(", ")
     ))
 }
 
