@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::document::{Document, Segment};
 use crate::error::{Error, Result};
-use crate::events::{Event, Kind, attribute};
+use crate::events::{Event, Kind, attribute, is_kept};
 use crate::limits::{Count, Limits};
 use crate::markup::Piece;
 use crate::running::rules::{Inline, Role, Rules};
@@ -17,10 +17,11 @@ const MOST_EVENTS: usize = 2000;
 struct XliffRules;
 
 impl Rules for XliffRules {
-    fn role(&self, name: &str, _tag: &str) -> Role {
+    fn role(&self, name: &str, tag: &str) -> Role {
         match local(name) {
             // Their content is code of the original's format.
             "bpt" | "ept" | "ph" | "it" => Role::Kept,
+            "mrk" if attribute(tag, "mtype") == Some("protected") => Role::Kept,
             _ => Role::Inline(Inline::Form),
         }
     }
@@ -63,11 +64,11 @@ struct Unit<'a> {
 
 impl<'a> Unit<'a> {
     /// Adds what is in the source, as far as it is looked at.
-    fn add(&mut self, event: &Event<'a>) {
+    fn add(&mut self, event: Event<'a>) {
         if let Some((events, _)) = &mut self.source
             && events.len() <= MOST_EVENTS
         {
-            events.push(event.clone());
+            events.push(event);
         }
     }
 }
@@ -137,7 +138,7 @@ impl<'a> Reader<'a> {
             _ => {}
         }
         match self.inside.filter(|_| self.inside == before) {
-            Some(Side::Source) => self.unit.add(&event),
+            Some(Side::Source) => self.unit.add(paired(self.xml, event.clone())),
             Some(Side::Target) => self.unit.target = Some(None),
             None => {}
         }
@@ -203,6 +204,19 @@ impl<'a> Reader<'a> {
         let unit = std::mem::take(&mut self.unit);
         (self.kept == 0).then_some(unit)
     }
+}
+
+/// The marks of XLIFF 2 around text that is not to be translated and that crosses elements (`<sm>`, `<em>`), as a start
+/// tag and an end tag.
+fn paired<'a>(xml: &'a str, event: Event<'a>) -> Event<'a> {
+    let Kind::Empty(name) = &event.kind else { return event };
+    let tag = &xml[event.range.clone()];
+    let kind = match local(name) {
+        "sm" if is_kept(tag) => attribute(tag, "id").map(|id| Kind::Open(format!("sm {id}").into())),
+        "em" => attribute(tag, "startRef").map(|id| Kind::Close(format!("sm {id}").into())),
+        _ => None,
+    };
+    Event { kind: kind.unwrap_or(event.kind), range: event.range }
 }
 
 /// The prefix in a tag.
@@ -294,5 +308,42 @@ mod tests {
         assert_eq!(copied(document(xml)), xml.replace("it</pc>.</source>", &format!("it</pc>.</source>{target}")));
         assert!(XliffDocument::read("<a/>", &Limits::default()).is_err());
         assert!(XliffDocument::read("<xliff><file>", &Limits::default()).is_err());
+    }
+
+    #[test]
+    fn protected_text_stays() {
+        let xml = |version: &str, source: &str, target: &str| {
+            let unit = |inner: &str| {
+                if version == "1.2" {
+                    format!("<trans-unit id=\"1\">{inner}</trans-unit>")
+                } else {
+                    format!("<unit id=\"1\"><segment>{inner}</segment></unit>")
+                }
+            };
+            let inner = unit(&format!("<source>{source}</source>{target}"));
+            format!("<xliff version=\"{version}\"><file>{inner}</file></xliff>")
+        };
+        for (version, source, wanted) in [
+            (
+                "1.2",
+                "Open <mrk mtype=\"protected\">the file</mrk> <mrk mtype=\"seg\">now</mrk>",
+                "OPEN <mrk mtype=\"protected\">the file</mrk> <mrk mtype=\"seg\">NOW</mrk>",
+            ),
+            ("1.2", "<mrk mtype=\"protected\">Name X</mrk> opens", "<mrk mtype=\"protected\">Name X</mrk> OPENS"),
+            (
+                "2.0",
+                "Open <mrk id=\"1\" translate=\"no\">the <pc id=\"2\">file</pc></mrk>",
+                "OPEN <mrk id=\"1\" \
+             translate=\"no\">the <pc id=\"2\">file</pc></mrk>",
+            ),
+            (
+                "2.1",
+                "Open <sm id=\"m1\" translate=\"no\"/>the <pc id=\"2\">file<em startRef=\"m1\"/> now</pc>",
+                "OPEN <sm id=\"m1\" translate=\"no\"/>the <pc id=\"2\">file<em startRef=\"m1\"/> NOW</pc>",
+            ),
+        ] {
+            let found = shouted(document(&xml(version, source, "")));
+            assert!(found.contains(&format!(">{wanted}</target>")), "{found}");
+        }
     }
 }
