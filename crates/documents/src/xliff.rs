@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::document::{Document, Segment};
 use crate::error::{Error, Result};
-use crate::events::{Event, Kind, attribute};
+use crate::events::{Event, Kind, attribute, is_kept};
 use crate::limits::{Count, Limits};
 use crate::markup::Piece;
 use crate::running::rules::{Inline, Role, Rules};
@@ -17,10 +17,11 @@ const MOST_EVENTS: usize = 2000;
 struct XliffRules;
 
 impl Rules for XliffRules {
-    fn role(&self, name: &str, _tag: &str) -> Role {
+    fn role(&self, name: &str, tag: &str) -> Role {
         match local(name) {
             // Their content is code of the original's format.
             "bpt" | "ept" | "ph" | "it" => Role::Kept,
+            "mrk" if attribute(tag, "mtype") == Some("protected") => Role::Kept,
             _ => Role::Inline(Inline::Form),
         }
     }
@@ -39,7 +40,7 @@ pub struct XliffDocument {
 
 /// A target to fill, for each segment.
 struct Target {
-    /// The bytes that it replaces: an empty target, or none behind the source.
+    /// The bytes that it replaces: the start tag of an empty target, or none behind the source.
     place: Range<usize>,
     before: String,
     after: String,
@@ -63,11 +64,11 @@ struct Unit<'a> {
 
 impl<'a> Unit<'a> {
     /// Adds what is in the source, as far as it is looked at.
-    fn add(&mut self, event: &Event<'a>) {
+    fn add(&mut self, event: Event<'a>) {
         if let Some((events, _)) = &mut self.source
             && events.len() <= MOST_EVENTS
         {
-            events.push(event.clone());
+            events.push(event);
         }
     }
 }
@@ -83,7 +84,7 @@ impl XliffDocument {
         let mut reader = Reader::new(xml);
         for event in Events::new(xml) {
             let unit = reader.ended(event.map_err(Error::Invalid)?);
-            if let Some((events, target)) = unit.and_then(|unit| target(xml, unit)) {
+            if let Some((events, target)) = unit.and_then(|unit| target(xml, unit, reader.version)) {
                 let segment = read_segment(xml, &XliffRules, &events, &mut marks);
                 count.add(&segment.text)?;
                 count.marks(marks.len())?;
@@ -110,6 +111,8 @@ struct Reader<'a> {
     kept: usize,
     /// Whether there were any.
     units: bool,
+    /// 1 or 2.
+    version: u8,
     last: Option<Event<'a>>,
 }
 
@@ -121,7 +124,7 @@ enum Side {
 
 impl<'a> Reader<'a> {
     fn new(xml: &'a str) -> Self {
-        Self { xml, unit: Unit::default(), inside: None, others: 0, kept: 0, units: false, last: None }
+        Self { xml, unit: Unit::default(), inside: None, others: 0, kept: 0, units: false, version: 2, last: None }
     }
 
     /// Takes the next event; gives back the unit that ends with it, unless that one stays.
@@ -137,7 +140,7 @@ impl<'a> Reader<'a> {
             _ => {}
         }
         match self.inside.filter(|_| self.inside == before) {
-            Some(Side::Source) => self.unit.add(&event),
+            Some(Side::Source) => self.unit.add(paired(self.xml, event.clone())),
             Some(Side::Target) => self.unit.target = Some(None),
             None => {}
         }
@@ -152,6 +155,10 @@ impl<'a> Reader<'a> {
 
     fn open(&mut self, name: &str, tag: &Range<usize>) {
         match name {
+            "xliff" => {
+                let said = attribute(&self.xml[tag.clone()], "version");
+                self.version = if said.is_some_and(|said| said.starts_with("1.")) { 1 } else { 2 };
+            }
             "alt-trans" | "matches" => self.others += 1,
             "trans-unit" | "unit" => {
                 self.units = true;
@@ -169,7 +176,7 @@ impl<'a> Reader<'a> {
             }
             "target" if self.takes_sides() => {
                 self.inside = Some(Side::Target);
-                self.unit.target = Some(Some(tag.end..tag.end));
+                self.unit.target = Some(Some(tag.clone()));
             }
             _ => {}
         }
@@ -205,6 +212,19 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The marks of XLIFF 2 around text that is not to be translated and that crosses elements (`<sm>`, `<em>`), as a start
+/// tag and an end tag.
+fn paired<'a>(xml: &'a str, event: Event<'a>) -> Event<'a> {
+    let Kind::Empty(name) = &event.kind else { return event };
+    let tag = &xml[event.range.clone()];
+    let kind = match local(name) {
+        "sm" if is_kept(tag) => attribute(tag, "id").map(|id| Kind::Open(format!("sm {id}").into())),
+        "em" => attribute(tag, "startRef").map(|id| Kind::Close(format!("sm {id}").into())),
+        _ => None,
+    };
+    Event { kind: kind.unwrap_or(event.kind), range: event.range }
+}
+
 /// The prefix in a tag.
 fn prefix(tag: &str) -> &str {
     let name = tag.trim_start_matches('<');
@@ -213,23 +233,39 @@ fn prefix(tag: &str) -> &str {
 }
 
 /// The target of a unit that has none with text, and the events of its source.
-fn target<'a>(xml: &str, unit: Unit<'a>) -> Option<(Vec<Event<'a>>, Target)> {
+fn target<'a>(xml: &str, unit: Unit<'a>, version: u8) -> Option<(Vec<Event<'a>>, Target)> {
     let Unit { indent, prefix, source, end, target } = unit;
     let (events, source) = source.filter(|(events, _)| !events.is_empty() && events.len() <= MOST_EVENTS)?;
     let name = format!("{prefix}target");
     let (place, before, after) = match target {
         Some(None) => return None,
-        Some(Some(place)) if place.is_empty() => (place, String::new(), String::new()),
         Some(Some(place)) => {
-            let open = xml[place.clone()].trim_end_matches("/>").trim_end().to_string() + ">";
-            (place, open, format!("</{name}>"))
+            let tag = &xml[place.clone()];
+            let after = if tag.ends_with("/>") { format!("</{name}>") } else { String::new() };
+            let open = tag.trim_end_matches('>').trim_end_matches('/').trim_end();
+            (place, to_review(open, version) + ">", after)
         }
         None => {
             let indent = if xml[indent.clone()].trim().is_empty() { &xml[indent] } else { "" };
-            (end..end, format!("{indent}<{name}>"), format!("</{name}>"))
+            (end..end, format!("{indent}{}>", to_review(&format!("<{name}"), version)), format!("</{name}>"))
         }
     };
     Some((events, Target { place, before, after, source }))
+}
+
+/// A target's start tag, but for its end, that says in XLIFF 1 that a person must review the machine's translation.
+fn to_review(open: &str, version: u8) -> String {
+    const STATE: &str = "needs-review-translation";
+    if version != 1 {
+        return open.to_string();
+    }
+    match attribute(open, "state") {
+        Some(state) => {
+            let start = state.as_ptr() as usize - open.as_ptr() as usize;
+            format!("{}{STATE}{}", &open[..start], &open[start + state.len()..])
+        }
+        None => format!("{open} state=\"{STATE}\""),
+    }
 }
 
 impl Document for XliffDocument {
@@ -273,10 +309,11 @@ mod tests {
                    <target state=\"new\"/><alt-trans><source>no</source><target>no</target></alt-trans></trans-unit>\
                    <trans-unit id=\"4\" translate=\"no\"><source>Keep</source></trans-unit><trans-unit id=\"5\"><source>1\
                    </source><target></target></trans-unit></body></file></xliff>";
+        let state = " state=\"needs-review-translation\"";
         let fill = |g: &str, close: &str, one: &str| {
-            xml.replace(".</source>\n", &format!(".</source>\n  <target>{g}</target>\n"))
-                .replace("<target state=\"new\"/>", &format!("<target state=\"new\">{close}</target>"))
-                .replace("<target></target>", &format!("<target>{one}</target>"))
+            xml.replace(".</source>\n", &format!(".</source>\n  <target{state}>{g}</target>\n"))
+                .replace("<target state=\"new\"/>", &format!("<target{state}>{close}</target>"))
+                .replace("<target></target>", &format!("<target{state}>{one}</target>"))
         };
         assert_eq!(translated(document(xml), &[]).0, ["Open the & file.", "Close {name}", "1"]);
         let close = "Close <ph id=\"1\">{name}</ph>";
@@ -294,5 +331,42 @@ mod tests {
         assert_eq!(copied(document(xml)), xml.replace("it</pc>.</source>", &format!("it</pc>.</source>{target}")));
         assert!(XliffDocument::read("<a/>", &Limits::default()).is_err());
         assert!(XliffDocument::read("<xliff><file>", &Limits::default()).is_err());
+    }
+
+    #[test]
+    fn protected_text_stays() {
+        let xml = |version: &str, source: &str, target: &str| {
+            let unit = |inner: &str| {
+                if version == "1.2" {
+                    format!("<trans-unit id=\"1\">{inner}</trans-unit>")
+                } else {
+                    format!("<unit id=\"1\"><segment>{inner}</segment></unit>")
+                }
+            };
+            let inner = unit(&format!("<source>{source}</source>{target}"));
+            format!("<xliff version=\"{version}\"><file>{inner}</file></xliff>")
+        };
+        for (version, source, wanted) in [
+            (
+                "1.2",
+                "Open <mrk mtype=\"protected\">the file</mrk> <mrk mtype=\"seg\">now</mrk>",
+                "OPEN <mrk mtype=\"protected\">the file</mrk> <mrk mtype=\"seg\">NOW</mrk>",
+            ),
+            ("1.2", "<mrk mtype=\"protected\">Name X</mrk> opens", "<mrk mtype=\"protected\">Name X</mrk> OPENS"),
+            (
+                "2.0",
+                "Open <mrk id=\"1\" translate=\"no\">the <pc id=\"2\">file</pc></mrk>",
+                "OPEN <mrk id=\"1\" \
+             translate=\"no\">the <pc id=\"2\">file</pc></mrk>",
+            ),
+            (
+                "2.1",
+                "Open <sm id=\"m1\" translate=\"no\"/>the <pc id=\"2\">file<em startRef=\"m1\"/> now</pc>",
+                "OPEN <sm id=\"m1\" translate=\"no\"/>the <pc id=\"2\">file<em startRef=\"m1\"/> NOW</pc>",
+            ),
+        ] {
+            let found = shouted(document(&xml(version, source, "")));
+            assert!(found.contains(&format!(">{wanted}</target>")), "{found}");
+        }
     }
 }

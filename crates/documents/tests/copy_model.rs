@@ -47,6 +47,8 @@ fn documents_come_back_as_they_were() {
         ("a.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\n<i>Open</i> the file\nand click the icon\n"),
         ("a.json", "{\"a\": \"Open the file\"}"),
         ("a.html", "<p>Open the dia&shy;logue &nbsp;and&#160;click.</p>"),
+        ("a.html", "<p>AT&amp;T &nbsp; R&amp;D</p>"),
+        ("a.html", "<p>One &nbsp; two &mdash; three &hellip; done.</p>"),
         ("a.html", "<p>\u{200f}שלום\u{200f} <b>Open</b> the file</p>"),
         ("a.html", "<p>Open\u{200e} <b>the</b>\u{200b} file</p>"),
         ("a.txt", "Open the file.\n\n\tClick the icon.  Close the window.\r\n"),

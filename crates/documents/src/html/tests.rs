@@ -181,6 +181,8 @@ fn space_and_references_stay_as_they_are_written() {
 #[test]
 fn what_no_model_sees_stays() {
     for html in [
+        "<p>AT&amp;T &nbsp; R&amp;D</p>",
+        "<p>One &nbsp; two &mdash; three &hellip; done.</p>",
         "<p>Open the dia&shy;logue &nbsp;and&#160;the&ZeroWidthSpace; file&zwj;</p>",
         "<p>dia\u{ad}logue &copy; so\u{ad}ft <b>hy&shy;phen</b>.</p>",
         "<p dir=rtl>\u{200f}שלום\u{200f} עולם! <b>Open\u{200e}</b> \u{202a}Open\u{202c} &rlm;x&lrm; &#8207;y</p>",

@@ -81,7 +81,9 @@ impl<'a> Nodes<'a> {
         if !self.has_letters(events.clone()) {
             return;
         }
-        if let [Node { role: Some(Role::Inline(_)), events, .. }] = nodes
+        // What names its definition is written anew with its text.
+        if let [Node { role: Some(Role::Inline(inline)), events, .. }] = nodes
+            && *inline != Inline::Named
             && events.len() > 1
             && depth < DEPTH
         {
@@ -162,7 +164,7 @@ impl<'a> Nodes<'a> {
             let single = matches!(self.events[node.events.start].kind, Kind::Empty(_));
             single && node.role != Some(Role::InWord)
         });
-        let form = |node: &Node| matches!(node.role, Some(Role::Inline(Inline::Form | Inline::Raised)));
+        let form = |node: &Node| matches!(node.role, Some(Role::Inline(Inline::Form | Inline::Raised | Inline::Named)));
         match (a.role, b.role) {
             _ if parts => true,
             (None, None) => false,

@@ -115,12 +115,24 @@ impl Skeleton {
     }
 
     fn segment(&self, segment: &Segment, pieces: &[Piece], translated: Translated, out: &mut String) {
+        // Where the content of each open span begins.
+        let mut open = Vec::new();
         for piece in pieces {
             match piece {
                 Piece::Text(text) => out.push_str(&(self.escape)(text)),
                 Piece::Same(range) => out.push_str(&segment.written(&self.source, range, self.escape)),
-                Piece::Open(mark) => self.copy(self.marks[*mark].open.clone(), translated, out),
-                Piece::Close(mark) => self.copy(self.marks[*mark].close.clone(), translated, out),
+                Piece::Open(mark) => {
+                    self.copy(self.marks[*mark].open.clone(), translated, out);
+                    open.push(out.len());
+                }
+                Piece::Close(mark) => {
+                    let mark = &self.marks[*mark];
+                    let name = &self.source[mark.open.end..mark.close.start];
+                    match open.pop() {
+                        Some(start) if mark.named && out[start..] != *name => out.extend(["][", name, "]"]),
+                        _ => self.copy(mark.close.clone(), translated, out),
+                    }
+                }
                 Piece::Point(mark) => self.copy(self.marks[*mark].whole(), translated, out),
             }
         }

@@ -34,7 +34,10 @@ pub enum Inline {
     Form,
     /// Raised signs: notes, exponents. What has no letters stays behind the word in front.
     Raised,
-    /// Either.
+    /// A Markdown link whose text names its definition (`[text]`, `[text][]`): where its text changes, the name is
+    /// written behind it.
+    Named,
+    /// An item or form.
     Any,
 }
 

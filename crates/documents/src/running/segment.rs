@@ -20,6 +20,8 @@ pub struct Mark {
     pub open: Range<usize>,
     /// Its end tag; empty, at the end of what belongs to it, where it has none.
     pub close: Range<usize>,
+    /// Whether what is between them is the name of what it refers to ([`Inline::Named`]).
+    pub named: bool,
 }
 
 impl Mark {
@@ -140,7 +142,7 @@ impl Reading<'_> {
         let element = Element::point(self.marks.len(), self.read.text.len(), parent);
         let ends_in_word = self.source[range.clone()].ends_with(char::is_alphanumeric);
         self.elements.push(Element { ends_in_word, ..element });
-        self.marks.push(Mark { open: range.clone(), close: range.end..range.end });
+        self.marks.push(Mark { open: range.clone(), close: range.end..range.end, named: false });
         self.elements.len() - 1
     }
 
@@ -166,7 +168,9 @@ impl Reading<'_> {
         } else {
             let span = &mut self.elements[element];
             (span.kind, span.range.end) = (ElementKind::Span, self.read.text.len());
-            self.marks[span.mark].close = range.clone();
+            let mark = &mut self.marks[span.mark];
+            mark.close = range.clone();
+            mark.named = self.rules.role(name, &self.source[range.clone()]) == Role::Inline(Inline::Named);
         }
     }
 

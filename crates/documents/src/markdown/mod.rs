@@ -1,62 +1,25 @@
-//! Markdown: paragraphs, headings, items and cells are running text; code, addresses and front matter stay.
+//! Markdown: paragraphs, headings, items and cells are running text; code, formulas, addresses and front matter stay.
+
+mod lines;
+mod math;
+mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use pulldown_cmark::{Event as Markdown, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Event as Markdown, LinkType, Options, Parser, Tag, TagEnd};
 
 use crate::error::Result;
 use crate::events::{Event, Kind};
-use crate::html::{HtmlRules, resolve as resolve_html};
 use crate::limits::Limits;
-use crate::running::rules::{Inline, Role, Rules};
 use crate::running::{Reader, Running};
-use crate::tags::Tags;
+use lines::Lines;
+use rules::{CODE, FORM, MarkdownRules, NAMED, SOFT_BREAK};
 
-/// The name of what stands for a line's end in a paragraph.
-const SOFT_BREAK: &str = "soft break";
-/// The name of Markdown's own markup.
-const FORM: &str = "form";
-/// The name of code.
-const CODE: &str = "code";
-
-struct MarkdownRules;
-
-impl Rules for MarkdownRules {
-    fn role(&self, name: &str, tag: &str) -> Role {
-        match name {
-            SOFT_BREAK => Role::Space,
-            FORM => Role::Inline(Inline::Form),
-            _ => match (HtmlRules { tags: &Tags::default() }).role(name, tag) {
-                // Running text has no blocks; `<br>` in it stays where it is.
-                Role::Block | Role::KeptBlock => Role::Field,
-                role => role,
-            },
-        }
-    }
-
-    fn resolve(&self, reference: &str) -> Option<String> {
-        match reference.strip_prefix('\\') {
-            Some(c) => c.chars().all(|c| c.is_ascii_punctuation()).then(|| c.to_string()).filter(|c| !c.is_empty()),
-            None => resolve_html(reference),
-        }
-    }
-
-    fn escape(&self) -> fn(&str) -> String {
-        |text| {
-            let mut escaped = String::with_capacity(text.len());
-            for c in text.chars() {
-                if "\\`*_[]<".contains(c) {
-                    escaped.push('\\');
-                }
-                escaped.push(c);
-            }
-            escaped
-        }
-    }
-}
-
-/// Reads Markdown, CommonMark with tables, footnotes, tasks and front matter.
+/// Reads Markdown, CommonMark with tables, footnotes, tasks, formulas, alerts, containers, definitions and front
+/// matter.
 ///
 /// # Errors
 /// [`crate::Error::TooLarge`].
@@ -65,10 +28,23 @@ pub fn read(text: &str, limits: &Limits) -> Result<Running> {
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_STRIKETHROUGH
         | Options::ENABLE_TASKLISTS
-        | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
-    let mut reading =
-        Reading { reader: Reader::new(text, &MarkdownRules, limits), text, at: 0, running: false, kept: 0, open: None };
-    for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
+        | Options::ENABLE_MATH
+        | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS
+        | Options::ENABLE_PLUSES_DELIMITED_METADATA_BLOCKS;
+    let parsed = math::without_prices(text, options);
+    let mut reading = Reading {
+        reader: Reader::new(text, &MarkdownRules, limits),
+        text,
+        at: 0,
+        running: false,
+        kept: 0,
+        open: None,
+        links: Vec::new(),
+        lines: Lines::default(),
+        stays: 0,
+        alone: 0,
+    };
+    for (event, range) in Parser::new_ext(&parsed, options).into_offset_iter() {
         reading.event(event, range)?;
     }
     reading.end_text()?;
@@ -88,10 +64,27 @@ struct Reading<'a> {
     kept: usize,
     /// A tag that ends where the next event begins.
     open: Option<Kind<'a>>,
+    /// The names of links and pictures that are open.
+    links: Vec<&'static str>,
+    lines: Lines,
+    /// Up to where the start of a line stays as it is.
+    stays: usize,
+    /// Up to where each line is a text of its own.
+    alone: usize,
 }
 
 impl<'a> Reading<'a> {
-    fn event(&mut self, event: Markdown<'a>, range: Range<usize>) -> Result<()> {
+    fn event(&mut self, event: Markdown, range: Range<usize>) -> Result<()> {
+        let name = match &event {
+            Markdown::Start(Tag::Link { link_type, .. } | Tag::Image { link_type, .. }) => {
+                let named = matches!(link_type, LinkType::Collapsed | LinkType::Shortcut);
+                let name = if named { NAMED } else { FORM };
+                self.links.push(name);
+                name
+            }
+            Markdown::End(TagEnd::Link | TagEnd::Image) => self.links.pop().unwrap_or(FORM),
+            _ => FORM,
+        };
         match event {
             Markdown::Start(Tag::CodeBlock(_) | Tag::HtmlBlock | Tag::MetadataBlock(_)) => {
                 self.kept += 1;
@@ -102,23 +95,35 @@ impl<'a> Reading<'a> {
                 self.end_text()
             }
             _ if self.kept > 0 => Ok(()),
+            Markdown::Text(_) => self.words(range),
+            // A part of what stays; behind it nothing that began in front of its end or in it goes on.
+            _ if range.start < self.stays => {
+                if range.end > self.stays {
+                    self.end_text()
+                } else {
+                    Ok(())
+                }
+            }
+            Markdown::Start(Tag::Paragraph) => {
+                self.end_text()?;
+                self.alone = lines::first_definition(self.text, &range);
+                Ok(())
+            }
             Markdown::Start(
                 Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Link { .. } | Tag::Image { .. },
             ) => {
                 self.begin(range.start)?;
-                self.open = Some(Kind::Open(FORM.into()));
+                self.open = Some(Kind::Open(name.into()));
                 Ok(())
             }
             Markdown::End(TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough | TagEnd::Link | TagEnd::Image) => {
-                if self.open.take().is_some() {
+                if let Some(Kind::Open(_)) = self.open.take() {
                     // Nothing was inside.
                     return self.take(range.end, Kind::Other);
                 }
-                self.take(range.end, Kind::Close(FORM.into()))
-            }
-            Markdown::Text(_) => {
-                self.begin(range.start)?;
-                self.take(range.end, Kind::Text)
+                // The parser counts the brackets behind a name as no part of the link.
+                let brackets = if name == NAMED && self.text[range.end..].starts_with("[]") { 2 } else { 0 };
+                self.take(range.end + brackets, Kind::Close(name.into()))
             }
             Markdown::Code(_) => {
                 self.begin(range.start)?;
@@ -135,6 +140,7 @@ impl<'a> Reading<'a> {
                 self.begin(range.start)?;
                 self.take(range.end, tag(&self.text[range]))
             }
+            Markdown::SoftBreak if !self.running || range.start < self.alone => self.end_text(),
             Markdown::SoftBreak => {
                 self.begin(range.start)?;
                 self.open = Some(Kind::Empty(SOFT_BREAK.into()));
@@ -147,6 +153,25 @@ impl<'a> Reading<'a> {
             Markdown::HardBreak | Markdown::Rule | Markdown::Html(_) | Markdown::DisplayMath(_) => self.end_text(),
             Markdown::Start(_) | Markdown::End(_) => self.end_text(),
         }
+    }
+
+    /// Takes text, but for what stays at the start of its line.
+    fn words(&mut self, range: Range<usize>) -> Result<()> {
+        if range.start >= self.stays
+            && let Some(kept) = self.lines.kept(self.text, range.start)
+        {
+            self.end_text()?;
+            self.stays = kept.end;
+            if kept.alone {
+                self.alone = self.text[kept.end..].find('\n').map_or(self.text.len(), |end| kept.end + end + 1);
+            }
+        }
+        let start = range.start.max(self.stays);
+        if start >= range.end {
+            return Ok(());
+        }
+        self.begin(start)?;
+        self.take(range.end, Kind::Text)
     }
 
     /// Begins running text at a byte, or continues it.
@@ -188,43 +213,5 @@ fn tag(html: &str) -> Kind<'static> {
         () if html.starts_with("</") => Kind::Close(name),
         () if html.ends_with("/>") || ["br", "img", "wbr", "input", "hr"].contains(&&*name) => Kind::Empty(name),
         () => Kind::Open(name),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{copied, shouted, translated};
-
-    fn document(text: &str) -> Running {
-        read(text, &Limits::default()).unwrap()
-    }
-
-    const TEXT: &str = "---\ntitle: Front\n---\n# Open the *file*\n\nClick **the icon**, then\nrun `ls -l` \\*now\\* &amp; see \
-                        [the manual](https://e.org \"title\")[^1].\n\n> Quoted text\n> goes on\n\n- [ ] one item\n- another\n  \
-                        line\n\n```sh\nkeep this\n```\n\n| Name | Value |\n|---|---|\n| red | 1 |\n\n![A picture](a.png) and \
-                        <b>bold</b>  \nnext line\n\n<div>block</div>\n\n[^1]: The note.\n";
-
-    #[test]
-    fn running_text_is_translated_and_the_rest_stays() {
-        let parts = translated(document(TEXT), &[]).0;
-        assert_eq!(parts[..2], ["Open the file", "Click the icon, then run ls -l *now* & see the manual."]);
-        assert_eq!(parts[2..6], ["Quoted text goes on", "one item", "another line", "Name"]);
-        assert_eq!(copied(document(TEXT)), TEXT);
-        let wanted = "# OPEN THE *FILE*\n\nCLICK **THE ICON**, THEN\nRUN `ls -l` \\*NOW\\* &amp; SEE [THE MANUAL](https://e.org \
-                      \"title\")[^1].\n\n> QUOTED TEXT\n> GOES ON\n\n- [ ] ONE ITEM\n- ANOTHER\n  LINE\n\n```sh\nkeep this\n";
-        let found = shouted(document(TEXT));
-        assert!(found.contains(wanted), "{found}");
-        assert!(
-            found.contains("![A PICTURE](a.png) AND <b>BOLD</b>  \nNEXT LINE\n\n<div>block</div>\n\n[^1]: THE NOTE.\n"),
-            "{found}"
-        );
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_text_comes_back(text in "[a-c \\n*_\\[\\]()`#>|<&;~^:!\\\\-]{0,40}") {
-            proptest::prop_assert_eq!(copied(document(&text)), text);
-        }
     }
 }
