@@ -71,8 +71,8 @@ impl Run {
     /// Opens a run to resume it: takes the lock, and clears away what a killed process left half-written.
     ///
     /// # Errors
-    /// [`Error::NotARun`] or [`Error::ModelNotRun`] for another folder, [`Error::Locked`] for a run that another process holds, else the I/O
-    /// error.
+    /// [`Error::NotARun`] or [`Error::ModelNotRun`] for another folder, [`Error::Locked`] for a run that another
+    /// process holds, else the I/O error.
     pub fn open(path: impl AsRef<Path>) -> Result<Run, Error> {
         let folder = RunFolder::at(path)?;
         let lock = lock(folder.path())?;
