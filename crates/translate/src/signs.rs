@@ -268,7 +268,8 @@ fn unit(characters: impl Iterator<Item = char>) -> usize {
     let (mut characters, mut letters, mut bytes, mut in_number) = (characters.peekable(), 0, 0, false);
     while let Some(c) = characters.next() {
         let digit_follows = characters.peek().is_some_and(|next| next.is_numeric());
-        if !c.is_alphanumeric() && !(in_number && digit_follows && matches!(c, '.' | ',')) {
+        let point = in_number && digit_follows && matches!(c, '.' | ',');
+        if !c.is_alphanumeric() && !point {
             break;
         }
         letters += usize::from(c.is_alphabetic());

@@ -34,5 +34,5 @@ fn is_formula(text: &str, range: &Range<usize>) -> bool {
     let inner = text[range.clone()].trim_matches('$');
     let counts = inner.starts_with(|c: char| c.is_ascii_digit()) && !inner.contains(['\\', '=', '^', '_']);
     let is_word = |word: &str| word.chars().count() > 1 && word.chars().all(char::is_alphabetic);
-    !glued && !(counts && inner.split_whitespace().any(is_word))
+    !(glued || counts && inner.split_whitespace().any(is_word))
 }
