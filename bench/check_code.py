@@ -36,6 +36,7 @@ ALLOWED = {
     ("scalar", "runtime::kernels::activations::each"): "the last values of ReLU, fewer than a register has; its vector \
 loop is counted under the closure",
     ("level", "runtime::kernels::output::store_some"): "cold: a few columns at the right edge of an output",
+    ("call", "runtime::kernels::int8_tiles::store_tile"): "cold: the same for all rows of a tile, in a loop of its own",
 }
 
 VECTORS = "avx2 avx512"
@@ -167,7 +168,7 @@ class Program:
             bounds = (f"--start-address={first}", f"--stop-address={last}")
             now = None
             for line in run(tool("objdump"), "-d", "--no-show-raw-insn", *bounds, self.path).splitlines():
-                if found := re.match(r"\s+([0-9a-f]+):\s+(\S+)\s*(.*)", line):
+                if found := re.match(r"\s+([0-9a-f]+):\s+(?:{\w+}\s+)?(\S+)\s*(.*)", line):
                     address = int(found[1], 16)
                     if now is None or not now <= address < self.ends[now]:
                         now = self.function(address)
