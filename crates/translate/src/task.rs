@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use strata_corpus::frame::Frame;
-use strata_corpus::subword::{EOS, SPECIALS};
+use strata_corpus::subword::{EOS, SPECIALS, UNKNOWN};
 use strata_recipe::SearchOptions;
 use strata_runtime::{Request, Stop};
 
@@ -84,9 +84,11 @@ impl Translator {
         Some(request)
     }
 
-    /// Whether the vocabulary can write a text as it is.
+    /// Whether the vocabulary has pieces for a text as it is; a model that is made to write bytes loses its way.
     pub(crate) fn writes(&self, text: &str) -> bool {
-        self.subwords().decode(&self.subwords().encode_target(text)) == text
+        let subwords = self.subwords();
+        let ids = subwords.encode_target(text);
+        !ids.iter().any(|id| *id == UNKNOWN || subwords.is_byte(*id)) && subwords.decode(&ids) == text
     }
 
     /// The request for a sentence of these subwords, without prefix and limits of the vocabulary.
