@@ -75,8 +75,9 @@ impl Translator {
         let required = task.glossary.as_deref().map_or(Vec::new(), |glossary| glossary.required(part));
         let mut request = self.request_of(ids, task);
         request.prefix = if prefix.is_empty() { Vec::new() } else { subwords.encode_target(prefix) };
-        // The others are put in where text is copied.
-        let required = required.into_iter().filter(|translation| self.writes(translation));
+        // The others are put in where text is copied, which is nowhere in whole lines and behind prefixes.
+        let is_put_in = |translation: &str| !task.whole_lines && prefix.is_empty() && !self.writes(translation);
+        let required = required.into_iter().filter(|translation| !is_put_in(translation));
         request.constraints = required.map(|translation| subwords.encode_target(translation)).collect();
         let listed = || self.shortlist().filter(|_| task.shortlist).map(|list| list.of(&request.source).into());
         let allowed = task.vocabulary.clone().or_else(listed);
