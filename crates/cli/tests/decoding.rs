@@ -166,6 +166,7 @@ fn translations_of_documents_are_kept_and_those_cut_off_reported() {
     let ran = here.strata("translate ../run --to qaa in.md --overwrite --max-ratio 0.01 --max-extra 3 --min-length 3");
     assert!(ran.code == Some(1) && ran.err.contains("in.md: `The dog sings a song.`"), "{ran}");
     assert_ne!(here.read("in.qaa.md"), "edited\n");
+    here.refuses("translate ../run --to qaa in.md in.md --overwrite", &["in.md and in.md", "in.qaa.md"]);
     here.write("in.csv", "1,\"a\"\n");
     here.refuses("translate ../run --to qaa in.csv", &["in.csv", "standard input", "not supported"]);
 }

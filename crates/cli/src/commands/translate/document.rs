@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use encoding_rs::Encoding;
 use strata_documents::{Document, Format, Options, Parts, open, worded};
 use strata_files::{thousands, write_file};
@@ -63,7 +63,25 @@ pub fn run(
     );
     let files: Vec<(&PathBuf, PathBuf)> =
         arguments.files.iter().map(|file| Ok((file, output(file, arguments)?))).collect::<anyhow::Result<_>>()?;
+    for (i, (file, output)) in files.iter().enumerate() {
+        if let Some((first, _)) = files[..i].iter().find(|(_, other)| other == output) {
+            let (first, file, output) = (first.display(), file.display(), output.display());
+            bail!(
+                "{first} and {file} would both be translated into {output}; translate one of them into another folder"
+            );
+        }
+    }
     let files: Vec<(&PathBuf, PathBuf)> = files.into_iter().skip(ranks.rank()).step_by(ranks.size()).collect();
+    // Of its own files alone: another rank may have written one of its by now.
+    for (_, output) in &files {
+        // What nobody named may have been edited since.
+        let named = arguments.format.output.as_ref() == Some(output);
+        ensure!(
+            named || arguments.format.overwrite || !output.exists(),
+            "{} exists; name another file by -o, or pass --overwrite to replace it",
+            output.display()
+        );
+    }
     // Everything is read before a model is loaded, so that a file that cannot be read is reported at once.
     let documents = files.iter().map(|(file, _)| read(file, arguments.encoding)).collect::<anyhow::Result<Vec<_>>>()?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
@@ -126,12 +144,5 @@ fn output(file: &Path, arguments: &Arguments) -> anyhow::Result<PathBuf> {
     };
     let same = output.canonicalize().ok().is_some_and(|output| file.canonicalize().is_ok_and(|file| file == output));
     ensure!(!same, "{} is also an input; choose another", output.display());
-    // What nobody named may have been edited since.
-    let named = arguments.format.output.as_ref() == Some(&output);
-    ensure!(
-        named || arguments.format.overwrite || !output.exists(),
-        "{} exists; name another file by -o, or pass --overwrite to replace it",
-        output.display()
-    );
     Ok(output)
 }
