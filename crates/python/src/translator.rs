@@ -197,7 +197,8 @@ impl Translator {
         let plain = self.options(SearchOptions::default(), Given::default(), &stop)?;
         self.pools.run(py, &stop, move || {
             check(&library, source.as_deref(), &target)?;
-            let parts = Parts::new(HTML.read_text(&html, &Reading::default())?, &|text| worded(&library, text));
+            let reading = Reading { target: Some(target.clone()), ..Reading::default() };
+            let parts = Parts::new(HTML.read_text(&html, &reading)?, &|text| worded(&library, text));
             let search = SearchOptions { alignments: parts.aligned(), ..plain.search };
             let options = TranslateOptions { search, ..plain };
             let task = library.task(source.as_deref(), &target, &options)?;

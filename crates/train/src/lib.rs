@@ -29,6 +29,8 @@ mod session;
 mod spread;
 mod stats;
 pub mod tensorboard;
+#[cfg(test)]
+mod testing;
 mod trainer;
 mod validate;
 mod window;

@@ -127,11 +127,11 @@ impl Adam {
 
 #[cfg(test)]
 mod tests {
-    use strata_model::parse_device;
     use strata_recipe::{Kind, ModelConfig};
     use strata_store::TensorSource;
 
     use super::*;
+    use crate::testing::tiny;
 
     /// Weights by name, on the host.
     fn values(model: &mut Transformer) -> HashMap<String, Vec<f32>> {
@@ -155,22 +155,9 @@ mod tests {
                 *weight = Tensor::ones(weight.dims(), &weight.device()).require_grad();
             }
         }
-        let config = ModelConfig {
-            kind: Kind::Smoe,
-            strata: vec![2, 2],
-            capacity_budget: 1.5,
-            moe_every: 1,
-            encoder_layers: 1,
-            decoder_layers: 1,
-            d_model: 4,
-            d_ffn: 6,
-            heads: 2,
-            vocab_size: 7,
-            max_length: 8,
-            ..ModelConfig::default()
-        };
-        let device = parse_device("cpu").expect("the CPU").autodiff();
-        let mut model = Transformer::new(&config, 1, &device).expect("a model");
+        let config =
+            ModelConfig { kind: Kind::Smoe, strata: vec![2, 2], capacity_budget: 1.5, ..ModelConfig::default() };
+        let mut model = tiny(config, 1);
         model.visit_weights(&mut Fill);
         let step = AdamStep {
             learning_rate: 0.1,

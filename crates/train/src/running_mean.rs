@@ -87,27 +87,14 @@ impl RunningMean<String> {
 
 #[cfg(test)]
 mod tests {
-    use strata_model::parse_device;
     use strata_recipe::{Kind, ModelConfig};
     use strata_store::TensorSource;
 
     use super::*;
+    use crate::testing::tiny;
 
     fn model(seed: u64) -> Transformer {
-        let config = ModelConfig {
-            kind: Kind::Moe,
-            experts: 2,
-            moe_every: 1,
-            encoder_layers: 1,
-            decoder_layers: 1,
-            d_model: 4,
-            d_ffn: 6,
-            heads: 2,
-            vocab_size: 7,
-            max_length: 8,
-            ..ModelConfig::default()
-        };
-        Transformer::new(&config, seed, &parse_device("cpu").expect("the CPU").autodiff()).expect("a model")
+        tiny(ModelConfig { kind: Kind::Moe, experts: 2, ..ModelConfig::default() }, seed)
     }
 
     fn values(list: &TensorList<'_>) -> Vec<(String, Vec<f32>)> {

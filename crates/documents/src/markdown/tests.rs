@@ -26,6 +26,24 @@ fn running_text_is_translated_and_the_rest_stays() {
     );
 }
 
+#[test]
+fn a_translation_makes_no_markup() {
+    for (text, said, wanted) in [
+        ("Tomorrow\n", "5. Mai", "5\\. Mai\n"),
+        ("- Tomorrow\n", "# nine", "- \\# nine\n"),
+        ("Tomorrow\n", "> one", "\\> one\n"),
+        ("Tomorrow\n", "+ one", "\\+ one\n"),
+        ("Tomorrow\n", "-5 #1 5.5 x", "-5 #1 5.5 x\n"),
+        ("Tomorrow\n", "~~a~~ &amp; AT&T", "\\~\\~a\\~\\~ \\&amp; AT&T\n"),
+        ("| One |\n|---|\n", "a|b", "| a\\|b |\n|---|\n"),
+    ] {
+        assert_eq!(translated(document(text), &[said]).1, wanted);
+    }
+    for text in ["# 5. May\n", "one\n5. two\n", "| - a | # b |\n|---|---|\n", "\\# one ~ two | three\n", "1\\. one\n"] {
+        assert_eq!(copied(document(text)), text);
+    }
+}
+
 /// What a model that copies leaves, and what one that shouts makes of it.
 fn check(text: &str, wanted: &str) {
     assert_eq!(copied(document(text)), text);

@@ -16,7 +16,7 @@ pub mod text;
 
 use std::ops::Range;
 
-use crate::document::{Document, Segment};
+use crate::document::{Document, Escape, Segment};
 use crate::error::Result;
 use crate::events::{Event, Kind, is_kept};
 use crate::limits::{Count, Limits};
@@ -43,7 +43,7 @@ pub struct Skeleton {
     marks: Vec<Mark>,
     /// Sorted by their starts.
     insets: Vec<Inset>,
-    escape: fn(&str) -> String,
+    escape: Escape,
 }
 
 enum Chunk {
@@ -51,6 +51,8 @@ enum Chunk {
     Keep(Range<usize>),
     /// Running text: which segment it is, and its bytes of the source.
     Segment(usize, Range<usize>),
+    /// What is written instead of bytes of the source.
+    New(String),
 }
 
 /// Segments with their translations.
@@ -72,6 +74,7 @@ impl Skeleton {
         for chunk in chunks {
             match chunk {
                 Chunk::Keep(range) => self.copy(range.clone(), translated, out),
+                Chunk::New(text) => out.push_str(text),
                 Chunk::Segment(number, range) => {
                     match (translated.segments.get(*number), translated.pieces.get(*number)) {
                         (Some(segment), Some(Some(pieces))) => self.segment(segment, pieces, translated, out),
@@ -119,8 +122,14 @@ impl Skeleton {
         let mut open = Vec::new();
         for piece in pieces {
             match piece {
-                Piece::Text(text) => out.push_str(&(self.escape)(text)),
-                Piece::Same(range) => out.push_str(&segment.written(&self.source, range, self.escape)),
+                Piece::Text(text) => {
+                    let text = (self.escape)(text, begins_line(out));
+                    out.push_str(&text);
+                }
+                Piece::Same(range) => {
+                    let text = segment.written(&self.source, range, self.escape, begins_line(out));
+                    out.push_str(&text);
+                }
                 Piece::Open(mark) => {
                     self.copy(self.marks[*mark].open.clone(), translated, out);
                     open.push(out.len());
@@ -137,6 +146,12 @@ impl Skeleton {
             }
         }
     }
+}
+
+/// Whether nothing but Markdown's marks of blocks stands in the last line so far.
+fn begins_line(out: &str) -> bool {
+    let line = &out[out.rfind('\n').map_or(0, |end| end + 1)..];
+    line.bytes().all(|byte| b" \t>-*+.)0123456789".contains(&byte))
 }
 
 impl Document for Running {
@@ -252,6 +267,11 @@ impl<'a> Reader<'a> {
             Some(Chunk::Keep(last)) if last.end == range.start => last.end = range.end,
             _ => self.chunks.push(Chunk::Keep(range)),
         }
+    }
+
+    /// Writes bytes that are no running text in another way.
+    pub fn write_anew(&mut self, range: Range<usize>, text: String) {
+        self.insets.push(Inset { range, chunks: vec![Chunk::New(text)] });
     }
 
     /// Ends the running text that was taken.

@@ -1,5 +1,6 @@
 //! What a format's elements are to running text.
 
+use crate::document::Escape;
 use crate::events::Event;
 
 /// What an element is to the text around and inside of it.
@@ -55,7 +56,7 @@ pub trait Rules: Send + Sync {
     fn resolve(&self, reference: &str) -> Option<String>;
 
     /// How text is written.
-    fn escape(&self) -> fn(&str) -> String {
+    fn escape(&self) -> Escape {
         crate::markup::escape
     }
 }

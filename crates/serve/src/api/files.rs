@@ -59,7 +59,7 @@ pub async fn translate_file(headers: HeaderMap, call: Call) -> Answer<Json<Value
     let source = call.source_language(call.params.required("source")?)?;
     let target = call.language(call.params.required("target")?)?;
     let name = translated_name(&file.name, &target);
-    let read = read(&call, &file, Options::default()).await?;
+    let read = read(&call, &file, Options { target: Some(target.clone()), ..Options::default() }).await?;
     let ask = AskFile { source, target, sentences: Sentences::Split, glossary: None };
     let TranslatedFile { content, warnings } = translate(&call, read, ask).await?;
     let name = call.app.downloads.keep(&format!(".{name}"), content);

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use encoding_rs::Encoding;
 use strata_documents::{Document, Format, Options, Parts, open, worded};
 use strata_files::{thousands, write_file};
 use strata_ranks::Ranks;
@@ -83,7 +82,7 @@ pub fn run(
         );
     }
     // Everything is read before a model is loaded, so that a file that cannot be read is reported at once.
-    let documents = files.iter().map(|(file, _)| read(file, arguments.encoding)).collect::<anyhow::Result<Vec<_>>>()?;
+    let documents = files.iter().map(|(file, _)| read(file, arguments)).collect::<anyhow::Result<Vec<_>>>()?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
     check_direction(&translator, arguments.from.as_deref(), &arguments.to)?;
     let mut short = 0;
@@ -118,9 +117,10 @@ fn beginning(text: &str) -> String {
     if first.len() < text.len() { format!("{first}...") } else { first }
 }
 
-fn read(file: &Path, encoding: Option<&'static Encoding>) -> anyhow::Result<Box<dyn Document>> {
+fn read(file: &Path, arguments: &Arguments) -> anyhow::Result<Box<dyn Document>> {
     let content = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    open(&file.to_string_lossy(), content, &Options { encoding, ..Options::default() }).with_context(|| {
+    let options = Options { encoding: arguments.encoding, target: Some(arguments.to.clone()), ..Options::default() };
+    open(&file.to_string_lossy(), content, &options).with_context(|| {
         let known = Format::of_file(&file.to_string_lossy()).is_some();
         let instead = if known { "" } else { " (its lines by themselves are translated from standard input)" };
         format!("cannot read {}{instead}", file.display())

@@ -9,7 +9,7 @@ use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use strata_documents::download_type;
+use strata_documents::{Options, download_type};
 
 use crate::api::call::Call;
 use crate::api::deepl::{glossaries, options};
@@ -83,7 +83,7 @@ pub async fn upload_document(call: Call) -> Answer<Json<Value>> {
     if params.is_said("output_format") {
         return Err(ApiError::invalid("output_format is not supported: a file keeps its format; leave it out"));
     }
-    let options = options::handling(params)?.options;
+    let options = Options { target: Some(target.clone()), ..options::handling(params)?.options };
     let glossary = glossaries::asked(&call, source.as_deref(), &target)?;
     // What is wrong with the file is said at once; so is that there is no room.
     let file = files::read(&call, &upload, options).await?;
