@@ -47,7 +47,10 @@ pub fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
                 Some(quote) => said[1..].find(quote).map_or(said.len(), |end| end + 2),
                 None => said.find(char::is_whitespace).unwrap_or(said.len()),
             };
-            value = said[..length].trim_matches(|c| Some(c) == quote);
+            value = match quote {
+                Some(quote) => said[1..length].strip_suffix(quote).unwrap_or(&said[1..length]),
+                None => &said[..length],
+            };
             rest = &said[length..];
         }
         if found.eq_ignore_ascii_case(name) {

@@ -202,9 +202,12 @@ fn a_book_says_its_new_language() {
         |language: &str| format!("<package><dc:language>{language}</dc:language><dc:title>A</dc:title></package>");
     let book = Archive::of(&[("a.opf", &package("en")), ("a.xhtml", &page("en"))]);
     let options = Options { target: Some("deu_Latn".to_string()), ..Options::default() };
-    let said = said(open("a.epub", book, &options).unwrap(), &str::to_string);
+    let said = said(open("a.epub", book, &options).unwrap(), &str::to_uppercase);
     let mut found = Archive::read(said, &Limits::default()).unwrap();
-    assert_eq!((found.text(0).unwrap(), found.text(1).unwrap()), (package("de"), page("de")));
+    assert_eq!(
+        (found.text(0).unwrap(), found.text(1).unwrap()),
+        (package("de"), page("de").replace("Old dogs", "OLD DOGS"))
+    );
 }
 
 #[test]

@@ -38,6 +38,11 @@ impl Rules for MarkdownRules {
         }
     }
 
+    /// `****` is text.
+    fn may_be_empty(&self) -> bool {
+        false
+    }
+
     fn escape(&self) -> Escape {
         |text, begins| {
             let mark = if begins { mark_of_block(text) } else { None };

@@ -44,6 +44,8 @@ pub struct Skeleton {
     /// Sorted by their starts.
     insets: Vec<Inset>,
     escape: Escape,
+    /// Whether markup may stand around nothing.
+    may_be_empty: bool,
 }
 
 enum Chunk {
@@ -104,6 +106,7 @@ impl Skeleton {
             marks,
             insets: Vec::new(),
             escape: crate::markup::escape,
+            may_be_empty: true,
         }
     }
 
@@ -117,7 +120,51 @@ impl Skeleton {
         self.segment(segment, pieces, Translated { segments: &[], pieces: &[] }, out);
     }
 
+    /// Pieces whose markup stands around something: what is left empty by a translation is left out, and a link gets its
+    /// source's text.
+    fn filled(&self, segment: &Segment, pieces: &[Piece]) -> Vec<Piece> {
+        let mut filled: Vec<Piece> = Vec::with_capacity(pieces.len());
+        // Where the spans begin that are open, and whether there is something in them.
+        let mut open: Vec<(usize, bool)> = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Open(_) => open.push((filled.len(), false)),
+                Piece::Close(mark) => {
+                    let (start, says) = open.pop().unwrap_or((0, true));
+                    let tag = &self.source[self.marks[*mark].open.clone()];
+                    let element = segment.elements.iter().flatten().find(|element| element.mark == *mark);
+                    match element {
+                        Some(element) if !says && tag.starts_with('[') => {
+                            filled.push(Piece::Same(element.range.clone()));
+                            let touches = match filled[..start].last() {
+                                Some(Piece::Text(text)) => !text.ends_with(char::is_whitespace),
+                                Some(Piece::Same(range)) => !segment.text[range.clone()].ends_with(char::is_whitespace),
+                                _ => false,
+                            };
+                            if touches {
+                                filled.insert(start, Piece::Text(" ".to_string()));
+                            }
+                        }
+                        Some(_) if !says && !tag.starts_with(['<', '!']) => {
+                            filled.remove(start);
+                            continue;
+                        }
+                        _ => {}
+                    }
+                    open.iter_mut().for_each(|(_, says)| *says = true);
+                }
+                Piece::Text(text) if text.trim().is_empty() => {}
+                Piece::Same(range) if segment.text[range.clone()].trim().is_empty() => {}
+                Piece::Text(_) | Piece::Same(_) | Piece::Point(_) => open.iter_mut().for_each(|(_, says)| *says = true),
+            }
+            filled.push(piece.clone());
+        }
+        filled
+    }
+
     fn segment(&self, segment: &Segment, pieces: &[Piece], translated: Translated, out: &mut String) {
+        let filled = if self.may_be_empty { Vec::new() } else { self.filled(segment, pieces) };
+        let pieces = if self.may_be_empty { pieces } else { &filled };
         // Where the content of each open span begins.
         let mut open = Vec::new();
         for piece in pieces {
@@ -257,7 +304,8 @@ impl<'a> Reader<'a> {
         self.end_insets()?;
         self.insets.sort_unstable_by_key(|inset| inset.range.start);
         let Self { source, rules, chunks, segments, marks, insets, .. } = self;
-        let skeleton = Skeleton { source: source.to_string(), chunks, marks, insets, escape: rules.escape() };
+        let (escape, may_be_empty) = (rules.escape(), rules.may_be_empty());
+        let skeleton = Skeleton { source: source.to_string(), chunks, marks, insets, escape, may_be_empty };
         Ok(Running { skeleton, segments })
     }
 

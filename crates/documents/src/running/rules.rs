@@ -55,6 +55,11 @@ pub trait Rules: Send + Sync {
     /// What a reference (`&name;`, `\\*`) stands for; none if it stays as it is.
     fn resolve(&self, reference: &str) -> Option<String>;
 
+    /// Whether markup may stand around nothing.
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+
     /// How text is written.
     fn escape(&self) -> Escape {
         crate::markup::escape
