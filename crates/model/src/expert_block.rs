@@ -8,7 +8,9 @@ mod weights;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, activation};
-use strata_kernels::{Activation, Dispatch, ExpertWeights, MatmulPrecision, Rows, gather_rows, linear, replace_rows};
+use strata_kernels::{
+    Activation, Dispatch, ExpertWeights, MatmulPrecision, Rows, gather_rows, host, linear, replace_rows,
+};
 use strata_recipe::{Exits, ExpertDropout, Kind, ModelConfig, SecondChoice};
 use strata_routing::{SMALLEST_SUM, Strata, Waiting, chance};
 use strata_simd::random::{mix, unit};
@@ -308,9 +310,4 @@ impl ExpertBlock {
 fn straight_through(output: Tensor<2>, q: Tensor<2>) -> Tensor<2> {
     let q = q.clamp_min(SMALLEST_SUM);
     output * (q.clone() / q.detach())
-}
-
-/// A tensor's values on the host.
-pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().iter::<f32>().collect()
 }
