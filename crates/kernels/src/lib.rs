@@ -30,7 +30,7 @@ pub use adam::{AdamStep, Moments, adam};
 pub use attention::{AttentionShape, Offsets, attention};
 pub use cross_entropy::{CrossEntropy, cross_entropy};
 pub use dropout::{add_dropout, dropout};
-pub use experts::{Dispatch, ExpertWeights, mask_dropped};
+pub use experts::{Dispatch, ExpertWeights, HiddenDropout, mask_dropped};
 pub use flex::on_flex;
 pub use host::host;
 pub use layer_norm::layer_norm;
