@@ -27,7 +27,7 @@ struct Passed {
 
 impl Session {
     /// Makes one update from `train.accumulate` batches, or this rank's share of it. Says whether any rank was asked to
-    /// `stop`.
+    /// `stop`. A process alone that is asked between two batches drops the update: the state stays that before it.
     pub(super) fn update(&mut self, window: &mut Window, stop: &AtomicBool) -> Result<bool, Error> {
         let update = self.state.update + 1;
         let (batches, named) = self.next_batches()?;
@@ -54,6 +54,10 @@ impl Session {
             gradients.add(&mut self.model, passed.loss.backward());
             if let Some(reduction) = reduction {
                 gradients.add_up(&reduction)?;
+            }
+            // Ranks must agree to stop, which they do once in an update, with its sums.
+            if i + 1 < count && !ranks.is_many() && stop.load(Ordering::Relaxed) {
+                return Ok(true);
             }
         }
         let (sums, interrupted) = BatchSums::gather(&ranks, sums, stop.load(Ordering::Relaxed))?;
