@@ -39,7 +39,7 @@ impl Stop {
                 STOP.store(true, Ordering::SeqCst);
                 // One of several ranks speaks. `eprintln!` would panic if standard error is closed.
                 if Launch::of_environment().is_none_or(|launch| launch.rank == 0) {
-                    let _ = writeln!(std::io::stderr(), "\nstopping after this update; once more to stop at once");
+                    let _ = writeln!(std::io::stderr(), "\nsaving and stopping; once more to stop at once");
                 }
                 false
             });

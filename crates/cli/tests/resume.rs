@@ -152,7 +152,7 @@ fn sigterm_and_ctrl_c_save_and_tell_how_to_go_on() {
         let mut rest = String::new();
         lines.read_to_string(&mut rest).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code), "{rest}");
-        assert!(rest.contains("stopping after this update"), "{rest}");
+        assert!(rest.contains("saving and stopping"), "{rest}");
         let (_, said) = rest.split_once("stopped at update ").expect(&rest);
         let (update, said) = said.split_once("; ").unwrap();
         let update: u64 = update.parse().unwrap();

@@ -17,7 +17,6 @@ mod by_weight;
 mod error;
 mod event;
 pub mod event_log;
-mod host;
 mod init;
 mod inputs;
 mod logs;

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 
 use burn::tensor::{Gradients, Tensor};
-use strata_kernels::{AdamStep, Moments, adam, sum_of_squares};
+use strata_kernels::{AdamStep, Moments, adam, host, sum_of_squares};
 use strata_model::{Transformer, WeightVisitor, is_trained, push_weight};
 use strata_store::{TensorFile, TensorList};
 
 use crate::by_weight::read_by_weight;
 use crate::error::Error;
-use crate::host::host;
 
 /// Gradients of one update by weight, flattened, summed over its batches.
 #[derive(Default)]

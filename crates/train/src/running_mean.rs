@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use burn::tensor::Tensor;
+use strata_kernels::host;
 use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor, push_weight};
 use strata_store::{TensorFile, TensorList};
 
 use crate::by_weight::read_by_weight;
 use crate::error::Error;
-use crate::host::host;
 
 /// `mean = decay * mean + (1 - decay) * weights` after every update, flattened. Means are known by the names of their
 /// weights, or, where ranks share the weights out, by the places of this rank's pieces in the layout.

@@ -99,6 +99,16 @@ impl Session {
         }
         self.optimizer.load(&mut self.model, &checkpoint.optimizer()?)?;
         self.stream.seek(&self.state.position)?;
+        self.repair_best()
+    }
+
+    /// Points `best` to the checkpoint that the state says is the best. A process that was killed between writing that
+    /// checkpoint and linking it left an older one there, and pruning would remove the best.
+    fn repair_best(&mut self) -> Result<(), Error> {
+        let (Some(run), Some(best)) = (&mut self.run, self.state.best) else { return Ok(()) };
+        if run.best()? != Some(best.update) && run.checkpoint_path(best.update).is_dir() {
+            run.set_best(best.update)?;
+        }
         Ok(())
     }
 
@@ -134,7 +144,13 @@ impl Session {
         while !self.is_complete() && !over {
             let started = Instant::now();
             let tokens_before = window.tokens;
+            let before = self.state.update;
             let interrupted = self.update(&mut window, stop)?;
+            if self.state.update == before {
+                self.save_if_unsaved(logs.as_ref(), observe)?;
+                stopped = Stopped::Interrupted;
+                break;
+            }
             session_tokens += window.tokens - tokens_before;
             session_seconds += started.elapsed().as_secs_f64();
             let (update, last) = (self.state.update, self.is_complete());
@@ -226,6 +242,12 @@ impl Session {
         let path = self.save(best)?;
         observe(&Event::Saved { update: self.state.update, path });
         Ok(())
+    }
+
+    /// Saves the last update that was made, where no checkpoint has it yet.
+    fn save_if_unsaved(&mut self, logs: Option<&Logs>, observe: &mut (dyn FnMut(&Event) + Send)) -> Result<(), Error> {
+        let update = self.state.update;
+        if update == 0 || self.last_saved == Some(update) { Ok(()) } else { self.checkpoint(false, logs, observe) }
     }
 
     /// Validates after the updates that the recipe names; returns whether the loss is the best so far.
