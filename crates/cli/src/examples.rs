@@ -231,10 +231,11 @@ pub const ENVIRONMENT: [(&str, &str); 6] = [
 ];
 
 /// What the exit codes mean.
-pub const EXIT_CODES: [(&str, &str); 6] = [
+pub const EXIT_CODES: [(&str, &str); 7] = [
     ("0", "done"),
-    ("1", "some input lines, or runs of a study, failed, or a model is not sound"),
+    ("1", "some input lines failed, runs of a study failed or are left, or a model is not sound"),
     ("2", "could not run"),
+    ("129", "stopped by SIGHUP, as when a terminal closes"),
     ("130", "stopped by Ctrl-C"),
     ("138", "stopped by SIGUSR1"),
     ("143", "stopped by SIGTERM"),
@@ -314,6 +315,25 @@ mod tests {
     fn a_line_is_split_as_a_shell_does() {
         let split = |line| commands(line).into_iter().map(|words| words.join("_")).collect::<Vec<_>>();
         assert_eq!(split("echo 'a | b' | x --y '' z < in   # c"), ["echo_a | b", "x_--y__z"]);
+    }
+
+    /// Where exit codes are documented besides.
+    #[test]
+    fn documents_name_every_exit_code() {
+        for file in ["README.md", "docs/stability.md"] {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+            let text = std::fs::read_to_string(path).unwrap();
+            let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let codes = flat.split_once("codes: 0 (done)").or_else(|| flat.split_once("exit codes | 0 done"));
+            let (_, codes) = codes.unwrap_or_else(|| panic!("{file} lists no exit codes"));
+            let codes = codes.split(['.', '|']).next().unwrap();
+            for (code, meaning) in &EXIT_CODES[1..] {
+                let signal = meaning.strip_prefix("stopped by ").and_then(|rest| rest.split(',').next());
+                let named = format!("{code} ({})", signal.unwrap_or_default());
+                assert!(codes.contains(&format!(" {code} ")), "{file} does not name {code}: {codes}");
+                assert!(signal.is_none() || codes.contains(&named), "{file} does not say `{named}`: {codes}");
+            }
+        }
     }
 
     #[test]

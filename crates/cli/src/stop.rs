@@ -67,7 +67,8 @@ pub fn outcome() -> Option<Outcome> {
     STOP.load(Ordering::SeqCst).then(|| Outcome::Stopped(SIGNAL.load(Ordering::SeqCst)))
 }
 
-/// The exit code of a program that a signal ended, as shells report it: 130 after Ctrl-C, 143 after SIGTERM.
+/// The exit code of a program that a signal ended, as shells report it: 130 after Ctrl-C, 143 after SIGTERM
+/// (`EXIT_CODES` in `examples.rs` lists them for users).
 pub fn exit_code(signal: i32) -> ExitCode {
     ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
 }

@@ -408,6 +408,7 @@ fn what_evaluate_cannot_score() {
         here.refuses(&format!("evaluate ../run ../prepared --bleu-tokenizer {name}"), &words);
     }
     here.refuses("evaluate ../run ../prepared --max-sentences 1 --baseline nowhere", &["nowhere is not a model"]);
+    here.refuses("evaluate ../run ../prepared --output s --baseline nowhere", &["nowhere is not a model"]);
     here.write("three", "a\nb\nc\n");
     here.write("two", "a\nb\n");
     here.write("latin1", b"a\n\xfc\n");

@@ -41,9 +41,12 @@ fn help_and_version_go_to_standard_output() {
     let version = here.strata("--version").succeeds();
     assert_eq!(version.out, format!("strata {}\n", env!("CARGO_PKG_VERSION")));
     let help = here.strata("--help").succeeds();
-    for words in
-        ["strata quickstart", "Exit codes:\n  0               done\n", "\n  143             stopped by SIGTERM"]
-    {
+    for words in [
+        "strata quickstart",
+        "Exit codes:\n  0               done\n",
+        "\n  129             stopped by SIGHUP",
+        "\n  143             stopped by SIGTERM",
+    ] {
         assert!(help.out.contains(words), "{help}");
     }
     assert_eq!(here.strata("help --help").succeeds().out, here.strata("help").succeeds().out);

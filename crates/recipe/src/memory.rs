@@ -45,12 +45,18 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-/// The limit of this process's control group (version 2), which containers and systemd set.
+/// The limit of this process's control group (version 2), which containers, systemd and Slurm set.
 fn group_limit() -> Option<u64> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let file = Path::new("/sys/fs/cgroup").join(group).join("memory.max");
-    fs::read_to_string(file).ok()?.trim().parse().ok()
+    least_limit(&fs::read_to_string("/proc/self/cgroup").ok()?, Path::new("/sys/fs/cgroup"))
+}
+
+/// The least limit of a process's group and of all groups around it: each holds for all that is below it. `groups` is
+/// what `/proc/PID/cgroup` says, `root` the folder of all groups.
+fn least_limit(groups: &str, root: &Path) -> Option<u64> {
+    let group = Path::new(groups.lines().find_map(|line| line.strip_prefix("0::/"))?);
+    // Without a limit a file says `max`, and the outermost group has no file.
+    let limit = |group: &Path| fs::read_to_string(root.join(group).join("memory.max")).ok()?.trim().parse().ok();
+    group.ancestors().filter_map(limit).min()
 }
 
 /// What `ulimit -v` allows.
@@ -132,6 +138,32 @@ mod tests {
         assert!(fault(&config, Purpose::Training, needed / 2).is_some());
         assert!(fault(&config, Purpose::Translating, needed / 2).is_none());
         assert!(fault(&config, Purpose::Translating, needed / 5).is_some());
+    }
+
+    #[test]
+    fn a_group_has_no_more_than_the_groups_around_it() {
+        let root = tempfile::tempdir().unwrap();
+        let groups = [
+            ("", None),
+            ("user", Some("8000000000\n")),
+            ("user/job", Some("max\n")),
+            ("user/job/step", Some("9000000000\n")),
+        ];
+        for (group, limit) in groups {
+            std::fs::create_dir_all(root.path().join(group)).unwrap();
+            if let Some(limit) = limit {
+                std::fs::write(root.path().join(group).join("memory.max"), limit).unwrap();
+            }
+        }
+        let least = |groups: &str| least_limit(groups, root.path());
+        assert_eq!(least("0::/user/job/step\n"), Some(8_000_000_000));
+        assert_eq!(least("4:memory:/else\n0::/user/job\n"), Some(8_000_000_000));
+        std::fs::write(root.path().join("user/job/step/memory.max"), "5\n").unwrap();
+        assert_eq!((least("0::/user/job/step\n"), least("0::/user\n")), (Some(5), Some(8_000_000_000)));
+        assert_eq!((least("0::/\n"), least("4:memory:/user\n")), (None, None));
+        // A container whose own group is the outermost that it sees.
+        std::fs::write(root.path().join("memory.max"), "7\n").unwrap();
+        assert_eq!(least("0::/\n"), Some(7));
     }
 
     #[test]

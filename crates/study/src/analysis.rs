@@ -218,7 +218,7 @@ pub(crate) struct Routed {
 /// Routes a split of a prepared corpus, sentences with their references, and reports the requested capacity.
 ///
 /// # Errors
-/// Missing or damaged files, languages that the model does not know, no text at all.
+/// Missing or damaged files, languages that the model does not know, no text at all, or none that the model can read.
 pub fn analyze(
     model: &RoutedModel,
     prepared: &Path,
@@ -230,7 +230,7 @@ pub fn analyze(
     let frequencies = Frequencies::read(prepared, &languages, model.subwords())?;
     let config = model.config();
     let places = places(config);
-    let total = DirectionCounts::total(config, routed.iter().map(|routed| &routed.counts));
+    let total = total(model, prepared, options, &routed)?;
     let capacities: Vec<f64> = total.blocks.iter().map(BlockCounts::requested_capacity).collect();
     let cost = Cost::of(config, Some(&capacities))?;
     let directions: Vec<DirectionSummary> = routed
@@ -271,6 +271,25 @@ pub fn analyze(
         languages,
         examples: routed.into_iter().filter_map(|r| r.example).collect(),
     })
+}
+
+/// The counts of all directions together.
+///
+/// # Errors
+/// [`Error::NothingRouted`].
+pub(crate) fn total(
+    model: &RoutedModel,
+    prepared: &Path,
+    options: &AnalyzeOptions,
+    routed: &[Routed],
+) -> Result<DirectionCounts, Error> {
+    let total = DirectionCounts::total(model.config(), routed.iter().map(|routed| &routed.counts));
+    if total.blocks.iter().all(|block| block.tokens > 0) {
+        return Ok(total);
+    }
+    let (prepared, split) = (prepared.to_path_buf(), options.split.clone());
+    let pairs = routed.iter().map(|routed| routed.skipped).sum();
+    Err(Error::NothingRouted { prepared, split, pairs, max_length: model.config().max_length })
 }
 
 /// Routes the sentences of the wanted directions of a split, and counts.

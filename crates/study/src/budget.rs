@@ -13,8 +13,8 @@ use strata_recipe::{ConfigError, Exits, Kind, ModelConfig};
 use strata_runtime::{Model, Precision, Weights};
 use strata_store::{Existing, ModelFolder, ModelParts, TensorFile, TensorList};
 
-use crate::analysis::{AnalyzeOptions, Progress, route};
-use crate::counts::{DirectionCounts, Place, places};
+use crate::analysis::{AnalyzeOptions, Progress, route, total};
+use crate::counts::{Place, places};
 use crate::error::Error;
 use crate::routed::RoutedModel;
 
@@ -111,7 +111,7 @@ pub fn find(
         let found = route(&routed, prepared, options, &|_| true, &mut |_| {})?;
         done += 1;
         progress(Progress { done, of: ROUNDS + 1 });
-        let total = DirectionCounts::total(&config, found.iter().map(|routed| &routed.counts));
+        let total = total(&routed, prepared, options, &found)?;
         Ok(total.blocks.iter().map(|block| block.requested_capacity()).sum::<f64>() / total.blocks.len() as f64)
     };
     let before = requested(0.0)?;

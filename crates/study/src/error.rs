@@ -1,5 +1,7 @@
 //! The errors of analyses, studies and pruning.
 
+use std::path::PathBuf;
+
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,6 +16,22 @@ pub enum Error {
         place: String,
         /// What is wrong with it and what to do.
         what: String,
+    },
+    /// A model has routed no token of a split.
+    #[error(
+        "{}: the {split} split has no sentence that the model can read: all {pairs} pairs have a side that is empty or \
+         longer than its {max_length} subwords; choose another split or other directions",
+        prepared.display()
+    )]
+    NothingRouted {
+        /// The prepared folder.
+        prepared: PathBuf,
+        /// `valid` or `test`.
+        split: String,
+        /// Pairs of the split, in the directions asked for.
+        pairs: usize,
+        /// Subwords of the longest side that the model takes.
+        max_length: usize,
     },
     /// A file that cannot be read or written.
     #[error(transparent)]

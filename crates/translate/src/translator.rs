@@ -36,7 +36,8 @@ impl Default for Placement {
 }
 
 impl Placement {
-    pub(crate) fn is_cpu(&self) -> bool {
+    /// Whether it is on the CPU.
+    pub fn is_cpu(&self) -> bool {
         is_cpu(&self.device)
     }
 }

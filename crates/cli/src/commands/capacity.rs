@@ -55,6 +55,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         threads: rayon::current_num_threads(),
         ..AnalyzeOptions::default()
     };
+    terminal.progress(&labeled("routing", ""));
     let budget = find(&folder, &arguments.data, arguments.capacity, &options, &mut |progress| {
         terminal.progress(&labeled("routing", &format!("round {} of {}", progress.done, progress.of)));
     })

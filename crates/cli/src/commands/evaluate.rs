@@ -117,6 +117,11 @@ fn of_model(
         keep: arguments.output.clone(),
     };
     let placement = Placement::from(&arguments.search.place);
+    if let Some(baseline) = &arguments.baseline {
+        // Opened and let go of: a fault of the baseline must not come after all work on the model, and two models may
+        // not fit into memory together.
+        texts_for(&Translator::open(baseline, &placement)?, data, &options)?;
+    }
     if !ranks.is_first() {
         for model in std::iter::once(model).chain(arguments.baseline.as_deref()) {
             let translator = Translator::open(model, &placement)?;

@@ -8,7 +8,7 @@ use strata_ranks::Ranks;
 use strata_store::Check;
 use strata_study::RoutedModel;
 use strata_study::prune::{PruneOptions, PrunePlan, plan, write};
-use strata_translate::evaluate::{EvaluateOptions, Evaluation};
+use strata_translate::evaluate::{EvaluateOptions, Evaluation, read_texts};
 use strata_translate::scores::{Metrics, tokenizer};
 use strata_translate::{Placement, Translator};
 
@@ -67,6 +67,14 @@ struct Report<'a> {
 
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     arguments.output.check()?;
+    let mut scoring = EvaluateOptions {
+        split: "test".to_string(),
+        directions: Vec::new(),
+        limit: arguments.max_test_sentences,
+        translate: arguments.search.options()?,
+        keep: None,
+    };
+    read_texts(&arguments.data, &scoring.split, &scoring.directions, scoring.limit)?;
     let folder = model::open(&arguments.model, Check::Contents)?;
     let options = PruneOptions {
         languages: arguments.languages.clone(),
@@ -76,6 +84,12 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         max_sentences: arguments.max_sentences,
         threads: rayon::current_num_threads(),
     };
+    let placement = Placement::from(&arguments.search.place);
+    if !placement.is_cpu() {
+        // Opened and let go of: that there is no such device must not be found after the routing.
+        Translator::open(folder.path(), &placement)?;
+    }
+    terminal.progress(&labeled("routing", ""));
     let routed = RoutedModel::open(folder.path(), options.threads)?;
     let plan = plan(&routed, &arguments.data, &options, &mut |progress| {
         terminal.progress(&labeled("routing", &format!("{} of {} directions", progress.done, progress.of)));
@@ -89,21 +103,16 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
         let without = plan.without_text.join(", ");
         terminal.say(&labeled("left out", &format!("without text in {}: {without}", arguments.data.display())));
     }
-    let written = write(&folder, &plan, &arguments.output.path, arguments.output.existing())?;
+    scoring.directions.clone_from(&plan.directions);
     let metrics = Metrics::new(tokenizer("13a")?)?;
-    let placement = Placement::from(&arguments.search.place);
     let evaluated = |model: &std::path::Path| -> anyhow::Result<Evaluation> {
         let translator = Translator::open(model, &placement)?;
-        let options = EvaluateOptions {
-            split: "test".to_string(),
-            directions: plan.directions.clone(),
-            limit: arguments.max_test_sentences,
-            translate: arguments.search.options()?,
-            keep: None,
-        };
-        evaluate_shown(&translator, &arguments.data, &options, &metrics, &Ranks::single(), terminal)
+        evaluate_shown(&translator, &arguments.data, &scoring, &metrics, &Ranks::single(), terminal)
     };
-    let (before, after) = (evaluated(folder.path())?, evaluated(&written)?);
+    // The model comes first: what cannot be scored is not written.
+    let before = evaluated(folder.path())?;
+    let written = write(&folder, &plan, &arguments.output.path, arguments.output.existing())?;
+    let after = evaluated(&written)?;
     let report = Report { plan: &plan, mass_kept: plan.mass_kept(), before: &before, after: &after };
     if arguments.json {
         print_json(&report)?;

@@ -7,6 +7,7 @@ use strata_corpus::prepare::Options as PrepareOptions;
 use strata_ranks::Ranks;
 use strata_recipe::{Kind, Recipe, RecipeFile};
 use strata_store::checkpoint::RECIPE_FILE;
+use strata_study::study::differences;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
 use strata_translate::{Placement, TranslateOptions, Translator};
@@ -25,7 +26,8 @@ const RECIPE: &str = include_str!("quickstart.toml");
 #[derive(Debug, Args)]
 #[command(
     after_help = "Fetches text from Debian's or Ubuntu's documentation packages (about 100 MB, without root), prepares \
-                  it, trains a small SMoE-4-4 on the CPU, and scores it. After Ctrl-C the same command resumes."
+                  it, trains a small SMoE-4-4 on the CPU, and scores it. After Ctrl-C the same command resumes; with \
+                  --set train.updates=N it goes on for longer."
 )]
 pub struct Arguments {
     /// Folder of the run; text goes to a folder beside it with -data added to the name
@@ -68,7 +70,8 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     let trained = if begun && strata_store::resolve_model(output).is_ok() {
         let resuming = "resuming the run there (--overwrite starts anew)";
         terminal.say(&labeled("quickstart", &format!("{}: {resuming}", output.display())));
-        train::resume(output, None, None, None, &Ranks::single(), terminal)?
+        let Resumed { updates, device } = resumed(arguments, &recipe, threads, terminal)?;
+        train::resume(output, None, device.as_deref(), updates, &Ranks::single(), terminal)?
     } else {
         get_bitext(arguments, &mut recipe, &bitext, terminal)?;
         prepare_bitext(&recipe, &bitext, &prepared, terminal)?;
@@ -98,6 +101,57 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     Ok(Outcome::Done)
 }
 
+/// What a resumed run may change.
+struct Resumed {
+    updates: Option<u64>,
+    device: Option<String>,
+}
+
+/// What the command line changes of the run in its folder, of which `asked` is the recipe that the command line makes.
+/// What it says nothing of stays as it is.
+///
+/// # Errors
+/// The settings that it names and that a run keeps, where the run has others.
+fn resumed(arguments: &Arguments, asked: &Recipe, threads: usize, terminal: &Terminal) -> anyhow::Result<Resumed> {
+    let output = &arguments.output;
+    let begun = Recipe::load(&output.join(RECIPE_FILE), None, &[])?;
+    let mut asked = asked.clone();
+    // Generated text is in all of its languages, and has few subwords.
+    let generated = begun.data.languages.is_empty();
+    if generated || arguments.synthetic {
+        of_generated(&mut asked);
+    }
+    let said = |key: &str| {
+        let Overrides { variant, set } = &arguments.overrides;
+        set.iter().any(|(set, _)| set == key)
+            || (variant.is_some() && key.starts_with("model."))
+            || (key == "data.languages" && (arguments.synthetic || !arguments.languages.is_empty()))
+    };
+    let free = |key: &str| matches!(key, "train.updates" | "train.device" | "train.output" | "data.prepared");
+    let differs: Vec<String> = differences(&begun, &asked)
+        .into_iter()
+        .filter(|(key, ..)| said(key) && !free(key))
+        .map(|(key, begun, asked)| format!("{key} = {begun}, now {asked}"))
+        .collect();
+    anyhow::ensure!(
+        differs.is_empty(),
+        "{}: the run there was begun with other settings ({}); leave them out to go on with it, choose another --output, \
+         or pass --overwrite to start anew",
+        output.display(),
+        differs.join(", ")
+    );
+    if generated && !arguments.languages.is_empty() {
+        terminal.warn("--languages is ignored: the run there is of generated text");
+    }
+    if threads > 0 && threads != begun.train.threads {
+        terminal.warn("--threads is ignored: a run keeps its recipe's train.threads, for the same weights");
+    }
+    Ok(Resumed {
+        updates: said("train.updates").then_some(asked.train.updates),
+        device: said("train.device").then_some(asked.train.device),
+    })
+}
+
 /// Test sentences of each direction: enough for a meaningful table, few enough for minutes.
 const TEST_SENTENCES: usize = 200;
 
@@ -125,11 +179,16 @@ fn get_bitext(arguments: &Arguments, recipe: &mut Recipe, bitext: &Path, termina
         }
     };
     if !fetched {
-        recipe.data.languages = Vec::new();
-        recipe.data.vocabulary = recipe.data.vocabulary.min(2000);
+        of_generated(recipe);
         fetch::generate(&strata_corpus::synthetic::Options::default(), bitext, terminal)?;
     }
     Ok(())
+}
+
+/// Changes a recipe for generated text.
+fn of_generated(recipe: &mut Recipe) {
+    recipe.data.languages = Vec::new();
+    recipe.data.vocabulary = recipe.data.vocabulary.min(2000);
 }
 
 fn is_users_fault(error: &anyhow::Error) -> bool {

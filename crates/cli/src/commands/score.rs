@@ -15,7 +15,7 @@ use crate::ranks::sharing_lines;
 use crate::search_args::Place;
 use crate::selection::Selection;
 use crate::shared_lines::{in_parts, in_windows};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, labeled};
 use crate::text_files::{self, same_length};
 
 /// Print how probable a model finds given translations
@@ -59,7 +59,8 @@ pub struct Arguments {
 struct Lost<'a> {
     direction: &'a str,
     line: usize,
-    nll: f64,
+    /// None where the line is left out.
+    nll: Option<f64>,
     subwords: u64,
 }
 
@@ -112,7 +113,8 @@ fn of_prepared(arguments: &Arguments, prepared: &Path, ranks: &Ranks, terminal: 
     let texts = read_texts(prepared, split, directions, *max_sentences)?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.place))?;
     let (mut all, mut outcome) = (Vec::new(), Outcome::Done);
-    for text in &texts {
+    for (done, text) in texts.iter().enumerate() {
+        terminal.progress(&labeled("scoring", &format!("{done} of {} directions", texts.len())));
         let (losses, direction) = (shared_losses(&translator, text, ranks)?, text.direction.name());
         if !ranks.is_first() {
             continue;
@@ -127,13 +129,16 @@ fn of_prepared(arguments: &Arguments, prepared: &Path, ranks: &Ranks, terminal: 
             outcome = Outcome::SomeFailed;
         }
         if arguments.json {
+            terminal.progress("");
             for (i, loss) in losses.iter().enumerate() {
-                let (line, nll, subwords) = (i + 1, loss.nll, loss.subwords);
+                let (line, subwords) = (i + 1, loss.subwords);
+                let nll = (subwords > 0).then_some(loss.nll);
                 print_json_line(&Lost { direction: &direction, line, nll, subwords })?;
             }
         }
         all.push(Likelihood::of(&direction, &losses));
     }
+    terminal.progress("");
     if !arguments.json && ranks.is_first() {
         print(&table(&all))?;
     }
@@ -153,12 +158,12 @@ fn shared_losses(translator: &Translator, text: &Text, ranks: &Ranks) -> anyhow:
 
 fn table(all: &[Likelihood]) -> String {
     let mut table = format!("{:<12} {:>9} {:>9} {:>16}\n", "direction", "sentences", "subwords", "nats per subword");
+    let shown = |nll: Option<f64>| nll.map_or("-".to_string(), |nll| format!("{nll:.4}"));
     for l in all {
-        table += &format!("{:<12} {:>9} {:>9} {:>16.4}\n", l.direction, l.sentences, l.subwords, l.nll);
+        table += &format!("{:<12} {:>9} {:>9} {:>16}\n", l.direction, l.sentences, l.subwords, shown(l.nll));
     }
     let (sentences, subwords) = all.iter().fold((0, 0), |(s, w), l| (s + l.sentences, w + l.subwords));
-    let mean = Likelihood::mean(all).map_or("-".to_string(), |nll| format!("{nll:.4}"));
-    table + &format!("{:<12} {sentences:>9} {subwords:>9} {mean:>16}\n", "all")
+    table + &format!("{:<12} {sentences:>9} {subwords:>9} {:>16}\n", "all", shown(Likelihood::mean(all)))
 }
 
 /// The scores of a file of translations, which rank 0 reads.

@@ -88,7 +88,10 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
         return Ok(stopped);
     }
     let failed = result.runs.iter().any(|run| run.status == Status::Failed);
-    Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })
+    // A table trains nothing, and a study that has ended leaves its later steps out.
+    let has_to_train = !arguments.table && (result.ended.is_none() || !arguments.only.is_empty());
+    let undone = has_to_train && study.left(&arguments.only)? > 0;
+    Ok(if failed || undone { Outcome::SomeFailed } else { Outcome::Done })
 }
 
 /// Threads of each of several runs at a time, unless given: more than the machine has would only make them wait.
@@ -139,6 +142,10 @@ fn shown(event: &Event, several: bool, terminal: &Terminal) {
             terminal.say(&labeled("waiting", &format!("another process has {id}, which decides whether to go on")));
         }
         Event::Ended(why) => terminal.say(&labeled("ended", why)),
+        Event::Undecided(step) => {
+            let what = format!("not all runs up to step `{step}` are over; they decide whether the study goes on");
+            terminal.say(&labeled("undecided", &what));
+        }
         Event::Measuring(id, what, progress) => {
             let text = format!("{}{} of {} directions", of(id), progress.done, progress.of);
             terminal.progress(&labeled(what, &text));

@@ -123,7 +123,7 @@ fn runs(result: &StudyResult, text: &mut String) {
             thousands(run.updates),
             duration(run.train_seconds),
             run.best_loss.map_or("-".to_string(), |loss| format!("{loss:.3}")),
-            run.nll.map_or("-".to_string(), |nll| format!("{nll:.4}")),
+            run.nll.map_or("-".to_string(), |nll| format!("{nll:.4}{}", if run.left_out() > 0 { "*" } else { "" })),
             run.average("all").map_or(status(run).to_string(), |all| format!("{:.2}", all.bleu))
         );
         if let Some(reason) = &run.reason {
@@ -132,6 +132,16 @@ fn runs(result: &StudyResult, text: &mut String) {
         if !run.differs.is_empty() {
             let _ = writeln!(text, "    differs in more than the model: {}", run.differs.join(", "));
         }
+    }
+    let fewer = result.runs.iter().filter(|run| run.left_out() > 0);
+    let fewer: Vec<String> = fewer.map(|run| format!("{} {}", run.id, thousands(run.left_out() as u64))).collect();
+    if !fewer.is_empty() {
+        let _ = writeln!(
+            text,
+            "* without the references that are too long for the model or have no finite score ({}): these NLLs are not \
+             over the same sentences; differences and conditions are",
+            fewer.join(", ")
+        );
     }
     text.push('\n');
 }

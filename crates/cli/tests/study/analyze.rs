@@ -61,4 +61,11 @@ fn analyze_refuses_what_has_no_routing() {
     here.refuses("analyze ../run nowhere", &["nowhere"]);
     here.refuses("analyze ../run ../prepared --directions en-xx", &["en-xx"]);
     here.refuses("analyze ../run ../prepared --split dev", &["dev"]);
+    here.copy("../prepared", "long");
+    for entry in std::fs::read_dir(here.path("long/text")).unwrap() {
+        std::fs::write(entry.unwrap().path(), format!("{}\n", "dog ".repeat(90)).repeat(3)).unwrap();
+    }
+    let words = ["long: the test split has no sentence", "all 12 pairs", "longer than its 64 subwords"];
+    here.refuses("analyze ../run long", &words);
+    here.refuses("capacity ../run long --capacity 1.2 --output out", &["long: the valid split has no sentence"]);
 }

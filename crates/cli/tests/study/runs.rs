@@ -189,7 +189,7 @@ fn a_stopped_or_killed_study_goes_on() {
         let stop = std::process::Command::new("sh").args(["-c", stop, &child.id().to_string()]).status();
         assert!(stop.unwrap().success());
         let ran = Ran::new("stopped twice", child.wait_with_output().unwrap());
-        assert!(ran.code == Some(0) && !ran.err.contains("failed") && ran.err.contains("stopped at update"), "{ran}");
+        assert!(ran.code == Some(1) && !ran.err.contains("failed") && ran.err.contains("stopped at update"), "{ran}");
     }
     // A kill: the training notices that its study is gone, saves, and gives its run back.
     let mut child = begin();
@@ -221,6 +221,18 @@ fn studies_that_cannot_be_are_refused_and_other_settings_are_not_mixed_in() {
     here.refuses("study bad.toml", &["bad.toml", "moe-8", "did you mean `moe-4`?"]);
     here.write("bad.toml", STUDY.replace("variant = \"dense\"", "variant = \"dens\""));
     here.refuses("study bad.toml", &["bad.toml", "run `dense`", "did you mean `dense`?"]);
+    // What would be found only after training.
+    here.write("bad.toml", STUDY.replace("sentences = 5", "split = \"tset\"\nsentences = 5"));
+    here.refuses("study bad.toml --dry-run", &["bad.toml", "split = \"tset\"", "did you mean \"test\"?"]);
+    here.refuses("study study.toml --dry-run --set data.directions=['en-qax']", &["en-qax", "en-qaa"]);
+    here.copy("../prepared", "untested");
+    for entry in std::fs::read_dir(here.path("untested/text")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("test.") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    here.refuses("study study.toml --set data.prepared='untested'", &["untested", "the split `test` has no sentences"]);
     here.strata("study study.toml --only dense").succeeds();
     let words = ["study.toml: ", "begun with other settings (dense.seed1: train.updates = 6, now 9);", "out/runs"];
     here.refuses("study study.toml --only dense --set train.updates=9", &words);

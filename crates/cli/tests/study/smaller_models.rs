@@ -77,6 +77,19 @@ fn pruning_that_cannot_be_is_refused() {
     here.refuses(&format!("{prune} --languages qax --keep 0.5"), &["qax", "did you mean"]);
     here.refuses("prune nowhere ../prepared --languages qaa --keep 0.5 --output out", &["nowhere"]);
     here.refuses("prune ../run nowhere --languages qaa --keep 0.5 --output out", &["nowhere"]);
+    // What would be found only when the smaller model is scored.
+    let prune_qaa = format!("{prune} --languages qaa --keep 0.5");
+    here.refuses(&format!("{prune_qaa} --beam 0"), &["--beam"]);
+    here.refuses(&format!("{prune_qaa} --vocabulary-map nowhere"), &["nowhere"]);
+    here.refuses(&format!("{prune_qaa} --device tpu"), &["tpu"]);
+    here.copy("../prepared", "untested");
+    for pair in ["en-qaa", "en-qab"] {
+        let [source, target] =
+            ["en", &pair[3..]].map(|language| here.path(&format!("untested/text/test.{pair}.{language}")));
+        [source, target].iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    }
+    let prune_untested = "prune ../run untested --output out --languages qaa --keep 0.5";
+    here.refuses(prune_untested, &["untested", "the split `test` has no sentences"]);
     here.write("out/mine", "");
     here.refuses(&format!("{prune} --languages qaa --keep 0.5"), &["out exists", "--overwrite"]);
 }

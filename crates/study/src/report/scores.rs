@@ -93,16 +93,16 @@ pub(crate) fn likelihoods(result: &StudyResult) -> String {
         escape(&result.baseline),
         result.primary.difference
     );
-    let left_out = |run: &RunResult| run.likelihoods.iter().map(|of| of.left_out).sum::<usize>();
-    let note = match result.runs.iter().map(left_out).max().unwrap_or(0) {
+    let note = match most_left_out(result) {
         0 => note,
-        most => {
-            format!(
-                "{note} Up to {most} references of a run are left out: too long for its model, or without a finite score."
-            )
-        }
+        _ => format!("{note} They are over the references that no run of the two models left out."),
     };
     format!("<h2>Negative log-likelihood</h2>\n{}<p class=\"note\">{note}</p>\n", table.finish())
+}
+
+/// References that the likelihoods of a run leave out, at most.
+fn most_left_out(result: &StudyResult) -> usize {
+    result.runs.iter().map(RunResult::left_out).max().unwrap_or(0)
 }
 
 /// A row for each name: scores over seeds, cost, time, the difference from the baseline.
@@ -170,6 +170,13 @@ pub(crate) fn scores(result: &StudyResult) -> String {
                 sentences with the same English side (1,000 resamples); they do not cover the effect of another seed. NLL: of the references, nats \
                 per target subword, the mean over the seeds. ± is the standard deviation \
                 over seeds. MFLOP/token: forward pass under uniform routing, and as measured.";
+    let note = match most_left_out(result) {
+        0 => note.to_string(),
+        most => format!(
+            "{note} Up to {most} references of a run are left out of its NLL: too long for its model, or without a \
+             finite score."
+        ),
+    };
     format!("<h2>Scores</h2>\n{}<p class=\"note\">{note}</p>\n{}", table.finish(), noted(result))
 }
 

@@ -29,14 +29,14 @@ impl Interval {
     /// Of the `real` difference, by its values `drawn` from resampled data.
     pub fn of(real: f64, mut drawn: Vec<f64>) -> Self {
         let center = drawn.iter().sum::<f64>() / drawn.len() as f64;
-        let beyond = drawn.iter().filter(|d| (*d - center).abs() >= real.abs()).count();
+        let within = drawn.iter().filter(|d| (*d - center).abs() < real.abs()).count();
         drawn.sort_by(f64::total_cmp);
         let outside = drawn.len() / 40; // 2.5 % on either side
         Self {
             low: drawn[outside],
             high: drawn[drawn.len() - 1 - outside],
-            // The real data count as one more draw, so that p is never 0.
-            p: (beyond as f64 + 1.0) / (drawn.len() as f64 + 1.0),
+            // The real data count as one more draw, so that p is never 0. What is no number says nothing, so p is 1.
+            p: ((drawn.len() - within) as f64 + 1.0) / (drawn.len() as f64 + 1.0),
         }
     }
 }
@@ -213,6 +213,14 @@ mod tests {
             Statistics::collect(&bleu, &many, &[&references]).unwrap()
         };
         Counted { name: name.into(), seed, directions: sides.iter().map(of).collect() }
+    }
+
+    #[test]
+    fn p_counts_draws_as_far_off_as_the_difference() {
+        let draws = || (0..RESAMPLES).map(|i| if i % 4 == 0 { 2.0 } else { 0.0 }).collect();
+        let p = |real| Interval::of(real, draws()).p;
+        assert_eq!((p(0.0), p(5.0), p(1.0)), (1.0, 1.0 / 1001.0, 251.0 / 1001.0));
+        assert_eq!(Interval::of(f64::NAN, vec![f64::NAN; RESAMPLES]).p, 1.0);
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub fn render(result: &StudyResult) -> String {
             let scores = scores.map_or(",".to_string(), |(bleu, chrf2)| format!("{bleu},{chrf2}"));
             let nll = match of {
                 "all" => run.nll,
-                _ => run.likelihoods.iter().find(|l| l.direction == of).map(|l| l.nll),
+                _ => run.likelihoods.iter().find(|l| l.direction == of).and_then(|l| l.nll),
             };
             let nll = nll.map_or(String::new(), |nll| nll.to_string());
             text += &format!("{front},{},{level},{sentences},{scores},{nll}\n", quoted(of));

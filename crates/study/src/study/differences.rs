@@ -7,7 +7,7 @@ use strata_metrics::{Bleu, BleuOptions, Chrf, ChrfOptions, Metric, Statistics};
 use strata_translate::evaluate;
 
 use super::compare::{self, Counted, Of};
-use super::likelihood::{self, Losses};
+use super::likelihood::{self, Loss, Losses};
 use super::results::{Comparison, RunResult, Status};
 use super::{Planned, Study};
 use crate::error::Error;
@@ -69,20 +69,28 @@ impl Study {
             if result.status != Status::Done || !wanted(result) {
                 continue;
             }
-            let path =
-                |direction: &str| self.translations(planned).join(format!("{}.{direction}.nll", self.file.split));
-            let read = result.directions.iter().map(|d| likelihood::read(&path(&d.of.direction)));
+            let read = result.directions.iter().map(|d| self.losses(planned, &d.of.direction));
             let directions = read.collect::<Result<_, Error>>()?;
             runs.push(Losses { name: planned.name.clone(), seed: planned.seed, directions });
         }
         if let Some(run) =
             runs.iter().find(|run| !run.directions.iter().map(Vec::len).eq(clusters.iter().map(Vec::len)))
         {
-            let what = format!("the losses kept of `{}` are not those of this corpus; measure the run again", run.name);
-            return Err(Error::File { place: self.file.output.display().to_string(), what });
+            return Err(self.other_corpus(&run.name));
         }
         let (baseline, difference) = (&self.file.baseline, self.file.primary.difference);
         Ok(likelihood::compare(&runs, clusters, baseline, groups, difference))
+    }
+
+    /// The losses of a run's references in a direction.
+    pub(super) fn losses(&self, planned: &Planned, direction: &str) -> Result<Vec<Loss>, Error> {
+        likelihood::read(&self.translations(planned).join(format!("{}.{direction}.nll", self.file.split)))
+    }
+
+    /// The error that losses of a run are of other sentences than those of the study.
+    pub(super) fn other_corpus(&self, run: &str) -> Error {
+        let what = format!("the losses kept of `{run}` are not those of this corpus; measure the run again");
+        Error::File { place: self.file.output.display().to_string(), what }
     }
 
     fn statistics(&self, metric: &dyn Metric, planned: &Planned, direction: &str) -> Result<Statistics, Error> {

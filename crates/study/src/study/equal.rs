@@ -1,6 +1,12 @@
 //! Runs with as much computation, or time, as another one: their updates follow from the other's.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::Path;
+
 use serde::Deserialize;
+use strata_corpus::Subwords;
+use strata_files::names::TOKENIZER_FILE;
 use strata_recipe::{Cost, Recipe};
 
 use crate::error::Error;
@@ -31,11 +37,13 @@ pub struct Equal {
 }
 
 impl Equal {
-    /// The updates of a run of `own` recipe that cost what the run of the `other` recipe costs in all.
+    /// The updates of a run of `own` recipe that cost what the run of the `other` recipe costs in all, with as many
+    /// subwords as `vocabularies` say.
     ///
     /// # Errors
     /// What is missing or does not go together; a recipe without a model.
-    pub(crate) fn updates(&self, own: &Recipe, other: &Recipe) -> Result<u64, Error> {
+    pub(crate) fn updates(&self, own: &Recipe, other: &Recipe, vocabularies: &Vocabularies) -> Result<u64, Error> {
+        let flops = |recipe, capacity| flops(recipe, capacity, vocabularies.of(recipe)?);
         let ratio = match (self.budget, self.requested_capacity, self.speed) {
             (Budget::Flops, capacity, None) => flops(other, capacity)? / flops(own, None)?,
             (Budget::Time, None, Some(speed)) if speed > 0.0 && speed.is_finite() => speed,
@@ -55,9 +63,30 @@ impl Equal {
     }
 }
 
+/// How many subwords models have, by their prepared folder.
+#[derive(Default)]
+pub(crate) struct Vocabularies(RefCell<HashMap<String, usize>>);
+
+impl Vocabularies {
+    /// The vocabulary of a recipe's prepared folder, or the planned one where there is no such folder yet.
+    fn of(&self, recipe: &Recipe) -> Result<usize, Error> {
+        let prepared = &recipe.data.prepared;
+        if let Some(known) = self.0.borrow().get(prepared) {
+            return Ok(*known);
+        }
+        let tokenizer = Path::new(prepared).join(TOKENIZER_FILE);
+        if !tokenizer.exists() {
+            return Ok(recipe.data.vocabulary);
+        }
+        let found = Subwords::load(&tokenizer)?.vocab_size();
+        self.0.borrow_mut().insert(prepared.clone(), found);
+        Ok(found)
+    }
+}
+
 /// Forward FLOPs per token, to which those of training are proportional.
-fn flops(recipe: &Recipe, requested_capacity: Option<f64>) -> Result<f64, Error> {
-    let config = recipe.planned_model_config()?;
+fn flops(recipe: &Recipe, requested_capacity: Option<f64>, vocabulary: usize) -> Result<f64, Error> {
+    let config = recipe.model_config(vocabulary)?;
     let (encoder, decoder) = config.expert_blocks();
     let measured = requested_capacity.map(|rc| vec![rc; encoder + decoder]);
     let cost = Cost::of(&config, measured.as_deref())?;

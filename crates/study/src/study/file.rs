@@ -6,7 +6,7 @@ use serde::Deserialize;
 use strata_recipe::{Recipe, RecipeFile};
 use toml::Value;
 
-use super::equal::Equal;
+use super::equal::{Equal, Vocabularies};
 pub use super::steps::{Condition, Measure, Primary, Step};
 use crate::error::Error;
 
@@ -75,6 +75,16 @@ pub struct RunEntry {
     pub equal: Option<Equal>,
 }
 
+/// What all runs of a plan are made from.
+struct Shared<'a> {
+    file: RecipeFile,
+    /// The study's `[set]`.
+    of_all: Vec<(String, String)>,
+    /// Of the command line.
+    overrides: &'a [(String, String)],
+    vocabularies: Vocabularies,
+}
+
 /// Which weights of a run are measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -86,6 +96,14 @@ pub enum Weights {
     Last,
     /// The mean of the last checkpoints (`train.average_last`).
     Averaged,
+}
+
+/// The splits whose text a prepared folder keeps, to score against.
+const HELD_OUT: [&str; 2] = ["test", "valid"];
+
+/// Whether these are one or more different seeds.
+fn are_seeds(seeds: &[u64]) -> bool {
+    !seeds.is_empty() && (1..seeds.len()).all(|i| !seeds[..i].contains(&seeds[i]))
 }
 
 fn first_seed() -> Vec<u64> {
@@ -153,29 +171,19 @@ impl StudyFile {
             if self.runs[..i].iter().any(|other| other.name == *name) {
                 return Err(self.fault(format!("two runs are named `{name}`; rename one")));
             }
-            let seeds = run.seeds.as_ref().unwrap_or(&self.seeds);
-            if seeds.is_empty() || (1..seeds.len()).any(|i| seeds[..i].contains(&seeds[i])) {
+            if !are_seeds(self.seeds_of(run)) {
                 return Err(self.fault(format!("run `{name}` needs one or more different seeds")));
             }
         }
+        self.check_split()?;
         self.check_name("baseline", &self.baseline)?;
         for run in &self.runs {
             if let Some(equal) = &run.equal {
                 self.check_name(&format!("run `{}`: equal.to", run.name), &equal.to)?;
             }
         }
-        for step in &self.steps {
-            let place = format!("step `{}`:", step.name);
-            for name in &step.runs {
-                self.check_name(&format!("{place} run"), name)?;
-            }
-            for Condition { higher, lower, by } in &step.go_on_if {
-                self.check_name(&format!("{place} higher"), higher)?;
-                self.check_name(&format!("{place} lower"), lower)?;
-                if !by.is_finite() {
-                    return Err(self.fault(format!("{place} by = {by} must be a number")));
-                }
-            }
+        for place in 0..self.steps.len() {
+            self.check_step(place)?;
         }
         let in_step = |run: &&RunEntry| self.steps.iter().any(|step| step.runs.contains(&run.name));
         if let Some(run) = self.runs.iter().find(|run| !self.steps.is_empty() && !in_step(run)) {
@@ -184,6 +192,48 @@ impl StudyFile {
         let positive = |value: f64| value > 0.0 && value.is_finite();
         if !positive(self.primary.difference) || self.tokens_per_second.is_some_and(|speed| !positive(speed)) {
             return Err(self.fault("primary.difference and tokens_per_second must be above 0".into()));
+        }
+        Ok(())
+    }
+
+    /// That the split is one that `strata prepare` holds text out for.
+    fn check_split(&self) -> Result<(), Error> {
+        if HELD_OUT.contains(&self.split.as_str()) {
+            return Ok(());
+        }
+        let hint =
+            strata_recipe::nearest(&self.split, HELD_OUT).map_or(String::new(), |n| format!("; did you mean {n:?}?"));
+        Err(self.fault(format!(
+            "split = {:?} must be {}{hint}",
+            self.split,
+            HELD_OUT.map(|n| format!("{n:?}")).join(" or ")
+        )))
+    }
+
+    /// A step: that it has runs, and conditions on runs that are over by then.
+    fn check_step(&self, place: usize) -> Result<(), Error> {
+        let Step { name, runs, seeds, go_on_if } = &self.steps[place];
+        let step = format!("step `{name}`:");
+        for name in runs {
+            self.check_name(&format!("{step} run"), name)?;
+        }
+        if runs.is_empty() {
+            return Err(self.fault(format!("{step} it has no runs; name one, or remove the step")));
+        }
+        if seeds.as_ref().is_some_and(|seeds| !are_seeds(seeds)) {
+            return Err(self.fault(format!("{step} needs one or more different seeds, or none of its own: no `seeds`")));
+        }
+        for Condition { higher, lower, by } in go_on_if {
+            for (side, name) in [("higher", higher), ("lower", lower)] {
+                self.check_name(&format!("{step} {side}"), name)?;
+                if !self.steps[..=place].iter().any(|step| step.runs.contains(name)) {
+                    let what = "is in none of the steps up to this one, so it has no figures yet";
+                    return Err(self.fault(format!("{step} {side} `{name}` {what}")));
+                }
+            }
+            if !by.is_finite() {
+                return Err(self.fault(format!("{step} by = {by} must be a number")));
+            }
         }
         Ok(())
     }
@@ -220,6 +270,7 @@ impl StudyFile {
             go_on_if: Vec::new(),
         };
         let steps = if self.steps.is_empty() { std::slice::from_ref(&whole) } else { &self.steps[..] };
+        let shared = Shared { file, of_all, overrides, vocabularies: Vocabularies::default() };
         let mut plan: Vec<Planned> = Vec::new();
         for (place, step) in steps.iter().enumerate() {
             let runs = || step.runs.iter().filter_map(|name| self.runs.iter().find(|run| run.name == *name));
@@ -229,7 +280,7 @@ impl StudyFile {
                 for run in runs() {
                     let Some(&seed) = seeds(run).get(turn) else { continue };
                     if !plan.iter().any(|planned| planned.name == run.name && planned.seed == seed) {
-                        plan.push(self.planned(&file, run, seed, place, &of_all, overrides)?);
+                        plan.push(self.planned(&shared, run, seed, place)?);
                     }
                 }
             }
@@ -241,18 +292,11 @@ impl StudyFile {
         run.seeds.as_ref().unwrap_or(&self.seeds)
     }
 
-    fn planned(
-        &self,
-        file: &RecipeFile,
-        run: &RunEntry,
-        seed: u64,
-        step: usize,
-        of_all: &[(String, String)],
-        overrides: &[(String, String)],
-    ) -> Result<Planned, Error> {
+    fn planned(&self, shared: &Shared, run: &RunEntry, seed: u64, step: usize) -> Result<Planned, Error> {
+        let Shared { file, of_all, overrides, vocabularies } = shared;
         let id = format!("{}.seed{seed}", run.name);
         let own = flat(&run.set).map_err(|key| self.fault(format!("run `{}` sets no value for `{key}`", run.name)))?;
-        let mut set: Vec<(String, String)> = of_all.iter().chain(&own).chain(overrides).cloned().collect();
+        let mut set: Vec<(String, String)> = of_all.iter().chain(&own).chain(*overrides).cloned().collect();
         if let Some((key, _)) = set.iter().find(|(key, _)| key == "train.seed" || key == "train.output") {
             let instead = if key == "train.seed" { "give `seeds`" } else { "the study makes a folder for each run" };
             return Err(self.fault(format!("run `{}`: {key} cannot be set in a study; {instead}", run.name)));
@@ -274,8 +318,8 @@ impl StudyFile {
             }
             let theirs = flat(&other.set)
                 .map_err(|key| self.fault(format!("run `{}` sets no value for `{key}`", other.name)))?;
-            let theirs: Vec<(String, String)> = of_all.iter().chain(&theirs).chain(overrides).cloned().collect();
-            let updates = equal.updates(&recipe, &resolve(other, &theirs)?);
+            let theirs: Vec<(String, String)> = of_all.iter().chain(&theirs).chain(*overrides).cloned().collect();
+            let updates = equal.updates(&recipe, &resolve(other, &theirs)?, vocabularies);
             let updates = updates.map_err(|e| self.fault(format!("run `{}`: {e}", run.name)))?;
             set.push(("train.updates".into(), updates.to_string()));
             recipe = resolve(run, &set)?;
@@ -402,20 +446,23 @@ mod tests {
 
     #[test]
     fn budgets_set_updates() {
-        let run = |equal: &str| {
+        let run_with = |set: &str, equal: &str| {
             let text = format!(
-                "{HEAD}[set]\ntrain.updates = 1000\n[[runs]]\nname = \"smoe\"\n\
+                "{HEAD}[set]\n{set}train.updates = 1000\n[[runs]]\nname = \"smoe\"\n\
                  [[runs]]\nname = \"moe-8\"\nvariant = \"moe\"\nequal = {{ to = \"smoe\", {equal} }}\n"
             );
             let (study, _folder) = open(&text)?;
             let plan = study.plan(&[]).map_err(|e| e.to_string())?;
             let [smoe, moe] = &plan[..] else { panic!("{plan:?}") };
             let flops = |recipe: &Recipe| {
-                let config = recipe.planned_model_config().unwrap();
+                let prepared = strata_corpus::Subwords::load(&Path::new(&recipe.data.prepared).join("tokenizer.json"));
+                let vocabulary = prepared.map_or(recipe.data.vocabulary, |subwords| subwords.vocab_size());
+                let config = recipe.model_config(vocabulary).unwrap();
                 strata_recipe::Cost::of(&config, None).unwrap().flops_per_token as f64
             };
             Ok::<_, String>((moe.recipe.train.updates, flops(&smoe.recipe) / flops(&moe.recipe)))
         };
+        let run = |equal: &str| run_with("", equal);
         let (updates, ratio) = run("budget = \"flops\"").unwrap();
         assert_eq!(updates, (1000.0 * ratio).round() as u64);
         assert!(ratio > 1.05, "{ratio}");
@@ -423,6 +470,11 @@ mod tests {
         assert_eq!(run("budget = \"flops\", requested_capacity = 1.0").unwrap().0, 1000);
         assert_eq!(run("budget = \"flops\", requested_capacity = 1.5").unwrap().0, updates);
         assert_eq!(run("budget = \"time\", speed = 1.25").unwrap().0, 1250);
+        // The vocabulary of the prepared folder counts, not the planned one.
+        let prepared = concat!(env!("CARGO_MANIFEST_DIR"), "/../translate/tests/kept-0.1.0/model");
+        let (of_prepared, ratio) = run_with(&format!("data.prepared = {prepared:?}\n"), "budget = \"flops\"").unwrap();
+        assert_eq!(of_prepared, (1000.0 * ratio).round() as u64);
+        assert_ne!(of_prepared, updates);
         for (equal, words) in [
             ("budget = \"time\"", "needs speed"),
             ("budget = \"flops\", speed = 1.0", "goes with"),
@@ -456,7 +508,16 @@ mod tests {
         refused(&format!("{HEAD}weights = \"averaged\"\n{run}"), &["average_last"]);
         let step = |step: &str| format!("{HEAD}{run}[[steps]]\nname = \"s\"\n{step}\n");
         refused(&step("runs = [\"moe-9\"]"), &["step `s`", "did you mean `moe-8`"]);
-        refused(&step("runs = []"), &["run `moe-8` is in no step"]);
+        refused(&step("runs = []"), &["step `s`", "no runs"]);
+        refused(&step("runs = [\"moe-8\"]\nseeds = []"), &["step `s`", "different seeds"]);
+        refused(&step("runs = [\"moe-8\"]\nseeds = [2, 2]"), &["step `s`", "different seeds"]);
+        let other = format!("{HEAD}{run}[[runs]]\nname = \"b\"\n[[steps]]\nname = \"s\"\nruns = [\"moe-8\"]\n");
+        refused(&other, &["run `b` is in no step"]);
+        let later =
+            "go_on_if = [{ higher = \"b\", lower = \"moe-8\", by = 1.0 }]\n[[steps]]\nname = \"t\"\nruns = [\"b\"]\n";
+        refused(&format!("{other}{later}"), &["step `s`: higher `b`", "no figures yet"]);
+        refused(&format!("{HEAD}split = \"tset\"\n{run}"), &["\"tset\"", "did you mean \"test\"?"]);
+        refused(&format!("{HEAD}split = \"train\"\n{run}"), &["must be \"test\" or \"valid\""]);
         let condition = "runs = [\"moe-8\"]\ngo_on_if = [{ higher = \"x\", lower = \"moe-8\", by = 1.0 }]";
         refused(&step(condition), &["step `s`", "higher `x`"]);
         refused(&format!("{HEAD}tokens_per_second = 0.0\n{run}"), &["tokens_per_second"]);

@@ -52,15 +52,15 @@ pub struct Likelihood {
     pub left_out: usize,
     /// Target subwords.
     pub subwords: u64,
-    /// Nats per target subword.
-    pub nll: f64,
+    /// Nats per target subword; none where all sentences are left out.
+    pub nll: Option<f64>,
 }
 
 impl Likelihood {
     /// The sum of a direction's losses.
     pub fn of(direction: &str, losses: &[Loss]) -> Self {
-        let subwords = losses.iter().map(|loss| loss.subwords).sum();
-        let nll = losses.iter().map(|loss| loss.nll).sum::<f64>() / (subwords as f64).max(1.0);
+        let subwords: u64 = losses.iter().map(|loss| loss.subwords).sum();
+        let nll = (subwords > 0).then(|| losses.iter().map(|loss| loss.nll).sum::<f64>() / subwords as f64);
         let sentences = losses.iter().filter(|loss| loss.subwords > 0).count();
         let left_out = losses.len() - sentences;
         Self { direction: direction.to_string(), sentences, left_out, subwords, nll }
@@ -68,8 +68,10 @@ impl Likelihood {
 
     /// Nats per target subword over several directions together; none without any.
     pub fn mean(all: &[Likelihood]) -> Option<f64> {
-        let subwords: u64 = all.iter().map(|l| l.subwords).sum();
-        (subwords > 0).then(|| all.iter().map(|l| l.nll * l.subwords as f64).sum::<f64>() / subwords as f64)
+        let scored = || all.iter().filter_map(|of| Some((of.nll?, of.subwords)));
+        let subwords: u64 = scored().map(|(_, subwords)| subwords).sum();
+        let nats = || scored().map(|(nll, subwords)| nll * subwords as f64).sum::<f64>();
+        (subwords > 0).then(|| nats() / subwords as f64)
     }
 }
 
@@ -125,8 +127,31 @@ pub(crate) fn clusters(texts: &[Text]) -> Vec<Vec<usize>> {
         .collect()
 }
 
-/// Compares every system with the baseline over the seeds that both have. `clusters` are those of the sentences;
-/// `difference` is the smallest that matters, for the number of seeds that it needs.
+/// Nats per target subword of two systems over the sentences that no run of either left out, the means over their
+/// seeds; none where there is no such sentence. `[direction][sentence]` are the losses of a run, and all runs have the
+/// same sentences.
+pub(crate) fn common_means(systems: [&[Vec<Vec<Loss>>]; 2]) -> Option<[f64; 2]> {
+    let first = systems.iter().find_map(|runs| runs.first())?;
+    let places =
+        first.iter().enumerate().flat_map(|(direction, losses)| (0..losses.len()).map(move |i| (direction, i)));
+    let runs = || systems.iter().copied().flatten();
+    let common: Vec<(usize, usize)> =
+        places.filter(|(direction, i)| runs().all(|run| run[*direction][*i].subwords > 0)).collect();
+    let mean = |runs: &[Vec<Vec<Loss>>]| -> Option<f64> {
+        let of_run = |run: &Vec<Vec<Loss>>| {
+            let losses = || common.iter().map(|(direction, i)| &run[*direction][*i]);
+            let subwords: u64 = losses().map(|loss| loss.subwords).sum();
+            (subwords > 0).then(|| losses().map(|loss| loss.nll).sum::<f64>() / subwords as f64)
+        };
+        let all = runs.iter().map(of_run).collect::<Option<Vec<f64>>>().filter(|all| !all.is_empty())?;
+        Some(all.iter().sum::<f64>() / all.len() as f64)
+    };
+    Some([mean(systems[0])?, mean(systems[1])?])
+}
+
+/// Compares every system with the baseline over the seeds that both have, where there are sentences that none of the
+/// runs left out. `clusters` are those of the sentences; `difference` is the smallest that matters, for the number of
+/// seeds that it needs.
 pub(crate) fn compare(
     runs: &[Losses],
     clusters: &[Vec<usize>],
@@ -140,6 +165,9 @@ pub(crate) fn compare(
     for (name, pairs) in paired(&named, baseline) {
         for group in groups {
             let sums = Sums::new(runs, &pairs, clusters, count, &group.directions);
+            if sums.subwords.is_empty() {
+                continue;
+            }
             let (difference_found, by_seed) = (sums.difference(None), sums.by_seed());
             let interval = Interval::of(difference_found, sums.draws());
             let seeds_test = paired_t(&by_seed);
@@ -275,6 +303,33 @@ mod tests {
         assert_eq!(found[0].by_seed, [0.5 / 3.0; 2]);
         runs[3].directions[0][0] = Loss::default();
         assert_eq!(compare(&runs, &[vec![0, 1, 2]], "base", &all(), 0.1)[0].by_seed, [0.0; 2]);
+        // Where nothing is left there is nothing to compare, in one group or in all.
+        runs[3].directions[0][1] = Loss::default();
+        assert!(compare(&runs, &[vec![0, 1, 2]], "base", &all(), 0.1).is_empty());
+        for run in &mut runs {
+            run.directions.push(vec![Loss { nll: 1.0, subwords: 2 }]);
+        }
+        let groups: Vec<Of> = all().into_iter().chain([Of { name: "both".into(), directions: vec![0, 1] }]).collect();
+        let found = compare(&runs, &[vec![0, 1, 2], vec![3]], "base", &groups, 0.1);
+        assert_eq!(found.iter().map(|c| (c.of.as_str(), c.difference)).collect::<Vec<_>>(), [("both", 0.0)]);
+    }
+
+    #[test]
+    fn means_of_two_systems_are_over_the_sentences_of_both() {
+        let losses = |nll: &[f64]| run("a", 1, nll).directions;
+        let (all, mut fewer) = (losses(&[1.0, 2.0, 9.0]), losses(&[1.0, 3.0, 3.0]));
+        fewer[0][2] = Loss::default();
+        let means = |a: &[&Vec<Vec<Loss>>], b: &[&Vec<Vec<Loss>>]| {
+            let [a, b] = [a, b].map(|runs| runs.iter().copied().cloned().collect::<Vec<_>>());
+            common_means([&a, &b])
+        };
+        assert_eq!(means(&[&all], &[&all]), Some([2.0, 2.0]));
+        // One sentence of one subword and one of two.
+        assert_eq!(means(&[&all], &[&fewer]), Some([1.0, 4.0 / 3.0]));
+        assert_eq!(means(&[&all, &fewer], &[&all]), Some([(1.0 + 4.0 / 3.0) / 2.0, 1.0]));
+        let nothing = vec![vec![Loss::default(); 3]];
+        assert_eq!(means(&[&all], &[&nothing]), None);
+        assert_eq!(means(&[&all], &[]), None);
     }
 
     /// Against the formula: with clusters of equal size and no noise of sentences, resampled means of n seeds deviate
@@ -345,7 +400,12 @@ mod tests {
         assert!(read(&path).unwrap_err().to_string().contains("damaged"));
         let of = Likelihood::of("en-de", &losses);
         assert_eq!((of.sentences, of.left_out, of.subwords), (1, 1, 7));
-        assert!((Likelihood::mean(&[of]).unwrap() - 12.345_678_9 / 7.0).abs() < 1e-12);
+        assert!((Likelihood::mean(std::slice::from_ref(&of)).unwrap() - 12.345_678_9 / 7.0).abs() < 1e-12);
         assert_eq!(Likelihood::mean(&[]), None);
+        // The loss of nothing is none, not the best there is.
+        let nothing = Likelihood::of("en-fr", &[Loss::default()]);
+        assert_eq!((nothing.sentences, nothing.left_out, nothing.nll), (0, 1, None));
+        assert_eq!(Likelihood::mean(&[Likelihood::of("en-de", &losses), nothing.clone()]), Likelihood::mean(&[of]));
+        assert_eq!(Likelihood::mean(&[nothing]), None);
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Measurement<'a> {
 
 impl Measurement<'_> {
     /// Translates, scores and analyzes, and fills in the figures of `result`. Returns the analysis, `None` for a dense
-    /// model.
+    /// model, and where the model can read none of the sentences.
     pub fn run(
         &self,
         result: &mut RunResult,
@@ -79,9 +79,14 @@ impl Measurement<'_> {
             threads: self.threads,
             ..AnalyzeOptions::default()
         };
-        let analysis = analyze(&routed, prepared, &options, &mut |p| progress("routing", p))?;
-        result.flops_per_token_measured = Some(analysis.flops_per_token_measured);
-        (result.rc_encoder, result.rc_decoder) = (analysis.rc_encoder, analysis.rc_decoder);
+        let analysis = match analyze(&routed, prepared, &options, &mut |p| progress("routing", p)) {
+            // Sentences that are too long for the model were translated in parts, and have their scores.
+            Err(Error::NothingRouted { .. }) => None,
+            found => Some(found?),
+        };
+        result.flops_per_token_measured = analysis.as_ref().map(|analysis| analysis.flops_per_token_measured);
+        result.rc_encoder = analysis.as_ref().and_then(|analysis| analysis.rc_encoder);
+        result.rc_decoder = analysis.as_ref().and_then(|analysis| analysis.rc_decoder);
         for (text, i, line) in shown(&evaluation) {
             let mut example = plain(text, i, line);
             let (source, target) = (&text.sources[i..=i], std::slice::from_ref(line));
@@ -92,7 +97,7 @@ impl Measurement<'_> {
             }
             result.examples.push(example);
         }
-        Ok(Some(analysis))
+        Ok(analysis)
     }
 }
 

@@ -8,6 +8,7 @@
 mod begun;
 mod claims;
 mod compare;
+mod conditions;
 mod csv;
 mod differences;
 mod equal;
@@ -30,6 +31,7 @@ use strata_files::IoContext;
 use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
 use strata_metrics::Tokenizer;
 use strata_recipe::{Cost, Recipe};
+use strata_translate::evaluate::read_texts;
 use strata_translate::scores::Metrics;
 
 use crate::analysis::Progress;
@@ -37,7 +39,7 @@ use crate::error::Error;
 use results::{RunResult, Status, StudyResult};
 
 pub use equal::{Budget, Equal};
-pub use file::{Condition, Measure, Planned, Primary, RunEntry, Step, StudyFile, Weights};
+pub use file::{Condition, Measure, Planned, Primary, RunEntry, Step, StudyFile, Weights, differences};
 pub use likelihood::{Likelihood, Loss, losses};
 pub use training::{Trained, Trainer};
 
@@ -65,6 +67,9 @@ pub enum Event<'a> {
     Over(&'a RunResult),
     /// The study ends here: a condition of a step does not hold, and which.
     Ended(&'a str),
+    /// The study stops before the next step: runs of the step of this name, or of one before, are not over, so its
+    /// conditions are open.
+    Undecided(&'a str),
 }
 
 /// A study under way.
@@ -104,6 +109,7 @@ impl Study {
             );
             return Err(Error::File { place: prepared, what });
         }
+        check_texts(&file.split, &plan)?;
         let vocabulary = Subwords::load(&tokenizer)?.vocab_size();
         let checksum = |name: &str| strata_files::Digest::of_file(Path::new(&prepared).join(name));
         let corpus = format!("{:x?} {:x?}", checksum(TOKENIZER_FILE)?.sha256, checksum(LANGUAGES_FILE)?.sha256);
@@ -173,7 +179,7 @@ impl Study {
             split: self.file.split.clone(),
             baseline: self.file.baseline.clone(),
             primary: self.file.primary.clone(),
-            ended: self.ended(results),
+            ended: self.ended(results)?,
             signatures: vec![signatures.bleu, signatures.chrf2],
             systems: compare::systems(results),
             comparisons: self.comparisons(results)?,
@@ -230,6 +236,20 @@ impl Study {
 /// Locks, even after a thread panicked with the lock held: what the study's locks guard is consistent at all times.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Checks that the corpus has text of the split in the directions of every run: training would come first, and all of
+/// it fail when it is measured.
+fn check_texts(split: &str, plan: &[Planned]) -> Result<(), Error> {
+    let mut checked: Vec<&[String]> = Vec::new();
+    for Planned { recipe, .. } in plan {
+        let directions = &recipe.data.directions[..];
+        if !checked.contains(&directions) {
+            read_texts(Path::new(&recipe.data.prepared), split, directions, 0)?;
+            checked.push(directions);
+        }
+    }
+    Ok(())
 }
 
 /// The result of a run that has not started.

@@ -160,6 +160,11 @@ impl RunResult {
         self.averages = averaged.collect();
     }
 
+    /// References that its likelihoods leave out: too long for the model, or without a finite score.
+    pub fn left_out(&self) -> usize {
+        self.likelihoods.iter().map(|of| of.left_out).sum()
+    }
+
     /// An average by its name.
     pub fn average(&self, name: &str) -> Option<&Averaged> {
         self.averages.iter().find(|average| average.name == name)

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::claims::Claim;
+use super::conditions::Verdict;
 use super::file::Planned;
 use super::measure::Measurement;
 use super::results::{RunResult, Status};
@@ -16,14 +17,19 @@ use crate::error::Error;
 /// How often to look whether another process is done with a run.
 pub(super) const POLL: Duration = Duration::from_secs(1);
 
+/// Whether `only` names the run, or nothing.
+fn is_wanted(planned: &Planned, only: &[String]) -> bool {
+    only.is_empty() || only.contains(&planned.name) || only.contains(&planned.id)
+}
+
 impl Study {
     /// Trains and measures what is not done yet: the entries named in `only`, or all if it is empty. Each of the
     /// trainer's devices takes the next run of the plan as soon as it is free. A run that fails is recorded and does
     /// not stop the others. Results are written after every run. Without `only`, the study ends after a step whose
-    /// conditions do not hold.
+    /// conditions do not hold, and waits with the next ones where they cannot be decided yet.
     ///
     /// # Errors
-    /// Results that cannot be written; no further run is started then.
+    /// Results that cannot be written, or losses that cannot be read; no further run is started then.
     pub fn run(
         &self,
         trainer: &Trainer,
@@ -39,30 +45,69 @@ impl Study {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            if only.is_empty()
-                && let Some(why) = self.ends_after(step, &self.lock())
-            {
-                tell(&Event::Ended(&why));
-                break;
+            if !only.is_empty() {
+                continue;
+            }
+            self.wait_for_step(step, stop, &tell)?;
+            match self.verdict(step, &self.results())? {
+                Verdict::GoOn => {}
+                Verdict::End(why) => {
+                    tell(&Event::Ended(&why));
+                    break;
+                }
+                Verdict::Open(step) => {
+                    tell(&Event::Undecided(&step));
+                    break;
+                }
             }
         }
         Ok(())
     }
 
-    /// Why the study ends after a step; none if it goes on, or if the step is not complete.
-    fn ends_after(&self, step: usize, results: &[RunResult]) -> Option<String> {
-        let step = self.file.steps.get(step)?;
-        let failed = step.go_on_if.iter().find_map(|condition| condition.fails(self.file.primary.measure, results))?;
-        Some(format!("the study ends after step `{}`: {failed}", step.name))
+    /// Before the conditions of a step, if it has any, are decided: waits until no other process has a run of it or of
+    /// an earlier step, and takes over what was found.
+    fn wait_for_step(&self, step: usize, stop: &AtomicBool, tell: &dyn Fn(&Event)) -> Result<(), Error> {
+        if !self.is_conditional(step) {
+            return Ok(());
+        }
+        for (i, planned) in self.plan.iter().enumerate().filter(|(_, planned)| planned.step <= step) {
+            if self.lock()[i].status == Status::Done {
+                continue;
+            }
+            let mut told = false;
+            while !stop.load(Ordering::Relaxed) && self.claim_run(planned)?.is_none() {
+                if !told {
+                    tell(&Event::Waiting(&planned.id));
+                    told = true;
+                }
+                std::thread::sleep(POLL);
+            }
+            if let Some(found) = self.kept(planned)? {
+                self.lock()[i] = found;
+            }
+        }
+        Ok(())
     }
 
-    /// Why the study has ended before its last step, as far as its complete steps tell.
-    pub(super) fn ended(&self, results: &[RunResult]) -> Option<String> {
-        let complete = |step: usize| {
-            let of_step = self.plan.iter().zip(results).filter(|(planned, _)| planned.step == step);
-            of_step.fold(true, |all, (_, result)| all && matches!(result.status, Status::Done | Status::Failed))
-        };
-        (0..self.file.steps.len()).take_while(|step| complete(*step)).find_map(|step| self.ends_after(step, results))
+    /// Whether a step has conditions.
+    fn is_conditional(&self, step: usize) -> bool {
+        self.file.steps.get(step).is_some_and(|step| !step.go_on_if.is_empty())
+    }
+
+    /// How many of the runs named in `only`, or of all if it is empty, nobody has and are neither done nor failed: an
+    /// interrupted training, or what a study waits with.
+    ///
+    /// # Errors
+    /// A lock file that cannot be made or locked.
+    pub fn left(&self, only: &[String]) -> Result<usize, Error> {
+        let mut left = 0;
+        for (planned, result) in self.plan.iter().zip(self.results()) {
+            let is_over = matches!(result.status, Status::Done | Status::Failed);
+            if !is_over && is_wanted(planned, only) && self.claim_run(planned)?.is_some() {
+                left += 1;
+            }
+        }
+        Ok(left)
     }
 
     /// Trains and measures the runs of one step.
@@ -75,14 +120,12 @@ impl Study {
         tell: &(dyn Fn(&Event) + Sync),
     ) -> Result<(), Error> {
         let results = self.results();
-        let wanted = |planned: &Planned| {
-            planned.step == step && (only.is_empty() || only.contains(&planned.name) || only.contains(&planned.id))
-        };
+        let wanted = |planned: &Planned| planned.step == step && is_wanted(planned, only);
         let left =
             (0..self.plan.len()).filter(|&i| wanted(&self.plan[i]) && results[i].status != Status::Done).collect();
         let left = Mutex::new(left);
         // Whether the study goes on is decided by all runs of the step, also by those that other processes train.
-        let waits = self.file.steps.get(step).is_some_and(|step| !step.go_on_if.is_empty());
+        let waits = self.is_conditional(step);
         let work = |device: Option<&str>| -> Result<(), Error> {
             let done = self.work(&left, trainer, device, waits, stop, tell);
             if done.is_err() {

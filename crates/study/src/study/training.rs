@@ -30,8 +30,8 @@ pub struct Trainer {
     pub devices: Vec<String>,
 }
 
-/// The exit codes of a training that SIGHUP, Ctrl-C or SIGTERM stopped, as shells report these signals.
-const STOPPED: [i32; 3] = [129, 130, 143];
+/// The exit codes of a training that SIGHUP, Ctrl-C, SIGUSR1 or SIGTERM stopped, as shells report these signals.
+const STOPPED: [i32; 4] = [129, 130, 138, 143];
 
 /// How a run's training ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
