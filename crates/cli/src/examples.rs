@@ -78,7 +78,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata translate runs/quickstart --to de report.docx         # into report.de.docx",
             "strata translate runs/quickstart --to de --nbest 5 in.en     # line ||| translation ||| score",
             "strata translate runs/quickstart --to de --glossary terms.txt in.en",
-            "strata translate runs/quickstart --to de --sample --beam 1 --top-p 0.9 in.en",
+            "strata translate runs/quickstart --to de --sample --top-p 0.9 in.en",
         ],
     ),
     (

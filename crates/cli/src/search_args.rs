@@ -15,7 +15,7 @@ use crate::flags;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Search options")]
 pub struct SearchArgs {
-    /// Hypotheses of beam search; 1 is greedy search. With --sample, the samples to draw
+    /// Hypotheses of beam search; 1 is greedy search
     #[arg(long, default_value_t = SearchOptions::default().beam, value_name = "N")]
     beam: usize,
     /// Divide scores by length^X
@@ -69,8 +69,7 @@ pub struct SearchArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Sampling options")]
 struct Sampling {
-    /// Draw --beam translations at random and take the most probable, instead of searching; --beam 1 takes what is
-    /// drawn
+    /// Draw each translation at random instead of searching for the best; where N translations are asked for, draw N
     #[arg(long)]
     sample: bool,
     /// Divide logits by X before sampling

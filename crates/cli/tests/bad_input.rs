@@ -376,10 +376,12 @@ fn lines_and_languages_of_translate() {
     );
     here.write("in.txt", "The dog sees the cat.\n");
     here.refuses("translate ../run --to qaa in.txt --output in.txt", &["in.txt is also an input"]);
-    here.refuses("translate ../run --from qaa --to qaa in.txt", &["--from qaa --to qaa: name two languages"]);
-    here.refuses("translate ../run --from eng --to en in.txt", &["--from eng --to en: name two languages"]);
+    here.refuses("translate ../run --from qaa --to qaa in.txt", &["from `qaa` into `qaa`: name two languages"]);
+    here.refuses("translate ../run --from eng --to en in.txt", &["from `eng` into `en`: name two languages"]);
     here.write("in.md", "The dog sees the cat.\n");
-    here.refuses("translate ../run --from eng --to en in.md", &["--from eng --to en: name two languages"]);
+    here.refuses("translate ../run --from eng --to en in.md", &["from `eng` into `en`: name two languages"]);
+    here.refuses("translate ../run --to qaa --whole-lines in.md", &["--whole-lines", "not for documents"]);
+    here.refuses("translate ../run --to qaa --json in.md", &["--json", "not for documents"]);
     here.write("latin1.txt", b"dog = a\n\xfc = b\n");
     here.refuses("translate ../run --to qaa --glossary latin1.txt in.txt", &["latin1.txt, line 2: not valid UTF-8"]);
     let lines: [&[u8]; 3] = [b"The dog sees the cat.\n", b"The \xff cat.\n", b"The cat sees the dog.\n"];

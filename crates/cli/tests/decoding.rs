@@ -191,13 +191,15 @@ fn lengths_repetitions_samples_and_alignments() {
         pieces.dedup();
         assert_eq!(pieces.len(), count);
     }
-    let sample = |seed: u32| {
-        here.strata_reading(&format!("translate ../run --whole-lines --to qaa --sample --seed {seed}"), TEXT)
+    let sample = |seed: u32, more: &str| {
+        here.strata_reading(&format!("translate ../run --whole-lines --to qaa --sample --seed {seed}{more}"), TEXT)
             .succeeds()
             .out
     };
-    assert_eq!(sample(1), sample(1));
-    assert_ne!(sample(1), sample(2));
+    assert_eq!(sample(1, ""), sample(1, ""));
+    assert_ne!(sample(1, ""), sample(2, ""));
+    assert_eq!(sample(1, " --beam 1"), sample(1, " --beam 8"), "one translation is drawn");
+    assert_eq!(sample(1, " --beam 1 --nbest 3").lines().count(), 3 * TEXT.lines().count());
     let aligned =
         here.strata_reading("translate ../run --whole-lines --to qaa --alignments --min-length 5", TEXT).succeeds();
     for (line, source) in aligned.out.lines().zip(TEXT.lines()) {

@@ -30,6 +30,7 @@ pub mod invisible;
 mod joined;
 pub mod layout;
 mod lines;
+mod normal;
 mod options;
 mod parts;
 mod pieces;

@@ -72,7 +72,7 @@ struct Format {
     /// Replace translations of documents that lie beside them or in the folder
     #[arg(long)]
     overwrite: bool,
-    /// Print N translations of each line, as `LINE ||| TRANSLATION ||| SCORE`, lines from 0
+    /// Print N translations of each line, the best first, as `LINE ||| TRANSLATION ||| SCORE`, lines from 0
     #[arg(long, value_name = "N")]
     nbest: Option<usize>,
     /// Print each translation's score before it, separated by a tab; --nbest and --json have scores anyway
@@ -170,17 +170,6 @@ fn options(arguments: &Arguments) -> anyhow::Result<TranslateOptions> {
     Ok(options)
 }
 
-/// Refuses languages that the model does not translate, and one language under two of its codes unless the model has
-/// learned to translate from it into itself.
-fn check_direction(translator: &Translator, from: Option<&str>, to: &str) -> anyhow::Result<()> {
-    translator.check_direction(from, to)?;
-    let Some(from) = from else { return Ok(()) };
-    let [source, target] = [from, to].map(|said| translator.language(said));
-    let learned = || translator.languages().directions.iter().any(|d| d.source == source && d.target == target);
-    anyhow::ensure!(source != target || learned(), "--from {from} --to {to}: name two languages");
-    Ok(())
-}
-
 /// Translates lines, of which each rank takes a part. Rank 0 alone reads and writes.
 fn lines(
     arguments: &Arguments,
@@ -194,7 +183,7 @@ fn lines(
         .then(|| Inputs::open(&arguments.files, arguments.forced.prefixes.as_deref(), arguments.encoding));
     let inputs = inputs.transpose()?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
-    check_direction(&translator, arguments.from.as_deref(), &arguments.to)?;
+    translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
     let mut output = ranks.is_first().then(|| Output::open(arguments)).transpose()?;
     let mut windows = inputs.map(|inputs| inputs.windows(ranks.size()));
     let mut all = Made::default();

@@ -28,6 +28,11 @@ impl Call {
         add(&mut lock(&self.telling));
     }
 
+    /// What the request's log entry has so far.
+    pub fn told(&self) -> Told {
+        lock(&self.telling).clone()
+    }
+
     /// Counts characters that are admitted: for metrics, the log and the client's key.
     pub fn count(&self, characters: usize) {
         self.app.metrics.took(characters);

@@ -8,7 +8,7 @@ use strata_files::{thousands, write_file};
 use strata_ranks::Ranks;
 use strata_translate::{Part, Placement, TranslateOptions, Translator};
 
-use super::{Arguments, check_direction};
+use super::Arguments;
 use crate::Outcome;
 use crate::terminal::{Terminal, labeled};
 
@@ -57,8 +57,8 @@ pub fn run(
     let format = &arguments.format;
     let lines_only = format.nbest.is_some() || format.scores || format.alignments || format.json;
     ensure!(
-        !lines_only && arguments.forced.prefixes.is_none(),
-        "--nbest, --scores, --alignments, --json and --prefixes are for lines of text, not for documents"
+        !lines_only && !arguments.whole_lines && arguments.forced.prefixes.is_none(),
+        "--nbest, --scores, --alignments, --json, --whole-lines and --prefixes are for lines of text, not for documents"
     );
     let files: Vec<(&PathBuf, PathBuf)> =
         arguments.files.iter().map(|file| Ok((file, output(file, arguments)?))).collect::<anyhow::Result<_>>()?;
@@ -84,7 +84,7 @@ pub fn run(
     // Everything is read before a model is loaded, so that a file that cannot be read is reported at once.
     let documents = files.iter().map(|(file, _)| read(file, arguments)).collect::<anyhow::Result<Vec<_>>>()?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
-    check_direction(&translator, arguments.from.as_deref(), &arguments.to)?;
+    translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
     let mut short = 0;
     for ((file, output), document) in files.iter().zip(documents) {
         let parts = Parts::new(document, &|text| worded(&translator, text));
