@@ -261,13 +261,13 @@ fn a_run_goes_on_with_another_number_of_ranks() {
     let ended = train(new, &Ranks::single(), &no_bleu, &stop, &mut observe).unwrap();
     assert_eq!((ended.stopped, ended.update), (Stopped::Interrupted, 1));
     for size in [2, 4] {
-        let resumed = || Start::Resume { run: &changing, from: None, device: None, updates: None };
+        let resumed = || Start::Resume { run: &changing, from: None, device: None, set: &[] };
         let (results, _) = run(size, resumed, &stop);
         let updates = results.into_iter().map(|r| r.unwrap().update).collect::<Vec<_>>();
         assert!(updates.iter().all(|update| *update == updates[0]));
     }
     stop.store(false, Ordering::Relaxed);
-    let resumed = || Start::Resume { run: &changing, from: None, device: None, updates: None };
+    let resumed = || Start::Resume { run: &changing, from: None, device: None, set: &[] };
     run(1, resumed, &stop).0.into_iter().for_each(|r| drop(r.unwrap()));
     let (a, b) = (checkpoint(&changing, "step-000008"), checkpoint(&whole, "step-000008"));
     for (name, bytes) in &b {

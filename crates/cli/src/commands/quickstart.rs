@@ -8,6 +8,7 @@ use strata_ranks::Ranks;
 use strata_recipe::{Kind, Recipe, RecipeFile};
 use strata_store::checkpoint::RECIPE_FILE;
 use strata_study::study::differences;
+use strata_train::RESUMABLE;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
 use strata_translate::{Placement, TranslateOptions, Translator};
@@ -70,8 +71,8 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     let trained = if begun && strata_store::resolve_model(output).is_ok() {
         let resuming = "resuming the run there (--overwrite starts anew)";
         terminal.say(&labeled("quickstart", &format!("{}: {resuming}", output.display())));
-        let Resumed { updates, device } = resumed(arguments, &recipe, threads, terminal)?;
-        train::resume(output, None, device.as_deref(), updates, &Ranks::single(), terminal)?
+        let Resumed { set, device } = resumed(arguments, &recipe, threads, terminal)?;
+        train::resume(output, None, device.as_deref(), &set, &Ranks::single(), terminal)?
     } else {
         get_bitext(arguments, &mut recipe, &bitext, terminal)?;
         prepare_bitext(&recipe, &bitext, &prepared, terminal)?;
@@ -103,7 +104,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
 
 /// What a resumed run may change.
 struct Resumed {
-    updates: Option<u64>,
+    set: Vec<(String, String)>,
     device: Option<String>,
 }
 
@@ -127,7 +128,7 @@ fn resumed(arguments: &Arguments, asked: &Recipe, threads: usize, terminal: &Ter
             || (variant.is_some() && key.starts_with("model."))
             || (key == "data.languages" && (arguments.synthetic || !arguments.languages.is_empty()))
     };
-    let free = |key: &str| matches!(key, "train.updates" | "train.device" | "train.output" | "data.prepared");
+    let free = |key: &str| RESUMABLE.contains(&key) || matches!(key, "train.device" | "train.output");
     let differs: Vec<String> = differences(&begun, &asked)
         .into_iter()
         .filter(|(key, ..)| said(key) && !free(key))
@@ -143,13 +144,9 @@ fn resumed(arguments: &Arguments, asked: &Recipe, threads: usize, terminal: &Ter
     if generated && !arguments.languages.is_empty() {
         terminal.warn("--languages is ignored: the run there is of generated text");
     }
-    if threads > 0 && threads != begun.train.threads {
-        terminal.warn("--threads is ignored: a run keeps its recipe's train.threads, for the same weights");
-    }
-    Ok(Resumed {
-        updates: said("train.updates").then_some(asked.train.updates),
-        device: said("train.device").then_some(asked.train.device),
-    })
+    let named = arguments.overrides.set.iter().filter(|(key, _)| RESUMABLE.contains(&key.as_str())).cloned();
+    let threads = (threads > 0).then(|| ("train.threads".to_string(), threads.to_string()));
+    Ok(Resumed { set: named.chain(threads).collect(), device: said("train.device").then_some(asked.train.device) })
 }
 
 /// Test sentences of each direction: enough for a meaningful table, few enough for minutes.
