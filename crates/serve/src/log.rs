@@ -72,10 +72,6 @@ pub struct Told {
     /// See [`Entry`].
     pub client: String,
     /// See [`Entry`].
-    pub route: String,
-    /// See [`Entry`].
-    pub client: String,
-    /// See [`Entry`].
     pub key: String,
     /// See [`Entry`].
     pub model: String,

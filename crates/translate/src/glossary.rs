@@ -180,7 +180,7 @@ fn in_word(c: char) -> bool {
 
 /// The word that a text begins with, or its first character, if that is in no word.
 fn first_word(text: &str) -> &str {
-    let end = text.find(|c| !in_word(c)).unwrap_or(text.len());
+    let end = text.find(|c: char| !in_word(c)).unwrap_or(text.len());
     let first = text.chars().next().map_or(0, char::len_utf8);
     &text[..end.max(first)]
 }
