@@ -16,7 +16,7 @@ fn run(start: Start, stop: &AtomicBool, observe: &mut (dyn FnMut(&Event) + Send)
 }
 
 fn resume(folder: &Path, stop: bool) -> Summary {
-    let start = Start::Resume { run: folder, from: None, device: None, updates: None };
+    let start = Start::Resume { run: folder, from: None, device: None, set: &[] };
     run(start, &AtomicBool::new(stop), &mut |_| {})
 }
 
@@ -72,7 +72,7 @@ fn a_stop_within_an_update_drops_it_and_saves_the_one_before() {
             Event::Progress(progress) if progress.update == 2 => told.send(()).expect("a thread that waits"),
             _ => {}
         };
-        run(Start::Resume { run: &stopped, from: None, device: None, updates: None }, stop, &mut observe)
+        run(Start::Resume { run: &stopped, from: None, device: None, set: &[] }, stop, &mut observe)
     });
     assert_eq!(ended.stopped, Stopped::Interrupted);
     let saved = stopped.join(format!("checkpoints/step-{:06}", ended.update));
