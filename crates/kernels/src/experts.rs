@@ -1,7 +1,8 @@
 //! The expert FFNs of one visit over ragged groups: `y[t] = sum over choices of weight * FFN_e(x[t])`.
 //!
 //! Tokens are grouped by expert without padding (`dispatch`), both products of a group run over contiguous rows
-//! (`groups`), the hidden values between them may be dropped (`hidden`), and the combine weights are applied on the way back to the tokens.
+//! (`groups`), the hidden values between them may be dropped (`hidden`), and the combine weights are applied on the way
+//! back to the tokens.
 
 mod dispatch;
 mod groups;

@@ -255,8 +255,10 @@ fn a_run_goes_on_with_another_number_of_ranks() {
     // Each session makes one update. A process alone would drop it if it were asked to stop before its end.
     let stop = AtomicBool::new(false);
     let new = Start::New { recipe: &recipe(&changing, &changes), overwrite: true };
-    let mut observe = |event: &Event| stop.fetch_or(matches!(event, Event::Progress(_)), Ordering::Relaxed);
-    let ended = train(new, &Ranks::single(), &no_bleu, &stop, &mut |event| drop(observe(event))).unwrap();
+    let mut observe = |event: &Event| {
+        stop.fetch_or(matches!(event, Event::Progress(_)), Ordering::Relaxed);
+    };
+    let ended = train(new, &Ranks::single(), &no_bleu, &stop, &mut observe).unwrap();
     assert_eq!((ended.stopped, ended.update), (Stopped::Interrupted, 1));
     for size in [2, 4] {
         let resumed = || Start::Resume { run: &changing, from: None, device: None, updates: None };
