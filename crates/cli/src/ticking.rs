@@ -31,7 +31,9 @@ mod tests {
     #[test]
     fn it_shows_until_the_work_is_done_and_holds_nothing_up() {
         let shown = AtomicUsize::new(0);
-        let show = || drop(shown.fetch_add(1, Ordering::Relaxed));
+        let show = || {
+            shown.fetch_add(1, Ordering::Relaxed);
+        };
         let wait = || {
             while shown.load(Ordering::Relaxed) < 2 {
                 std::thread::sleep(EVERY / 10)

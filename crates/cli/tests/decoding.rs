@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::folder;
+use common::{Ran, folder};
 use serde_json::Value;
 
 const TEXT: &str = "The old dog sees the cat.\nThe children like songs.\nA bird sings in the garden.\n";

@@ -104,7 +104,7 @@ fn translations_are_compressed_as_their_name_says() {
         let named = here.strata(&format!("translate ../run --to en out.{suffix}")).succeeds().out;
         let bytes = here.bash(&format!("\"$STRATA\" translate ../run --to en < out.{suffix}")).succeeds().out;
         assert_eq!((named.lines().count(), &named), (2, &bytes), "{suffix}");
-        assert!(!fs::read(here.path(&format!("out.{suffix}"))).unwrap().starts_with(expected[..4].as_bytes()));
+        assert!(!fs::read(here.path(&format!("out.{suffix}"))).unwrap().starts_with(&expected.as_bytes()[..4]));
     }
     let gunzipped = here.bash("gunzip -c out.gz").succeeds().out;
     assert_eq!(gunzipped, expected);

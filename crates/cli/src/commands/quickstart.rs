@@ -71,8 +71,9 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     let trained = if begun && strata_store::resolve_model(output).is_ok() {
         let resuming = "resuming the run there (--overwrite starts anew)";
         terminal.say(&labeled("quickstart", &format!("{}: {resuming}", output.display())));
-        let Resumed { set, device } = resumed(arguments, &recipe, threads, terminal)?;
-        train::resume(output, None, device.as_deref(), &set, &Ranks::single(), terminal)?
+        let resumed = resumed(arguments, &recipe, threads, terminal)?;
+        recipe = resumed.recipe;
+        train::resume(output, None, resumed.device.as_deref(), &resumed.set, &Ranks::single(), terminal)?
     } else {
         get_bitext(arguments, &mut recipe, &bitext, terminal)?;
         prepare_bitext(&recipe, &bitext, &prepared, terminal)?;
@@ -102,9 +103,16 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     Ok(Outcome::Done)
 }
 
-/// What a resumed run may change.
+/// The keys that the recipe's variants set.
+const OF_VARIANTS: [&str; 2] = ["model.kind", "model.strata"];
+
+/// A run that is gone on with.
 struct Resumed {
+    /// Its recipe, on the device that the command line names.
+    recipe: Recipe,
+    /// The keys that it gets another value of.
     set: Vec<(String, String)>,
+    /// The device that the command line names.
     device: Option<String>,
 }
 
@@ -125,7 +133,7 @@ fn resumed(arguments: &Arguments, asked: &Recipe, threads: usize, terminal: &Ter
     let said = |key: &str| {
         let Overrides { variant, set } = &arguments.overrides;
         set.iter().any(|(set, _)| set == key)
-            || (variant.is_some() && key.starts_with("model."))
+            || (variant.is_some() && OF_VARIANTS.contains(&key))
             || (key == "data.languages" && (arguments.synthetic || !arguments.languages.is_empty()))
     };
     let free = |key: &str| RESUMABLE.contains(&key) || matches!(key, "train.device" | "train.output");
@@ -146,7 +154,12 @@ fn resumed(arguments: &Arguments, asked: &Recipe, threads: usize, terminal: &Ter
     }
     let named = arguments.overrides.set.iter().filter(|(key, _)| RESUMABLE.contains(&key.as_str())).cloned();
     let threads = (threads > 0).then(|| ("train.threads".to_string(), threads.to_string()));
-    Ok(Resumed { set: named.chain(threads).collect(), device: said("train.device").then_some(asked.train.device) })
+    let device = said("train.device").then_some(asked.train.device);
+    let mut recipe = begun;
+    if let Some(device) = &device {
+        recipe.train.device.clone_from(device);
+    }
+    Ok(Resumed { recipe, set: named.chain(threads).collect(), device })
 }
 
 /// Test sentences of each direction: enough for a meaningful table, few enough for minutes.

@@ -284,7 +284,7 @@ fn translated(
 enum Output {
     Standard(BufWriter<std::io::Stdout>),
     /// It appears under its name when all lines are translated.
-    File(Compressor<OutputFile>),
+    File(Box<Compressor<OutputFile>>),
 }
 
 impl Output {
@@ -294,7 +294,7 @@ impl Output {
         };
         let is_input = |file: &PathBuf| file.canonicalize().ok().is_some_and(|f| path.canonicalize().ok() == Some(f));
         anyhow::ensure!(!arguments.files.iter().any(is_input), "{} is also an input; choose another", path.display());
-        Ok(Self::File(compressed(path, OutputFile::create(path)?)?))
+        Ok(Self::File(Box::new(compressed(path, OutputFile::create(path)?)?)))
     }
 
     fn write(&mut self, text: &[u8]) -> std::io::Result<()> {

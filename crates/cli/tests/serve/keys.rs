@@ -34,7 +34,7 @@ fn keys_are_asked_for_and_their_rates_hold() {
     assert!((1..=20).contains(&wait), "{wait}");
     assert_eq!(get(&server, "/languages").status, 200);
     let ended = server.stop();
-    let logged = |status: &str| ended.err.lines().filter(|line| line.contains(status)).last().unwrap().to_string();
+    let logged = |status: &str| ended.err.lines().rfind(|line| line.contains(status)).unwrap().to_string();
     let refused = logged("\"status\":429");
     assert!(refused.contains("\"key\":\"alice\"") && refused.contains("this key may send 3 requests"), "{refused}");
     assert!(logged("\"status\":403").contains("Invalid API key"), "{ended}");
