@@ -68,10 +68,11 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
 
     let begun = output.join(RECIPE_FILE).exists() && !arguments.overwrite;
     let trained = if begun && strata_store::resolve_model(output).is_ok() {
+        let resumed = resumed(arguments, &recipe, threads, terminal)?;
         let resuming = "resuming the run there (--overwrite starts anew)";
         terminal.say(&labeled("quickstart", &format!("{}: {resuming}", output.display())));
-        let Resumed { updates, device } = resumed(arguments, &recipe, threads, terminal)?;
-        train::resume(output, None, device.as_deref(), updates, &Ranks::single(), terminal)?
+        recipe = resumed.recipe;
+        train::resume(output, None, resumed.device.as_deref(), resumed.updates, &Ranks::single(), terminal)?
     } else {
         get_bitext(arguments, &mut recipe, &bitext, terminal)?;
         prepare_bitext(&recipe, &bitext, &prepared, terminal)?;
@@ -101,9 +102,16 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     Ok(Outcome::Done)
 }
 
-/// What a resumed run may change.
+/// The keys that the recipe's variants set.
+const OF_VARIANTS: [&str; 2] = ["model.kind", "model.strata"];
+
+/// A run that is gone on with.
 struct Resumed {
+    /// Its recipe, on the device that the command line names.
+    recipe: Recipe,
+    /// The updates that the command line names.
     updates: Option<u64>,
+    /// The device that the command line names.
     device: Option<String>,
 }
 
@@ -124,7 +132,7 @@ fn resumed(arguments: &Arguments, asked: &Recipe, threads: usize, terminal: &Ter
     let said = |key: &str| {
         let Overrides { variant, set } = &arguments.overrides;
         set.iter().any(|(set, _)| set == key)
-            || (variant.is_some() && key.starts_with("model."))
+            || (variant.is_some() && OF_VARIANTS.contains(&key))
             || (key == "data.languages" && (arguments.synthetic || !arguments.languages.is_empty()))
     };
     let free = |key: &str| matches!(key, "train.updates" | "train.device" | "train.output" | "data.prepared");
@@ -146,10 +154,13 @@ fn resumed(arguments: &Arguments, asked: &Recipe, threads: usize, terminal: &Ter
     if threads > 0 && threads != begun.train.threads {
         terminal.warn("--threads is ignored: a run keeps its recipe's train.threads, for the same weights");
     }
-    Ok(Resumed {
-        updates: said("train.updates").then_some(asked.train.updates),
-        device: said("train.device").then_some(asked.train.device),
-    })
+    let updates = said("train.updates").then_some(asked.train.updates);
+    let device = said("train.device").then_some(asked.train.device);
+    let mut recipe = begun;
+    if let Some(device) = &device {
+        recipe.train.device.clone_from(device);
+    }
+    Ok(Resumed { recipe, updates, device })
 }
 
 /// Test sentences of each direction: enough for a meaningful table, few enough for minutes.
