@@ -53,7 +53,7 @@ class ScoredTranslation:
 
 @final
 class Sampling:
-    """Draw translations at random instead of searching for the best."""
+    """Draw ``nbest`` translations of each sentence at random, whatever the ``beam``, instead of searching for the best."""
 
     def __new__(cls, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, seed: int = 1) -> "Sampling": ...
     @property

@@ -126,6 +126,10 @@ class Models(unittest.TestCase):
         self.assertNotIn(first, [token.piece for token in full(suppress=[first]).tokens])
         drawn = [full(sampling=Sampling(temperature=2.0, seed=seed)).text for seed in (1, 1, 2)]
         self.assertTrue(drawn[0] == drawn[1] != drawn[2], drawn)
+        self.assertEqual([full(sampling=Sampling(temperature=2.0), beam=beam).text for beam in (1, 9)], drawn[:2])
+        several = {"nbest": 4, "sampling": Sampling(temperature=2.0), "min_length": 8, "whole_lines": True}
+        [all_drawn] = self.translator.translate_full(TEXTS[:1], "de", **several)
+        self.assertTrue(len(all_drawn) == 4 and drawn[0] in [one.text for one in all_drawn], all_drawn)
         pieces = self.translator.pieces(self.translator.encode("house"))
         prefixed = self.translator.translate_full(["house"], "de", prefixes=["house"])[0][0]
         self.assertEqual([token.piece for token in prefixed.tokens][: len(pieces)], pieces)
@@ -240,12 +244,30 @@ class Models(unittest.TestCase):
             (folder / weights).write_bytes(changed[:-4])
             self.refused(weights, lambda: Translator(folder, verify=False))
 
+    def test_a_model_without_finite_scores_gives_no_translations(self):
+        folder = shutil.copytree(self.folder / "moe", self.folder / "huge")
+        weights = bytearray((folder / "model.safetensors").read_bytes())
+        start = 8 + struct.unpack("<Q", weights[:8])[0]
+        weights[start:] = np.full((len(weights) - start) // 4, 3e38, np.float32).tobytes()
+        (folder / "model.safetensors").write_bytes(weights)
+        huge = Translator(folder, verify=False)
+        words, call = "the model's scores are no finite numbers", (self.target, self.source)
+        pieces = [huge.pieces(huge.encode(TEXTS[0]))]
+        self.refused(f"text 1: {words}", huge.translate, ["", TEXTS[0]], *call)
+        self.refused(f"text 0: {words}", lambda: list(huge.stream(TEXTS, *call)))
+        self.refused(f"sentence 0: {words}", huge.translate_html, "<p>A house.</p>", *call)
+        self.refused(f"sentence 0: {words}", huge.translate_pieces, pieces, *call)
+        self.refused(f"sentence 0: {words}", huge.route, TEXTS, *call)
+        [[best]] = huge.translate_full(TEXTS[:1], *call)
+        self.assertIn(words, best.warning)
+
     def test_bad_input_is_refused_in_the_words_of_the_command_line(self):
         self.refused("is not a model", Translator, self.folder / "nothing")
         self.refused("`f16` is no precision; choose f32, bf16 or int8", Translator, self.folder / "marian", "f16")
         self.refused("choose 1 thread or more", Translator, self.folder / "marian", threads=0)
         self.refused("does not translate into `fr`; it knows: de", self.translator.translate, "a", "fr")
         self.refused("does not translate from `fr`", self.translator.translate, "a", "de", "fr")
+        self.refused("name two languages", self.moe.translate, "a", self.target, self.target)
         full = self.translator.translate_full
         self.refused("beam = 0 must be an integer from 1 to 1024", full, TEXTS, "de", beam=0)
         self.refused("top_p = 0.0 must be", full, TEXTS, "de", sampling=Sampling(top_p=0.0))

@@ -15,6 +15,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata fetch model en-pt                           # one of the models of Firefox",
             "echo 'Click the icon.' | strata translate runs/quickstart --to de",
             "strata help translate                              # what a command does, with examples",
+            "strata generate completions bash > strata.bash     # also zsh and fish; generate man --output DIR",
         ],
     ),
     (
@@ -78,7 +79,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata translate runs/quickstart --to de report.docx         # into report.de.docx",
             "strata translate runs/quickstart --to de --nbest 5 in.en     # line ||| translation ||| score",
             "strata translate runs/quickstart --to de --glossary terms.txt in.en",
-            "strata translate runs/quickstart --to de --sample --beam 1 --top-p 0.9 in.en",
+            "strata translate runs/quickstart --to de --sample --top-p 0.9 in.en",
         ],
     ),
     (

@@ -60,6 +60,22 @@ fn options_of_prepare() {
 }
 
 #[test]
+fn what_prepare_finds_odd_is_said_once() {
+    let here = folder("prepare-odd");
+    for (pair, first, second) in [("en-de", "en", "de"), ("deu_Latn-en", "deu_Latn", "en")] {
+        here.write(&format!("b/train.{pair}.{first}"), "A house.\nA tree stands there.\n");
+        here.write(&format!("b/train.{pair}.{second}"), "Ein Haus!\nDort steht ein Baum.\n");
+    }
+    let ran = here.strata("prepare b --output p --vocab-size 1000000").succeeds();
+    assert!(ran.err.contains("warning: de and deu_Latn are codes of one language, but two languages"), "{ran}");
+    assert!(ran.err.contains("of 1,000,000 subwords\n") && ran.err.contains("the text yields only "), "{ran}");
+    let said = |ran: &crate::common::Ran| format!("{}{}", ran.out, ran.err).matches(" pairs kept; dropped: ").count();
+    assert_eq!(said(&ran), 1, "{ran}");
+    let again = here.strata("prepare b --output q --subword-model p --json").succeeds();
+    assert!(said(&again) == 1 && !again.err.contains("yields only"), "{again}");
+}
+
+#[test]
 fn recipes_that_cannot_be() {
     let here = folder("recipe-faults");
     let recipe = |from: &str, to: &str, words: &[&str]| {
@@ -376,10 +392,12 @@ fn lines_and_languages_of_translate() {
     );
     here.write("in.txt", "The dog sees the cat.\n");
     here.refuses("translate ../run --to qaa in.txt --output in.txt", &["in.txt is also an input"]);
-    here.refuses("translate ../run --from qaa --to qaa in.txt", &["--from qaa --to qaa: name two languages"]);
-    here.refuses("translate ../run --from eng --to en in.txt", &["--from eng --to en: name two languages"]);
+    here.refuses("translate ../run --from qaa --to qaa in.txt", &["from `qaa` into `qaa`: name two languages"]);
+    here.refuses("translate ../run --from eng --to en in.txt", &["from `eng` into `en`: name two languages"]);
     here.write("in.md", "The dog sees the cat.\n");
-    here.refuses("translate ../run --from eng --to en in.md", &["--from eng --to en: name two languages"]);
+    here.refuses("translate ../run --from eng --to en in.md", &["from `eng` into `en`: name two languages"]);
+    here.refuses("translate ../run --to qaa --whole-lines in.md", &["--whole-lines", "not for documents"]);
+    here.refuses("translate ../run --to qaa --json in.md", &["--json", "not for documents"]);
     here.write("latin1.txt", b"dog = a\n\xfc = b\n");
     here.refuses("translate ../run --to qaa --glossary latin1.txt in.txt", &["latin1.txt, line 2: not valid UTF-8"]);
     let lines: [&[u8]; 3] = [b"The dog sees the cat.\n", b"The \xff cat.\n", b"The cat sees the dog.\n"];

@@ -168,7 +168,29 @@ fn translations_of_documents_are_kept_and_those_cut_off_reported() {
     assert_ne!(here.read("in.qaa.md"), "edited\n");
     here.refuses("translate ../run --to qaa in.md in.md --overwrite", &["in.md and in.md", "in.qaa.md"]);
     here.write("in.csv", "1,\"a\"\n");
-    here.refuses("translate ../run --to qaa in.csv", &["in.csv", "standard input", "not supported"]);
+    here.refuses("translate ../run --to qaa in.csv", &["in.csv", "standard input", "not translated"]);
+    here.write("in.pdf", "%PDF-1.4\n");
+    let refused = here.records(here.strata("translate ../run --to qaa in.pdf").fails(&["in.pdf: PDF files hold"]));
+    assert!(!refused.err.contains("request") && !refused.err.contains("standard input"), "{refused}");
+}
+
+#[test]
+fn many_warnings_are_counted_and_an_unlearned_direction_is_said_once() {
+    let here = folder("warnings");
+    here.write("many.txt", "The dog sings a song.\n".repeat(17));
+    let warnings = |ran: &Ran| ran.err.lines().filter(|line| line.starts_with("warning: ")).count();
+    here.write("bad.txt", b"\xff\n".repeat(17));
+    let ran = here.strata("translate ../run --to qaa bad.txt --from en");
+    assert!(ran.code == Some(1) && warnings(&ran) == 11, "{ran}");
+    assert!(ran.err.contains("17 of 17 lines could not be translated"), "{ran}");
+    let cut = here.strata("translate ../run --to qaa many.txt --max-ratio 0.01 --max-extra 3 --min-length 3");
+    assert!(cut.code == Some(1) && warnings(&cut) == 11, "{cut}");
+    assert!(cut.err.contains("17 of 17 translations may lack text; --json marks them"), "{cut}");
+    for (from, to, learned) in [("en", "qaa", true), ("qaa", "qab", false)] {
+        let ran = here.strata(&format!("translate ../run --from {from} --to {to} many.txt")).succeeds();
+        let said = format!("warning: the model has not learned to translate from {from} into {to}");
+        assert_eq!(ran.err.matches(&said).count(), usize::from(!learned), "{ran}");
+    }
 }
 
 #[test]
@@ -191,13 +213,15 @@ fn lengths_repetitions_samples_and_alignments() {
         pieces.dedup();
         assert_eq!(pieces.len(), count);
     }
-    let sample = |seed: u32| {
-        here.strata_reading(&format!("translate ../run --whole-lines --to qaa --sample --seed {seed}"), TEXT)
+    let sample = |seed: u32, more: &str| {
+        here.strata_reading(&format!("translate ../run --whole-lines --to qaa --sample --seed {seed}{more}"), TEXT)
             .succeeds()
             .out
     };
-    assert_eq!(sample(1), sample(1));
-    assert_ne!(sample(1), sample(2));
+    assert_eq!(sample(1, ""), sample(1, ""));
+    assert_ne!(sample(1, ""), sample(2, ""));
+    assert_eq!(sample(1, " --beam 1"), sample(1, " --beam 8"), "one translation is drawn");
+    assert_eq!(sample(1, " --beam 1 --nbest 3").lines().count(), 3 * TEXT.lines().count());
     let aligned =
         here.strata_reading("translate ../run --whole-lines --to qaa --alignments --min-length 5", TEXT).succeeds();
     for (line, source) in aligned.out.lines().zip(TEXT.lines()) {

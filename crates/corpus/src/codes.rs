@@ -175,6 +175,19 @@ pub fn shortest(code: &str) -> String {
     Code::parse(code).language
 }
 
+/// The language tag (BCP 47) that documents say a code's language by: `de` for `deu_Latn`, `pt-BR` for `pt_BR`, `zh-Hant`
+/// for `zho_Hant`. The script is left out of a language that is written in one.
+pub fn language_tag(code: &str) -> String {
+    let Code { language, script, script_is_said, region } = Code::parse(code);
+    let script = script.filter(|_| script_is_said && region.is_none() && SCRIPT.contains_key(language.as_str()));
+    [Some(language), script, region].into_iter().flatten().collect::<Vec<String>>().join("-")
+}
+
+/// Whether two codes name one language, of whatever region: `pt` and `pt-BR`, not `zh` and `zh-TW`.
+pub fn related(one: &str, other: &str) -> bool {
+    find(one, [other]).is_some() || find(other, [one]).is_some()
+}
+
 /// Whether a code means English, of no region: `en`, `eng_Latn`, not `en-GB`.
 pub fn is_english(code: &str) -> bool {
     same("en", code)
@@ -213,6 +226,26 @@ mod tests {
         ] {
             assert_eq!(same(one, other), expected, "{one} {other}");
         }
+    }
+
+    #[test]
+    fn documents_say_languages_by_their_tags() {
+        for (code, tag) in [
+            ("deu_Latn", "de"),
+            ("de", "de"),
+            ("pt_BR", "pt-BR"),
+            ("pb", "pt-BR"),
+            ("zho_Hant", "zh-Hant"),
+            ("zh_CN", "zh-CN"),
+            ("zt", "zh-Hant"),
+            ("zh", "zh"),
+            ("sr_Latn", "sr-Latn"),
+            ("qaa", "qaa"),
+        ] {
+            assert_eq!(language_tag(code), tag, "{code}");
+        }
+        assert!(related("pt", "pt-BR") && related("deu_Latn", "de-AT") && !related("de", "fr"));
+        assert!(!related("zh-TW", "zh-CN"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::document::{Document, Segment};
+use crate::document::{Document, Escape, Segment};
 use crate::error::{Error, Result};
 use crate::events::{Event, Kind};
 use crate::html::resolve;
@@ -34,8 +34,8 @@ impl Rules for CueRules {
         if self.vtt { resolve(reference) } else { None }
     }
 
-    fn escape(&self) -> fn(&str) -> String {
-        if self.vtt { escape } else { str::to_string }
+    fn escape(&self) -> Escape {
+        if self.vtt { escape } else { |text, _| text.to_string() }
     }
 }
 

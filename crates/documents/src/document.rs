@@ -29,6 +29,9 @@ pub struct Segment {
     pub spellings: Vec<Spelling>,
 }
 
+/// How a format writes text: with what it reserves escaped, and `true` where a line begins.
+pub type Escape = fn(&str, bool) -> String;
+
 /// How a piece of a segment's text is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spelling {
@@ -59,8 +62,11 @@ impl Segment {
         translated.map_or_else(|| self.text.clone(), |pieces| pieces.iter().map(text).collect())
     }
 
-    /// A piece of its text as it is written in `source`, its document, which writes other text by `escape`.
-    pub fn written(&self, source: &str, range: &Range<usize>, escape: fn(&str) -> String) -> String {
+    /// A piece of its text as it is written in `source`, its document, which writes other text by `escape`; `begins` if
+    /// it comes to stand where a line begins.
+    pub fn written(&self, source: &str, range: &Range<usize>, escape: Escape, begins: bool) -> String {
+        // What begins a line stays as it is there.
+        let begins = begins && !self.begins_line(source, range.start);
         let mut written = String::new();
         let mut at = range.start;
         let first = self.spellings.partition_point(|spelling| spelling.range.start < range.start);
@@ -73,10 +79,18 @@ impl Segment {
             if (raw == "<" || raw == "&") && of.end == range.end {
                 continue;
             }
-            written.push_str(&escape(&self.text[at..of.start]));
+            written.push_str(&escape(&self.text[at..of.start], begins && written.is_empty()));
             written.push_str(raw);
             at = of.end;
         }
-        written + &escape(&self.text[at..range.end])
+        let begins = begins && written.is_empty();
+        written + &escape(&self.text[at..range.end], begins)
+    }
+
+    /// Whether a line of `source`, its document, begins at a byte of its text, or the text does.
+    fn begins_line(&self, source: &str, at: usize) -> bool {
+        let ended = self.spellings.partition_point(|spelling| spelling.range.end < at);
+        let before = self.spellings[ended..].iter().take_while(|spelling| spelling.range.end == at);
+        at == 0 || before.into_iter().any(|spelling| source[spelling.raw.clone()].contains('\n'))
     }
 }

@@ -1,5 +1,7 @@
 //! Text in its encoding: UTF-8, what a byte order mark says, or what the text declares of itself.
 
+use std::borrow::Cow;
+
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use strata_corpus::text::unmarked;
 
@@ -16,6 +18,39 @@ const DECLARED_IN: usize = 1024;
 pub struct Written {
     encoding: &'static Encoding,
     mark: bool,
+    /// What it must do without, as the declared encoding does not have it.
+    less: Option<Less>,
+}
+
+/// What a declared encoding lacks of the one that browsers read it as.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Less {
+    /// US-ASCII: all but ASCII.
+    NotAscii,
+    /// ISO 8859: what Windows has in place of control characters.
+    Controls,
+}
+
+impl Less {
+    /// What the encoding of a label lacks. Browsers read `iso-8859-1` and `us-ascii` as windows-1252, and HTML says so;
+    /// other programs do not.
+    fn of_label(label: &str, content: &[u8]) -> Option<Self> {
+        let label = label.to_ascii_lowercase();
+        if label.contains("ascii") || label.starts_with("ansi_x3.4") {
+            return content.is_ascii().then_some(Self::NotAscii);
+        }
+        let names = ["iso8859", "iso_8859", "iso-8859", "latin", "l1", "l5", "tis-620"];
+        // A text that has such bytes is in the encoding of Windows, whatever it says.
+        let keeps = !content.iter().any(|byte| Self::Controls.lacks(*byte));
+        (names.iter().any(|name| label.starts_with(name)) && keeps).then_some(Self::Controls)
+    }
+
+    fn lacks(self, byte: u8) -> bool {
+        match self {
+            Self::NotAscii => byte >= 0x80,
+            Self::Controls => (0x80..0xa0).contains(&byte),
+        }
+    }
 }
 
 /// Decodes a text. A byte order mark says its encoding, else `said`, else the text itself, which may also be UTF-16
@@ -24,11 +59,14 @@ pub struct Written {
 /// # Errors
 /// [`Error::Invalid`] for text that is not in its encoding, with the line where it should be UTF-8.
 pub fn decode(content: &[u8], said: Option<&'static Encoding>) -> Result<(String, Written)> {
-    let (encoding, mark) = match Encoding::for_bom(content) {
-        Some((encoding, length)) => (encoding, length),
-        None => (said.or_else(|| declared(content)).or_else(|| unmarked(content)).unwrap_or(UTF_8), 0),
+    let ((encoding, less), mark) = match Encoding::for_bom(content) {
+        Some((encoding, length)) => ((encoding, None), length),
+        None => {
+            let said = said.map(|encoding| (encoding, None)).or_else(|| declared(content));
+            (said.unwrap_or_else(|| (unmarked(content).unwrap_or(UTF_8), None)), 0)
+        }
     };
-    let written = Written { encoding, mark: mark > 0 };
+    let written = Written { encoding, mark: mark > 0, less };
     let content = &content[mark..];
     if let Some(text) = encoding.decode_without_bom_handling_and_without_replacement(content) {
         return Ok((text.into_owned(), written));
@@ -45,7 +83,7 @@ pub fn decode(content: &[u8], said: Option<&'static Encoding>) -> Result<(String
 }
 
 /// What a text says of itself: `<?xml encoding="...">`, `<meta charset=...>`, `"Content-Type: ...; charset=..."`.
-fn declared(content: &[u8]) -> Option<&'static Encoding> {
+fn declared(content: &[u8]) -> Option<(&'static Encoding, Option<Less>)> {
     let start = &content[..content.len().min(DECLARED_IN)];
     let start: String = start.iter().map(|byte| char::from(*byte)).collect();
     let xml = start.starts_with("<?xml").then(|| start.find("?>")).flatten();
@@ -61,7 +99,10 @@ fn declared(content: &[u8]) -> Option<&'static Encoding> {
         None => return None,
     };
     // What can be read as ASCII so far is not UTF-16, whatever it says.
-    Encoding::for_label(label.as_bytes()).filter(|encoding| ![UTF_16LE, UTF_16BE].contains(encoding))
+    let encoding = Encoding::for_label(label.as_bytes()).filter(|encoding| ![UTF_16LE, UTF_16BE].contains(encoding))?;
+    let is_html = xml.is_none() && !start.contains("msgid");
+    let less = Less::of_label(&label, content).filter(|_| encoding.is_single_byte() && !is_html);
+    Some((encoding, less))
 }
 
 impl Written {
@@ -70,7 +111,7 @@ impl Written {
     /// # Errors
     /// [`Error::Invalid`] for characters that it does not have, unless `references` can stand for them (`&#8364;`).
     fn encode(self, text: &str, references: bool) -> Result<Vec<u8>> {
-        let Self { encoding, mark } = self;
+        let Self { encoding, mark, less } = self;
         let mark: &[u8] = match () {
             () if !mark => &[],
             () if encoding == UTF_16LE => &[0xff, 0xfe],
@@ -83,17 +124,30 @@ impl Written {
         } else if encoding == UTF_16BE {
             bytes.extend(text.encode_utf16().flat_map(u16::to_be_bytes));
         } else {
-            let (encoded, _, replaced) = encoding.encode(text);
-            if replaced && !references {
-                let name = encoding.name();
-                let text =
-                    format!("the translation has characters that {name} does not have; save the file as UTF-8 first");
-                return Err(Error::invalid(text));
+            let has = |c: char| less.is_none_or(|less| byte_of(encoding, c).is_none_or(|byte| !less.lacks(byte)));
+            let reduced: Cow<str> = if text.chars().all(has) {
+                text.into()
+            } else {
+                let reference = |c: char| if has(c) { c.to_string() } else { format!("&#{};", u32::from(c)) };
+                text.chars().map(reference).collect::<String>().into()
+            };
+            let (encoded, _, replaced) = encoding.encode(&reduced);
+            if (replaced || matches!(reduced, Cow::Owned(_))) && !references {
+                return Err(Error::invalid(
+                    "the translation has characters that the file's encoding lacks; save the file as UTF-8 first",
+                ));
             }
             bytes.extend_from_slice(&encoded);
         }
         Ok(bytes)
     }
+}
+
+/// A character's byte in an encoding of single bytes.
+fn byte_of(encoding: &'static Encoding, c: char) -> Option<u8> {
+    let mut buffer = [0; 4];
+    let (bytes, _, replaced) = encoding.encode(c.encode_utf8(&mut buffer));
+    bytes.first().copied().filter(|_| !replaced)
 }
 
 /// A document of text in its encoding.
@@ -113,7 +167,7 @@ impl Document for Encoded {
 
     fn write(&self, translated: &[Option<Vec<Piece>>]) -> Result<Vec<u8>> {
         let bytes = self.document.write(translated)?;
-        if self.written == (Written { encoding: UTF_8, mark: false }) {
+        if self.written == (Written { encoding: UTF_8, mark: false, less: None }) {
             return Ok(bytes);
         }
         let text = String::from_utf8(bytes).map_err(|_| Error::invalid("the translation is no text"))?;
@@ -144,6 +198,25 @@ mod tests {
         assert_eq!(written.encode("ж", true).unwrap(), b"&#1078;");
         assert!(decode(b"a\nb\xff", None).unwrap_err().to_string().contains("line 2"));
         assert!(decode(b"\xff\xfea", None).is_err());
+    }
+
+    #[test]
+    fn nothing_is_written_that_the_declared_encoding_lacks() {
+        let xml = |label: &str| format!("<?xml version=\"1.0\" encoding=\"{label}\"?><a/>");
+        let po = |label: &str| format!("msgid \"\"\nmsgstr \"Content-Type: text/plain; charset={label}\\n\"\n");
+        let html = |label: &str| format!("<meta charset={label}>");
+        let write = |content: String, text: &str, references| {
+            decode(content.as_bytes(), None).unwrap().1.encode(text, references).map_err(|error| error.to_string())
+        };
+        assert_eq!(write(xml("US-ASCII"), "grün", true).unwrap(), b"gr&#252;n");
+        assert_eq!(write(xml("ISO-8859-1"), "cœur grün", true).unwrap(), b"c&#339;ur gr\xfcn");
+        assert_eq!(write(xml("windows-1252"), "cœur", true).unwrap(), b"c\x9cur");
+        assert!(write(po("ASCII"), "grün", false).unwrap_err().contains("UTF-8"));
+        assert!(write(po("ISO-8859-1"), "“", false).unwrap_err().contains("UTF-8"));
+        assert_eq!(write(po("ISO-8859-1"), "grün", false).unwrap(), b"gr\xfcn");
+        assert_eq!(write(html("ISO-8859-1"), "“", true).unwrap(), b"\x93");
+        let written = decode(b"<?xml version=\"1.0\" encoding=\"latin1\"?>\x93a\x94", None).unwrap().1;
+        assert_eq!(written.encode("“", true).unwrap(), b"\x93");
     }
 
     #[test]

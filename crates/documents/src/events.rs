@@ -39,7 +39,7 @@ pub fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
         }
         let (found, behind) = rest.split_at(end);
         rest = behind.trim_start();
-        let mut value = "";
+        let mut value = &rest[..0];
         if let Some(said) = rest.strip_prefix('=') {
             let said = said.trim_start();
             let quote = said.chars().next().filter(|c| "\"'".contains(*c));
@@ -47,13 +47,28 @@ pub fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
                 Some(quote) => said[1..].find(quote).map_or(said.len(), |end| end + 2),
                 None => said.find(char::is_whitespace).unwrap_or(said.len()),
             };
-            value = said[..length].trim_matches(|c| Some(c) == quote);
+            value = match quote {
+                Some(quote) => said[1..length].strip_suffix(quote).unwrap_or(&said[1..length]),
+                None => &said[..length],
+            };
             rest = &said[length..];
         }
         if found.eq_ignore_ascii_case(name) {
             return Some(value);
         }
     }
+}
+
+/// A start tag with an attribute of this value, in the place of its own or behind its last.
+pub fn with_attribute(tag: &str, name: &str, value: &str) -> String {
+    if let Some(found) = attribute(tag, name) {
+        let start = found.as_ptr() as usize - tag.as_ptr() as usize;
+        let (before, after) = (&tag[..start], &tag[start + found.len()..]);
+        let has_value = before.trim_end().ends_with(['"', '\'', '=']);
+        return if has_value { format!("{before}{value}{after}") } else { format!("{before}=\"{value}\"{after}") };
+    }
+    let end = tag.trim_end_matches('>').trim_end_matches('/').trim_end().len();
+    format!("{} {name}=\"{value}\"{}", &tag[..end], &tag[end..])
 }
 
 /// Whether a tag says that its content is not to be translated.
@@ -67,6 +82,20 @@ pub fn is_kept(tag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn attributes_are_set_where_they_are() {
+        for (tag, wanted) in [
+            ("<html lang=\"en\" id='a'>", "<html lang=\"de\" id='a'>"),
+            ("<html id=a lang=en>", "<html id=a lang=de>"),
+            ("<html lang = '' >", "<html lang = 'de' >"),
+            ("<html lang>", "<html lang=\"de\">"),
+            ("<html>", "<html lang=\"de\">"),
+            ("<x id='1' />", "<x id='1' lang=\"de\" />"),
+        ] {
+            assert_eq!(with_attribute(tag, "lang", "de"), wanted);
+        }
+    }
 
     #[test]
     fn attributes_are_found_however_they_are_written() {

@@ -56,7 +56,7 @@ macro_rules! packed {
         Format {
             extensions: &$extensions,
             media_type: $media_type,
-            reader: Reader::Packed(|bytes, options| Ok(Box::new(packed::read(bytes, &$kind, &options.limits)?))),
+            reader: Reader::Packed(|bytes, options| Ok(Box::new(packed::read(bytes, $kind, options)?))),
         }
     };
 }
@@ -66,15 +66,15 @@ pub static TEXT: Format = text!(Text, [".txt"], |text, o| TextDocument::read(tex
 /// Plain text whose lines are no sentences: line ends are space.
 pub static FLOWING: Format = text!(Text, [], |text, o| crate::text::flowing(text, &o.limits)?);
 /// HTML, a page or a piece of one.
-pub static HTML: Format = text!(Markup, [".html", ".htm", ".xhtml"], |text, o| html::read(text, &o.tags, &o.limits)?);
+pub static HTML: Format = text!(Markup, [".html", ".htm", ".xhtml"], |text, o| html::read(text, o)?);
 /// XML, a document or a piece of one.
-pub static XML: Format = text!(Markup, [".xml"], |text, o| xml::read(text, &o.tags, &o.limits)?);
+pub static XML: Format = text!(Markup, [".xml"], |text, o| xml::read(text, o)?);
 static SRT: Format = text!(Text, [".srt"], |text, o| CueDocument::srt(text, &o.limits)?);
 static VTT: Format = text!(Text, [".vtt"], |text, o| CueDocument::vtt(text, &o.limits)?);
-static PO: Format = text!(Text, [".po", ".pot"], |text, o| PoDocument::read(text, &o.limits)?);
+static PO: Format = text!(Text, [".po", ".pot"], |text, o| PoDocument::read(text, o)?);
 static JSON: Format = text!(Text, [".json"], |text, o| JsonDocument::read(text, &o.limits)?);
 static MARKDOWN: Format = text!(Text, [".md", ".markdown"], |text, o| markdown::read(text, &o.limits)?);
-static XLIFF: Format = text!(Markup, [".xliff", ".xlf"], |text, o| XliffDocument::read(text, &o.limits)?);
+static XLIFF: Format = text!(Markup, [".xliff", ".xlf"], |text, o| XliffDocument::read(text, o)?);
 static DOCX: Format =
     packed!([".docx"], "application/vnd.openxmlformats-officedocument.wordprocessingml.document", packed::Kind::Word);
 static PPTX: Format = packed!(

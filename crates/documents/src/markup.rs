@@ -16,6 +16,8 @@ pub struct Element {
     /// Whether what is written for it ends in a letter or a digit, as an unclosed comment may: a placeholder behind it
     /// needs a space. Only points and opaque elements do.
     pub ends_in_word: bool,
+    /// The mark of what must stand in front of it: the start of a range whose end this is (`pairs`).
+    pub behind: Option<usize>,
 }
 
 /// How an element goes into a translation.
@@ -37,7 +39,7 @@ pub enum Kind {
 impl Element {
     /// A point at `at` in the text.
     pub fn point(mark: usize, at: usize, parent: Option<usize>) -> Self {
-        Self { mark, kind: Kind::Point, range: at..at, parent, ends_in_word: false }
+        Self { mark, kind: Kind::Point, range: at..at, parent, ends_in_word: false, behind: None }
     }
 
     /// Whether it holds a piece of the text.
@@ -80,6 +82,6 @@ pub fn push_same(pieces: &mut Vec<Piece>, range: Range<usize>) {
 }
 
 /// Text with the characters that XML and HTML reserve written as entities.
-pub fn escape(text: &str) -> String {
+pub fn escape(text: &str, _begins: bool) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -69,13 +69,13 @@ fn is_structure(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Limits;
+    use crate::options::Options;
     use crate::running::Running;
     use crate::testing::{copied, shouted, translated};
     use crate::xml::read_by;
 
     fn document(xml: &str) -> Running {
-        read_by(xml, &OpenDocumentRules, resolve, &Limits::default()).unwrap()
+        read_by(xml, &OpenDocumentRules, resolve, &Options::default()).unwrap()
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub struct Options {
     pub tags: Tags,
     /// The encoding of text without a byte order mark, whatever it declares of itself.
     pub encoding: Option<&'static Encoding>,
+    /// The code of the language translated into, for documents that say their language.
+    pub target: Option<String>,
     /// How much is read.
     pub limits: Limits,
 }

@@ -7,9 +7,11 @@ use crate::archive::Archive;
 use crate::document::{Document, Segment};
 use crate::error::{Error, Result};
 use crate::html::{BookRules, resolve};
-use crate::limits::{Count, Limits};
+use crate::language::language_element;
+use crate::limits::Count;
 use crate::markup::Piece;
 use crate::opendocument::OpenDocumentRules;
+use crate::options::Options;
 use crate::running::Skeleton;
 use crate::runs::{Story, root_prefix};
 use crate::xml;
@@ -49,16 +51,21 @@ impl Kind {
             Self::OpenDocument => ["content.xml", "styles.xml"].contains(&name),
             Self::Book => {
                 let name = name.to_ascii_lowercase();
-                [".xhtml", ".html", ".htm", ".ncx"].iter().any(|extension| name.ends_with(extension))
+                [".xhtml", ".html", ".htm", ".ncx", PACKAGE].iter().any(|extension| name.ends_with(extension))
             }
         }
     }
 }
 
+/// The extension of a book's package, which says the book's language.
+const PACKAGE: &str = ".opf";
+
 /// A member's text.
 enum Text {
     Runs(Story),
     Running(Skeleton),
+    /// What is written instead of it, whatever its segments are.
+    New(String),
 }
 
 /// A member of the archive with text.
@@ -81,22 +88,28 @@ pub struct PackedDocument {
 ///
 /// # Errors
 /// [`Error::Invalid`] for a file of another kind or a damaged one, [`Error::TooLarge`] for one with too much in it.
-pub fn read(bytes: Vec<u8>, kind: &Kind, limits: &Limits) -> Result<PackedDocument> {
+pub fn read(bytes: Vec<u8>, kind: Kind, options: &Options) -> Result<PackedDocument> {
     let what = kind.what();
-    let archive = Archive::read(bytes, limits).map_err(|error| match error {
+    let archive = Archive::read(bytes, &options.limits).map_err(|error| match error {
         Error::Invalid(why) => Error::Invalid(format!("no {what}: {why}")),
         other @ Error::TooLarge(_) => other,
     })?;
     let mut document = PackedDocument { archive, members: Vec::new(), segments: Vec::new() };
     let names: Vec<(usize, String)> = document.archive.names().iter().cloned().enumerate().collect();
-    let mut count = Count::new(limits);
+    let mut count = Count::new(&options.limits);
     for (number, name) in names.into_iter().filter(|(_, name)| kind.has_text(name)) {
         let xml = document.archive.text(number)?;
         let first = document.segments.len();
-        let text = member(xml, *kind, &mut count, limits, &mut document.segments).map_err(|error| match error {
+        let named = |error: Error| match error {
             Error::Invalid(why) => Error::Invalid(format!("{name}: {why}")),
             other @ Error::TooLarge(_) => other,
-        })?;
+        };
+        if name.to_ascii_lowercase().ends_with(PACKAGE) {
+            let text = language_element(&xml, options).map_err(named)?.map(Text::New);
+            document.members.extend(text.map(|text| Member { number, text, segments: first..first }));
+            continue;
+        }
+        let text = member(xml, kind, &mut count, options, &mut document.segments).map_err(named)?;
         document.members.push(Member { number, text, segments: first..document.segments.len() });
     }
     if document.members.is_empty() {
@@ -106,15 +119,15 @@ pub fn read(bytes: Vec<u8>, kind: &Kind, limits: &Limits) -> Result<PackedDocume
 }
 
 /// Reads a member's text, and adds its segments.
-fn member(xml: String, kind: Kind, count: &mut Count, limits: &Limits, segments: &mut Vec<Segment>) -> Result<Text> {
+fn member(xml: String, kind: Kind, count: &mut Count, options: &Options, segments: &mut Vec<Segment>) -> Result<Text> {
     let running = match kind {
         Kind::Word => {
             let prefix = root_prefix(&xml);
             return Story::read(xml, &prefix, count, segments).map(Text::Runs);
         }
         Kind::Slides => return Story::read(xml, "a:", count, segments).map(Text::Runs),
-        Kind::OpenDocument => xml::read_by(&xml, &OpenDocumentRules, xml::resolve, limits)?,
-        Kind::Book => xml::read_by(&xml, &BookRules, resolve, limits)?,
+        Kind::OpenDocument => xml::read_by(&xml, &OpenDocumentRules, xml::resolve, options)?,
+        Kind::Book => xml::read_by(&xml, &BookRules, resolve, options)?,
     };
     running.segments.iter().try_for_each(|segment| count.add(&segment.text))?;
     segments.extend(running.segments);
@@ -127,13 +140,15 @@ impl Document for PackedDocument {
     }
 
     fn write(&self, translated: &[Option<Vec<Piece>>]) -> Result<Vec<u8>> {
+        if translated.iter().all(Option::is_none) {
+            return self.archive.with(&[]);
+        }
         let write = |Member { number, text, segments }: &Member| {
             let translated = translated.get(segments.clone()).unwrap_or(&[]);
             let segments = &self.segments[segments.clone()];
-            if translated.iter().all(Option::is_none) {
-                return None;
-            }
             let text = match text {
+                Text::New(text) => text.clone(),
+                _ if translated.iter().all(Option::is_none) => return None,
                 Text::Runs(story) => story.write(segments, translated),
                 Text::Running(skeleton) => skeleton.write(segments, translated),
             };

@@ -6,8 +6,10 @@ use std::ops::Range;
 
 use crate::document::{Document, Segment};
 use crate::error::{Error, Result};
-use crate::limits::{Count, Limits};
+use crate::language::{check_translated, locale};
+use crate::limits::Count;
 use crate::markup::Piece;
+use crate::options::Options;
 use crate::text::lines;
 
 /// A catalog that was read.
@@ -46,18 +48,40 @@ impl PoDocument {
     /// Reads a catalog.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with the first line that does not belong in a catalog; [`Error::TooLarge`].
-    pub fn read(text: &str, limits: &Limits) -> Result<Self> {
+    /// [`Error::Invalid`] with the first line that does not belong in a catalog, or for translations into another
+    /// language than the one of `options`; [`Error::TooLarge`].
+    pub fn read(text: &str, options: &Options) -> Result<Self> {
         let mut document = Self { entries: Vec::new(), segments: Vec::new() };
-        let mut count = Count::new(limits);
+        let mut count = Count::new(&options.limits);
+        // Where the header says the language, and whether there are translations.
+        let (mut language, mut translations) = (None, false);
         let mut first = 1;
         for lines in entries(text) {
             let fields = fields(&lines, first)?;
             first += lines.len();
             let before = document.segments.len();
             let fill = document.fill(&fields);
+            let is_header = fields.iter().any(|field| field.keyword == "msgid" && field.text.is_empty());
+            let is_filled = |field: &Field| field.keyword.starts_with("msgstr") && !field.text.is_empty();
+            if is_header {
+                let said =
+                    |(at, line): (usize, &String)| Some((document.entries.len(), at, said_in(line)?.to_string()));
+                language = language.or_else(|| lines.iter().enumerate().find_map(said));
+            } else {
+                translations |= fields.iter().any(is_filled);
+            }
             document.segments[before..].iter().try_for_each(|segment| count.add(&segment.text))?;
             document.entries.push(Entry { lines, fill });
+        }
+        if let Some((entry, at, said)) = language
+            && let Some(target) = &options.target
+        {
+            if translations && !said.trim().is_empty() {
+                check_translated(&said, options)?;
+            } else {
+                let line = &mut document.entries[entry].lines[at];
+                *line = line.replacen(&format!("{LANGUAGE}{said}"), &format!("{LANGUAGE} {}", locale(target)), 1);
+            }
         }
         Ok(document)
     }
@@ -67,8 +91,10 @@ impl PoDocument {
         let of = |keyword: &str| fields.iter().find(|field| field.keyword == keyword);
         let Some(id) = of("msgid").filter(|id| !id.text.is_empty()) else { return Vec::new() };
         let empty = fields.iter().filter(|field| field.keyword.starts_with("msgstr") && field.text.is_empty());
+        let forms = fields.iter().filter(|field| field.keyword.starts_with("msgstr[")).count();
         let fill = |field: &Field| {
-            let plural = of("msgid_plural").filter(|_| !field.keyword.ends_with("[0]"));
+            // A language with one form uses it for every number.
+            let plural = of("msgid_plural").filter(|_| forms == 1 || !field.keyword.ends_with("[0]"));
             let start = self.segments.len();
             self.segments.extend(lines(&plural.unwrap_or(id).text));
             Fill { line: field.line, keyword: field.keyword.clone(), segments: start..self.segments.len() }
@@ -81,6 +107,15 @@ impl PoDocument {
         let segments = fill.segments.clone();
         segments.map(|i| self.segments[i].text_of(translated.get(i).and_then(Option::as_deref))).collect()
     }
+}
+
+/// The field of a catalog's header that says its language.
+const LANGUAGE: &str = "\"Language:";
+
+/// What a line of a header says of the catalog's language, with the space around it.
+fn said_in(line: &str) -> Option<&str> {
+    let said = line.trim_start().strip_prefix(LANGUAGE)?;
+    said.find("\\n").map(|end| &said[..end])
 }
 
 /// The lines of each message with the empty lines behind them. Between messages there need be none.
@@ -261,7 +296,7 @@ msgstr[1] ""
 
     #[test]
     fn empty_messages_are_filled_and_marked() {
-        let document = PoDocument::read(CATALOG, &Limits::default()).unwrap();
+        let document = PoDocument::read(CATALOG, &Options::default()).unwrap();
         let (parts, found) = translated(document, &["%s öffnen.", "eine \"Datei\"", "%d Dateien."]);
         assert_eq!(parts, ["Open %s.", "a \"file\"", "%d files."]);
         let wanted = CATALOG
@@ -276,15 +311,42 @@ msgstr[1] ""
     #[test]
     fn a_translated_catalog_stays_as_it_is_and_a_malformed_line_is_named() {
         let text = "\nmsgid \"a\"\nmsgstr \"b\"\n\n#~ msgid \"old\"\n";
-        assert_eq!(translated(PoDocument::read(text, &Limits::default()).unwrap(), &[]).1, text);
+        assert_eq!(translated(PoDocument::read(text, &Options::default()).unwrap(), &[]).1, text);
         for (text, at) in [("hello", "line 1"), ("\nmsgid \"a", "line 2"), ("# x\n\"a\"", "line 2")] {
-            let error = PoDocument::read(text, &Limits::default()).unwrap_err().to_string();
+            let error = PoDocument::read(text, &Options::default()).unwrap_err().to_string();
             assert!(error.contains(at), "{text}: {error}");
         }
     }
 
+    #[test]
+    fn the_only_form_is_that_of_many() {
+        let found = filled("msgid \"One file.\"\nmsgid_plural \"%d files.\"\nmsgstr[0] \"\"\n");
+        assert!(found.ends_with("msgstr[0] \"%d files.\"\n"), "{found}");
+    }
+
+    #[test]
+    fn the_header_says_the_language_of_the_translations() {
+        let into = |text: &str, target: &str| {
+            let options = Options { target: Some(target.to_string()), ..Options::default() };
+            PoDocument::read(text, &options).map(crate::testing::copied)
+        };
+        let catalog = |said: &str, translation: &str| {
+            format!(
+                "msgid \"\"\nmsgstr \"\"\n\"X: y\\n\"\n\"Language:{said}\\n\"\n\nmsgid \"Open\"\nmsgstr \"\"\n\nmsgid \
+                 \"Close\"\nmsgstr \"{translation}\"\n"
+            )
+        };
+        let says = |text: &str, said: &str| text.contains(&format!("\"Language: {said}\\n\"\n"));
+        assert!(says(&into(&catalog(" ", ""), "zho_Hant").unwrap(), "zh_TW"));
+        assert!(says(&into(&catalog(" en", ""), "pb").unwrap(), "pt_BR"));
+        assert!(says(&into(&catalog("", "Zu"), "deu_Latn").unwrap(), "de"));
+        assert!(says(&into(&catalog(" de_AT", "Zu"), "de").unwrap(), "de_AT"));
+        let fault = into(&catalog(" fr", "Zu"), "de").unwrap_err().to_string();
+        assert!(fault.contains("into fr, not de"), "{fault}");
+    }
+
     fn filled(text: &str) -> String {
-        crate::testing::copied(PoDocument::read(text, &Limits::default()).unwrap())
+        crate::testing::copied(PoDocument::read(text, &Options::default()).unwrap())
     }
 
     #[test]
@@ -300,7 +362,7 @@ msgstr[1] ""
             "msgid \"\\\u{fc}\"\nmsgstr \"\"",
             "msgid \"\\0\u{fc}\"",
         ] {
-            let _ = PoDocument::read(text, &Limits::default());
+            let _ = PoDocument::read(text, &Options::default());
         }
     }
 

@@ -55,6 +55,13 @@ pub fn reversed(text: &str) -> Part {
     aligned(text, &words.join(" "), &(0..words.len()).rev().collect::<Vec<_>>())
 }
 
+/// The document with the words of each part from back to front, in capitals.
+pub fn all_reversed(document: impl Document + 'static) -> String {
+    let parts = Parts::new(Box::new(document), &split_at_stops);
+    let translations: Vec<Part> = parts.texts().iter().map(|text| reversed(text)).collect();
+    parts.render_text(&translations, 0).unwrap()
+}
+
 /// The texts of a document's parts, and the document with these translations of them.
 pub fn translated(document: impl Document + 'static, said: &[&str]) -> (Vec<String>, String) {
     let parts = Parts::new(Box::new(document), &split_at_stops);

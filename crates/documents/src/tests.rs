@@ -196,6 +196,21 @@ fn packed() -> Vec<Packed> {
 }
 
 #[test]
+fn a_book_says_its_new_language() {
+    let page = |language: &str| format!("<html xml:lang=\"{language}\"><body><p>Old dogs</p></body></html>");
+    let package =
+        |language: &str| format!("<package><dc:language>{language}</dc:language><dc:title>A</dc:title></package>");
+    let book = Archive::of(&[("a.opf", &package("en")), ("a.xhtml", &page("en"))]);
+    let options = Options { target: Some("deu_Latn".to_string()), ..Options::default() };
+    let said = said(open("a.epub", book, &options).unwrap(), &str::to_uppercase);
+    let mut found = Archive::read(said, &Limits::default()).unwrap();
+    assert_eq!(
+        (found.text(0).unwrap(), found.text(1).unwrap()),
+        (package("de"), page("de").replace("Old dogs", "OLD DOGS"))
+    );
+}
+
+#[test]
 fn archives_come_back_member_by_member() {
     for (name, members, texts) in packed() {
         let members: Vec<(&str, &str)> = members.iter().map(|(name, content)| (*name, content.as_str())).collect();

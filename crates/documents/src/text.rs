@@ -1,6 +1,6 @@
 //! Plain text: every line is translated by itself; line ends and the space around sentences stay.
 
-use crate::document::{Document, Segment};
+use crate::document::{Document, Escape, Segment};
 use crate::error::Result;
 use crate::events::{Event, Kind};
 use crate::limits::{Count, Limits};
@@ -46,8 +46,8 @@ impl Rules for FlowingRules {
         None
     }
 
-    fn escape(&self) -> fn(&str) -> String {
-        str::to_string
+    fn escape(&self) -> Escape {
+        |text, _| text.to_string()
     }
 }
 

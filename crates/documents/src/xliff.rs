@@ -2,17 +2,24 @@
 
 use std::ops::Range;
 
+use strata_corpus::codes::language_tag;
+
 use crate::document::{Document, Segment};
 use crate::error::{Error, Result};
-use crate::events::{Event, Kind, attribute, is_kept};
-use crate::limits::{Count, Limits};
+use crate::events::{Event, Kind, attribute, is_kept, with_attribute};
+use crate::language::check_translated;
+use crate::limits::Count;
 use crate::markup::Piece;
+use crate::options::Options;
 use crate::running::rules::{Inline, Role, Rules};
 use crate::running::{Skeleton, read_segment};
 use crate::xml::{Events, local, resolve};
 
 /// Events of a source text that are looked at; a longer one is left.
 const MOST_EVENTS: usize = 2000;
+
+/// Elements that can say whether their text is to be translated.
+const PARTS: [&str; 4] = ["file", "group", "unit", "trans-unit"];
 
 struct XliffRules;
 
@@ -36,11 +43,13 @@ pub struct XliffDocument {
     skeleton: Skeleton,
     targets: Vec<Target>,
     segments: Vec<Segment>,
+    /// Start tags that say the language translated into, and their bytes, in order.
+    tags: Vec<(Range<usize>, String)>,
 }
 
 /// A target to fill, for each segment.
 struct Target {
-    /// The bytes that it replaces: the start tag of an empty target, or none behind the source.
+    /// The bytes that it replaces: the start tag of an empty target with the space in it, or none behind the source.
     place: Range<usize>,
     before: String,
     after: String,
@@ -58,8 +67,16 @@ struct Unit<'a> {
     source: Option<(Vec<Event<'a>>, Range<usize>)>,
     /// The end of the source, where a target may stand.
     end: usize,
-    /// An empty target; none if there is one with text.
-    target: Option<Option<Range<usize>>>,
+    target: Option<Found>,
+}
+
+/// A target that is there.
+struct Found {
+    tag: Range<usize>,
+    /// Where what is in it ends.
+    end: usize,
+    /// Whether that is text, and not only space and marks.
+    says: bool,
 }
 
 impl<'a> Unit<'a> {
@@ -77,10 +94,11 @@ impl XliffDocument {
     /// Reads XLIFF.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with the place of what is wrong; [`Error::TooLarge`].
-    pub fn read(xml: &str, limits: &Limits) -> Result<Self> {
+    /// [`Error::Invalid`] with the place of what is wrong, or for translations into another language than the one of
+    /// `options`; [`Error::TooLarge`].
+    pub fn read(xml: &str, options: &Options) -> Result<Self> {
         let (mut targets, mut segments, mut marks) = (Vec::new(), Vec::new(), Vec::new());
-        let mut count = Count::new(limits);
+        let mut count = Count::new(&options.limits);
         let mut reader = Reader::new(xml);
         for event in Events::new(xml) {
             let unit = reader.ended(event.map_err(Error::Invalid)?);
@@ -95,7 +113,32 @@ impl XliffDocument {
         if !reader.units && !xml.contains("<xliff") {
             return Err(Error::invalid("the file is no XLIFF: it has no <xliff>"));
         }
-        Ok(Self { skeleton: Skeleton::of_pieces(xml, marks), targets, segments })
+        let tags = reader.languages.into_iter().filter_map(|language| language.tag(xml, options).transpose());
+        let tags = tags.collect::<Result<_>>()?;
+        Ok(Self { skeleton: Skeleton::of_pieces(xml, marks), targets, segments, tags })
+    }
+}
+
+/// An element that says the language of the targets in it.
+struct Language {
+    /// Its start tag.
+    tag: Range<usize>,
+    /// The name of its attribute.
+    name: &'static str,
+    /// Whether there are targets with text.
+    translated: bool,
+}
+
+impl Language {
+    /// The start tag that says the language of `options`, if it does not say it; with its bytes.
+    fn tag(self, xml: &str, options: &Options) -> Result<Option<(Range<usize>, String)>> {
+        let tag = &xml[self.tag.clone()];
+        let said = attribute(tag, self.name).unwrap_or("").trim();
+        if self.translated && !said.is_empty() {
+            return check_translated(said, options).map(|()| None);
+        }
+        let anew = options.target.as_ref().map(|target| with_attribute(tag, self.name, &language_tag(target)));
+        Ok(anew.filter(|anew| anew != tag).map(|anew| (self.tag, anew)))
     }
 }
 
@@ -107,10 +150,11 @@ struct Reader<'a> {
     inside: Option<Side>,
     /// How many elements are open that hold other versions of a text.
     others: usize,
-    /// How many units are open, from the outermost one that stays.
-    kept: usize,
-    /// Whether there were any.
+    /// Whether the text of each open element that may say so is translated, the innermost last.
+    translate: Vec<bool>,
+    /// Whether there were any units.
     units: bool,
+    languages: Vec<Language>,
     /// 1 or 2.
     version: u8,
     last: Option<Event<'a>>,
@@ -124,7 +168,18 @@ enum Side {
 
 impl<'a> Reader<'a> {
     fn new(xml: &'a str) -> Self {
-        Self { xml, unit: Unit::default(), inside: None, others: 0, kept: 0, units: false, version: 2, last: None }
+        let (translate, languages) = (Vec::new(), Vec::new());
+        Self {
+            xml,
+            unit: Unit::default(),
+            inside: None,
+            others: 0,
+            translate,
+            units: false,
+            languages,
+            version: 2,
+            last: None,
+        }
     }
 
     /// Takes the next event; gives back the unit that ends with it, unless that one stays.
@@ -134,15 +189,23 @@ impl<'a> Reader<'a> {
         match &event.kind {
             Kind::Open(name) => self.open(local(name), &event.range),
             Kind::Empty(name) if local(name) == "target" && self.takes_sides() => {
-                self.unit.target = Some(Some(event.range.clone()));
+                self.unit.target = Some(Found { tag: event.range.clone(), end: event.range.end, says: false });
             }
-            Kind::Close(name) => ended = self.close(local(name), &event.range),
+            Kind::Close(name) => {
+                ended = self.close(local(name), &event.range);
+                if PARTS.contains(&local(name)) {
+                    self.translate.pop();
+                }
+            }
             _ => {}
         }
         match self.inside.filter(|_| self.inside == before) {
             Some(Side::Source) => self.unit.add(paired(self.xml, event.clone())),
-            Some(Side::Target) => self.unit.target = Some(None),
-            None => {}
+            Some(Side::Target) if says(self.xml, &event) => {
+                self.unit.target.iter_mut().for_each(|target| target.says = true);
+                self.languages.last_mut().into_iter().for_each(|language| language.translated = true);
+            }
+            Some(Side::Target) | None => {}
         }
         self.last = Some(event);
         ended
@@ -154,17 +217,27 @@ impl<'a> Reader<'a> {
     }
 
     fn open(&mut self, name: &str, tag: &Range<usize>) {
+        if PARTS.contains(&name) {
+            let said = attribute(&self.xml[tag.clone()], "translate");
+            // What an element does not say, the one around it does.
+            let around = self.translate.last() != Some(&false);
+            self.translate.push(said.map_or(around, |said| said != "no"));
+        }
         match name {
             "xliff" => {
                 let said = attribute(&self.xml[tag.clone()], "version");
                 self.version = if said.is_some_and(|said| said.starts_with("1.")) { 1 } else { 2 };
+                if self.version == 2 {
+                    self.languages.push(Language { tag: tag.clone(), name: "trgLang", translated: false });
+                }
+            }
+            "file" if self.version == 1 => {
+                self.languages.push(Language { tag: tag.clone(), name: "target-language", translated: false });
             }
             "alt-trans" | "matches" => self.others += 1,
             "trans-unit" | "unit" => {
                 self.units = true;
                 self.unit = Unit::default();
-                let stays = attribute(&self.xml[tag.clone()], "translate") == Some("no");
-                self.kept += usize::from(self.kept > 0 || stays);
             }
             "segment" => self.unit = Unit::default(),
             "source" if self.takes_sides() => {
@@ -176,7 +249,7 @@ impl<'a> Reader<'a> {
             }
             "target" if self.takes_sides() => {
                 self.inside = Some(Side::Target);
-                self.unit.target = Some(Some(tag.clone()));
+                self.unit.target = Some(Found { tag: tag.clone(), end: tag.end, says: false });
             }
             _ => {}
         }
@@ -192,37 +265,46 @@ impl<'a> Reader<'a> {
                     range.end = tag.start;
                 }
             }
-            "target" if self.inside == Some(Side::Target) => self.inside = None,
-            "seg-source" => self.unit.end = tag.end,
-            "segment" => return self.end_of_unit(),
-            "trans-unit" => {
-                let ended = self.end_of_unit();
-                self.kept = self.kept.saturating_sub(1);
-                return ended;
+            "target" if self.inside == Some(Side::Target) => {
+                self.inside = None;
+                self.unit.target.iter_mut().for_each(|target| target.end = tag.start);
             }
-            "unit" => self.kept = self.kept.saturating_sub(1),
+            "seg-source" => self.unit.end = tag.end,
+            "segment" | "trans-unit" => {
+                let unit = std::mem::take(&mut self.unit);
+                return (self.translate.last() != Some(&false)).then_some(unit);
+            }
             _ => {}
         }
         None
     }
-
-    fn end_of_unit(&mut self) -> Option<Unit<'a>> {
-        let unit = std::mem::take(&mut self.unit);
-        (self.kept == 0).then_some(unit)
-    }
 }
 
-/// The marks of XLIFF 2 around text that is not to be translated and that crosses elements (`<sm>`, `<em>`), as a start
-/// tag and an end tag.
+/// Tags at the two ends of a text that need not nest, as a start tag and an end tag: codes of the original (`<bx>`,
+/// `<ex>`; in XLIFF 2 `<sc>`, `<ec>`), and marks of XLIFF 2 around text that is not to be translated (`<sm>`, `<em>`).
 fn paired<'a>(xml: &'a str, event: Event<'a>) -> Event<'a> {
     let Kind::Empty(name) = &event.kind else { return event };
     let tag = &xml[event.range.clone()];
+    let key = || attribute(tag, "rid").or_else(|| attribute(tag, "id"));
     let kind = match local(name) {
+        "bx" => key().map(|key| Kind::Open(format!("bx {key}").into())),
+        "ex" => key().map(|key| Kind::Close(format!("bx {key}").into())),
+        "sc" => attribute(tag, "id").map(|id| Kind::Open(format!("sc {id}").into())),
+        "ec" => attribute(tag, "startRef").map(|id| Kind::Close(format!("sc {id}").into())),
         "sm" if is_kept(tag) => attribute(tag, "id").map(|id| Kind::Open(format!("sm {id}").into())),
         "em" => attribute(tag, "startRef").map(|id| Kind::Close(format!("sm {id}").into())),
         _ => None,
     };
     Event { kind: kind.unwrap_or(event.kind), range: event.range }
+}
+
+/// Whether an event is text, or code in its place.
+fn says(xml: &str, event: &Event) -> bool {
+    match &event.kind {
+        Kind::Text => !xml[event.range.clone()].trim().is_empty(),
+        Kind::Other => xml[event.range.clone()].starts_with("<![CDATA["),
+        _ => false,
+    }
 }
 
 /// The prefix in a tag.
@@ -238,34 +320,26 @@ fn target<'a>(xml: &str, unit: Unit<'a>, version: u8) -> Option<(Vec<Event<'a>>,
     let (events, source) = source.filter(|(events, _)| !events.is_empty() && events.len() <= MOST_EVENTS)?;
     let name = format!("{prefix}target");
     let (place, before, after) = match target {
-        Some(None) => return None,
-        Some(Some(place)) => {
+        Some(Found { says: true, .. }) => return None,
+        Some(Found { tag: place, end, .. }) => {
             let tag = &xml[place.clone()];
-            let after = if tag.ends_with("/>") { format!("</{name}>") } else { String::new() };
-            let open = tag.trim_end_matches('>').trim_end_matches('/').trim_end();
-            (place, to_review(open, version) + ">", after)
+            let (open, after) = match tag.strip_suffix("/>") {
+                Some(open) => (format!("{}>", open.trim_end()), format!("</{name}>")),
+                None => (tag.to_string(), String::new()),
+            };
+            (place.start..end, to_review(&open, version), after)
         }
         None => {
             let indent = if xml[indent.clone()].trim().is_empty() { &xml[indent] } else { "" };
-            (end..end, format!("{indent}{}>", to_review(&format!("<{name}"), version)), format!("</{name}>"))
+            (end..end, format!("{indent}{}", to_review(&format!("<{name}>"), version)), format!("</{name}>"))
         }
     };
     Some((events, Target { place, before, after, source }))
 }
 
-/// A target's start tag, but for its end, that says in XLIFF 1 that a person must review the machine's translation.
+/// A target's start tag that says in XLIFF 1 that a person must review the machine's translation.
 fn to_review(open: &str, version: u8) -> String {
-    const STATE: &str = "needs-review-translation";
-    if version != 1 {
-        return open.to_string();
-    }
-    match attribute(open, "state") {
-        Some(state) => {
-            let start = state.as_ptr() as usize - open.as_ptr() as usize;
-            format!("{}{STATE}{}", &open[..start], &open[start + state.len()..])
-        }
-        None => format!("{open} state=\"{STATE}\""),
-    }
+    if version == 1 { with_attribute(open, "state", "needs-review-translation") } else { open.to_string() }
 }
 
 impl Document for XliffDocument {
@@ -277,8 +351,19 @@ impl Document for XliffDocument {
         let xml = self.skeleton.source();
         let mut out = String::with_capacity(xml.len() * 3 / 2);
         let mut at = 0;
+        let mut tags = self.tags.iter().peekable();
+        // The source up to a byte, with the tags in it.
+        let mut copy = |at: usize, end: usize, out: &mut String| {
+            let mut at = at;
+            while let Some((range, tag)) = tags.next_if(|(range, _)| range.end <= end) {
+                out.push_str(&xml[at..range.start]);
+                out.push_str(tag);
+                at = range.end;
+            }
+            out.push_str(&xml[at..end]);
+        };
         for ((target, segment), translated) in self.targets.iter().zip(&self.segments).zip(translated) {
-            out.push_str(&xml[at..target.place.start]);
+            copy(at, target.place.start, &mut out);
             out.push_str(&target.before);
             match translated {
                 Some(pieces) => self.skeleton.pieces(segment, pieces, &mut out),
@@ -287,7 +372,7 @@ impl Document for XliffDocument {
             out.push_str(&target.after);
             at = target.place.end;
         }
-        out.push_str(&xml[at..]);
+        copy(at, xml.len(), &mut out);
         Ok(out.into_bytes())
     }
 }
@@ -298,7 +383,55 @@ mod tests {
     use crate::testing::{copied, shouted, translated};
 
     fn document(xml: &str) -> XliffDocument {
-        XliffDocument::read(xml, &Limits::default()).unwrap()
+        XliffDocument::read(xml, &Options::default()).unwrap()
+    }
+
+    fn into(language: &str) -> Options {
+        Options { target: Some(language.to_string()), ..Options::default() }
+    }
+
+    #[test]
+    fn files_say_the_language_of_their_targets() {
+        let one = |said: &str, target: &str| {
+            format!(
+                "<xliff version=\"1.2\"><file source-language=\"en\"{said} id=\"f\"><body><trans-unit \
+                 id=\"1\"><source>Open</source></trans-unit><trans-unit id=\"2\"><source>Close</source>{target}\
+                 </trans-unit></body></file></xliff>"
+            )
+        };
+        let two = |said: &str| {
+            format!(
+                "<xliff version=\"2.0\" srcLang=\"en\"{said}><file id=\"f\"><unit id=\"1\"><segment><source>Open\
+                 </source></segment></unit></file></xliff>"
+            )
+        };
+        let filled = |xml: &str, target: &str| XliffDocument::read(xml, &into(target)).map(copied);
+        let done = "<target>Zu</target>";
+        let fault = filled(&one(" target-language=\"de\"", done), "fr").unwrap_err().to_string();
+        assert!(fault.contains("into de, not fr"), "{fault}");
+        assert!(filled(&one(" target-language=\"de-AT\"", done), "deu_Latn").unwrap().contains("\"de-AT\""));
+        assert!(
+            filled(&one(" target-language=\"fr\"", ""), "pt_BR").unwrap().contains(" target-language=\"pt-BR\" id")
+        );
+        assert!(filled(&one("", done), "de").unwrap().contains("id=\"f\" target-language=\"de\">"));
+        assert!(filled(&two(""), "de").unwrap().contains("srcLang=\"en\" trgLang=\"de\">"));
+        assert!(filled(&two(" trgLang=\"de\""), "de").unwrap().contains("\"en\" trgLang=\"de\">"));
+    }
+
+    #[test]
+    fn groups_say_whether_their_units_are_translated() {
+        let unit = |said: &str| format!("<trans-unit id=\"1\"{said}><source>Open</source></trans-unit>");
+        let xml = format!(
+            "<xliff version=\"1.2\"><file><group translate=\"no\">{}<group>{}</group>{}</group>{}</file></xliff>",
+            unit(" id2=\"a\""),
+            unit(" id2=\"b\""),
+            unit(" translate=\"yes\""),
+            unit("")
+        );
+        let found = copied(document(&xml));
+        assert_eq!(found.matches("<target").count(), 2, "{found}");
+        let open = |said: &str| format!("{said}><source>Open</source><target");
+        assert!(found.contains(&open("\"yes\"")) && found.contains(&open("<trans-unit id=\"1\"")), "{found}");
     }
 
     #[test]
@@ -329,8 +462,53 @@ mod tests {
                    </segment></unit><unit id=\"2\" translate=\"no\"><segment><source>Keep</source></segment></unit></file></xliff>";
         let target = "<target>Open <pc id=\"1\">it</pc>.</target>";
         assert_eq!(copied(document(xml)), xml.replace("it</pc>.</source>", &format!("it</pc>.</source>{target}")));
-        assert!(XliffDocument::read("<a/>", &Limits::default()).is_err());
-        assert!(XliffDocument::read("<xliff><file>", &Limits::default()).is_err());
+        assert!(XliffDocument::read("<a/>", &Options::default()).is_err());
+        assert!(XliffDocument::read("<xliff><file>", &Options::default()).is_err());
+    }
+
+    #[test]
+    fn codes_go_around_the_words_that_they_were_around() {
+        let xml = |source: &str| {
+            format!("<xliff version=\"2.0\"><unit><segment><source>{source}</source></segment></unit></xliff>")
+        };
+        for (source, wanted) in [
+            (
+                "one <sc id=\"1\"/>two three<ec startRef=\"1\"/> four",
+                "FOUR <sc id=\"1\"/>THREE TWO<ec startRef=\"1\"/> ONE",
+            ),
+            (
+                "one <bx id=\"1\" rid=\"3\"/>two<ex id=\"2\" rid=\"3\"/>",
+                "<bx id=\"1\" rid=\"3\"/>TWO<ex id=\"2\" rid=\"3\"/> ONE",
+            ),
+        ] {
+            let found = crate::testing::all_reversed(document(&xml(source)));
+            assert!(found.contains(&format!("<target>{wanted}</target>")), "{found}");
+        }
+        // With content of their own they are points.
+        let (start, end) = ("<bpt id=\"1\">{b}</bpt>", "<ept id=\"1\">{/b}</ept>");
+        let found = crate::testing::all_reversed(document(&xml(&format!("one {start}two{end} three"))));
+        assert!(found.rfind(start) < found.rfind(end), "{found}");
+    }
+
+    #[test]
+    fn a_target_that_says_nothing_is_filled() {
+        let xml = |target: &str| {
+            format!(
+                "<xliff version=\"1.2\"><file><trans-unit><source>Open</source>{target}</trans-unit></file></xliff>"
+            )
+        };
+        for empty in [
+            "<target> </target>",
+            "<target>\n</target>",
+            "<target a=\">\"><mrk mtype=\"seg\" mid=\"1\"/></target>",
+            "<target/>",
+        ] {
+            let found = XliffDocument::read(&xml(empty), &into("de")).map(copied).unwrap();
+            assert!(found.contains("state=\"needs-review-translation\">Open</target></trans-unit>"), "{found}");
+        }
+        for done in ["<target>Auf</target>", "<target><![CDATA[Auf]]></target>"] {
+            assert_eq!(copied(document(&xml(done))), xml(done));
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct AttentionShape {
     pub causal: bool,
     /// Dropout rate of the attention probabilities.
     pub dropout: f32,
-    /// Seed of the dropout mask.
+    /// Seed of the dropout mask on the CPU; other devices draw it from their own.
     pub seed: u64,
     /// Probabilities of the batch's earlier sentences, where these are a part of a batch: the parts get the masks of
     /// the whole.

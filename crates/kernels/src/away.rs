@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use strata_ranks::Ranks;
 
-use crate::experts::{Dispatch, Forward, Groups, WeightGradients};
+use crate::experts::{Dispatch, Forward, Groups, SlotMasks, WeightGradients};
 use crate::rows::gather;
 
 /// What this rank sent to others, and what it does for them.
@@ -36,6 +36,14 @@ impl Away {
         let sends: Vec<usize> = bounds.windows(2).map(|w| slots(w) * d).collect();
         let receives: Vec<usize> = all.iter().map(|c| c[mine.clone()].iter().sum::<u32>() as usize * d).collect();
         let came = exchange(&ranks, gather(x, &dispatch.tokens, d), &sends, &receives);
+        let dispatch = arrivals(&all, mine);
+        // Each choice keeps its mask where its token goes.
+        let masks = groups.masks.as_ref().map(|masks| {
+            let of_rows =
+                |values: &[usize]| values.iter().map(|count| count / d * SlotMasks::WIDTH).collect::<Vec<_>>();
+            let rows = exchange(&ranks, masks.to_rows(), &of_rows(&sends), &of_rows(&receives));
+            SlotMasks::of_rows(masks.rate(), &gather(&rows, &dispatch.tokens, SlotMasks::WIDTH))
+        });
         let here = Groups {
             d,
             d_ffn: groups.d_ffn,
@@ -43,7 +51,8 @@ impl Away {
             bias1: groups.bias1.clone(),
             fc2: groups.fc2.clone(),
             bias2: groups.bias2.clone(),
-            dispatch: Arc::new(arrivals(&all, mine)),
+            dispatch: Arc::new(dispatch),
+            masks,
             precision: groups.precision,
         };
         let forward = here.forward(&came);

@@ -1,5 +1,6 @@
 //! Inverted dropout (Srivastava et al., 2014) with counter-based randomness: the mask is computed again where it is
-//! needed instead of being kept, and the same seed gives the same mask on any number of threads.
+//! needed instead of being kept, and the same seed gives the same mask on any number of threads. Other devices than the
+//! CPU draw masks themselves: from the seed that the device was given, whatever the call's seed and place.
 
 use std::mem::MaybeUninit;
 
@@ -15,7 +16,7 @@ use crate::parallel::for_rows;
 /// part: the parts get the masks of the whole.
 pub fn add_dropout(residual: Tensor<2>, x: Tensor<2>, rate: f32, seed: u64, first: usize) -> Tensor<2> {
     if !on_flex(&x.device()) {
-        return residual + composed(x, rate);
+        return residual + drawn_by_device(x, rate);
     }
     let [n, d] = x.dims();
     let (residual, x) = (Operand::new(residual), Operand::new(x));
@@ -37,7 +38,7 @@ pub fn dropout(x: Tensor<2>, rate: f32, seed: u64, first: usize) -> Tensor<2> {
         return x;
     }
     if !on_flex(&x.device()) {
-        return composed(x, rate);
+        return drawn_by_device(x, rate);
     }
     let [n, d] = x.dims();
     let x = Operand::new(x);
@@ -47,7 +48,8 @@ pub fn dropout(x: Tensor<2>, rate: f32, seed: u64, first: usize) -> Tensor<2> {
     })
 }
 
-fn composed(x: Tensor<2>, rate: f32) -> Tensor<2> {
+/// `dropout(x)` with a mask that `x`'s device draws from its own seed.
+pub(crate) fn drawn_by_device(x: Tensor<2>, rate: f32) -> Tensor<2> {
     if rate == 0.0 {
         return x;
     }

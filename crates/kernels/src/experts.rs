@@ -1,24 +1,30 @@
 //! The expert FFNs of one visit over ragged groups: `y[t] = sum over choices of weight * FFN_e(x[t])`.
 //!
 //! Tokens are grouped by expert without padding (`dispatch`), both products of a group run over contiguous rows
-//! (`groups`), and the combine weights are applied on the way back to the tokens.
+//! (`groups`), the hidden values between them may be dropped (`hidden`), and the combine weights are applied on the way
+//! back to the tokens.
 
 mod dispatch;
 mod groups;
+mod hidden;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::{IndexingUpdateOp, Tensor, activation::relu};
 use strata_ranks::Ranks;
 
 use crate::away::Away;
+use crate::dropout::drawn_by_device;
 use crate::flex::{FlexTensor, Operand, Values, on_flex, record, tensor};
 use crate::precision::MatmulPrecision;
 use crate::rows::{gather, index};
 pub use dispatch::{Dispatch, mask_dropped};
 pub(crate) use groups::{Forward, Groups, WeightGradients};
+pub use hidden::HiddenDropout;
+pub(crate) use hidden::SlotMasks;
 
 /// The experts of one block, all strata together, experts stacked along the first dimension.
 ///
@@ -62,13 +68,20 @@ impl ExpertWeights {
         self
     }
 
-    /// The experts' weighted outputs, without residual: `x` `[tokens, d]`, `weights` `[tokens, k]` -> `[tokens, d]`.
+    /// The experts' weighted outputs, without residual: `x` `[tokens, d]`, `weights` `[tokens, k]` -> `[tokens, d]`, with
+    /// `dropout` of the experts' hidden values.
     ///
     /// Tokens without a slot get zero. A later call's `x` must depend on the earlier calls' results wherever gradients
     /// are recorded, as it does for strata.
-    pub fn apply(&mut self, x: Tensor<2>, weights: Tensor<2>, dispatch: Arc<Dispatch>) -> Tensor<2> {
+    pub fn apply(
+        &mut self,
+        x: Tensor<2>,
+        weights: Tensor<2>,
+        dispatch: Arc<Dispatch>,
+        dropout: HiddenDropout,
+    ) -> Tensor<2> {
         if !on_flex(&x.device()) {
-            return self.composed(x, weights, &dispatch);
+            return self.composed(x, weights, &dispatch, |hidden, _| drawn_by_device(hidden, dropout.rate));
         }
         let [n, d] = x.dims();
         let [experts, d_ffn, _] = self.fc1.dims();
@@ -84,73 +97,71 @@ impl ExpertWeights {
             Operand::new(self.bias2.clone()),
         ];
         let trained = parameters.iter().any(Operand::tracked);
-        let groups = Groups {
-            d,
-            d_ffn,
-            fc1: parameters[0].values(),
-            bias1: parameters[1].values(),
-            fc2: parameters[2].values(),
-            bias2: parameters[3].values(),
-            dispatch,
-            precision: self.precision,
-        };
-        let (xs, ws) = (x.values(), weights.values());
-        let visit = match &self.spread {
-            None => Visited::Here(groups.forward(&xs)),
-            Some((ranks, bounds)) => Visited::Away(Box::new(Away::forward(ranks.clone(), bounds, &groups, &xs))),
-        };
-        let out = groups.combine(visit.outputs(), &ws, n);
-        let out = tensor(out, [n, d]);
+        let visit = self.visit(&parameters, x.values(), weights.values(), dispatch, dropout);
+        let out = tensor(visit.groups.combine(visit.slots.outputs(), &visit.weights, n), [n, d]);
         let pending = self.pending.clone();
         let backward = move |grad: Values| {
             let mut pending = pending.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let total = trained.then_some(&mut *pending);
-            let (dy, dweights) = groups.output_gradients(&ws, visit.outputs(), &grad);
-            let dsorted = match &visit {
-                Visited::Here(forward) => {
-                    groups.input_gradients(&gather(&xs, &groups.dispatch.tokens, d), &dy, &forward.hidden, total)
-                }
-                Visited::Away(away) => away.backward(dy, total),
-            };
-            let dx = groups.sum_per_token(
-                &dsorted,
-                n,
-                #[inline(always)]
-                |_| 1.0,
-            );
-            let k = groups.dispatch.k;
+            let gradients = visit.backward(&grad, n, trained.then_some(&mut *pending));
             let done = if first { pending.take() } else { None };
-            (tensor(dx, [n, d]), tensor(dweights, [n, k]), done)
+            (gradients, done)
         };
-        if first {
-            let [fc1, bias1, fc2, bias2] = parameters;
-            record([x, weights, fc1, bias1, fc2, bias2], out, move |grad, _| {
-                let (dx, dweights, done) = backward(grad);
-                let [g1, g2, g3, g4] = match done {
-                    Some(g) => {
-                        let part = |v: Vec<f32>, shape: &[usize]| -> Option<FlexTensor> {
-                            Some(tensor(v, burn::tensor::Shape::from(shape.to_vec())))
-                        };
-                        [
-                            part(g.fc1, &[experts, d_ffn, d]),
-                            part(g.bias1, &[experts, d_ffn]),
-                            part(g.fc2, &[experts, d, d_ffn]),
-                            part(g.bias2, &[experts, d]),
-                        ]
-                    }
-                    None => [None, None, None, None],
-                };
-                [Some(dx), Some(dweights), g1, g2, g3, g4]
-            })
-        } else {
-            record([x, weights], out, move |grad, _| {
-                let (dx, dweights, _) = backward(grad);
-                [Some(dx), Some(dweights)]
-            })
+        if !first {
+            return record([x, weights], out, move |grad, _| backward(grad).0.map(Some));
         }
+        let [fc1, bias1, fc2, bias2] = parameters;
+        record([x, weights, fc1, bias1, fc2, bias2], out, move |grad, _| {
+            let ([dx, dweights], done) = backward(grad);
+            let [fc1, bias1, fc2, bias2] = match done {
+                Some(g) => [
+                    Some(tensor(g.fc1, [experts, d_ffn, d])),
+                    Some(tensor(g.bias1, [experts, d_ffn])),
+                    Some(tensor(g.fc2, [experts, d, d_ffn])),
+                    Some(tensor(g.bias2, [experts, d])),
+                ],
+                None => [None, None, None, None],
+            };
+            [Some(dx), Some(dweights), fc1, bias1, fc2, bias2]
+        })
     }
 
-    fn composed(&self, x: Tensor<2>, weights: Tensor<2>, dispatch: &Dispatch) -> Tensor<2> {
+    /// The forward pass of one visit, here or spread over ranks.
+    fn visit(
+        &self,
+        [fc1, bias1, fc2, bias2]: &[Operand; 4],
+        x: Values,
+        weights: Values,
+        dispatch: Arc<Dispatch>,
+        dropout: HiddenDropout,
+    ) -> Visit {
+        let [_, d_ffn, d] = self.fc1.dims();
+        let groups = Groups {
+            d,
+            d_ffn,
+            fc1: fc1.values(),
+            bias1: bias1.values(),
+            fc2: fc2.values(),
+            bias2: bias2.values(),
+            masks: SlotMasks::new(&dropout, &dispatch),
+            dispatch,
+            precision: self.precision,
+        };
+        let slots = match &self.spread {
+            None => Visited::Here(groups.forward(&x)),
+            Some((ranks, bounds)) => Visited::Away(Box::new(Away::forward(ranks.clone(), bounds, &groups, &x))),
+        };
+        Visit { groups, x, weights, slots }
+    }
+
+    /// The same of Burn's operations. `dropped` gives an expert's hidden values `[slots, d_ffn]` after dropout, told
+    /// which slots they are.
+    fn composed(
+        &self,
+        x: Tensor<2>,
+        weights: Tensor<2>,
+        dispatch: &Dispatch,
+        dropped: impl Fn(Tensor<2>, Range<usize>) -> Tensor<2>,
+    ) -> Tensor<2> {
         let [n, d] = x.dims();
         let [_, d_ffn, _] = self.fc1.dims();
         let mut out = Vec::new();
@@ -159,11 +170,12 @@ impl ExpertWeights {
             if slots.is_empty() {
                 continue;
             }
-            let tokens = index(&dispatch.tokens[slots], &x);
+            let tokens = index(&dispatch.tokens[slots.clone()], &x);
             let fc1 = self.fc1.clone().narrow(0, e, 1).reshape([d_ffn, d]);
             let fc2 = self.fc2.clone().narrow(0, e, 1).reshape([d, d_ffn]);
             let x = x.clone().select(0, tokens);
             let hidden = relu(self.precision.matmul(x, fc1.transpose()) + self.bias1.clone().narrow(0, e, 1));
+            let hidden = dropped(hidden, slots);
             out.push(self.precision.matmul(hidden, fc2.transpose()) + self.bias2.clone().narrow(0, e, 1));
         }
         let zeros = Tensor::zeros([n, d], &x.device());
@@ -176,6 +188,39 @@ impl ExpertWeights {
         let y = Tensor::cat(out, 0) * weights.select(0, places);
         let tokens = index(&dispatch.tokens, &y);
         zeros.select_assign(0, tokens, y, IndexingUpdateOp::Add)
+    }
+}
+
+/// A visit between its forward and its backward pass.
+struct Visit {
+    groups: Groups,
+    /// `[tokens, d]`
+    x: Values,
+    /// `[tokens, k]`
+    weights: Values,
+    slots: Visited,
+}
+
+impl Visit {
+    /// Gradients of `x` and of the combine weights from that of the output of the `n` tokens; those of the experts are
+    /// added to `total`.
+    fn backward(&self, grad: &[f32], n: usize, total: Option<&mut Option<WeightGradients>>) -> [FlexTensor; 2] {
+        let Self { groups, x, weights, slots } = self;
+        let (d, k) = (groups.d, groups.dispatch.k);
+        let (dy, dweights) = groups.output_gradients(weights, slots.outputs(), grad);
+        let dsorted = match slots {
+            Visited::Here(forward) => {
+                groups.input_gradients(&gather(x, &groups.dispatch.tokens, d), &dy, &forward.hidden, total)
+            }
+            Visited::Away(away) => away.backward(dy, total),
+        };
+        let dx = groups.sum_per_token(
+            &dsorted,
+            n,
+            #[inline(always)]
+            |_| 1.0,
+        );
+        [tensor(dx, [n, d]), tensor(dweights, [n, k])]
     }
 }
 

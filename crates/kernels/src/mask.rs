@@ -22,6 +22,11 @@ impl Dropout {
         Self { seed, threshold, scale: 65_536.0 / (65_536 - threshold) as f32 }
     }
 
+    /// The factor of what is kept.
+    pub fn scale(&self) -> f32 {
+        self.scale
+    }
+
     #[inline(always)]
     fn of(&self, bits: u32) -> f32 {
         if bits < self.threshold { 0.0 } else { self.scale }
@@ -45,6 +50,23 @@ impl Dropout {
         let (together, half) = (Self::TOGETHER as u32, Self::HALF as u32);
         let bits = lowbias32(self.seed, place / together * half + place % half);
         self.of(if place % together < half { bits & 0xffff } else { bits >> 16 })
+    }
+
+    /// Multiplies `values`, whose first has the place `start`, by their factors.
+    #[inline(always)]
+    pub fn multiply(&self, start: usize, values: &mut [f32]) {
+        // Rows of most widths begin with a block.
+        let blocks = if start.is_multiple_of(Self::TOGETHER) { values.len() / Self::TOGETHER } else { 0 };
+        let (whole, rest) = values.split_at_mut(blocks * Self::TOGETHER);
+        for (block, values) in whole.chunks_exact_mut(Self::TOGETHER).enumerate() {
+            let factors = self.factors((start / Self::TOGETHER + block) as u32);
+            for (value, factor) in values.iter_mut().zip(&factors) {
+                *value *= factor;
+            }
+        }
+        for (i, value) in rest.iter_mut().enumerate() {
+            *value *= self.factor((start + whole.len() + i) as u32);
+        }
     }
 }
 
@@ -76,6 +98,12 @@ mod tests {
         for block in [0, 1, 77] {
             let alone: Vec<f32> = (0..16).map(|i| dropout.factor(block * 16 + i)).collect();
             assert_eq!(dropout.factors(block).as_slice(), alone);
+        }
+        for start in [0, 5, 32] {
+            let mut values = [2.0; 37];
+            dropout.multiply(start, &mut values);
+            let alone: Vec<f32> = (0..37).map(|i| 2.0 * dropout.factor(start as u32 + i)).collect();
+            assert_eq!(values.as_slice(), alone);
         }
     }
 }

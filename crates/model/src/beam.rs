@@ -2,11 +2,11 @@
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
+use strata_kernels::host;
 use strata_recipe::SearchOptions;
 use strata_simd::log_sum_exp;
 
 use crate::error::Error;
-use crate::expert_block::host;
 use crate::forward::Forward;
 use crate::packed::Packed;
 use crate::transformer::Transformer;

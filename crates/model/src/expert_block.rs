@@ -8,7 +8,9 @@ mod weights;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, activation};
-use strata_kernels::{Activation, Dispatch, ExpertWeights, MatmulPrecision, Rows, gather_rows, linear, replace_rows};
+use strata_kernels::{
+    Activation, Dispatch, ExpertWeights, MatmulPrecision, Rows, gather_rows, host, linear, replace_rows,
+};
 use strata_recipe::{Exits, ExpertDropout, Kind, ModelConfig, SecondChoice};
 use strata_routing::{SMALLEST_SUM, Strata, Waiting, chance};
 use strata_simd::random::{mix, unit};
@@ -277,12 +279,14 @@ impl ExpertBlock {
     ) -> Tensor<2> {
         let ([tokens, d], [_, k]) = (x.dims(), weights.dims());
         let dispatch = |k| Arc::new(Dispatch::new(self.strata.experts(), k, chosen));
+        let hidden = pass.forward.hidden_dropout(self.config.activation_dropout, at.before * k);
         if self.config.expert_dropout == ExpertDropout::Sum || pass.forward.rate(self.config.dropout) == 0.0 {
-            return pass.experts.apply(x, weights, dispatch(k));
+            return pass.experts.apply(x, weights, dispatch(k), hidden);
         }
         // Each choice as a token of its own, so that dropout sees each output.
         let rows: Rows = (0..tokens as u32).flat_map(|token| std::iter::repeat_n(token, k)).collect();
-        let outputs = pass.experts.apply(gather_rows(x, rows), weights.reshape([tokens * k, 1]), dispatch(1));
+        let weights = weights.reshape([tokens * k, 1]);
+        let outputs = pass.experts.apply(gather_rows(x, rows), weights, dispatch(1), hidden);
         let first_row = std::mem::replace(&mut pass.forward.first_row, at.before * k);
         let outputs = pass.forward.dropout(outputs, self.config.dropout);
         pass.forward.first_row = first_row;
@@ -308,9 +312,4 @@ impl ExpertBlock {
 fn straight_through(output: Tensor<2>, q: Tensor<2>) -> Tensor<2> {
     let q = q.clamp_min(SMALLEST_SUM);
     output * (q.clone() / q.detach())
-}
-
-/// A tensor's values on the host.
-pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().iter::<f32>().collect()
 }

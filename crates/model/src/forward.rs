@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use strata_kernels::{MatmulPrecision, add_dropout, dropout};
+use strata_kernels::{HiddenDropout, MatmulPrecision, add_dropout, dropout};
 use strata_ranks::Ranks;
 use strata_simd::random::mix;
 
@@ -176,6 +176,15 @@ impl Forward {
     pub(crate) fn dropout(&mut self, x: Tensor<2>, rate: f64) -> Tensor<2> {
         let (rate, seed) = (self.rate(rate), self.next_seed());
         dropout(x, rate, seed, self.first_row)
+    }
+
+    /// Dropout of the hidden values of experts at a visit whose first choice has row `first` in the whole batch. It
+    /// takes a seed only where something is dropped, so that the seeds of passes without it are as they always were.
+    pub(crate) fn hidden_dropout(&mut self, rate: f64, first: usize) -> HiddenDropout {
+        match self.rate(rate) {
+            0.0 => HiddenDropout::default(),
+            rate => HiddenDropout { rate, seed: self.next_seed(), first },
+        }
     }
 
     /// `residual + dropout(x)`

@@ -191,9 +191,9 @@ pub(crate) fn keep_rows(first: usize, n: usize, rate: f64, seed: u64, like: &Ten
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
+    use strata_kernels::host;
 
     use super::*;
-    use crate::expert_block::host;
 
     /// Five tokens at a gate that sees three experts.
     const PROBABILITIES: [f32; 15] = [0.6, 0.3, 0.1, 0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.5, 0.1, 0.4, 0.2, 0.3, 0.5];

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use burn::tensor::{Tensor, TensorData};
+use strata_kernels::host;
 use strata_store::{TensorFile, TensorList};
 
 use crate::error::Error;
-use crate::expert_block::host;
 use crate::parameter::WeightVisitor;
 use crate::transformer::Transformer;
 

@@ -10,7 +10,7 @@ use strata_translate::{Glossary, Stop, Term, TranslateOptions, VocabularyMap};
 
 use crate::error::{StrataError, exception};
 
-/// Draw translations at random instead of searching for the best.
+/// Draw `nbest` translations of each sentence at random, whatever the `beam`, instead of searching for the best.
 #[pyclass(frozen, get_all, module = "strata_mt", from_py_object)]
 #[derive(Clone)]
 pub struct Sampling {

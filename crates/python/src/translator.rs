@@ -8,7 +8,9 @@ use pyo3::types::PyAny;
 use strata_documents::{HTML, Options as Reading, Parts, worded};
 use strata_recipe::SearchOptions;
 use strata_store::Check;
-use strata_translate::{Line, Part, PieceIds, Placement, Stop, TranslateOptions, Translator as Library};
+use strata_translate::{
+    Candidate, Line, Part, PieceIds, Placement, Shortfall, Stop, TranslateOptions, Translator as Library,
+};
 
 use crate::error::{Result, StrataError, exception};
 use crate::models::{precision_of, python_of};
@@ -85,6 +87,7 @@ impl Translator {
         let mut found = self.pools.run(py, &stop, move || {
             check(&library, source.as_deref(), &target)?;
             let lines = library.translate(&texts, source.as_deref(), &target, &options)?;
+            finite("text", lines.iter().map(|line| line.shortfall))?;
             let best = lines.into_iter().filter_map(|line| line.candidates.into_iter().next());
             Ok(best.map(|best| best.text).collect::<Vec<String>>())
         })?;
@@ -185,7 +188,10 @@ impl Translator {
         let found = self.pools.run(py, &stop, move || {
             check(&library, source.as_deref(), &target)?;
             let task = library.task(source.as_deref(), &target, &options)?;
-            Ok(library.translate_pieces(&ids, &sentences, &prefixes, &task)?)
+            let found = library.translate_pieces(&ids, &sentences, &prefixes, &task)?;
+            let has_none = |best: &Candidate| best.score.is_nan().then_some(Shortfall::NotFinite);
+            finite("sentence", found.iter().map(|all| all.first().and_then(has_none)))?;
+            Ok(found)
         })?;
         Ok(found.into_iter().map(|all| all.into_iter().map(Translation::from).collect()).collect())
     }
@@ -197,11 +203,13 @@ impl Translator {
         let plain = self.options(SearchOptions::default(), Given::default(), &stop)?;
         self.pools.run(py, &stop, move || {
             check(&library, source.as_deref(), &target)?;
-            let parts = Parts::new(HTML.read_text(&html, &Reading::default())?, &|text| worded(&library, text));
+            let reading = Reading { target: Some(target.clone()), ..Reading::default() };
+            let parts = Parts::new(HTML.read_text(&html, &reading)?, &|text| worded(&library, text));
             let search = SearchOptions { alignments: parts.aligned(), ..plain.search };
             let options = TranslateOptions { search, ..plain };
             let task = library.task(source.as_deref(), &target, &options)?;
             let translations = library.translate_parts(parts.texts(), &task)?;
+            finite("sentence", translations.iter().map(|part| part.shortfall))?;
             Ok(parts.render_text(&translations, 0)?)
         })
     }
@@ -255,7 +263,9 @@ impl Translator {
             let task = library.task(source.as_deref(), &target, &options)?;
             let cut = |text: &String| library.parts(text).into_iter().map(|range| text[range].to_string()).collect();
             let sentences: Vec<Vec<String>> = texts.iter().map(cut).collect();
-            let mut found = library.translate_parts(&sentences.concat(), &task)?.into_iter();
+            let found = library.translate_parts(&sentences.concat(), &task)?;
+            finite("sentence", found.iter().map(|part| part.shortfall))?;
+            let mut found = found.into_iter();
             Ok(sentences.iter().map(|sentences| found.by_ref().take(sentences.len()).collect()).collect())
         })?;
         let config = self.library.config();
@@ -334,6 +344,15 @@ impl Translator {
 /// Refuses languages that the model does not translate between.
 fn check(library: &Library, source: Option<&str>, target: &str) -> Result<()> {
     Ok(library.check_direction(source, target)?)
+}
+
+/// Refuses what a model has no finite scores for: it is no translation.
+fn finite(what: &str, shortfalls: impl Iterator<Item = Option<Shortfall>>) -> Result<()> {
+    let mut faults = (0..).zip(shortfalls).filter_map(|(i, found)| Some((i, found?)));
+    match faults.find(|(_, found): &(usize, _)| *found == Shortfall::NotFinite) {
+        Some((i, found)) => Err(format!("{what} {i}: {found}").into()),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a list that is not as long as the texts.

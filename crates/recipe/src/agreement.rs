@@ -3,7 +3,8 @@
 use crate::error::ConfigError;
 use crate::init::check_upcycling;
 use crate::keys::keys;
-use crate::recipe::Recipe;
+use crate::recipe::{ModelSection, Recipe};
+use crate::rules::{Kind, Normalization, SecondChoice};
 
 /// A contradiction, with the full name of the key at fault.
 pub(crate) struct Fault {
@@ -27,6 +28,7 @@ impl From<ConfigError> for Fault {
 pub(crate) fn check(recipe: &Recipe) -> Result<(), Fault> {
     recipe.planned_model_config()?;
     let Recipe { data, model, train, .. } = recipe;
+    check_effects(model)?;
     let fault = |key, message| Err(Fault { key, message });
     if data.max_length > model.max_length {
         let message = format!(
@@ -35,7 +37,7 @@ pub(crate) fn check(recipe: &Recipe) -> Result<(), Fault> {
         );
         return fault("data.max_length", message);
     }
-    if let Some(direction) = data.directions.iter().find(|direction| !is_direction(direction)) {
+    if let Some(direction) = data.directions.iter().find(|direction| !may_be_direction(direction)) {
         let message =
             format!("data.directions: \"{direction}\" is not a direction; write SOURCE-TARGET, e.g. \"en-de\"");
         return fault("data.directions", message);
@@ -60,13 +62,6 @@ pub(crate) fn check(recipe: &Recipe) -> Result<(), Fault> {
         );
         return fault("train.upcycle_noise", message);
     }
-    if train.average_last > train.keep_last {
-        let message = format!(
-            "train.average_last = {} is more than train.keep_last = {}; keep at least as many checkpoints as are averaged",
-            train.average_last, train.keep_last
-        );
-        return fault("train.average_last", message);
-    }
     if train.average_decay > 0.0 && train.average_last > 0 {
         let message = format!(
             "train.average_decay = {} and train.average_last = {} both make the run's averaged model; set one to 0",
@@ -77,8 +72,33 @@ pub(crate) fn check(recipe: &Recipe) -> Result<(), Fault> {
     Ok(())
 }
 
-fn is_direction(text: &str) -> bool {
-    text.split_once('-').is_some_and(|(source, target)| {
-        !source.is_empty() && !target.is_empty() && !target.contains('-') && source != target
+/// Whether a text may be a direction. Languages have hyphens too (`zh-Hans`), so it is the corpus that knows.
+fn may_be_direction(text: &str) -> bool {
+    text.match_indices('-').any(|(at, _)| {
+        let (source, target) = (&text[..at], &text[at + 1..]);
+        !source.is_empty() && !target.is_empty() && source != target
     })
+}
+
+/// Values of `[model]` that a recipe sets without effect. Models may have them: earlier programs took such recipes.
+fn check_effects(model: &ModelSection) -> Result<(), ConfigError> {
+    let ModelSection { kind, top_k, .. } = *model;
+    let fault = |key, message: String| Err(ConfigError { key, message });
+    if model.normalization == Normalization::Reference && kind != Kind::Smoe {
+        return fault(
+            "normalization",
+            format!("normalization = \"reference\" is for strata, and kind \"{kind}\" has none; set \"paper\""),
+        );
+    }
+    if model.second_choice == SecondChoice::Gumbel && (kind == Kind::Dense || top_k == 1) {
+        let why = match kind {
+            Kind::Dense => "kind \"dense\" has no experts".to_string(),
+            _ => "top_k = 1 chooses one".to_string(),
+        };
+        return fault(
+            "second_choice",
+            format!("second_choice = \"gumbel\" samples second experts, but {why}; set \"argmax\""),
+        );
+    }
+    Ok(())
 }

@@ -79,7 +79,9 @@ impl Recipe {
             (false, Kind::Dense) => &ROUTING[..1], // the rest says nothing of a model without experts
             (false, _) => &ROUTING[..],
         };
-        let differs = |leaf: &&&str| own.get(**leaf) != theirs.get(**leaf);
+        // Where norms stand says nothing of a model without strata.
+        let says_nothing = |leaf: &str| leaf == "normalization" && model.kind != Kind::Smoe;
+        let differs = |leaf: &&&str| own.get(**leaf) != theirs.get(**leaf) && !says_nothing(leaf);
         let differing: Vec<&str> = SIZES.iter().chain(routing).filter(differs).copied().collect();
         let Some(key) = differing.first() else { return Ok(()) };
         let shown = |table: &Table, leaf: &str| table.get(leaf).map_or(String::new(), Value::to_string);

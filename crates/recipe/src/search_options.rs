@@ -60,7 +60,7 @@ macro_rules! search_options {
 
 search_options! {
     recipe {
-        beam: usize = 5, Values::count(1, MOST_HYPOTHESES), "hypotheses kept by beam search, or drawn; 1 = greedy";
+        beam: usize = 5, Values::count(1, MOST_HYPOTHESES), "hypotheses kept by beam search; 1 = greedy";
         length_penalty: f64 = 1.0, Values::NonNegative, "scores are divided by length^length_penalty";
         max_ratio: f64 = 2.0, Values::NonNegative, "longest translation = max_ratio x source + max_extra";
         max_extra: usize = 20, Values::count(0, LONGEST), "subwords; see max_ratio";
@@ -75,9 +75,16 @@ search_options! {
         seed: u64 = 1, Values::count(0, i64::MAX as u64), "sample: the same seed draws the same";
     }
     output {
-        nbest: usize = 1, Values::count(1, MOST_HYPOTHESES), "translations given back, the best first; at most `beam`";
+        nbest: usize = 1, Values::count(1, MOST_HYPOTHESES), "translations given back, the best first: at most `beam`, or so many are drawn";
         alignments: bool = false, Values::Flag, "give each subword's attention to the source, and the words it aligns";
         routing: bool = false, Values::Flag, "give every token's way through the expert blocks";
+    }
+}
+
+impl SearchOptions {
+    /// Hypotheses side by side: those of the beam, or the translations to draw.
+    pub fn width(&self) -> usize {
+        if self.sample { self.nbest } else { self.beam }
     }
 }
 

@@ -56,7 +56,7 @@ impl Request {
 
     /// The most hypotheses that the request keeps at a time.
     pub(crate) fn width(&self) -> usize {
-        self.options.beam.max(self.prompt.len() + self.prefix.len())
+        self.options.width().max(self.prompt.len() + self.prefix.len())
     }
 
     /// The longest translation, end mark included.

@@ -231,7 +231,7 @@ fn drawn_translations_come_as_often_as_they_are_probable() {
     let each = 20;
     let requests: Vec<Request> = (0..draws)
         .map(|seed| {
-            let drawn = SearchOptions { sample: true, seed, beam: each, nbest: each, max_extra: 2, ..everything() };
+            let drawn = SearchOptions { sample: true, seed, beam: 1, nbest: each, max_extra: 2, ..everything() };
             free(source, drawn)
         })
         .collect();
@@ -251,6 +251,22 @@ fn drawn_translations_come_as_often_as_they_are_probable() {
         // Five standard errors.
         let error = (total * p * (1.0 - p)).sqrt();
         assert!((count - total * p).abs() < 5.0 * error, "{ids:?}: {count} times, expected {}", total * p);
+    }
+}
+
+#[test]
+fn what_is_drawn_is_given_back_whatever_the_beam() {
+    let config = small();
+    let engine = engine(&config, 2, Precision::F32);
+    for source in sources(&config, 5, 3) {
+        let drawn = |beam, nbest| {
+            let options = SearchOptions { beam, nbest, sample: true, temperature: 3.0, seed: 4, ..options() };
+            one(&engine, request(&source, &options))
+        };
+        let (first, five) = (drawn(1, 1), drawn(1, 5));
+        assert_eq!((first.len(), five.len()), (1, 5));
+        assert_eq!((drawn(5, 1), drawn(5, 5), drawn(2, 5)), (first.clone(), five.clone(), five.clone()));
+        assert!(five.contains(&first[0]) && five.is_sorted_by(|a, b| a.score >= b.score), "the best first");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The log: what happened, never the users' text.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -14,9 +15,9 @@ pub struct Entry {
     pub time: f64,
     /// `info`, `warning` or `error`.
     pub level: &'static str,
-    /// `request`, `model`, `engine` or `server`.
+    /// `request`, `file`, `model`, `engine` or `server`.
     pub event: &'static str,
-    /// What happened, for other events than requests.
+    /// What happened; of requests that failed: why.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Of requests: the method.
@@ -67,6 +68,10 @@ pub type Telling = Arc<Mutex<Told>>;
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     /// See [`Entry`].
+    pub route: String,
+    /// See [`Entry`].
+    pub client: String,
+    /// See [`Entry`].
     pub key: String,
     /// See [`Entry`].
     pub model: String,
@@ -76,4 +81,23 @@ pub struct Told {
     pub characters: Option<usize>,
     /// See [`Entry`].
     pub sentences: Option<usize>,
+}
+
+impl Told {
+    /// The entry of a request or a file that ended with `status`.
+    pub fn entry(self, event: &'static str, status: u16, took: Duration) -> Entry {
+        let level = if status >= 500 { "error" } else { "info" };
+        Entry {
+            route: self.route,
+            client: self.client,
+            status: Some(status),
+            milliseconds: Some((took.as_secs_f64() * 1e5).round() / 1e2),
+            key: self.key,
+            model: self.model,
+            direction: self.direction,
+            characters: self.characters,
+            sentences: self.sentences,
+            ..Entry::new(level, event, "")
+        }
+    }
 }

@@ -7,7 +7,7 @@ use burn::tensor::{Device, FloatDType};
 use strata_corpus::languages::Languages;
 use strata_corpus::{HeldOut, StreamOptions, TrainStream};
 use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
-use strata_files::{Digest, IoContext};
+use strata_files::{Checksums, Digest, IoContext};
 use strata_kernels::MatmulPrecision;
 use strata_model::parse_device_of;
 use strata_ranks::Ranks;
@@ -42,6 +42,9 @@ impl Inputs {
             std::fs::read(&path).io_context("read", &path).map_err(Error::Prepared)
         };
         let tokenizer = read(TOKENIZER_FILE)?;
+        if let Some(from) = from {
+            same_corpus(recipe, &tokenizer, from)?;
+        }
         let subwords = strata_corpus::Subwords::load(&prepared.join(TOKENIZER_FILE))?;
         let named = from.is_none() && !train.init.is_empty();
         let init = if named { Some(Init::open(recipe, &subwords)?) } else { None };
@@ -89,12 +92,45 @@ impl Inputs {
         let keys = text.lines().map(|line| line.rsplit_once(" # ").map_or(line, |(key, _)| key.trim_end()));
         ranks.same("recipe", &keys.collect::<Vec<_>>().join("\n"))?;
         let text = [&self.tokenizer[..], &self.languages[..]].concat();
+        let shards = ranks.together(shards_digest(Path::new(&recipe.data.prepared)))?;
         let (batches, directions) = (self.stream.batches_per_round(), self.stream.directions().len());
-        let data = format!("{batches} batches of {directions} directions, subwords {}", digest(&text));
+        let data = format!("{batches} batches of {directions} directions, subwords {}, text {shards}", digest(&text));
         ranks.same("prepared folder", &data)?;
         let init = self.init.as_ref().map(Init::digest).transpose();
         Ok(ranks.same("model to start from", &ranks.together(init)?.unwrap_or_default())?)
     }
+}
+
+/// One digest of all shards of a prepared folder, from its checksums. The folder's report differs where the same corpus
+/// was prepared twice, by where it lay.
+fn shards_digest(prepared: &Path) -> Result<String, Error> {
+    let sums = Checksums::read(prepared).map_err(Error::Prepared)?;
+    let mut text = Vec::new();
+    for name in sums.names().filter(|name| name.ends_with(".shard")) {
+        text.extend_from_slice(name.as_bytes());
+        text.extend_from_slice(&sums.listed(prepared, name).map_err(Error::Prepared)?.sha256);
+    }
+    Ok(Digest::of(&text).hex())
+}
+
+/// Checks that the corpus of `recipe`, whose subwords are in `tokenizer`, is what the checkpoint `from` has learned from.
+fn same_corpus(recipe: &Recipe, tokenizer: &[u8], from: &Checkpoint) -> Result<(), Error> {
+    let prepared = PathBuf::from(&recipe.data.prepared);
+    let other = |difference| {
+        let (prepared, checkpoint) = (prepared.clone(), from.path().to_path_buf());
+        Err(Error::OtherCorpus { prepared, checkpoint, difference })
+    };
+    if from.model().tokenizer()? != tokenizer {
+        return other("it has other subwords");
+    }
+    let directions = |path: PathBuf| Ok::<_, Error>(Languages::load(&path)?.directions);
+    // A model that was trained further has the directions of both.
+    if recipe.train.init.is_empty()
+        && directions(prepared.join(LANGUAGES_FILE))? != directions(from.model().file(LANGUAGES_FILE))?
+    {
+        return other("it has other directions, or more or less text");
+    }
+    Ok(())
 }
 
 /// The content of a model folder's `languages.json`: the corpus's and those of the model that training starts from, and
@@ -105,4 +141,28 @@ fn languages(path: &Path, max_length: usize, init: Option<&Init>) -> Result<Vec<
     let mut bytes = serde_json::to_vec_pretty(&languages).map_err(std::io::Error::from).io_context("write", path)?;
     bytes.push(b'\n');
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use strata_files::{Existing, FolderWriter};
+
+    use super::*;
+
+    #[test]
+    fn corpora_with_other_shards_have_other_digests() {
+        let root = tempfile::tempdir().unwrap();
+        let digest = |name: &str, files: &[(&str, &str)]| {
+            let mut folder = FolderWriter::new(root.path().join(name)).unwrap();
+            std::fs::create_dir(folder.path().join("train")).unwrap();
+            files.iter().for_each(|(name, text)| folder.write(name, text.as_bytes()).unwrap());
+            shards_digest(&folder.commit(Existing::Refuse).unwrap()).unwrap()
+        };
+        let one = digest("one", &[("train/en-de.shard", "a"), ("report.json", "one")]);
+        assert_eq!(one, digest("two", &[("train/en-de.shard", "a"), ("report.json", "two")]));
+        for other in [("train/en-de.shard", "b"), ("train/en-fr.shard", "a")] {
+            assert_ne!(one, digest(other.0.trim_start_matches("train/"), &[other]));
+        }
+        assert!(matches!(shards_digest(root.path()), Err(Error::Prepared(_))));
+    }
 }

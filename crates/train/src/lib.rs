@@ -17,7 +17,6 @@ mod by_weight;
 mod error;
 mod event;
 pub mod event_log;
-mod host;
 mod init;
 mod inputs;
 mod logs;
@@ -29,6 +28,8 @@ mod session;
 mod spread;
 mod stats;
 pub mod tensorboard;
+#[cfg(test)]
+mod testing;
 mod trainer;
 mod validate;
 mod window;
@@ -41,5 +42,5 @@ pub use scorer::{ScoreError, Scorer};
 pub use stats::RoutingStats;
 /// The model that a [`Scorer`] is given.
 pub use strata_model::Transformer;
-pub use trainer::{Start, train};
+pub use trainer::{RESUMABLE, Start, train};
 pub use validate::{Validation, validate};

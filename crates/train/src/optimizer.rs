@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 
 use burn::tensor::{Gradients, Tensor};
-use strata_kernels::{AdamStep, Moments, adam, sum_of_squares};
+use strata_kernels::{AdamStep, Moments, adam, host, sum_of_squares};
 use strata_model::{Transformer, WeightVisitor, is_trained, push_weight};
 use strata_store::{TensorFile, TensorList};
 
 use crate::by_weight::read_by_weight;
 use crate::error::Error;
-use crate::host::host;
 
 /// Gradients of one update by weight, flattened, summed over its batches.
 #[derive(Default)]
@@ -127,11 +126,11 @@ impl Adam {
 
 #[cfg(test)]
 mod tests {
-    use strata_model::parse_device;
     use strata_recipe::{Kind, ModelConfig};
     use strata_store::TensorSource;
 
     use super::*;
+    use crate::testing::tiny;
 
     /// Weights by name, on the host.
     fn values(model: &mut Transformer) -> HashMap<String, Vec<f32>> {
@@ -155,22 +154,9 @@ mod tests {
                 *weight = Tensor::ones(weight.dims(), &weight.device()).require_grad();
             }
         }
-        let config = ModelConfig {
-            kind: Kind::Smoe,
-            strata: vec![2, 2],
-            capacity_budget: 1.5,
-            moe_every: 1,
-            encoder_layers: 1,
-            decoder_layers: 1,
-            d_model: 4,
-            d_ffn: 6,
-            heads: 2,
-            vocab_size: 7,
-            max_length: 8,
-            ..ModelConfig::default()
-        };
-        let device = parse_device("cpu").expect("the CPU").autodiff();
-        let mut model = Transformer::new(&config, 1, &device).expect("a model");
+        let config =
+            ModelConfig { kind: Kind::Smoe, strata: vec![2, 2], capacity_budget: 1.5, ..ModelConfig::default() };
+        let mut model = tiny(config, 1);
         model.visit_weights(&mut Fill);
         let step = AdamStep {
             learning_rate: 0.1,

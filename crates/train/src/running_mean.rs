@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use burn::tensor::Tensor;
+use strata_kernels::host;
 use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor, push_weight};
 use strata_store::{TensorFile, TensorList};
 
 use crate::by_weight::read_by_weight;
 use crate::error::Error;
-use crate::host::host;
 
 /// `mean = decay * mean + (1 - decay) * weights` after every update, flattened. Means are known by the names of their
 /// weights, or, where ranks share the weights out, by the places of this rank's pieces in the layout.
@@ -87,27 +87,14 @@ impl RunningMean<String> {
 
 #[cfg(test)]
 mod tests {
-    use strata_model::parse_device;
     use strata_recipe::{Kind, ModelConfig};
     use strata_store::TensorSource;
 
     use super::*;
+    use crate::testing::tiny;
 
     fn model(seed: u64) -> Transformer {
-        let config = ModelConfig {
-            kind: Kind::Moe,
-            experts: 2,
-            moe_every: 1,
-            encoder_layers: 1,
-            decoder_layers: 1,
-            d_model: 4,
-            d_ffn: 6,
-            heads: 2,
-            vocab_size: 7,
-            max_length: 8,
-            ..ModelConfig::default()
-        };
-        Transformer::new(&config, seed, &parse_device("cpu").expect("the CPU").autodiff()).expect("a model")
+        tiny(ModelConfig { kind: Kind::Moe, experts: 2, ..ModelConfig::default() }, seed)
     }
 
     fn values(list: &TensorList<'_>) -> Vec<(String, Vec<f32>)> {

@@ -252,19 +252,22 @@ fn a_run_goes_on_with_another_number_of_ranks() {
     let (whole, changing) = (root.join("ranks-whole"), root.join("ranks-changing"));
     let changes = [("train.accumulate", "4"), ("train.updates", "8"), ("train.checkpoint_every", "2")];
     fresh(1, &recipe(&whole, &changes));
-    // Each session is asked to stop at its first update that ends with a checkpoint.
-    let stop = AtomicBool::new(true);
-    let new = recipe(&changing, &changes);
-    let (results, _) = run(1, || Start::New { recipe: &new, overwrite: true }, &stop);
-    assert_eq!(results[0].as_ref().unwrap().stopped, Stopped::Interrupted);
+    // Each session makes one update. A process alone would drop it if it were asked to stop before its end.
+    let stop = AtomicBool::new(false);
+    let new = Start::New { recipe: &recipe(&changing, &changes), overwrite: true };
+    let mut observe = |event: &Event| {
+        stop.fetch_or(matches!(event, Event::Progress(_)), Ordering::Relaxed);
+    };
+    let ended = train(new, &Ranks::single(), &no_bleu, &stop, &mut observe).unwrap();
+    assert_eq!((ended.stopped, ended.update), (Stopped::Interrupted, 1));
     for size in [2, 4] {
-        let resumed = || Start::Resume { run: &changing, from: None, device: None, updates: None };
+        let resumed = || Start::Resume { run: &changing, from: None, device: None, set: &[] };
         let (results, _) = run(size, resumed, &stop);
         let updates = results.into_iter().map(|r| r.unwrap().update).collect::<Vec<_>>();
         assert!(updates.iter().all(|update| *update == updates[0]));
     }
     stop.store(false, Ordering::Relaxed);
-    let resumed = || Start::Resume { run: &changing, from: None, device: None, updates: None };
+    let resumed = || Start::Resume { run: &changing, from: None, device: None, set: &[] };
     run(1, resumed, &stop).0.into_iter().for_each(|r| drop(r.unwrap()));
     let (a, b) = (checkpoint(&changing, "step-000008"), checkpoint(&whole, "step-000008"));
     for (name, bytes) in &b {

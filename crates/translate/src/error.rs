@@ -18,6 +18,14 @@ pub enum Error {
         /// ` (did you mean ...?)`, or nothing.
         hint: String,
     },
+    /// A language into itself, which the model has not learned.
+    #[error("from `{from}` into `{to}`: name two languages")]
+    OneLanguage {
+        /// The language asked for.
+        from: String,
+        /// The same, perhaps by another code.
+        to: String,
+    },
     /// A model that reads the source's language from a tag, and was not told it.
     #[error("this model must be told the language of the text to translate; it knows: {known}")]
     NoSource {

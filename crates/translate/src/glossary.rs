@@ -1,5 +1,6 @@
 //! Terms that must be translated in a given way: a file of `term=translation` lines.
 
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
@@ -8,26 +9,22 @@ use strata_files::IoContext;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::Error;
-use crate::invisible::plain;
 use crate::layout::replaced;
+use crate::normal::Normal;
 use crate::sentences::is_unspaced;
 
 /// Terms with their translations, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Glossary {
     terms: Vec<Term>,
-}
-
-/// A text to look for terms in: composed letters, plain spaces, nothing invisible.
-fn normal(text: &str) -> String {
-    let spaced: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
-    plain(&spaced).split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    /// The terms that begin with a word, as [`first_word`] has it.
+    by_first_word: HashMap<String, Vec<usize>>,
 }
 
 /// A term and its translation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Term {
-    /// As [`normal`] writes it. It is never empty: nothing is in every text, at every place.
+    /// As [`Normal`] writes it. It is never empty: nothing is in every text, at every place.
     source: String,
     /// As it is written where a sentence begins, if that is another way.
     capital: Option<String>,
@@ -37,8 +34,8 @@ pub struct Term {
 impl Term {
     /// A term and its translation; none if one of them says nothing, because it is empty, white space or invisible.
     pub fn new(source: &str, translation: &str) -> Option<Self> {
-        let source = normal(source);
-        if source.is_empty() || normal(translation).is_empty() {
+        let source = Normal::new(source).text.into_owned();
+        if source.is_empty() || Normal::new(translation).text.is_empty() {
             return None;
         }
         let mut characters = source.chars();
@@ -46,11 +43,22 @@ impl Term {
         let capital = capital.filter(|capital| *capital != source);
         Some(Self { source, capital, translation: translation.nfc().collect() })
     }
+
+    /// The ways in which it is written.
+    fn forms(&self) -> impl Iterator<Item = &str> {
+        [Some(&self.source), self.capital.as_ref()].into_iter().flatten().map(String::as_str)
+    }
 }
 
 impl FromIterator<Term> for Glossary {
     fn from_iter<I: IntoIterator<Item = Term>>(terms: I) -> Self {
-        Self { terms: terms.into_iter().collect() }
+        let mut glossary = Self { terms: terms.into_iter().collect(), ..Self::default() };
+        for (i, term) in glossary.terms.iter().enumerate() {
+            for form in term.forms() {
+                glossary.by_first_word.entry(first_word(form).to_string()).or_default().push(i);
+            }
+        }
+        glossary
     }
 }
 
@@ -77,13 +85,13 @@ impl Glossary {
                 Error::Text { path: path.to_path_buf(), what }
             })?);
         }
-        Ok(Self { terms })
+        Ok(terms.into_iter().collect())
     }
 
     /// The translations of the terms that occur in `text` as whole words, each once, in the order of the file. Of terms
     /// at the same place the longest wins. A term may begin with a capital letter where a sentence or the text begins.
     pub fn required(&self, text: &str) -> Vec<&str> {
-        let mut terms: Vec<usize> = self.places(&normal(text)).into_iter().map(|(_, i)| i).collect();
+        let mut terms: Vec<usize> = self.places(text).into_iter().map(|(_, i)| i).collect();
         terms.sort_unstable();
         let mut found: Vec<&str> = Vec::new();
         for i in terms {
@@ -103,40 +111,83 @@ impl Glossary {
 
     /// A text that is copied, with the translations of the terms in it; none if it has no term.
     pub(crate) fn applied(&self, text: &str) -> Option<String> {
-        let text = normal(text);
-        let mut places = self.places(&text);
+        let mut places = self.places(text);
         places.sort_unstable_by_key(|(place, _)| place.start);
         let ranges: Vec<Range<usize>> = places.iter().map(|(place, _)| place.clone()).collect();
-        (!places.is_empty()).then(|| replaced(&text, &ranges, |i| self.terms[places[i].1].translation.as_str()))
+        (!places.is_empty()).then(|| replaced(text, &ranges, |i| self.terms[places[i].1].translation.as_str()))
     }
 
-    /// Where terms are in a [`normal`] text, and which ones.
+    /// Where terms are in a text as it is written, and which ones. No place is in another.
     fn places(&self, text: &str) -> Vec<(Range<usize>, usize)> {
-        let mut places: Vec<(Range<usize>, usize)> = Vec::new();
-        for (i, term) in self.terms.iter().enumerate() {
-            places.extend(occurrences(text, &term.source).map(|at| (at..at + term.source.len(), i)));
-            if let Some(capital) = &term.capital {
-                let begins = |at: &usize| begins_sentence(&text[..*at]);
-                places.extend(occurrences(text, capital).filter(begins).map(|at| (at..at + capital.len(), i)));
+        let normal = Normal::new(text);
+        let candidates = self.candidates(&normal.text).into_iter().map(|i| (i, &self.terms[i]));
+        let written = |place: Range<usize>| normal.written(&place);
+        apart(all_places(&normal.text, candidates), written)
+    }
+
+    /// The terms that may be in a normal text: what one begins with stands where a word begins.
+    fn candidates(&self, text: &str) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        if self.terms.is_empty() {
+            return found;
+        }
+        let mut inside = false; // of a word
+        for (at, c) in text.char_indices() {
+            if !std::mem::replace(&mut inside, in_word(c)) || !inside {
+                let rest = &text[at..];
+                let terms = self.by_first_word.get(first_word(rest)).into_iter().flatten();
+                found.extend(terms.filter(|i| self.terms[**i].forms().any(|form| rest.starts_with(form))));
             }
         }
-        places.sort_by_key(|(place, i)| (std::cmp::Reverse(place.len()), place.start, *i));
-        let mut taken: Vec<(Range<usize>, usize)> = Vec::new();
-        for (place, i) in places {
-            if taken.iter().all(|(other, _)| place.end <= other.start || other.end <= place.start) {
-                taken.push((place, i));
-            }
-        }
-        taken
+        found
     }
 }
 
-/// Where `term` is in `text` with no letter or digit touching it. Scripts without spaces have no word ends to see.
+/// All places of terms in a normal text, the longest first.
+fn all_places<'a>(text: &str, terms: impl Iterator<Item = (usize, &'a Term)>) -> Vec<(Range<usize>, usize)> {
+    let mut places: Vec<(Range<usize>, usize)> = Vec::new();
+    for (i, term) in terms {
+        places.extend(occurrences(text, &term.source).map(|at| (at..at + term.source.len(), i)));
+        if let Some(capital) = &term.capital {
+            let begins = |at: &usize| begins_sentence(&text[..*at]);
+            places.extend(occurrences(text, capital).filter(begins).map(|at| (at..at + capital.len(), i)));
+        }
+    }
+    places.sort_by_key(|(place, i)| (std::cmp::Reverse(place.len()), place.start, *i));
+    places
+}
+
+/// Those of `places`, as they are `written`, that no place before them has a part of.
+fn apart(
+    places: Vec<(Range<usize>, usize)>,
+    written: impl Fn(Range<usize>) -> Range<usize>,
+) -> Vec<(Range<usize>, usize)> {
+    let mut taken: Vec<(Range<usize>, usize)> = Vec::new();
+    for (place, i) in places {
+        let place = written(place);
+        if taken.iter().all(|(other, _)| place.end <= other.start || other.end <= place.start) {
+            taken.push((place, i));
+        }
+    }
+    taken
+}
+
+/// Whether a character belongs to a word that ends where its letters do. Scripts without spaces have no word ends to
+/// see.
+fn in_word(c: char) -> bool {
+    c.is_alphanumeric() && !is_unspaced(c)
+}
+
+/// The word that a text begins with, or its first character, if that is in no word.
+fn first_word(text: &str) -> &str {
+    let end = text.find(|c: char| !in_word(c)).unwrap_or(text.len());
+    let first = text.chars().next().map_or(0, char::len_utf8);
+    &text[..end.max(first)]
+}
+
+/// Where `term` is in `text` with no letter or digit touching it.
 fn occurrences<'a>(text: &'a str, term: &'a str) -> impl Iterator<Item = usize> + 'a {
-    let touches = |inner: Option<char>, outer: Option<char>| {
-        let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && !is_unspaced(c));
-        word(inner) && word(outer)
-    };
+    let touches = |inner: Option<char>, outer: Option<char>| inner.is_some_and(in_word) && outer.is_some_and(in_word);
     let whole = move |at: &usize| {
         let before = text[..*at].chars().next_back();
         let after = text[at + term.len()..].chars().next();
@@ -153,7 +204,10 @@ fn begins_sentence(before: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use strata_simd::random::SplitMix64;
+
     use super::*;
+    use crate::normal::tests::random_text;
 
     #[test]
     fn whole_words_require_their_translation() {
@@ -208,6 +262,40 @@ mod tests {
         assert_eq!(glossary.required("a cafe\u{301} there"), ["Kaffeehaus"]);
         assert_eq!(glossary.required("the fi\u{ad}le, cafe\u{301}\u{200b}"), ["Datei", "Kaffeehaus"]);
         assert_eq!(glossary.required("这是桌子上的"), ["Tisch"], "a script without spaces");
+    }
+
+    #[test]
+    fn terms_found_by_their_first_words_are_those_found_one_by_one() {
+        let mut numbers = SplitMix64::new(5);
+        let letters = "abAB  .-é\u{df}新开\u{94d}क";
+        for _ in 0..20_000 {
+            let pairs =
+                (0..numbers.below(9)).filter_map(|i| Term::new(&random_text(&mut numbers, letters, 5), &i.to_string()));
+            let glossary: Glossary = pairs.collect();
+            let text = random_text(&mut numbers, letters, 14);
+            let normal = Normal::new(&text);
+            let all = all_places(&normal.text, glossary.terms.iter().enumerate());
+            assert_eq!(glossary.places(&text), apart(all, |place| normal.written(&place)), "{text:?} {glossary:?}");
+        }
+    }
+
+    #[test]
+    fn terms_are_where_the_text_has_them_as_it_is_written() {
+        let glossary = glossary("new file=N\ncafé=C\nold=O\n".as_bytes()).unwrap();
+        for (text, written) in [
+            ("Open the new file now.", "new file"),
+            ("Open the new\u{a0}file now.", "new\u{a0}file"),
+            ("Open the  new  file now.", "new  file"),
+            ("Open the new\n file now.", "new\n file"),
+            ("Open the new fi\u{ad}le now.", "new fi\u{ad}le"),
+            ("An  old cafe\u{301} here", "cafe\u{301}"),
+        ] {
+            let places = glossary.unwritable(text, |translation| translation == "O");
+            assert_eq!(places.iter().map(|place| &text[place.clone()]).collect::<Vec<_>>(), [written]);
+            let rest = text.replace(written, if written.starts_with('n') { "N" } else { "C" }).replace("old", "O");
+            assert_eq!(glossary.applied(text), Some(rest), "all else stays");
+        }
+        assert_eq!(glossary.applied("nothing"), None);
     }
 
     #[test]

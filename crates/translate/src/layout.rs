@@ -20,15 +20,26 @@ pub fn gap<'a>(before: &str, gap: &'a str, written: &str) -> &'a str {
 
 /// The text with its parts, which are at `ranges`, replaced by their translations.
 pub fn replaced<'a>(text: &str, ranges: &[Range<usize>], translation: impl Fn(usize) -> &'a str) -> String {
-    let mut written = String::with_capacity(text.len());
+    laid_out(text, ranges, translation).0
+}
+
+/// As [`replaced`]; and where each translation is in it.
+pub(crate) fn laid_out<'a>(
+    text: &str,
+    ranges: &[Range<usize>],
+    translation: impl Fn(usize) -> &'a str,
+) -> (String, Vec<Range<usize>>) {
+    let (mut written, mut places) = (String::with_capacity(text.len()), Vec::with_capacity(ranges.len()));
     let (mut at, mut before) = (0, "");
     for (i, range) in ranges.iter().enumerate() {
         written.push_str(gap(before, &text[at..range.start], &written));
+        let start = written.len();
         written.push_str(translation(i));
+        places.push(start..written.len());
         (at, before) = (range.end, &text[range.clone()]);
     }
     written.push_str(&text[at..]);
-    written
+    (written, places)
 }
 
 #[cfg(test)]
@@ -43,7 +54,9 @@ mod tests {
             start..at
         };
         let ranges: Vec<Range<usize>> = parts.iter().map(find).collect();
-        replaced(text, &ranges, |i| parts[i].1)
+        let (written, places) = laid_out(text, &ranges, |i| parts[i].1);
+        assert!(places.iter().zip(parts).all(|(place, (_, said))| written[place.clone()] == **said));
+        written
     }
 
     #[test]

@@ -11,6 +11,7 @@ use strata_corpus::frame::text_within;
 use strata_runtime::{Hypothesis, Limits, Request, Session};
 
 use crate::candidate::Candidate;
+use crate::copied::joined_touching;
 use crate::endings;
 use crate::error::Error;
 use crate::sentences::sentences;
@@ -137,9 +138,9 @@ impl Translator {
         sentences(&marked.text).into_iter().flat_map(cut).map(|part| marked.original(part)).collect()
     }
 
-    /// A text in two halves, cut where it hurts least; one if it cannot be cut.
-    pub(crate) fn halves(&self, text: &str) -> Vec<Range<usize>> {
-        let marked = Substituted::marked(text, &self.copied(text));
+    /// A text in two halves, cut where it hurts least, but nowhere inside of what is `copied`; one if it cannot be cut.
+    pub(crate) fn halves(&self, text: &str, copied: &[Range<usize>]) -> Vec<Range<usize>> {
+        let marked = Substituted::marked(text, &joined_touching(text, [&self.copied(text), copied].concat()));
         let half = self.length(&marked.text).div_ceil(2) + 2;
         self.cut(&marked.text, half).into_iter().map(|part| marked.original(part)).collect()
     }

@@ -68,7 +68,7 @@ impl Translator {
         // As other programs do it: a line is a sentence.
         let task = self.task(from, to, &TranslateOptions { whole_lines: true, ..options.clone() })?;
         self.check_lines(lines)?;
-        let hypotheses = batch.max(1) * task.search.beam;
+        let hypotheses = batch.max(1) * task.search.width();
         let limits = Limits { source_tokens: usize::MAX, hypotheses, ..cpu.limits() };
         let (mut timed, mut texts, mut tokens) = (Vec::new(), Vec::new(), 0);
         for _ in 0..=runs.max(1) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use strata_corpus::frame::Frame;
 use strata_corpus::subword::{EOS, SPECIALS, UNKNOWN};
 use strata_recipe::SearchOptions;
-use strata_runtime::{Request, Stop};
+use strata_runtime::{Request, Stop, Tally};
 
 use crate::error::Error;
 use crate::glossary::Glossary;
@@ -29,6 +29,7 @@ pub struct Task {
     /// Whether the model's shortlist says what a sentence's translation may have.
     shortlist: bool,
     pub(crate) stop: Stop,
+    pub(crate) tally: Tally,
 }
 
 impl Translator {
@@ -62,6 +63,7 @@ impl Translator {
             vocabulary,
             suppressed: self.suppressed(&options.suppress)?.into(),
             stop: options.stop.clone().unwrap_or_default(),
+            tally: options.tally.clone().unwrap_or_default(),
         })
     }
 
@@ -76,9 +78,12 @@ impl Translator {
         let mut request = self.request_of(ids, task);
         request.prefix = if prefix.is_empty() { Vec::new() } else { subwords.encode_target(prefix) };
         // The others are put in where text is copied, which is nowhere in whole lines and behind prefixes.
-        let is_put_in = |translation: &str| !task.whole_lines && prefix.is_empty() && !self.writes(translation);
-        let required = required.into_iter().filter(|translation| !is_put_in(translation));
-        request.constraints = required.map(|translation| subwords.encode_target(translation)).collect();
+        let puts_in = !task.whole_lines && prefix.is_empty();
+        let constraint = |translation: &str| {
+            let ids = subwords.encode_target(translation);
+            (!puts_in || self.spells(&ids, translation)).then_some(ids)
+        };
+        request.constraints = required.into_iter().filter_map(constraint).collect();
         let listed = || self.shortlist().filter(|_| task.shortlist).map(|list| list.of(&request.source).into());
         let allowed = task.vocabulary.clone().or_else(listed);
         request.vocabulary = allowed.map(|allowed| with_forced(&allowed, &request));
@@ -87,9 +92,13 @@ impl Translator {
 
     /// Whether the vocabulary has pieces for a text as it is; a model that is made to write bytes loses its way.
     pub(crate) fn writes(&self, text: &str) -> bool {
+        self.spells(&self.subwords().encode_target(text), text)
+    }
+
+    /// Whether `ids`, those of a text, say what it says, and not by bytes.
+    fn spells(&self, ids: &[u32], text: &str) -> bool {
         let subwords = self.subwords();
-        let ids = subwords.encode_target(text);
-        !ids.iter().any(|id| *id == UNKNOWN || subwords.is_byte(*id)) && subwords.decode(&ids) == text
+        !ids.iter().any(|id| *id == UNKNOWN || subwords.is_byte(*id)) && subwords.decode(ids) == text
     }
 
     /// The request for a sentence of these subwords, without prefix and limits of the vocabulary.

@@ -147,10 +147,11 @@ impl Translator {
         codes::find(said, self.languages.languages.iter().map(|language| language.tag.as_str())).unwrap_or(said)
     }
 
-    /// Whether the model was trained to translate into `to` (and from `from`).
+    /// Whether the model was trained to translate into `to` (and from `from`). Most were not from a language into itself.
     ///
     /// # Errors
-    /// [`Error::Language`] with the known languages and the nearest one.
+    /// [`Error::Language`] with the known languages and the nearest one, [`Error::OneLanguage`] for one under two of its
+    /// codes.
     pub fn check_direction(&self, from: Option<&str>, to: &str) -> Result<(), Error> {
         let of = |name: fn(&Direction) -> &String| {
             let mut known: Vec<&str> = self.languages.directions.iter().map(|d| name(d).as_str()).collect();
@@ -167,7 +168,14 @@ impl Translator {
             Err(Error::Language { way, language: language.to_string(), known: codes::listed(&known), hint })
         };
         check("into", to, of(|d| &d.target))?;
-        from.map_or(Ok(()), |from| check("from", from, of(|d| &d.source)))
+        let Some(from) = from else { return Ok(()) };
+        check("from", from, of(|d| &d.source))?;
+        let [source, target] = [from, to].map(|said| self.language(said));
+        let learned = || self.languages.directions.iter().any(|d| d.source == source && d.target == target);
+        if source == target && !learned() {
+            return Err(Error::OneLanguage { from: from.to_string(), to: to.to_string() });
+        }
+        Ok(())
     }
 
     /// What the model wants around sentences of a direction. `from` only counts for models that read it from a tag.

@@ -204,7 +204,7 @@ impl Translator {
         if short.is_none() || halvings == 0 || task.search.sample {
             return Node::Done(part);
         }
-        let halves = self.halves(&text);
+        let halves = self.halves(&text, &copied);
         if halves.len() < 2 {
             return Node::Done(part);
         }

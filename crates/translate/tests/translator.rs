@@ -3,10 +3,13 @@
 mod common;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use common::Corpus;
 use strata_runtime::{Limits, RandomWeights, Weights};
-use strata_translate::{Candidate, Line, Part, SearchOptions, Shortfall, Stop, TranslateOptions, Translator};
+use strata_translate::{
+    Candidate, Glossary, Line, Part, SearchOptions, Shortfall, Stop, Term, TranslateOptions, Translator,
+};
 
 fn translator(corpus: &Corpus) -> Translator {
     let weights = RandomWeights::new(3);
@@ -103,6 +106,39 @@ fn bad_options_are_named_by_their_own_name() {
     assert!(refused(piece).contains("no piece `no piece`"));
     let unknown = translator.task(None, "xx", &TranslateOptions::default()).unwrap_err().to_string();
     assert!(unknown.contains("does not translate into `xx`"), "{unknown}");
+}
+
+#[test]
+fn terms_that_the_model_cannot_write_are_put_in_however_the_text_writes_them() {
+    let corpus = Corpus::new();
+    let translator = translator(&corpus);
+    let terms = [("new café", "新建文件"), ("dog", "狗")].map(|(a, b)| Term::new(a, b).unwrap());
+    let glossary = Some(Arc::new(terms.into_iter().collect::<Glossary>()));
+    let options = TranslateOptions { glossary, ..search().into() };
+    let lines = [
+        "Open the new café now.",
+        "Open the new\u{a0}café now.",
+        "Open the new  café now.",
+        "Open the new ca\u{ad}fé now.",
+        "Open the new cafe\u{301} now.",
+    ];
+    for (line, found) in lines.iter().zip(translator.translate(&lines, None, &corpus.to, &options).unwrap()) {
+        for Candidate { text, .. } in &found.candidates {
+            assert!(text.contains("新建文件") && !text.contains('狗'), "{line:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_language_is_not_translated_into_itself() {
+    let corpus = Corpus::new();
+    let translator = translator(&corpus);
+    let refused = translator.check_direction(Some(&corpus.to), &corpus.to).unwrap_err().to_string();
+    assert_eq!(refused, format!("from `{0}` into `{0}`: name two languages", corpus.to));
+    let refused = translator.check_direction(Some("eng"), "en").unwrap_err().to_string();
+    assert_eq!(refused, "from `eng` into `en`: name two languages");
+    translator.check_direction(Some("eng"), &corpus.to).unwrap();
+    translator.check_direction(None, &corpus.to).unwrap();
 }
 
 #[test]

@@ -89,7 +89,8 @@ class Translator:
         """Translates sentences that are cut into pieces.
 
         ``max_batch_size`` and ``batch_type`` change no translation and are left to the engine, which batches as it
-        goes. ``replace_unknowns`` has nothing to do: the search never chooses the unknown piece.
+        goes. With a ``sampling_topk`` other than 1, ``num_hypotheses`` translations are drawn, as CTranslate2 does with a
+        ``beam_size`` of 1. ``replace_unknowns`` has nothing to do: the search never chooses the unknown piece.
         """
         if not source:
             return []

@@ -8,6 +8,7 @@ use strata_ranks::Ranks;
 use strata_recipe::{Kind, Recipe, RecipeFile};
 use strata_store::checkpoint::RECIPE_FILE;
 use strata_study::study::differences;
+use strata_train::RESUMABLE;
 use strata_translate::evaluate::{EvaluateOptions, Evaluation};
 use strata_translate::scores::{Metrics, tokenizer};
 use strata_translate::{Placement, TranslateOptions, Translator};
@@ -72,7 +73,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
         let resuming = "resuming the run there (--overwrite starts anew)";
         terminal.say(&labeled("quickstart", &format!("{}: {resuming}", output.display())));
         recipe = resumed.recipe;
-        train::resume(output, None, resumed.device.as_deref(), resumed.updates, &Ranks::single(), terminal)?
+        train::resume(output, None, resumed.device.as_deref(), &resumed.set, &Ranks::single(), terminal)?
     } else {
         get_bitext(arguments, &mut recipe, &bitext, terminal)?;
         prepare_bitext(&recipe, &bitext, &prepared, terminal)?;
@@ -109,8 +110,8 @@ const OF_VARIANTS: [&str; 2] = ["model.kind", "model.strata"];
 struct Resumed {
     /// Its recipe, on the device that the command line names.
     recipe: Recipe,
-    /// The updates that the command line names.
-    updates: Option<u64>,
+    /// What the command line changes of it.
+    set: Vec<(String, String)>,
     /// The device that the command line names.
     device: Option<String>,
 }
@@ -135,7 +136,7 @@ fn resumed(arguments: &Arguments, asked: &Recipe, threads: usize, terminal: &Ter
             || (variant.is_some() && OF_VARIANTS.contains(&key))
             || (key == "data.languages" && (arguments.synthetic || !arguments.languages.is_empty()))
     };
-    let free = |key: &str| matches!(key, "train.updates" | "train.device" | "train.output" | "data.prepared");
+    let free = |key: &str| RESUMABLE.contains(&key) || matches!(key, "train.device" | "train.output");
     let differs: Vec<String> = differences(&begun, &asked)
         .into_iter()
         .filter(|(key, ..)| said(key) && !free(key))
@@ -151,16 +152,15 @@ fn resumed(arguments: &Arguments, asked: &Recipe, threads: usize, terminal: &Ter
     if generated && !arguments.languages.is_empty() {
         terminal.warn("--languages is ignored: the run there is of generated text");
     }
-    if threads > 0 && threads != begun.train.threads {
-        terminal.warn("--threads is ignored: a run keeps its recipe's train.threads, for the same weights");
-    }
-    let updates = said("train.updates").then_some(asked.train.updates);
+    let named = arguments.overrides.set.iter().filter(|(key, _)| RESUMABLE.contains(&key.as_str())).cloned();
+    let threads = (threads > 0).then(|| ("train.threads".to_string(), threads.to_string()));
+    let set = named.chain(threads).collect();
     let device = said("train.device").then_some(asked.train.device);
     let mut recipe = begun;
     if let Some(device) = &device {
         recipe.train.device.clone_from(device);
     }
-    Ok(Resumed { recipe, updates, device })
+    Ok(Resumed { recipe, set, device })
 }
 
 /// Test sentences of each direction: enough for a meaningful table, few enough for minutes.

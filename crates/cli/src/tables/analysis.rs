@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use strata_corpus::bitext::Pair;
 use strata_study::Analysis;
 use strata_study::analysis::{Example, SubwordCapacity, TokenCapacity};
 
@@ -127,7 +128,8 @@ fn median_rank(list: &[SubwordCapacity]) -> String {
 fn examples(analysis: &Analysis, colors: bool, text: &mut String) {
     let most = analysis.strata.len() as f64;
     for Example { direction, source, target } in analysis.examples.iter().take(EXAMPLES) {
-        let (from, to) = direction.split_once('-').unwrap_or((direction, ""));
+        let pair = Pair::parse(direction);
+        let (from, to) = pair.as_ref().map_or((direction.as_str(), ""), |pair| (&pair.first, &pair.second));
         for (language, tokens) in [(from, source), (to, target)] {
             let tokens: Vec<String> = tokens.iter().map(|token| colored(token, most, colors)).collect();
             let _ = writeln!(text, "{language:<6} {}", tokens.join(if colors { "" } else { " " }));

@@ -38,6 +38,8 @@ fn pages_of_other_origins_may_call_only_if_told_so() {
     assert_eq!(raw(&closed, preflight).header("access-control-allow-origin"), None);
     let open = Server::start(&here, "../served/run --origin https://example.org");
     assert_eq!(raw(&open, preflight).header("access-control-allow-origin"), Some("https://example.org"));
+    let methods = raw(&open, preflight).header("access-control-allow-methods").unwrap_or_default().to_string();
+    assert_eq!(methods, "GET,POST,DELETE");
     let page = get(&open, "/");
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");

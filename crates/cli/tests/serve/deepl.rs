@@ -1,8 +1,8 @@
 //! DeepL's API.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::common::http::{Server, TEXT, folder, get, post, post_form, translated};
+use crate::common::http::{self, Server, TEXT, folder, get, post, post_form, translated};
 
 #[test]
 fn deepl_clients_are_answered_as_they_expect() {
@@ -40,10 +40,12 @@ fn options_act_or_are_refused_by_their_name() {
     let apart = format!("<p><x>{TEXT}</x></p><p>{TEXT}</p>");
     assert_eq!(text(ignored, &apart), format!("<p><x>{TEXT}</x></p><p>{wanted}</p>"));
     assert_eq!(text(json!({ "split_sentences": "0" }), TEXT), wanted);
+    let formatted = |said: bool| text(json!({ "preserve_formatting": said }), TEXT);
+    assert_eq!([formatted(true), formatted(false)], [wanted.clone(), wanted.clone()]);
     for (options, word) in [
         (json!({ "ignore_tags": ["x"] }), "ignore_tags"),
         (json!({ "formality": "more" }), "formality"),
-        (json!({ "preserve_formatting": true }), "preserve_formatting"),
+        (json!({ "preserve_formatting": "x" }), "preserve_formatting"),
         (json!({ "split_sentences": "2" }), "split_sentences"),
         (json!({ "style_id": "x" }), "style_id"),
         (json!({ "model_type": "fastest" }), "model_type"),
@@ -63,4 +65,61 @@ fn options_act_or_are_refused_by_their_name() {
     assert!(text(json!({ "glossary_id": id }), TEXT).contains("zzz"));
     assert_eq!(get(&server, &format!("/v2/glossaries/{id}/entries")).body, "dog\tzzz");
     assert_eq!(ask(json!({ "glossary_id": id, "target_lang": "qab" }), "x").status, 400);
+}
+
+/// The answer about a file when its translation has ended, and the file.
+fn document(server: &Server, name: &str, content: &str, options: &[(&str, &str)]) -> (Value, String) {
+    let mut form = vec![("target_lang", "QAA"), ("source_lang", "EN")];
+    form.extend(options);
+    let sent = http::post_file(server, "/v2/document", name, content, &form);
+    assert_eq!(sent.status, 200, "{}", sent.body);
+    let [id, key] = ["document_id", "document_key"].map(|name| sent.json()[name].as_str().unwrap().to_string());
+    let asked = json!({ "document_key": key });
+    loop {
+        let state = post(server, &format!("/v2/document/{id}"), &asked).json();
+        if state["status"] != "translating" {
+            return (state, post(server, &format!("/v2/document/{id}/result"), &asked).body);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn options_of_files_act_or_are_refused_and_their_translations_are_logged() {
+    let here = folder("serve-deepl-files");
+    let server = Server::start(&here, "../served/run");
+    let (wanted, lines) = (translated(&here, TEXT, ""), TEXT.replacen(' ', "\n", 1));
+    let (state, by_line) = document(&server, "a.txt", &lines, &[]);
+    assert_eq!(state["status"], "done", "{state}");
+    assert_ne!(by_line, wanted);
+    for split in ["nonewlines", "0"] {
+        let (_, whole) = document(&server, "a.txt", &lines, &[("split_sentences", split)]);
+        assert_eq!(whole.split_whitespace().collect::<Vec<_>>(), wanted.split_whitespace().collect::<Vec<_>>());
+    }
+    let page = format!("<p>{TEXT}</p>");
+    for options in [[("tag_handling", "html")], [("split_sentences", "0")], [("preserve_formatting", "1")]] {
+        assert_eq!(document(&server, "a.html", &page, &options).1, page.replace(TEXT, &wanted));
+    }
+    for (name, option, word) in [
+        ("a.html", ("tag_handling", "xml"), "tag_handling"),
+        ("a.txt", ("tag_handling", "html"), "tag_handling"),
+        ("a.html", ("split_sentences", "nonewlines"), "split_sentences"),
+        ("a.html", ("split_sentences", "2"), "split_sentences"),
+    ] {
+        let form = [("target_lang", "QAA"), ("source_lang", "EN"), option];
+        let answer = http::post_file(&server, "/v2/document", name, &page, &form);
+        assert!(answer.status == 400 && answer.body.contains(word), "{}", answer.body);
+    }
+    // The model is looked for when the file is translated.
+    let (state, _) = document(&server, "a.txt", TEXT, &[("model", "none")]);
+    assert_eq!(state["status"], "error", "{state}");
+    let log = server.stop().err;
+    let entries: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let files: Vec<&Value> = entries.iter().filter(|entry: &&Value| entry["event"] == "file").collect();
+    let direction =
+        |entry: &&Value| entry["direction"] == "en-qaa" && entry["model"] == "run" && entry["route"] == "/v2/document";
+    let (failed, done): (Vec<&Value>, Vec<&Value>) = files.into_iter().partition(|entry| entry["status"] != 200);
+    assert!(done.len() == 6 && done.iter().all(direction), "{log}");
+    assert!(done.iter().all(|entry| entry["sentences"].as_u64() > Some(0)), "{log}");
+    assert!(failed.len() == 1 && failed[0]["status"] == 400, "{log}");
 }

@@ -60,6 +60,7 @@ fn documents_are_translated_on_the_command_line_as_on_the_server() {
         ("translate ../served/run c.srt --to qaa", "-->"),
         ("translate ../served/run a.srt b.html --to qaa -o out.txt", "folder"),
         ("translate ../served/run a.srt --to qaa --json", "documents"),
+        ("translate ../served/run a.srt --to qaa --whole-lines", "documents"),
         ("translate ../served/run a.srt --to qaa -o a.srt", "also an input"),
         ("translate ../served/run a.pdf --to qaa", "a.pdf"),
     ] {

@@ -9,17 +9,25 @@ pub use elements::{BookRules, HtmlRules};
 pub use events::{events, resolve};
 
 use crate::error::Result;
-use crate::limits::Limits;
+use crate::events::Kind;
+use crate::language::said_anew;
+use crate::options::Options;
 use crate::running::{Reader, Running};
-use crate::tags::Tags;
 
 /// Reads a page.
 ///
 /// # Errors
 /// [`crate::Error::TooLarge`].
-pub fn read(html: &str, tags: &Tags, limits: &Limits) -> Result<Running> {
-    let rules = HtmlRules { tags };
-    let mut reader = Reader::new(html, &rules, limits);
-    events(html, &mut |event| reader.take(event))?;
+pub fn read(html: &str, options: &Options) -> Result<Running> {
+    let rules = HtmlRules { tags: &options.tags };
+    let mut reader = Reader::new(html, &rules, &options.limits);
+    events(html, &mut |event| {
+        if matches!(&event.kind, Kind::Open(name) if name == "html")
+            && let Some(tag) = said_anew(&html[event.range.clone()], options)
+        {
+            reader.write_anew(event.range.clone(), tag);
+        }
+        reader.take(event)
+    })?;
     reader.end()
 }

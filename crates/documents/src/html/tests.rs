@@ -7,7 +7,7 @@ use crate::events::{Event, Kind};
 use crate::testing::{self, part, split_at_stops};
 
 fn parts(html: &str) -> Parts {
-    Parts::new(Box::new(read(html, &Tags::default(), &Limits::default()).unwrap()), &split_at_stops)
+    Parts::new(Box::new(read(html, &Options::default()).unwrap()), &split_at_stops)
 }
 
 /// The page with each of its parts translated to `said`, without alignments.
@@ -31,6 +31,24 @@ fn running_text_is_found_and_the_rest_is_not_translated() {
                 <ul><li>five<li>six<br>seven</ul><!-- a comment --><code>x</code></body></html>";
     assert_eq!(parts(html).texts(), ["A & B", "One two three.", "Four.", "five", "six", "seven"]);
     assert_eq!(same(html), html);
+}
+
+#[test]
+fn a_page_says_its_new_language() {
+    let into = |html: &str, target: Option<&str>| {
+        let options = Options { target: target.map(str::to_string), ..Options::default() };
+        testing::copied(read(html, &options).unwrap())
+    };
+    let html = "<!doctype html><HTML lang=en xml:lang='en'><p lang=\"fr\">One</p></html>";
+    assert_eq!(into(html, None), html);
+    assert_eq!(into(html, Some("pt_BR")), html.replace("lang=en", "lang=pt-BR").replace("'en'", "'pt-BR'"));
+    for html in ["<html><p>One</p></html>", "<html lang=en translate=no><p>One</p></html>", "<p lang=en>One</p>"] {
+        assert_eq!(into(html, Some("de")), html);
+    }
+    let xml = "<?xml version=\"1.0\"?><doc xml:lang=\"en\"><p xml:lang=\"en\">One</p></doc>";
+    let options = Options { target: Some("de".to_string()), ..Options::default() };
+    let found = testing::copied(crate::xml::read(xml, &options).unwrap());
+    assert_eq!(found, xml.replacen("\"en\"", "\"de\"", 1));
 }
 
 #[test]
@@ -125,7 +143,7 @@ proptest! {
 }
 
 fn shouted(html: &str) -> String {
-    testing::shouted(read(html, &Tags::default(), &Limits::default()).unwrap())
+    testing::shouted(read(html, &Options::default()).unwrap())
 }
 
 #[test]
@@ -189,7 +207,7 @@ fn what_no_model_sees_stays() {
         "<p>Cafe\u{301} at <i>e\u{301}</i> Viê\u{323}t</p>",
         "<p>Open\u{200b}the\u{feff} x\u{2060}y</p>",
     ] {
-        let document = read(html, &Tags::default(), &Limits::default()).unwrap();
+        let document = read(html, &Options::default()).unwrap();
         assert_eq!(testing::copied_plainly(document), html);
     }
 }
@@ -229,7 +247,7 @@ fn page() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn a_page_stays_as_it_is_with_a_model_that_copies(html in page()) {
-        prop_assert_eq!(testing::copied(read(&html, &Tags::default(), &Limits::default()).unwrap()), html);
+        prop_assert_eq!(testing::copied(read(&html, &Options::default()).unwrap()), html);
     }
 
     /// Nothing stays by itself here: every piece has to be placed.

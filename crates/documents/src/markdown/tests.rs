@@ -1,5 +1,6 @@
 use super::*;
-use crate::testing::{copied, shouted, translated};
+use crate::Parts;
+use crate::testing::{aligned, copied, shouted, split_at_stops, translated};
 
 fn document(text: &str) -> Running {
     read(text, &Limits::default()).unwrap()
@@ -24,6 +25,45 @@ fn running_text_is_translated_and_the_rest_stays() {
         found.contains("![A PICTURE](a.png) AND <b>BOLD</b>  \nNEXT LINE\n\n<div>block</div>\n\n[^1]: THE NOTE.\n"),
         "{found}"
     );
+}
+
+#[test]
+fn a_translation_makes_no_markup() {
+    for (text, said, wanted) in [
+        ("Tomorrow\n", "5. Mai", "5\\. Mai\n"),
+        ("- Tomorrow\n", "# nine", "- \\# nine\n"),
+        ("Tomorrow\n", "> one", "\\> one\n"),
+        ("Tomorrow\n", "+ one", "\\+ one\n"),
+        ("Tomorrow\n", "-5 #1 5.5 x", "-5 #1 5.5 x\n"),
+        ("Tomorrow\n", "~~a~~ &amp; AT&T", "\\~\\~a\\~\\~ \\&amp; AT&T\n"),
+        ("| One |\n|---|\n", "a|b", "| a\\|b |\n|---|\n"),
+    ] {
+        assert_eq!(translated(document(text), &[said]).1, wanted);
+    }
+    for text in ["# 5. May\n", "one\n5. two\n", "| - a | # b |\n|---|---|\n", "\\# one ~ two | three\n", "1\\. one\n"] {
+        assert_eq!(copied(document(text)), text);
+    }
+}
+
+#[test]
+fn markup_around_nothing_is_left_out() {
+    // No word of the translation comes from the ones in the middle.
+    for (text, wanted) in [
+        ("Save **the** file\n", "Sichern\n"),
+        ("Save ***the*** file\n", "Sichern\n"),
+        ("Save ~~the~~ *`file`*\n", "Sichern *`file`*\n"),
+        ("Save [the](x) file\n", "Sichern [the](x)\n"),
+        ("Save ![the](x) file\n", "Sichern ![](x)\n"),
+    ] {
+        let parts = Parts::new(Box::new(document(text)), &split_at_stops);
+        let part = aligned(&parts.texts()[0], "Sichern", &[0]);
+        let found = parts.render_text(&[part], 0).unwrap();
+        assert_eq!(
+            found.split_whitespace().collect::<Vec<_>>(),
+            wanted.split_whitespace().collect::<Vec<_>>(),
+            "{found}"
+        );
+    }
 }
 
 /// What a model that copies leaves, and what one that shouts makes of it.

@@ -14,6 +14,7 @@ use std::ops::Range;
 use strata_translate::{Part, code};
 
 use crate::markup::{Element, Kind, Piece, push_same, push_text};
+use crate::pairs;
 use units::{Unit, units};
 
 /// Least attention for a unit to stand for an element that no unit comes from.
@@ -54,6 +55,7 @@ impl<'a> Tree<'a> {
         let units = units(self.text, &bounds, ranges, translations, choice);
         let mut writing = Writing { tree: self, units: &units, pieces: Vec::new() };
         writing.write(self.elements.len(), 0..self.text.len(), 0..units.len());
+        pairs::put_in_order(&mut writing.pieces, &self.elements);
         writing.pieces
     }
 }

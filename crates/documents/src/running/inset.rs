@@ -10,7 +10,7 @@ use crate::running::{Chunk, Reader};
 /// Insets inside of each other; deeper ones are blocks.
 const DEPTH: usize = 16;
 
-/// A note or a frame that was read.
+/// A note or a frame that was read, or bytes that are written anew.
 pub struct Inset {
     /// Its bytes of the source, tags included.
     pub range: Range<usize>,

@@ -16,7 +16,7 @@ pub mod text;
 
 use std::ops::Range;
 
-use crate::document::{Document, Segment};
+use crate::document::{Document, Escape, Segment};
 use crate::error::Result;
 use crate::events::{Event, Kind, is_kept};
 use crate::limits::{Count, Limits};
@@ -43,7 +43,9 @@ pub struct Skeleton {
     marks: Vec<Mark>,
     /// Sorted by their starts.
     insets: Vec<Inset>,
-    escape: fn(&str) -> String,
+    escape: Escape,
+    /// Whether markup may stand around nothing.
+    may_be_empty: bool,
 }
 
 enum Chunk {
@@ -51,6 +53,8 @@ enum Chunk {
     Keep(Range<usize>),
     /// Running text: which segment it is, and its bytes of the source.
     Segment(usize, Range<usize>),
+    /// What is written instead of bytes of the source.
+    New(String),
 }
 
 /// Segments with their translations.
@@ -72,6 +76,7 @@ impl Skeleton {
         for chunk in chunks {
             match chunk {
                 Chunk::Keep(range) => self.copy(range.clone(), translated, out),
+                Chunk::New(text) => out.push_str(text),
                 Chunk::Segment(number, range) => {
                     match (translated.segments.get(*number), translated.pieces.get(*number)) {
                         (Some(segment), Some(Some(pieces))) => self.segment(segment, pieces, translated, out),
@@ -101,6 +106,7 @@ impl Skeleton {
             marks,
             insets: Vec::new(),
             escape: crate::markup::escape,
+            may_be_empty: true,
         }
     }
 
@@ -114,13 +120,63 @@ impl Skeleton {
         self.segment(segment, pieces, Translated { segments: &[], pieces: &[] }, out);
     }
 
+    /// Pieces whose markup stands around something: what is left empty by a translation is left out, and a link gets its
+    /// source's text.
+    fn filled(&self, segment: &Segment, pieces: &[Piece]) -> Vec<Piece> {
+        let mut filled: Vec<Piece> = Vec::with_capacity(pieces.len());
+        // Where the spans begin that are open, and whether there is something in them.
+        let mut open: Vec<(usize, bool)> = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Open(_) => open.push((filled.len(), false)),
+                Piece::Close(mark) => {
+                    let (start, says) = open.pop().unwrap_or((0, true));
+                    let tag = &self.source[self.marks[*mark].open.clone()];
+                    let element = segment.elements.iter().flatten().find(|element| element.mark == *mark);
+                    match element {
+                        Some(element) if !says && tag.starts_with('[') => {
+                            filled.push(Piece::Same(element.range.clone()));
+                            let touches = match filled[..start].last() {
+                                Some(Piece::Text(text)) => !text.ends_with(char::is_whitespace),
+                                Some(Piece::Same(range)) => !segment.text[range.clone()].ends_with(char::is_whitespace),
+                                _ => false,
+                            };
+                            if touches {
+                                filled.insert(start, Piece::Text(" ".to_string()));
+                            }
+                        }
+                        Some(_) if !says && !tag.starts_with(['<', '!']) => {
+                            filled.remove(start);
+                            continue;
+                        }
+                        _ => {}
+                    }
+                    open.iter_mut().for_each(|(_, says)| *says = true);
+                }
+                Piece::Text(text) if text.trim().is_empty() => {}
+                Piece::Same(range) if segment.text[range.clone()].trim().is_empty() => {}
+                Piece::Text(_) | Piece::Same(_) | Piece::Point(_) => open.iter_mut().for_each(|(_, says)| *says = true),
+            }
+            filled.push(piece.clone());
+        }
+        filled
+    }
+
     fn segment(&self, segment: &Segment, pieces: &[Piece], translated: Translated, out: &mut String) {
+        let filled = if self.may_be_empty { Vec::new() } else { self.filled(segment, pieces) };
+        let pieces = if self.may_be_empty { pieces } else { &filled };
         // Where the content of each open span begins.
         let mut open = Vec::new();
         for piece in pieces {
             match piece {
-                Piece::Text(text) => out.push_str(&(self.escape)(text)),
-                Piece::Same(range) => out.push_str(&segment.written(&self.source, range, self.escape)),
+                Piece::Text(text) => {
+                    let text = (self.escape)(text, begins_line(out));
+                    out.push_str(&text);
+                }
+                Piece::Same(range) => {
+                    let text = segment.written(&self.source, range, self.escape, begins_line(out));
+                    out.push_str(&text);
+                }
                 Piece::Open(mark) => {
                     self.copy(self.marks[*mark].open.clone(), translated, out);
                     open.push(out.len());
@@ -137,6 +193,12 @@ impl Skeleton {
             }
         }
     }
+}
+
+/// Whether nothing but Markdown's marks of blocks stands in the last line so far.
+fn begins_line(out: &str) -> bool {
+    let line = &out[out.rfind('\n').map_or(0, |end| end + 1)..];
+    line.bytes().all(|byte| b" \t>-*+.)0123456789".contains(&byte))
 }
 
 impl Document for Running {
@@ -242,7 +304,8 @@ impl<'a> Reader<'a> {
         self.end_insets()?;
         self.insets.sort_unstable_by_key(|inset| inset.range.start);
         let Self { source, rules, chunks, segments, marks, insets, .. } = self;
-        let skeleton = Skeleton { source: source.to_string(), chunks, marks, insets, escape: rules.escape() };
+        let (escape, may_be_empty) = (rules.escape(), rules.may_be_empty());
+        let skeleton = Skeleton { source: source.to_string(), chunks, marks, insets, escape, may_be_empty };
         Ok(Running { skeleton, segments })
     }
 
@@ -252,6 +315,11 @@ impl<'a> Reader<'a> {
             Some(Chunk::Keep(last)) if last.end == range.start => last.end = range.end,
             _ => self.chunks.push(Chunk::Keep(range)),
         }
+    }
+
+    /// Writes bytes that are no running text in another way.
+    pub fn write_anew(&mut self, range: Range<usize>, text: String) {
+        self.insets.push(Inset { range, chunks: vec![Chunk::New(text)] });
     }
 
     /// Ends the running text that was taken.

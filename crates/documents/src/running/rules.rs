@@ -1,5 +1,6 @@
 //! What a format's elements are to running text.
 
+use crate::document::Escape;
 use crate::events::Event;
 
 /// What an element is to the text around and inside of it.
@@ -54,8 +55,13 @@ pub trait Rules: Send + Sync {
     /// What a reference (`&name;`, `\\*`) stands for; none if it stays as it is.
     fn resolve(&self, reference: &str) -> Option<String>;
 
+    /// Whether markup may stand around nothing.
+    fn may_be_empty(&self) -> bool {
+        true
+    }
+
     /// How text is written.
-    fn escape(&self) -> fn(&str) -> String {
+    fn escape(&self) -> Escape {
         crate::markup::escape
     }
 }

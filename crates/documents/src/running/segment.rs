@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::document::Segment;
 use crate::events::{Event, Kind, is_kept};
 use crate::markup::{Element, Kind as ElementKind};
+use crate::pairs;
 use crate::running::MOST_EVENTS;
 use crate::running::rules::{Inline, Role, Rules, role_of};
 use crate::running::text::Read;
@@ -63,7 +64,9 @@ pub fn read(source: &str, rules: &dyn Rules, events: &[Event], marks: &mut Vec<M
         // It was not closed, so it goes as far as the text.
         reading.close_opaque(element, last.range.end..last.range.end);
     }
-    Segment::marked(reading.read.text, reading.elements, reading.read.spellings)
+    let Reading { read, mut elements, marks, .. } = reading;
+    pairs::find(&mut elements, |mark| Some(&source[marks[mark].open.clone()]));
+    Segment::marked(read.text, elements, read.spellings)
 }
 
 /// Running text that is being read.

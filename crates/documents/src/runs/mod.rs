@@ -154,8 +154,8 @@ impl Story {
         let mut text = String::new();
         for piece in pieces {
             match piece {
-                Piece::Text(said) => text.extend(escape(said).chars().filter(|c| !c.is_control())),
-                Piece::Same(range) => text.push_str(&segment.written(&self.xml, range, escape)),
+                Piece::Text(said) => text.extend(escape(said, false).chars().filter(|c| !c.is_control())),
+                Piece::Same(range) => text.push_str(&segment.written(&self.xml, range, escape, false)),
                 Piece::Open(_) | Piece::Close(_) | Piece::Point(_) => {
                     self.text(raw(properties.last().unwrap_or(&base)), &mut text, xml);
                 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::document::Segment;
 use crate::events::{Event, Kind};
 use crate::markup::{Element, Kind as ElementKind};
+use crate::pairs;
 use crate::running::text::Read;
 use crate::xml::resolve;
 
@@ -138,8 +139,9 @@ struct Reading<'a> {
     weights: HashMap<&'a str, (usize, Range<usize>)>,
     /// Elements that hold runs and are open.
     holders: Vec<usize>,
-    /// Where a field began that has not ended: what makes it and what it shows stay as they are.
-    field: Option<usize>,
+    /// Where a field began that has not ended, and how many are open in each other: what makes it and what it shows stay
+    /// as they are.
+    field: Option<(usize, usize)>,
 }
 
 impl<'a> Reading<'a> {
@@ -169,6 +171,10 @@ impl<'a> Reading<'a> {
             Mark::Around(..) | Mark::Between(_) | Mark::InRun(..) => false,
         };
         without(&mut elements, is_base);
+        pairs::find(&mut elements, |mark| match &marks[mark] {
+            Mark::Between(range) => Some(&self.xml[range.clone()]),
+            Mark::Run(_) | Mark::Around(..) | Mark::InRun(..) => None,
+        });
         self.done.push((Section { base, marks, end }, Segment::marked(read.text, elements, read.spellings)));
     }
 
@@ -183,21 +189,13 @@ impl<'a> Reading<'a> {
                 self.section(None);
             }
             match self.name(i) {
-                "r" if is_open => self.run(i + 1..last, &range),
+                "r" if is_open => self.run(i + 1..last, &range)?,
                 _ if self.field.is_some() => {}
                 // Of the text before it was translated.
                 "proofErr" => {}
                 "br" if self.holders.is_empty() => self.section(Some(Mark::Between(range))),
-                "hyperlink" | "smartTag" | "ins" | "sdt" | "sdtContent" | "customXml" if is_open => {
-                    if self.holders.len() >= DEPTH {
-                        return None;
-                    }
-                    let mark = Mark::Around(self.events[i].range.clone(), self.events[last].range.clone());
-                    let number = self.open(mark);
-                    self.holders.push(number);
-                    self.content(i + 1..last)?;
-                    self.holders.pop();
-                    self.elements[number].range.end = self.read.text.len();
+                "hyperlink" | "smartTag" | "ins" | "moveTo" | "dir" | "bdo" | "sdt" | "customXml" if is_open => {
+                    self.holder(i)?;
                 }
                 _ if !self.xml[range.clone()].trim().is_empty() => self.point(Mark::Between(range)),
                 _ => {}
@@ -207,9 +205,41 @@ impl<'a> Reading<'a> {
         Some(())
     }
 
-    /// Reads what is in a run, which is at `range`.
-    fn run(&mut self, events: Range<usize>, range: &Range<usize>) {
+    /// Reads an element that holds runs, with its properties as a part of its start tag; none if it is nested too deeply.
+    fn holder(&mut self, i: usize) -> Option<()> {
+        if self.holders.len() >= DEPTH {
+            return None;
+        }
+        let last = self.ends[i];
+        let (mut first, mut close) = (i + 1, last);
+        while first < last {
+            let is_space = || self.xml[self.whole(first)].trim().is_empty();
+            match self.name(first) {
+                "sdtPr" | "sdtEndPr" | "smartTagPr" | "customXmlPr" => first = self.ends[first] + 1,
+                // A content control holds its runs in an element of their own, and nothing beside it.
+                "sdtContent" if matches!(self.events[first].kind, Kind::Open(_)) => {
+                    close = self.ends[first];
+                    first += 1;
+                    break;
+                }
+                "" if is_space() => first += 1,
+                _ => break,
+            }
+        }
+        let open = self.events[i].range.start..self.events[first - 1].range.end;
+        let number = self.open(Mark::Around(open, self.events[close].range.start..self.events[last].range.end));
+        self.holders.push(number);
+        self.content(first..close)?;
+        self.holders.pop();
+        self.elements[number].range.end = self.read.text.len();
+        Some(())
+    }
+
+    /// Reads what is in a run, which is at `range`; none where a field begins in the middle of one.
+    fn run(&mut self, events: Range<usize>, range: &Range<usize>) -> Option<()> {
         let mut properties = range.start..range.start;
+        // Whether something of the run was read.
+        let mut says = false;
         let mut i = events.start;
         while i < events.end {
             let last = self.ends[i];
@@ -217,15 +247,21 @@ impl<'a> Reading<'a> {
             let name = self.name(i);
             if name == "fldChar" {
                 let is = |kind: &str| self.xml[whole.clone()].contains(&format!("fldCharType=\"{kind}\""));
-                if is("begin") && self.field.is_none() {
-                    self.field = Some(range.start);
-                    return;
-                }
-                if is("end")
-                    && let Some(start) = self.field.take()
+                if is("begin") {
+                    // What stands before it in its run would be written twice.
+                    if self.field.is_none() && says {
+                        return None;
+                    }
+                    let (start, depth) = self.field.unwrap_or((range.start, 0));
+                    self.field = Some((start, depth + 1));
+                } else if is("end")
+                    && let Some((start, depth)) = self.field
                 {
-                    self.point(Mark::Between(start..range.end));
-                    return;
+                    self.field = Some((start, depth - 1)).filter(|(_, depth)| *depth > 0);
+                    if self.field.is_none() {
+                        self.point(Mark::Between(start..range.end));
+                        return Some(());
+                    }
                 }
             }
             match name {
@@ -243,8 +279,10 @@ impl<'a> Reading<'a> {
                 }
                 _ => self.point(Mark::InRun(properties.clone(), whole)),
             }
+            says |= self.field.is_none() && !matches!(name, "" | "rPr" | "lastRenderedPageBreak");
             i = last + 1;
         }
+        Some(())
     }
 
     /// Adds text in a run of these properties.

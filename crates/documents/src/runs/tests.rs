@@ -105,7 +105,7 @@ fn paragraphs_are_translated_as_one_and_keep_their_formatting() {
     let xml = body(&format!("<w:p>{}</w:p>", run(BOLD, "A &amp; B &#x41;")));
     let (parts, found) = translated(&xml, &["<X> & Y"]);
     assert_eq!(parts, ["A & B A"]);
-    assert_eq!(found, body(&format!("<w:p>{}</w:p>", run(BOLD, &escape("<X> & Y")))));
+    assert_eq!(found, body(&format!("<w:p>{}</w:p>", run(BOLD, &escape("<X> & Y", false)))));
 }
 
 #[test]
@@ -154,6 +154,52 @@ fn other_prefixes_are_taken_and_damaged_xml_is_refused() {
     for xml in ["", "<a>", "<a></b>", "<a>&nothing;</a>", "<a", "<!DOCTYPE a><a/>", "<a>&#0;</a>", "</a>"] {
         assert!(!is_read(xml), "{xml}");
     }
+}
+
+/// What becomes of a paragraph whose words all come in the other order.
+fn reversed(content: &str) -> String {
+    let mut paragraphs = Vec::new();
+    let story = story(&body(&format!("<w:p>{content}</w:p>")), &mut paragraphs).unwrap();
+    testing::all_reversed(StoryDocument { story, paragraphs })
+}
+
+#[test]
+fn content_controls_keep_their_properties_in_front() {
+    for (open, close) in [
+        ("<w:sdt><w:sdtPr><w:tag/></w:sdtPr><w:sdtEndPr/> <w:sdtContent>", "</w:sdtContent></w:sdt>"),
+        ("<w:smartTag><w:smartTagPr/>", "</w:smartTag>"),
+        ("<w:customXml><w:customXmlPr/>", "</w:customXml>"),
+        ("<w:moveTo>", "</w:moveTo>"),
+    ] {
+        let content = |words: &str| format!("{open}{}{close}", run("", words));
+        let found = reversed(&format!("{}{}{}", run("", "open the "), content("red car"), run("", " now")));
+        assert!(found.contains(&format!("{open}<w:r>")) && found.contains(close), "{found}");
+        assert!(found.contains(&content("CAR RED")), "{found}");
+    }
+    let empty = "<w:sdt><w:sdtPr/><w:sdtContent/></w:sdt>";
+    assert!(reversed(&format!("{}{empty}{}", run("", "one"), run("", " two"))).contains(empty));
+}
+
+#[test]
+fn ranges_start_before_they_end() {
+    let [start, end] = ["<w:bookmarkStart w:id=\"0\" w:name=\"a\"/>", "<w:bookmarkEnd w:id=\"0\"/>"];
+    let found = reversed(&format!("{}{start}{}{end}{}", run("", "one "), run("", "two "), run("", "three")));
+    assert!(found.find(start) < found.find(end), "{found}");
+}
+
+#[test]
+fn fields_in_fields_stay() {
+    let field = |kind: &str| format!("<w:r><w:fldChar w:fldCharType=\"{kind}\"/></w:r>");
+    let inner = format!("{}<w:r><w:instrText>MERGEFIELD x</w:instrText></w:r>{}", field("begin"), field("end"));
+    let whole = format!("{}{inner}{}{}{}", field("begin"), field("separate"), run("", "yes"), field("end"));
+    let xml = body(&format!("<w:p>{}{whole}</w:p>", run("", "the answer ")));
+    assert_eq!(translated(&xml, &[]).0, ["the answer"]);
+    assert!(shouted(&xml).contains(&whole));
+    // One that begins in the middle of a run, where what stands before it would be there twice.
+    let middle =
+        "<w:r><w:t>see </w:t><w:fldChar w:fldCharType=\"begin\"/></w:r><w:r><w:fldChar w:fldCharType=\"end\"/></w:r>";
+    let xml = body(&format!("<w:p>{middle}</w:p>"));
+    assert_eq!(translated(&xml, &[]), (vec![], xml));
 }
 
 proptest::proptest! {

@@ -9,7 +9,9 @@ mod events;
 pub use events::{Events, local, resolve};
 
 use crate::error::{Error, Result};
-use crate::limits::Limits;
+use crate::events::Kind;
+use crate::language::said_anew;
+use crate::options::Options;
 use crate::running::rules::{Inline, Role, Rules};
 use crate::running::{Reader, Running};
 use crate::tags::Tags;
@@ -40,21 +42,34 @@ impl Rules for XmlRules<'_> {
 ///
 /// # Errors
 /// [`Error::Invalid`] with the place of what is wrong, [`Error::TooLarge`].
-pub fn read(xml: &str, tags: &Tags, limits: &Limits) -> Result<Running> {
-    read_by(xml, &XmlRules(tags), resolve, limits)
+pub fn read(xml: &str, options: &Options) -> Result<Running> {
+    read_by(xml, &XmlRules(&options.tags), resolve, options)
 }
 
 /// Reads XML by the rules of a format, with the entities that `resolve` knows.
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_by(xml: &str, rules: &dyn Rules, resolve: fn(&str) -> Option<String>, limits: &Limits) -> Result<Running> {
-    let mut reader = Reader::new(xml, rules, limits);
+pub fn read_by(
+    xml: &str,
+    rules: &dyn Rules,
+    resolve: fn(&str) -> Option<String>,
+    options: &Options,
+) -> Result<Running> {
+    let mut reader = Reader::new(xml, rules, &options.limits);
+    let mut rooted = false;
     if xml.starts_with('\u{feff}') {
         reader.keep(0..'\u{feff}'.len_utf8());
     }
     for event in Events::knowing(xml, resolve) {
-        reader.take(event.map_err(Error::Invalid)?)?;
+        let event = event.map_err(Error::Invalid)?;
+        if !rooted && let Kind::Open(_) = event.kind {
+            rooted = true;
+            if let Some(tag) = said_anew(&xml[event.range.clone()], options) {
+                reader.write_anew(event.range.clone(), tag);
+            }
+        }
+        reader.take(event)?;
     }
     reader.end()
 }
@@ -69,7 +84,7 @@ mod tests {
     use crate::testing::{copied, markup, shouted, translated};
 
     fn document(xml: &str, tags: &Tags) -> Running {
-        read(xml, tags, &Limits::default()).unwrap()
+        read(xml, &Options { tags: tags.clone(), ..Options::default() }).unwrap()
     }
 
     fn parts(xml: &str, tags: &Tags) -> Vec<String> {
@@ -133,7 +148,7 @@ mod tests {
 
         #[test]
         fn any_text_is_taken(xml in "[<>/a!\\[\\]C?&;\"'= \u{fc}]{0,40}") {
-            let _ = read(&xml, &Tags::default(), &Limits::default());
+            let _ = read(&xml, &Options::default());
         }
     }
 }

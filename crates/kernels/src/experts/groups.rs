@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use strata_simd::dot;
 
-use super::Dispatch;
+use super::{Dispatch, SlotMasks};
 use crate::buffer::{Room, Shared, filled};
 use crate::flex::Values;
 use crate::gemm::{After, Matrix, Product, Threads, multiply_all};
@@ -24,12 +24,14 @@ pub(crate) struct Groups {
     pub fc2: Values,
     pub bias2: Values,
     pub dispatch: Arc<Dispatch>,
+    /// Dropout of the hidden values, where there is any.
+    pub masks: Option<SlotMasks>,
     pub precision: MatmulPrecision,
 }
 
 /// What the backward pass needs of the forward pass, rows sorted by expert.
 pub(crate) struct Forward {
-    /// Hidden values after ReLU, `[slots, d_ffn]`.
+    /// Hidden values after ReLU and dropout, `[slots, d_ffn]`.
     pub hidden: Vec<f32>,
     /// Expert outputs before weighting, `[slots, d]`.
     pub y: Vec<f32>,
@@ -73,11 +75,14 @@ impl Groups {
     pub fn forward(&self, x: &[f32]) -> Forward {
         let (d, f) = (self.d, self.d_ffn);
         let sorted = gather(x, &self.dispatch.tokens, d);
-        let hidden = self.for_slots(f, |out, e, rows| {
+        let mut hidden = self.for_slots(f, |out, e, rows| {
             let x = Matrix::rows(&sorted[rows.start * d..rows.end * d], d);
             let (w, bias) = (self.weights(e).0.transposed(), &self.bias1[e * f..][..f]);
             Product::new(out, (rows.len(), f, d), x, w).then(Some(bias), After::Relu)
         });
+        if let Some(masks) = &self.masks {
+            masks.drop_from(&mut hidden, f);
+        }
         let y = self.for_slots(d, |out, e, rows| {
             let h = Matrix::rows(&hidden[rows.start * f..rows.end * f], f);
             let (w, bias) = (self.weights(e).1.transposed(), &self.bias2[e * d..][..d]);
@@ -186,10 +191,13 @@ impl Groups {
             Some(g) => [&mut g.fc1, &mut g.bias1, &mut g.fc2, &mut g.bias2].map(|values| Shared::new(values)),
             None => rooms.shared(),
         });
+        // What was dropped is zero and gets no gradient, as behind the ReLU; what was kept was multiplied.
+        let scale = self.masks.as_ref().map_or(1.0, SlotMasks::scale);
         let dhidden = self.for_slots(f, |out, e, rows| {
             let dy = Matrix::rows(&dy[rows.start * d..rows.end * d], d);
             let hidden = Matrix::rows(&hidden[rows.start * f..rows.end * f], f);
-            Product::new(out, (rows.len(), f, d), dy, self.weights(e).1).then(None, After::ReluGradient(hidden))
+            let product = Product::new(out, (rows.len(), f, d), dy, self.weights(e).1);
+            Product { scale, ..product.then(None, After::ReluGradient(hidden)) }
         });
         let rest = |out: Shared| {
             let dx = |e: usize, rows: &Range<usize>| {

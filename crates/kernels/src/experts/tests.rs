@@ -3,6 +3,7 @@ use std::ops::Range;
 use burn::tensor::TensorData;
 
 use super::*;
+use crate::mask::Dropout;
 use crate::testing::{assert_same, random};
 
 /// Experts on 1 to 4 ranks, each with its own tokens, give what one rank gives for all tokens.
@@ -41,10 +42,12 @@ fn spread_over_ranks_they_give_the_same() {
         if let Some((ranks, bounds)) = spread {
             block = block.spread(ranks, bounds);
         }
+        let first = tokens[..parts.start].iter().sum::<usize>() * k;
         let mut y = x.clone();
         for (visit, w) in (0..).zip(&ws) {
             let chosen: Vec<_> = parts.clone().flat_map(|rank| chosen(rank, visit)).collect();
-            y = y.clone() + block.apply(y, w.clone(), Arc::new(Dispatch::new(experts, k, &chosen)));
+            let dropout = HiddenDropout { rate: 0.25, seed: visit << 40, first };
+            y = y.clone() + block.apply(y, w.clone(), Arc::new(Dispatch::new(experts, k, &chosen)), dropout);
         }
         assert_eq!(y.dims(), [n, d]);
         let gradients = (y.clone() * y.clone()).sum().backward();
@@ -79,11 +82,13 @@ fn spread_over_ranks_they_give_the_same() {
     }
 }
 
-/// Two visits in a row, as two strata make them, over groups of many sizes, some empty, some choices dropped.
+/// Two visits in a row, as two strata make them, over groups of many sizes, some empty, some choices dropped, with and
+/// without dropout of hidden values.
 #[test]
 fn equals_its_composition_over_two_visits() {
-    for (n, experts, seed) in [(0, 3, 1), (1, 3, 8), (9, 4, 3), (700, 3, 4), (40, 16, 5)] {
-        let (d, f, k) = (6, 10, 2);
+    let sizes = [(0, 3, 10, 1), (1, 3, 10, 8), (9, 4, 16, 3), (700, 3, 10, 4), (40, 16, 10, 5)];
+    for ((n, experts, f, seed), rate) in sizes.into_iter().flat_map(|size| [0.0, 0.3].map(|rate| (size, rate))) {
+        let (d, k) = (6, 2);
         let chosen = |seed: u64| -> Vec<Option<u32>> {
             (0..n * k)
                 .map(|i| strata_simd::random::lowbias32(seed, i as u32) % (experts as u32 + 1))
@@ -100,16 +105,26 @@ fn equals_its_composition_over_two_visits() {
             let (x, [w1, w2], [fc1, fc2], [b1, b2]) = inputs();
             let mut experts =
                 ExpertWeights::new(fc1.clone(), b1.clone(), fc2.clone(), b2.clone(), MatmulPrecision::F32);
-            let mut visit = |x: Tensor<2>, w: Tensor<2>, dispatch: &Arc<Dispatch>| {
+            let mut visit = |x: Tensor<2>, w: Tensor<2>, dispatch: &Arc<Dispatch>, seed: u64| {
+                let dropout = HiddenDropout { rate, seed, first: 7 };
                 let y = if fast {
-                    experts.apply(x.clone(), w, dispatch.clone())
+                    experts.apply(x.clone(), w, dispatch.clone(), dropout)
                 } else {
-                    experts.composed(x.clone(), w, dispatch)
+                    let dropped = |hidden: Tensor<2>, slots: Range<usize>| {
+                        let mask = Dropout::new(rate, seed);
+                        let row = |slot| (7 + dispatch.weight_place(slot)) * f;
+                        let factors = slots.flat_map(|slot| (0..f).map(move |i| mask.factor((row(slot) + i) as u32)));
+                        let factors: Vec<f32> = factors.collect();
+                        let [slots, _] = hidden.dims();
+                        let factors = Tensor::<2>::from_data(TensorData::new(factors, [slots, f]), &hidden.device());
+                        hidden * factors
+                    };
+                    experts.composed(x.clone(), w, dispatch, dropped)
                 };
                 x + y
             };
-            let y = visit(x.clone(), w1.clone(), &visits[0]);
-            let y = visit(y, w2.clone(), &visits[1]);
+            let y = visit(x.clone(), w1.clone(), &visits[0], 11);
+            let y = visit(y, w2.clone(), &visits[1], 12);
             (y, vec![x.into(), w1.into(), w2.into(), fc1.into(), b1.into(), fc2.into(), b2.into()])
         };
         assert_same(|| run(true), || run(false));

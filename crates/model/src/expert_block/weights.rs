@@ -1,10 +1,11 @@
 //! The weights of an expert block: how they start, their names, and the offsets that a capacity budget moves.
 
 use burn::tensor::{Tensor, TensorData};
+use strata_kernels::host;
 use strata_recipe::{Kind, ModelConfig, Side};
 use strata_routing::adjust_offsets;
 
-use super::{ExpertBlock, host};
+use super::ExpertBlock;
 use crate::parameter::{Initializer, WeightVisitor, join};
 use crate::sublayers::{Ffn, Norm};
 use crate::trace::BlockTrace;

@@ -132,10 +132,6 @@ fn unknown_keys_name_the_line_and_the_nearest() {
         ("[train]\n\n\nheads = 3", "my/r.toml, line 4: unknown key `train.heads`; did you mean `model.heads`?"),
         ("[model]\ndorpout = 0.1", "my/r.toml, line 2: unknown key `model.dorpout`; did you mean `model.dropout`?"),
         ("[model]\nd-model = 8", "my/r.toml, line 2: unknown key `model.d-model`; did you mean `model.d_model`?"),
-        (
-            "[model]\nlearnin_rate = 1",
-            "my/r.toml, line 2: unknown key `model.learnin_rate`; did you mean `train.learning_rate`?",
-        ),
         ("updates = 3", "my/r.toml, line 1: unknown key `updates`; did you mean `train.updates`?"),
         ("[trian]\nupdates = 3", "my/r.toml, line 1: unknown section `trian`; did you mean `train`?"),
         (
@@ -147,6 +143,11 @@ fn unknown_keys_name_the_line_and_the_nearest() {
     ];
     for (text, message) in cases {
         assert_eq!(refusal(text), message);
+    }
+    // Near is only what stands in the same table.
+    for text in ["[train]\nfoo = 1", "[train]\nembedings = 1", "[model]\nlearnin_rate = 1"] {
+        let far = refusal(text);
+        assert!(far.contains("(keys of [") && !far.contains("did you mean"), "{far}");
     }
     let far = refusal("[translate]\nxxxxxxxxx = 1");
     assert!(far.contains("(keys of [translate]: beam, length_penalty,"), "{far}");
@@ -247,7 +248,7 @@ fn values_that_contradict_each_other() {
         ("[data]\ndirections = [\"ende\"]", "line 2: data.directions: \"ende\" is not a direction"),
         ("[data]\ndirections = [\"de-de\"]", "line 2: data.directions: \"de-de\" is not a direction"),
         ("[train]\nwarmup_init_lr = 1.0", "line 2: train.warmup_init_lr = 1 is more than train.learning_rate"),
-        ("[train]\naverage_last = 5", "line 2: train.average_last = 5 is more than train.keep_last = 3"),
+        ("[data]\ndirections = [\"en-\"]", "line 2: data.directions: \"en-\" is not a direction"),
         (
             "[train]\naverage_last = 2\naverage_decay = 0.99",
             "line 3: train.average_decay = 0.99 and train.average_last",
@@ -256,5 +257,29 @@ fn values_that_contradict_each_other() {
     for (text, message) in cases {
         let refusal = refusal(&format!("{text}\n[model]\nstrata = [4, 4]"));
         assert!(refusal.starts_with(&format!("my/r.toml, {message}")), "{refusal}");
+    }
+}
+
+#[test]
+fn languages_of_directions_may_have_scripts_and_regions() {
+    let text = "[data]\ndirections = [\"en-pt-BR\", \"zh-Hans-en\", \"zh-Hans-zh-Hant\"]\n[model]\nstrata = [4, 4]";
+    assert_eq!(parse(text).unwrap().resolve(None, &[]).unwrap().data.directions.len(), 3);
+}
+
+#[test]
+fn choices_without_effect_are_refused() {
+    let cases = [
+        (
+            "kind = \"moe\"\nexperts = 8\nnormalization = \"reference\"",
+            "line 4: [model] normalization",
+            "\"moe\" has none",
+        ),
+        ("kind = \"dense\"\nnormalization = \"reference\"", "line 3: [model] normalization", "\"dense\" has none"),
+        ("kind = \"dense\"\nsecond_choice = \"gumbel\"", "line 3: [model] second_choice", "has no experts"),
+        ("strata = [4, 4]\ntop_k = 1\nsecond_choice = \"gumbel\"", "line 4: [model] second_choice", "top_k = 1"),
+    ];
+    for (text, place, why) in cases {
+        let refusal = refusal(&format!("[model]\n{text}"));
+        assert!(refusal.starts_with(&format!("my/r.toml, {place}")) && refusal.contains(why), "{refusal}");
     }
 }

@@ -1,8 +1,8 @@
 //! One step of the search: which candidates stay open and which are finished.
 //!
 //! The rules are those of the model crate's beam search. An end mark counts only among the best `beam` candidates
-//! (fairseq; Ott et al., 2019). The search is over with `beam` finished hypotheses or at the longest length. Equal
-//! scores keep the order of hypotheses and ids.
+//! (fairseq; Ott et al., 2019). The search is over with `beam` finished hypotheses (when sampling, with all that are
+//! drawn) or at the longest length. Equal scores keep the order of hypotheses and ids.
 
 use super::candidates::Candidates;
 use super::{Done, NONE, Node, Open, Search};
@@ -61,7 +61,7 @@ impl Search {
             }
         }
         self.order = candidates;
-        at_limit || self.next.is_empty() || self.done.len() >= self.request.options.beam
+        at_limit || self.next.is_empty() || self.done.len() >= self.request.options.width()
     }
 
     /// Plain beam search.

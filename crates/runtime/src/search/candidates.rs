@@ -62,7 +62,7 @@ impl Search {
             let open = &self.open[i - self.forced()];
             let first = self.step == 0;
             // All translations start from one token, so the first step draws for all of them.
-            for sample in if first { 0..options.beam as u32 } else { open.sample..open.sample + 1 } {
+            for sample in if first { 0..options.width() as u32 } else { open.sample..open.sample + 1 } {
                 let drawn = sampling::draw(&answer.logits, options, sample, self.step, buffers);
                 out.extend(drawn.map(|column| (id_of(column), answer.logits[column as usize] - log_total)));
             }

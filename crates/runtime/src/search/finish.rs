@@ -11,7 +11,7 @@ impl Search {
         let mut done = std::mem::take(&mut self.done);
         // A stable sort: equal scores keep the order in which they were found.
         done.sort_by(|a, b| b.score.total_cmp(&a.score));
-        done.truncate(options.nbest.min(options.beam));
+        done.truncate(options.nbest.min(options.width()));
         done.iter()
             .map(|done| {
                 let mut path: Vec<_> = self.backwards(done.node).copied().collect();

@@ -25,6 +25,6 @@ pub fn layer(origins: &[String]) -> Result<Option<CorsLayer>, Error> {
         };
         AllowOrigin::list(origins.iter().map(value).collect::<Result<Vec<_>, _>>()?)
     };
-    let layer = CorsLayer::new().allow_origin(allowed).allow_methods([Method::GET, Method::POST]);
+    let layer = CorsLayer::new().allow_origin(allowed).allow_methods([Method::GET, Method::POST, Method::DELETE]);
     Ok(Some(layer.allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION]).max_age(Duration::from_secs(3600))))
 }

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use strata_documents::{Document, Limits, Options, Parts, download_type, memory, open};
+use strata_documents::{Document, Format, Limits, Options, Parts, download_type, memory, open};
 use strata_translate::{Glossary, Part, SearchOptions, TranslateOptions};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -59,7 +59,8 @@ pub async fn translate_file(headers: HeaderMap, call: Call) -> Answer<Json<Value
     let source = call.source_language(call.params.required("source")?)?;
     let target = call.language(call.params.required("target")?)?;
     let name = translated_name(&file.name, &target);
-    let read = read(&call, &file, Options::default()).await?;
+    let reading = Options { target: Some(target.clone()), ..Options::default() };
+    let read = read(&call, &file, None, reading).await?;
     let ask = AskFile { source, target, sentences: Sentences::Split, glossary: None };
     let TranslatedFile { content, warnings } = translate(&call, read, ask).await?;
     let name = call.app.downloads.keep(&format!(".{name}"), content);
@@ -77,11 +78,11 @@ pub async fn translate_file(headers: HeaderMap, call: Call) -> Answer<Json<Value
     Ok(Json(answer))
 }
 
-/// Reads a file within the limits of a request, once there is room for it.
+/// Reads a file of `format`, or as its name says, within the limits of a request, once there is room for it.
 ///
 /// # Errors
 /// 400 for a file of another format or a damaged one, 413 for one with too much in it, 429 where there is no room.
-pub async fn read(call: &Call, upload: &Upload, options: Options) -> Answer<ReadFile> {
+pub async fn read(call: &Call, upload: &Upload, format: Option<&'static Format>, options: Options) -> Answer<ReadFile> {
     let characters = call.app.settings.request.file_characters;
     let limits = Limits { members: MEMBERS, unpacked: UNPACKED, characters, segments: SEGMENTS };
     let needed = memory(&upload.name, &upload.content, &limits).min(MEMORY);
@@ -90,7 +91,11 @@ pub async fn read(call: &Call, upload: &Upload, options: Options) -> Answer<Read
     let room = room.map_err(|_| ApiError::busy("too many files are being translated; try again later", 5))?;
     let (content, options) = (upload.clone(), Options { limits, ..options });
     let read = move || {
-        let document = open(&content.name, content.content.to_vec(), &options)?;
+        let bytes = content.content.to_vec();
+        let document = match format {
+            Some(format) => format.read(bytes, &options)?,
+            None => open(&content.name, bytes, &options)?,
+        };
         let characters = document.segments().iter().map(|segment| segment.text.chars().count()).sum();
         Ok::<_, ApiError>(ReadFile { characters, content, document, room })
     };

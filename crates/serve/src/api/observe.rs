@@ -10,8 +10,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::api::app::App;
+use crate::error::Reason;
 use crate::lock::lock;
-use crate::log::{Entry, Telling};
+use crate::log::{Entry, Telling, Told};
 use crate::metrics::During;
 
 /// The client's address.
@@ -32,15 +33,16 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Ne
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_string();
     let method = request.method().to_string();
     let client = request.extensions().get::<Peer>().map_or(String::new(), |peer| peer.0.ip().to_string());
-    let telling = Telling::default();
+    let telling = Telling::new(Told { route, client, ..Told::default() }.into());
     request.extensions_mut().insert(telling.clone());
     // If the client goes away, this future is dropped, and `pending` with it, which logs the request then.
-    let mut pending = Pending { app: app.clone(), logged: false, method, route, client, telling, start };
+    let mut pending = Pending { app: app.clone(), logged: false, method, telling, start };
     let mut response = next.run(request).await;
     for (name, value) in SAFETY {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
-    pending.log(response.status().as_u16());
+    let reason = response.extensions().get::<Reason>().map_or("", |reason| &reason.0);
+    pending.log(response.status().as_u16(), reason);
     drop(guard);
     response
 }
@@ -50,39 +52,35 @@ struct Pending {
     app: Arc<App>,
     logged: bool,
     method: String,
-    route: String,
-    client: String,
     telling: Telling,
     start: Instant,
 }
 
 impl Pending {
-    fn log(&mut self, status: u16) {
+    fn log(&mut self, status: u16, reason: &str) {
         if std::mem::replace(&mut self.logged, true) {
             return;
         }
         let took = self.start.elapsed();
-        self.app.metrics.answered(&self.route, status, took);
         let told = lock(&self.telling).clone();
-        let level = if status >= 500 { "error" } else { "info" };
-        (self.app.settings.log)(&Entry {
-            method: std::mem::take(&mut self.method),
-            route: std::mem::take(&mut self.route),
-            client: std::mem::take(&mut self.client),
-            status: Some(status),
-            milliseconds: Some((took.as_secs_f64() * 1e5).round() / 1e2),
-            key: told.key,
-            model: told.model,
-            direction: told.direction,
-            characters: told.characters,
-            sentences: told.sentences,
-            ..Entry::new(level, "request", "")
-        });
+        self.app.metrics.answered(&told.route, status, took);
+        let method = std::mem::take(&mut self.method);
+        let message = beginning(reason);
+        (self.app.settings.log)(&Entry { method, message, ..told.entry("request", status, took) });
+    }
+}
+
+/// What of a reason is logged: lists of languages can be long.
+fn beginning(reason: &str) -> String {
+    const MOST: usize = 200;
+    match reason.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &reason[..end]),
+        None => reason.to_string(),
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.log(499);
+        self.log(499, "");
     }
 }

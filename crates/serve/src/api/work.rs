@@ -148,6 +148,7 @@ async fn translate_until(call: &Call, ask: Ask, deadline: Instant) -> Answer<Vec
         let name = first.model_name().unwrap_or("").to_string();
         call.tell(|told| (told.direction, told.model) = (format!("{}-{target}", first.source), name));
     }
+    let options = Options { target: Some(target.clone()), ..options };
     let documents = split(&placed, format, options, sentences).await?;
     let sentences: usize = documents.iter().flatten().map(|parts| parts.texts().len()).sum();
     call.tell(|told| told.sentences = Some(sentences));

@@ -1,5 +1,6 @@
 //! The part of a report that shows one model's routing.
 
+use strata_corpus::bitext::Pair;
 use strata_corpus::codes::is_english;
 
 use super::html::{Table, escape, figure, plots, tokens};
@@ -217,7 +218,8 @@ fn similarity(analysis: &Analysis) -> Result<String, Error> {
 pub(crate) fn examples(analysis: &Analysis) -> String {
     let mut table = Table::new(&["", "tokens"]);
     for example in &analysis.examples {
-        let (from, to) = example.direction.split_once('-').unwrap_or((&example.direction, ""));
+        let pair = Pair::parse(&example.direction);
+        let (from, to) = pair.as_ref().map_or((example.direction.as_str(), ""), |pair| (&pair.first, &pair.second));
         let most = analysis.strata.len();
         table.html_row(&format!("{}: {from}", example.direction), &tokens(&example.source, most));
         table.html_row(to, &tokens(&example.target, most));

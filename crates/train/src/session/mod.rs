@@ -4,7 +4,7 @@ mod optimizer;
 mod save;
 mod update;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -83,11 +83,16 @@ impl Session {
         })
     }
 
-    /// Goes on from a checkpoint.
+    /// The run's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Goes on from a checkpoint; where `patient`, also if the run had stopped early.
     ///
     /// # Errors
     /// A checkpoint that is damaged, or of another model or corpus.
-    pub fn load(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+    pub fn load(&mut self, checkpoint: &Checkpoint, patient: bool) -> Result<(), Error> {
         self.state = serde_json::from_value(checkpoint.state().clone())
             .map_err(|source| Error::State { path: checkpoint.path().join(STATE_FILE), source })?;
         self.model.load_weights(&checkpoint.model().weights()?)?;
@@ -97,8 +102,21 @@ impl Session {
             self.state = TrainState::default();
             return Ok(());
         }
+        if patient && self.state.out_of_patience(self.recipe.train.patience) {
+            self.state.validations_since_best = 0;
+        }
         self.optimizer.load(&mut self.model, &checkpoint.optimizer()?)?;
         self.stream.seek(&self.state.position)?;
+        self.repair_best()
+    }
+
+    /// Points `best` to the checkpoint that the state says is the best. A process that was killed between writing that
+    /// checkpoint and linking it left an older one there, and pruning would remove the best.
+    fn repair_best(&mut self) -> Result<(), Error> {
+        let (Some(run), Some(best)) = (&mut self.run, self.state.best) else { return Ok(()) };
+        if run.best()? != Some(best.update) && run.checkpoint_path(best.update).is_dir() {
+            run.set_best(best.update)?;
+        }
         Ok(())
     }
 
@@ -125,7 +143,7 @@ impl Session {
         let (session_start, seconds_before) = (Instant::now(), self.state.seconds);
         let (mut window, mut window_start) = (Window::begin(&self.ranks), Instant::now());
         let (mut session_tokens, mut session_seconds) = (0u64, 0.0);
-        // A run that stopped early and is resumed has nothing left to do.
+        // A run that stopped early and is resumed as it was has nothing left to do.
         let over = !self.is_complete() && self.state.out_of_patience(train.patience);
         if self.state.update == 0 && !train.init.is_empty() {
             self.begin(scorer, logs.as_mut(), observe)?;
@@ -134,7 +152,13 @@ impl Session {
         while !self.is_complete() && !over {
             let started = Instant::now();
             let tokens_before = window.tokens;
+            let before = self.state.update;
             let interrupted = self.update(&mut window, stop)?;
+            if self.state.update == before {
+                self.save_if_unsaved(logs.as_ref(), observe)?;
+                stopped = Stopped::Interrupted;
+                break;
+            }
             session_tokens += window.tokens - tokens_before;
             session_seconds += started.elapsed().as_secs_f64();
             let (update, last) = (self.state.update, self.is_complete());
@@ -226,6 +250,12 @@ impl Session {
         let path = self.save(best)?;
         observe(&Event::Saved { update: self.state.update, path });
         Ok(())
+    }
+
+    /// Saves the last update that was made, where no checkpoint has it yet.
+    fn save_if_unsaved(&mut self, logs: Option<&Logs>, observe: &mut (dyn FnMut(&Event) + Send)) -> Result<(), Error> {
+        let update = self.state.update;
+        if update == 0 || self.last_saved == Some(update) { Ok(()) } else { self.checkpoint(false, logs, observe) }
     }
 
     /// Validates after the updates that the recipe names; returns whether the loss is the best so far.

@@ -27,7 +27,7 @@ struct Passed {
 
 impl Session {
     /// Makes one update from `train.accumulate` batches, or this rank's share of it. Says whether any rank was asked to
-    /// `stop`.
+    /// `stop`. A process alone that is asked between two batches drops the update: the state stays that before it.
     pub(super) fn update(&mut self, window: &mut Window, stop: &AtomicBool) -> Result<bool, Error> {
         let update = self.state.update + 1;
         let (batches, named) = self.next_batches()?;
@@ -54,6 +54,10 @@ impl Session {
             gradients.add(&mut self.model, passed.loss.backward());
             if let Some(reduction) = reduction {
                 gradients.add_up(&reduction)?;
+            }
+            // Ranks must agree to stop, which they do once in an update, with its sums.
+            if i + 1 < count && !ranks.is_many() && stop.load(Ordering::Relaxed) {
+                return Ok(true);
             }
         }
         let (sums, interrupted) = BatchSums::gather(&ranks, sums, stop.load(Ordering::Relaxed))?;
@@ -112,7 +116,7 @@ impl Session {
     /// The forward pass of a batch, or of this rank's part of it, in an update with `targets` target subwords. All
     /// randomness follows from `seed`: there is no state to save. `done` takes gradients during the backward pass.
     fn pass(&self, batch: Batch, sharing: Sharing, targets: usize, seed: u64, done: Option<Arc<Done>>) -> Passed {
-        self.model.device().seed(seed);
+        self.model.device().seed(device_seed(seed, sharing, self.ranks.rank()));
         let mut forward = Forward::training(seed).with_products(self.products);
         if let Some(experts) = &self.experts {
             forward = forward.with_spread_experts(experts.clone());
@@ -161,5 +165,28 @@ impl Session {
             update,
             gradient_scale: if train.clip_norm > 0.0 && norm > train.clip_norm { train.clip_norm / norm } else { 1.0 },
         }
+    }
+}
+
+/// The seed of the device, from which GPUs draw the masks of dropout, for a pass of this `seed`. They know nothing of
+/// places in a batch, so ranks that have parts of one batch have seeds of their own.
+fn device_seed(seed: u64, sharing: Sharing, rank: usize) -> u64 {
+    match sharing {
+        Sharing::Batches => seed,
+        Sharing::Sentences => mix(seed, rank as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_draw_other_masks_for_each_part_of_a_batch() {
+        let seeds =
+            |sharing| (0..4).map(|rank| device_seed(9, sharing, rank)).collect::<std::collections::HashSet<_>>();
+        // Whole batches have the masks of one process.
+        assert_eq!(seeds(Sharing::Batches), [9].into());
+        assert_eq!(seeds(Sharing::Sentences).len(), 4);
     }
 }

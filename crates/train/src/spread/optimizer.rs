@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use strata_kernels::{AdamStep, Moments};
+use strata_kernels::{AdamStep, Moments, host};
 use strata_model::{InnerIfAutodiff, Transformer, WeightVisitor};
 use strata_ranks::Ranks;
 use strata_store::TensorFile;
@@ -15,7 +15,6 @@ use super::reduce::SharedGradients;
 use super::streamed::{Append, Streamed, Table};
 use crate::by_weight::read_by_weight;
 use crate::error::Error;
-use crate::host::host;
 use crate::optimizer::stepped;
 use crate::running_mean::{MEAN_PREFIX, RunningMean};
 

@@ -6,22 +6,21 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::Path;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use strata_documents::download_type;
+use strata_documents::{Options, download_type};
 
 use crate::api::call::Call;
 use crate::api::deepl::{glossaries, options};
 use crate::api::files::{self, AskFile};
 use crate::api::random::name;
-use crate::api::work::Sentences;
 use crate::error::{Answer, ApiError};
 use crate::lock::lock;
 
 /// How long a file waits to be fetched.
 const KEPT: Duration = Duration::from_secs(600);
-/// Files at a time, done or under way; beyond that the oldest go.
+/// Files at a time, done or under way; beyond that the oldest of those that are done go.
 const MOST: usize = 256;
 
 /// Files under way and done.
@@ -36,6 +35,14 @@ struct Document {
     state: State,
 }
 
+impl Document {
+    /// How long it is kept in its state, where a translation takes `most`. What is asked about is longer there than what
+    /// is fetched, and a translation of which nothing is heard any more does not stay forever.
+    fn kept(&self, most: Duration) -> Duration {
+        2 * KEPT + if matches!(self.state, State::Translating) { most } else { Duration::ZERO }
+    }
+}
+
 /// How far a file is.
 #[derive(Clone, Debug)]
 enum State {
@@ -46,12 +53,18 @@ enum State {
 }
 
 impl Documents {
-    fn begin(&self) -> Answer<(String, String)> {
+    /// Takes a file, whose translation takes `most` at most.
+    ///
+    /// # Errors
+    /// 429 where all files are under way.
+    fn begin(&self, most: Duration) -> Answer<(String, String)> {
         let (id, key) = (name().map_err(ApiError::internal)?, name().map_err(ApiError::internal)?);
         let mut documents = lock(&self.0);
-        documents.retain(|document| document.since.elapsed() < 2 * KEPT);
+        documents.retain(|document| document.since.elapsed() < document.kept(most));
         if documents.len() >= MOST {
-            documents.pop_front();
+            let ended = documents.iter().position(|document| !matches!(document.state, State::Translating));
+            let full = || ApiError::busy("too many files are being translated; try again later", 5);
+            documents.remove(ended.ok_or_else(full)?);
         }
         let (since, state) = (Instant::now(), State::Translating);
         documents.push_back(Document { id: id.clone(), key: key.clone(), since, state });
@@ -83,25 +96,29 @@ pub async fn upload_document(call: Call) -> Answer<Json<Value>> {
     if params.is_said("output_format") {
         return Err(ApiError::invalid("output_format is not supported: a file keeps its format; leave it out"));
     }
-    let options = options::handling(params)?.options;
+    let handling = options::handling(params)?;
+    let format = handling.of_file(&upload.name)?;
+    let reading = Options { target: Some(target.clone()), ..handling.options };
     let glossary = glossaries::asked(&call, source.as_deref(), &target)?;
     // What is wrong with the file is said at once; so is that there is no room.
-    let file = files::read(&call, &upload, options).await?;
-    let (id, key) = call.app.documents.begin()?;
+    let file = files::read(&call, &upload, format, reading).await?;
+    let (id, key) = call.app.documents.begin(call.app.settings.request.file_time)?;
     let answer = json!({ "document_id": id, "document_key": key });
     let app = call.app.clone();
     tokio::spawn(async move {
-        let ask = AskFile { source, target: target.clone(), sentences: Sentences::Split, glossary };
+        let start = Instant::now();
+        let ask = AskFile { source, target: target.clone(), sentences: handling.sentences, glossary };
         let characters = file.characters;
         let translated = files::translate(&call, file, ask).await;
         let kept = translated.and_then(|translated| {
             let name = files::translated_name(&upload.name, &target);
             app.downloads.keep(&format!(".{name}"), translated.content).map_err(ApiError::internal)
         });
-        let state = match kept {
-            Ok(name) => State::Done(characters, name),
-            Err(error) => State::Failed(error.message),
+        let (state, status) = match kept {
+            Ok(name) => (State::Done(characters, name), StatusCode::OK),
+            Err(error) => (State::Failed(error.message), error.status),
         };
+        (app.settings.log)(&call.told().entry("file", status.as_u16(), start.elapsed()));
         app.documents.end(&id, state);
     });
     Ok(Json(answer))
@@ -130,4 +147,28 @@ pub async fn document_result(Path(id): Path<String>, call: Call) -> Answer<Respo
     let kind = HeaderValue::from_static(download_type(file));
     Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, files::disposition(file))], content)
         .into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_under_way_are_kept_and_the_oldest_that_are_done_make_room() {
+        let documents = Documents::default();
+        let most = Duration::from_secs(3000);
+        let files: Vec<(String, String)> = (0..MOST).map(|_| documents.begin(most).unwrap()).collect();
+        let refused = documents.begin(most).unwrap_err();
+        assert_eq!((refused.status, refused.retry_after), (StatusCode::TOO_MANY_REQUESTS, Some(5)));
+        documents.end(&files[7].0, State::Failed(String::new()));
+        documents.begin(most).unwrap();
+        let is_there = |i: usize| documents.state(&files[i].0, &files[i].1).is_ok();
+        assert!(is_there(0) && !is_there(7));
+        // After the time in which a file is fetched, but not after that of its translation.
+        let Some(before) = Instant::now().checked_sub(2 * KEPT + Duration::from_secs(1)) else { return };
+        documents.end(&files[9].0, State::Failed(String::new()));
+        lock(&documents.0).iter_mut().for_each(|document| document.since = before);
+        documents.begin(most).unwrap();
+        assert!(is_there(0) && !is_there(9));
+    }
 }

@@ -54,9 +54,32 @@ pub fn handling(params: &Params) -> Answer<Handling> {
     Ok(Handling { format: tagged.unwrap_or(plain), options: Options { tags, ..Options::default() }, sentences })
 }
 
+impl Handling {
+    /// How a file of this name is read; none for as its name says.
+    ///
+    /// # Errors
+    /// 400 for an option that has no effect on such files.
+    pub fn of_file(&self, name: &str) -> Answer<Option<&'static Format>> {
+        let Some(named) = Format::of_file(name) else { return Ok(None) };
+        let [asked, text, flowing] = [self.format, &TEXT, &FLOWING].map(std::ptr::from_ref);
+        let named = std::ptr::from_ref(named);
+        match self.sentences {
+            _ if asked == text || asked == named => Ok(None),
+            _ if asked == flowing && named == text => Ok(Some(&FLOWING)),
+            // All formats have texts that can stay whole.
+            Sentences::Whole if asked == flowing => Ok(None),
+            Sentences::Split if asked == flowing => Err(ApiError::invalid(
+                "split_sentences=nonewlines is for texts and .txt files: files of other formats say where a text goes \
+                 on; leave it out",
+            )),
+            _ => Err(ApiError::invalid("tag_handling is html for .html files and xml for .xml files; leave it out")),
+        }
+    }
+}
+
 /// Refuses what cannot be followed. `context` is advice, which clients such as Weblate send with every text;
 /// `model_type` names one of DeepL's own kinds of model, of which a server here has one; billed characters are always
-/// shown. Formality that is only preferred falls back, as DeepL's own does.
+/// shown, and formatting is always preserved. Formality that is only preferred falls back, as DeepL's own does.
 fn refuse(params: &Params) -> Answer<()> {
     match params.text("formality")? {
         None | Some("default" | "prefer_more" | "prefer_less") => {}
@@ -74,10 +97,7 @@ fn refuse(params: &Params) -> Answer<()> {
             return Err(ApiError::invalid(text));
         }
     }
-    if params.flag("preserve_formatting")? {
-        let text = "preserve_formatting is not supported: formatting is never corrected here; leave it out";
-        return Err(ApiError::invalid(text));
-    }
+    params.flag("preserve_formatting")?;
     let others = ["style_id", "style_rule_id", "custom_instructions", "translation_memory_id", "tag_handling_version"];
     match others.iter().find(|name| params.is_said(name)) {
         Some(name) => Err(ApiError::invalid(format!("{name} is not supported; leave it out"))),

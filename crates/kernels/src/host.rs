@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 ///
 /// # Panics
 /// As [`Tensor::into_data`], if the device fails.
-pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.try_into_vec_as().expect("floats of a device that can be read")
 }
 

@@ -1,0 +1,65 @@
+//! The language that a document says it is in.
+
+use strata_corpus::codes::{language_tag, related};
+
+use crate::error::{Error, Result};
+use crate::events::{Kind, attribute, is_kept, with_attribute};
+use crate::options::Options;
+use crate::xml::{Events, local};
+
+/// Attributes of a root element that say the language of what is in it.
+const NAMES: [&str; 2] = ["lang", "xml:lang"];
+
+/// The start tag of a document's root that says the language translated into; none if it does not say a language, or is
+/// not to be translated.
+pub fn said_anew(tag: &str, options: &Options) -> Option<String> {
+    let target = language_tag(options.target.as_deref().filter(|_| !is_kept(tag))?);
+    let said = NAMES.into_iter().filter(|name| attribute(tag, name).is_some());
+    let anew = said.fold(tag.to_string(), |tag, name| with_attribute(&tag, name, &target));
+    (anew != tag).then_some(anew)
+}
+
+/// A book's package with its first `<dc:language>` saying the language translated into; none if there is nothing to say.
+///
+/// # Errors
+/// [`Error::Invalid`] for what is wrong with its XML, and at which byte.
+pub fn language_element(xml: &str, options: &Options) -> Result<Option<String>> {
+    let Some(target) = &options.target else { return Ok(None) };
+    let mut inside = false;
+    for event in Events::new(xml) {
+        let event = event.map_err(Error::Invalid)?;
+        match &event.kind {
+            Kind::Open(name) => inside = local(name) == "language",
+            Kind::Text if inside => {
+                let (before, after) = (&xml[..event.range.start], &xml[event.range.end..]);
+                return Ok(Some(format!("{before}{}{after}", language_tag(target))));
+            }
+            _ => inside = false,
+        }
+    }
+    Ok(None)
+}
+
+/// A language as gettext names it: `pt_BR`, and Chinese by a region that writes it so.
+pub fn locale(code: &str) -> String {
+    match language_tag(code).replace('-', "_").as_str() {
+        "zh_Hans" => "zh_CN".to_string(),
+        "zh_Hant" => "zh_TW".to_string(),
+        tag => tag.to_string(),
+    }
+}
+
+/// Refuses to add translations to those into another language.
+///
+/// # Errors
+/// [`Error::Invalid`], with both languages.
+pub fn check_translated(said: &str, options: &Options) -> Result<()> {
+    let said = said.trim();
+    match &options.target {
+        Some(target) if !said.is_empty() && !related(said, target) => Err(Error::invalid(format!(
+            "the file says that its translations are into {said}, not {target}; translate into {said}, or change what \
+             the file says"
+        ))),
+        _ => Ok(()),
+    }
+}
