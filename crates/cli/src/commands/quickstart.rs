@@ -69,9 +69,9 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
 
     let begun = output.join(RECIPE_FILE).exists() && !arguments.overwrite;
     let trained = if begun && strata_store::resolve_model(output).is_ok() {
+        let resumed = resumed(arguments, &recipe, threads, terminal)?;
         let resuming = "resuming the run there (--overwrite starts anew)";
         terminal.say(&labeled("quickstart", &format!("{}: {resuming}", output.display())));
-        let resumed = resumed(arguments, &recipe, threads, terminal)?;
         recipe = resumed.recipe;
         train::resume(output, None, resumed.device.as_deref(), &resumed.set, &Ranks::single(), terminal)?
     } else {
@@ -110,7 +110,7 @@ const OF_VARIANTS: [&str; 2] = ["model.kind", "model.strata"];
 struct Resumed {
     /// Its recipe, on the device that the command line names.
     recipe: Recipe,
-    /// The keys that it gets another value of.
+    /// What the command line changes of it.
     set: Vec<(String, String)>,
     /// The device that the command line names.
     device: Option<String>,
@@ -154,12 +154,13 @@ fn resumed(arguments: &Arguments, asked: &Recipe, threads: usize, terminal: &Ter
     }
     let named = arguments.overrides.set.iter().filter(|(key, _)| RESUMABLE.contains(&key.as_str())).cloned();
     let threads = (threads > 0).then(|| ("train.threads".to_string(), threads.to_string()));
+    let set = named.chain(threads).collect();
     let device = said("train.device").then_some(asked.train.device);
     let mut recipe = begun;
     if let Some(device) = &device {
         recipe.train.device.clone_from(device);
     }
-    Ok(Resumed { recipe, set: named.chain(threads).collect(), device })
+    Ok(Resumed { recipe, set, device })
 }
 
 /// Test sentences of each direction: enough for a meaningful table, few enough for minutes.
