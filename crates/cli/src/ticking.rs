@@ -36,14 +36,15 @@ mod tests {
         };
         let wait = || {
             while shown.load(Ordering::Relaxed) < 2 {
-                std::thread::sleep(EVERY / 10)
+                std::thread::sleep(EVERY / 10);
             }
         };
         while_working(show, wait);
         let begun = Instant::now();
         assert_eq!(while_working(show, || 3), 3);
         assert!(begun.elapsed() < EVERY);
-        let panicked = std::panic::catch_unwind(|| while_working(|| (), || panic!("on purpose")));
+        let fails = || -> usize { panic!("on purpose") };
+        let panicked = std::panic::catch_unwind(|| while_working(|| (), fails));
         assert!(panicked.is_err());
     }
 }

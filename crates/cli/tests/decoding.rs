@@ -187,7 +187,7 @@ fn many_warnings_are_counted_and_an_unlearned_direction_is_said_once() {
     assert!(cut.code == Some(1) && warnings(&cut) == 11, "{cut}");
     assert!(cut.err.contains("17 of 17 translations may lack text; --json marks them"), "{cut}");
     for (from, to, learned) in [("en", "qaa", true), ("qaa", "qab", false)] {
-        let ran = here.strata(&format!("translate ../run --from {from} --to {to} many.txt")).succeeds();
+        let ran = here.strata(&format!("translate ../run --from {from} --to {to} many.txt"));
         let said = format!("warning: the model has not learned to translate from {from} into {to}");
         assert_eq!(ran.err.matches(&said).count(), usize::from(!learned), "{ran}");
     }

@@ -172,7 +172,7 @@ impl Report {
     /// Tags of the text that are codes of one language in one script, such as `de` and `deu_Latn`: the model learns two.
     pub fn same_languages(&self) -> Vec<(&str, &str)> {
         let tags: Vec<&str> = self.languages.keys().map(String::as_str).collect();
-        let pairs = tags.iter().enumerate().flat_map(|(i, one)| tags[i + 1..].iter().map(|other| (*one, *other)));
+        let pairs = tags.iter().enumerate().flat_map(|(i, one)| tags[i + 1..].iter().map(move |other| (*one, *other)));
         pairs.filter(|(one, other)| same(one, other)).collect()
     }
 
