@@ -28,6 +28,7 @@ mod stop;
 mod tables;
 mod terminal;
 mod text_files;
+mod ticking;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -75,6 +76,13 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let Global { threads, color, quiet, verbose } = cli.global;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")?;
     let terminal = Terminal::new(quiet, verbose, color);
+    match &cli.command {
+        // They listen for signals themselves.
+        Command::Train(_) | Command::Study(_) | Command::Serve(_) => {}
+        // It does so once it trains.
+        Command::Quickstart(_) => drop(stop::Stop::listen()?),
+        _ => stop::clear_away_on_signals(),
+    }
     match cli.command {
         Command::Quickstart(arguments) => quickstart::run(&arguments, threads, &terminal),
         Command::Fetch(arguments) => fetch::run(&arguments, &terminal),

@@ -7,6 +7,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strata_ranks::Ranks;
 
+/// Lines of a rank's first window: few, so that somebody who waits soon sees something.
+const FIRST_WINDOW: usize = 128;
+/// Lines that a rank works on together at most. They are sorted by length, so that more lines make more even batches.
+pub const MOST_LINES: usize = 2048;
+
+/// Lines of one window after another, of all ranks together: each twice as many as the one before, up to
+/// [`MOST_LINES`] of each rank.
+pub fn window_sizes(ranks: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(FIRST_WINDOW), |lines| Some((2 * lines).min(MOST_LINES))).map(move |lines| lines * ranks)
+}
+
 /// Works on lines that come in windows, which `next` gives on rank 0 until there are none. `work` gets the number of
 /// its first line, from 0, and a rank's part of the window; `take` gets on rank 0 what became of each part, in order.
 ///
@@ -67,6 +78,12 @@ fn part(lengths: &[usize], rank: usize, ranks: usize) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_grow_up_to_their_largest() {
+        assert_eq!(window_sizes(1).take(6).collect::<Vec<_>>(), [128, 256, 512, 1024, 2048, 2048]);
+        assert_eq!(window_sizes(3).take(2).collect::<Vec<_>>(), [384, 768]);
+    }
 
     #[test]
     fn parts_follow_each_other_and_are_about_as_long() {

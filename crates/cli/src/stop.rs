@@ -62,6 +62,31 @@ impl Drop for Stop {
     }
 }
 
+/// From now on, Ctrl-C, SIGTERM and SIGHUP end the program as they always do, but what it is writing beside its places
+/// is cleared away first. For commands that do not save before they stop. A signal that is ignored, as by `nohup`, stays
+/// ignored.
+pub fn clear_away_on_signals() {
+    let heeded = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
+    // Without it, the next writer clears away.
+    let Ok(mut signals) = Signals::new(heeded) else { return };
+    let listen = move || {
+        for signal in signals.forever() {
+            strata_files::clear_scratch();
+            // As a signal and not as an exit code: a shell ends its loop after Ctrl-C.
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    };
+    let _ = std::thread::Builder::new().name("signals".into()).spawn(listen);
+}
+
+/// Whether this process was started with a signal ignored, as far as the system says.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (signal - 1)) != 0
+}
+
 /// How a command ended that was asked to stop and has saved its work; `None` if nobody asked.
 pub fn outcome() -> Option<Outcome> {
     STOP.load(Ordering::SeqCst).then(|| Outcome::Stopped(SIGNAL.load(Ordering::SeqCst)))
@@ -73,15 +98,19 @@ pub fn exit_code(signal: i32) -> ExitCode {
 }
 
 /// Calls `take` with each Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 (which `mpirun` hands on to all ranks, and Slurm sends
-/// before the time is up), on a thread of its own; where it returns true, the program ends at once.
+/// before the time is up), on a thread of its own; where it returns true, the program ends at once. A SIGHUP that is
+/// ignored, as by `nohup`, stays ignored.
 ///
 /// # Errors
 /// The system refuses the signal handler.
 pub fn on_signals(mut take: impl FnMut(i32) -> bool + Send + 'static) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1]).context("cannot listen for Ctrl-C")?;
+    let hangs_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGUSR1].into_iter().chain(hangs_up)).context("cannot listen for Ctrl-C")?;
     let listen = move || {
         for signal in signals.forever() {
             if take(signal) {
+                strata_files::clear_scratch();
                 std::process::exit(128 + signal);
             }
         }

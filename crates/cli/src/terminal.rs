@@ -79,6 +79,33 @@ impl Terminal {
     }
 }
 
+/// Warnings of many lines, of which the first are shown.
+#[derive(Debug, Default)]
+pub struct Warnings(u64);
+
+impl Warnings {
+    /// Those that are shown.
+    const SHOWN: u64 = 10;
+
+    /// Shows a warning, if it is one of the first.
+    pub fn add(&mut self, warning: &str, terminal: &Terminal) {
+        if self.0 < Self::SHOWN {
+            terminal.warn(warning);
+        }
+        self.0 += 1;
+    }
+
+    /// All of them.
+    pub fn count(&self) -> u64 {
+        self.0
+    }
+
+    /// Whether some were not shown, so that their number has to be.
+    pub fn are_cut(&self) -> bool {
+        self.0 > Self::SHOWN
+    }
+}
+
 /// A label and what it labels, in two columns.
 pub fn labeled(label: &str, text: &str) -> String {
     format!("{label:<13} {text}")

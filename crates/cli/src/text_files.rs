@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
-use strata_corpus::text::{decoded, open};
+use strata_corpus::text::{decoded, open, unpacked};
 use strata_files::{IoContext, thousands};
 
 /// Longest line in bytes: what is longer, `/dev/zero` above all, has no lines to go by.
@@ -25,7 +25,7 @@ pub struct Text {
 pub fn read(path: &Path) -> anyhow::Result<Text> {
     if path == Path::new("-") {
         let path = PathBuf::from("standard input");
-        let lines = lines_of(&path, decoded(BufReader::new(std::io::stdin()), None))?;
+        let lines = lines_of(&path, decoded(unpacked(BufReader::new(std::io::stdin())), None))?;
         return Ok(Text { path, lines });
     }
     Ok(Text { path: path.to_path_buf(), lines: lines(path)? })

@@ -168,7 +168,29 @@ fn translations_of_documents_are_kept_and_those_cut_off_reported() {
     assert_ne!(here.read("in.qaa.md"), "edited\n");
     here.refuses("translate ../run --to qaa in.md in.md --overwrite", &["in.md and in.md", "in.qaa.md"]);
     here.write("in.csv", "1,\"a\"\n");
-    here.refuses("translate ../run --to qaa in.csv", &["in.csv", "standard input", "not supported"]);
+    here.refuses("translate ../run --to qaa in.csv", &["in.csv", "standard input", "not translated"]);
+    here.write("in.pdf", "%PDF-1.4\n");
+    let refused = here.records(here.strata("translate ../run --to qaa in.pdf").fails(&["in.pdf: PDF files hold"]));
+    assert!(!refused.err.contains("request") && !refused.err.contains("standard input"), "{refused}");
+}
+
+#[test]
+fn many_warnings_are_counted_and_an_unlearned_direction_is_said_once() {
+    let here = folder("warnings");
+    here.write("many.txt", "The dog sings a song.\n".repeat(17));
+    let warnings = |ran: &Ran| ran.err.lines().filter(|line| line.starts_with("warning: ")).count();
+    here.write("bad.txt", b"\xff\n".repeat(17));
+    let ran = here.strata("translate ../run --to qaa bad.txt --from en");
+    assert!(ran.code == Some(1) && warnings(&ran) == 11, "{ran}");
+    assert!(ran.err.contains("17 of 17 lines could not be translated"), "{ran}");
+    let cut = here.strata("translate ../run --to qaa many.txt --max-ratio 0.01 --max-extra 3 --min-length 3");
+    assert!(cut.code == Some(1) && warnings(&cut) == 11, "{cut}");
+    assert!(cut.err.contains("17 of 17 translations may lack text; --json marks them"), "{cut}");
+    for (from, to, learned) in [("en", "qaa", true), ("qaa", "qab", false)] {
+        let ran = here.strata(&format!("translate ../run --from {from} --to {to} many.txt"));
+        let said = format!("warning: the model has not learned to translate from {from} into {to}");
+        assert_eq!(ran.err.matches(&said).count(), usize::from(!learned), "{ran}");
+    }
 }
 
 #[test]

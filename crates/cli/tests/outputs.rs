@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -54,6 +55,61 @@ fn a_killed_or_failing_translation_leaves_the_earlier_file() {
     here.strata_reading("translate ../run --to qaa -o out", LINES).succeeds();
     assert_eq!(here.read("out").lines().count(), 2);
     assert!(!beside() || fs::read_dir(&here.0).unwrap().count() == 2, "what the killed one left is cleared away");
+}
+
+#[test]
+fn ctrl_c_and_sigterm_leave_nothing_beside_the_place() {
+    let here = folder("interrupted");
+    let names = || fs::read_dir(&here.0).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    for (signal, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
+        let mut command = here.command("translate ../run --to qaa -o out");
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let input = child.stdin.take().unwrap();
+        let began = Instant::now();
+        while names().is_empty() {
+            assert!(began.elapsed() < Duration::from_secs(120), "nothing is written");
+            sleep(Duration::from_millis(10));
+        }
+        here.bash(&format!("kill -{signal} {}", child.id())).succeeds();
+        // By the signal, as without a handler.
+        assert_eq!(child.wait().unwrap().signal(), Some(number));
+        assert!(names().is_empty(), "{signal} left {:?}", names());
+        drop(input);
+    }
+    // A folder with files in it; where it could not be caught, it is there whole.
+    here.strata("fetch synthetic --languages 1 --pairs 20000 --output bitext -q").succeeds();
+    let caught = (0..20).any(|_| {
+        let mut child = here.command("prepare bitext --output p --overwrite -q").spawn().unwrap();
+        while names().len() == 1 && child.try_wait().unwrap().is_none() {}
+        here.bash(&format!("kill -INT {}; true", child.id())).succeeds();
+        let caught = child.wait().unwrap().signal() == Some(2);
+        let whole = here.path("p").exists();
+        assert!(!caught || names().len() == if whole { 2 } else { 1 }, "{:?}", names());
+        if whole {
+            fs::remove_dir_all(here.path("p")).unwrap();
+        }
+        caught && !whole
+    });
+    assert!(caught, "it could not be caught writing");
+}
+
+#[test]
+fn translations_are_compressed_as_their_name_says() {
+    let here = folder("compressed");
+    here.write("in", LINES);
+    let expected = here.strata("translate ../run --to qaa in").succeeds().out;
+    for suffix in ["gz", "zst", "xz", "bz2"] {
+        here.strata(&format!("translate ../run --to qaa in -o out.{suffix}")).succeeds();
+        // Back in, by its name and by its bytes.
+        let named = here.strata(&format!("translate ../run --to en out.{suffix}")).succeeds().out;
+        let bytes = here.bash(&format!("\"$STRATA\" translate ../run --to en < out.{suffix}")).succeeds().out;
+        assert_eq!((named.lines().count(), &named), (2, &bytes), "{suffix}");
+        assert!(!fs::read(here.path(&format!("out.{suffix}"))).unwrap().starts_with(&expected.as_bytes()[..4]));
+    }
+    let gunzipped = here.bash("gunzip -c out.gz").succeeds().out;
+    assert_eq!(gunzipped, expected);
+    here.write("in.md", "The dog sees the cat.\n");
+    here.refuses("translate ../run --to qaa in.md -o out.md.gz", &["out.md.gz", "documents are not compressed"]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod batches;
 pub mod bitext;
 mod charsmap;
 pub mod codes;
+mod compressor;
 mod decoded;
 pub mod dedup;
 mod discover;

@@ -2,12 +2,13 @@
 //! that their reader is told.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use encoding_rs::Encoding;
 use strata_files::IoContext;
 
+pub use crate::compressor::{Compressor, compressed};
 use crate::decoded::Decoded;
 pub use crate::decoded::unmarked;
 use crate::error::Result;
@@ -36,15 +37,69 @@ pub fn decoded(input: impl BufRead + Send + 'static, said: Option<&'static Encod
 /// A file that cannot be opened.
 pub fn decompressed(path: &Path) -> Result<Box<dyn BufRead + Send>> {
     let file = File::open(path).io_context("read", path)?;
-    let buffered = |r: Box<dyn Read + Send>| Box::new(BufReader::with_capacity(1 << 18, r));
-    let suffix = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
-    Ok(match suffix.as_str() {
-        "gz" => buffered(Box::new(Gunzip::new(BufReader::new(file)))),
-        "zst" => buffered(Box::new(zstd::Decoder::new(file).io_context("decompress", path)?)),
-        "xz" => buffered(Box::new(liblzma::read::XzDecoder::new_multi_decoder(file))),
-        "bz2" => buffered(Box::new(bzip2::read::MultiBzDecoder::new(file))),
-        _ => buffered(Box::new(file)),
+    let reader = decompressor(&suffix(path), BufReader::new(file)).io_context("decompress", path)?;
+    Ok(Box::new(BufReader::with_capacity(1 << 18, reader)))
+}
+
+/// What comes out of an input whose name has no suffix to go by, such as standard input: where its first bytes are
+/// those of a compressed file, without the compression. Nothing is read before somebody reads.
+pub fn unpacked(input: impl BufRead + Send + 'static) -> Box<dyn BufRead + Send> {
+    Box::new(BufReader::with_capacity(1 << 18, Unpacked::Waiting(Some(input))))
+}
+
+/// Whether a file's name has the suffix of a compression.
+pub fn is_compressed(path: &Path) -> bool {
+    COMPRESSED.contains(&suffix(path).as_str())
+}
+
+/// The last suffix of a name in lower case; empty if there is none.
+pub(crate) fn suffix(path: &Path) -> String {
+    path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase()
+}
+
+/// Without the compression of files with this suffix; as it is for all others.
+fn decompressor(suffix: &str, input: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    Ok(match suffix {
+        "gz" => Box::new(Gunzip::new(input)),
+        "zst" => Box::new(zstd::Decoder::with_buffer(input)?),
+        "xz" => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(input)),
+        "bz2" => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
+        _ => Box::new(input),
     })
+}
+
+/// An input that shows by its first bytes whether it is compressed.
+enum Unpacked<R> {
+    /// Nothing was read yet.
+    Waiting(Option<R>),
+    Open(Box<dyn Read + Send>),
+}
+
+impl<R: BufRead + Send + 'static> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self {
+                Self::Open(reader) => return reader.read(buffer),
+                Self::Waiting(input) => {
+                    let Some(mut input) = input.take() else { return Ok(0) };
+                    let suffix = suffix_of(input.fill_buf()?);
+                    *self = Self::Open(decompressor(suffix, input)?);
+                }
+            }
+        }
+    }
+}
+
+/// The suffix that files with these first bytes have; empty for files that are not compressed.
+fn suffix_of(start: &[u8]) -> &'static str {
+    let bzip2 = start.starts_with(b"BZh") && start.get(4..10) == Some(b"1AY&SY");
+    match start {
+        [0x1f, 0x8b, 8, ..] => "gz",
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => "zst",
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => "xz",
+        _ if bzip2 => "bz2",
+        _ => "",
+    }
 }
 
 /// A file's name without the suffix of its compression.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, IoContext};
 use crate::file::{exists, parent_and_name, sync_dir};
+use crate::scratch;
 use crate::temporary::{parse_temporary, temporary};
 
 /// Removes what writers that died left in `parent`, and puts back a folder that was moved aside and not yet replaced.
@@ -66,8 +67,8 @@ fn clean(parent: &Path, only: Option<&str>) -> Result<Vec<PathBuf>, Error> {
     Ok(cleaned)
 }
 
-/// Makes a temporary file or folder beside `name` and locks it for the life of the returned handle. What earlier
-/// writers of `name` left is cleared away first.
+/// Makes a temporary file or folder beside `name` and locks it for the life of the returned handle; whoever puts it in
+/// place or removes it calls [`scratch::forget`]. What earlier writers of `name` left is cleared away first.
 pub(crate) fn claim(
     parent: &Path,
     name: &str,
@@ -76,14 +77,20 @@ pub(crate) fn claim(
     let _ = clean(parent, Some(name)); // what cannot be removed, such as another user's, only takes room
     loop {
         let path = parent.join(temporary(name, "tmp"));
-        let file = match make(&path) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-            made => made?,
+        let file = match scratch::make(&path, &make) {
+            Ok(file) => file,
+            Err(e) => {
+                scratch::forget(&path);
+                if e.kind() == io::ErrorKind::AlreadyExists {
+                    continue;
+                }
+                return Err(e);
+            }
         };
         match file.try_lock() {
             // A cleaner came between making and locking: it holds the lock, or has removed the path already.
-            Err(TryLockError::WouldBlock) => continue,
-            Ok(()) if !exists(&path) => continue,
+            Err(TryLockError::WouldBlock) => scratch::forget(&path),
+            Ok(()) if !exists(&path) => scratch::forget(&path),
             // A file system without locks: cleaning is then safe only under the caller's own lock.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok((path, file)),
         }

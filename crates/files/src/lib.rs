@@ -8,6 +8,7 @@
 //! | [`folder`] | a folder of files that appears whole, with its `SHA256SUMS`, or not at all |
 //! | [`staging`] | the temporary folder that becomes another |
 //! | [`lock`] | lock files, which one process at a time has |
+//! | [`scratch`] | what this process is writing, cleared away where a signal ends it |
 //! | [`leftovers`] | what a killed writer leaves behind, and how the next one clears it away |
 //! | [`digest`] | the SHA-256 of bytes and files |
 //! | [`checksums`] | `SHA256SUMS`, which `sha256sum -c` can check too |
@@ -47,6 +48,7 @@ pub mod names;
 mod numbers;
 pub mod output;
 pub mod regular;
+pub mod scratch;
 pub mod staging;
 mod temporary;
 pub mod text;
@@ -63,5 +65,6 @@ pub use lock::{try_lock, wait_for_lock};
 pub use mapped::MappedFile;
 pub use numbers::thousands;
 pub use output::{OutputFile, write_output};
+pub use scratch::clear_scratch;
 pub use staging::Staging;
 pub use text::{read_text, utf8};

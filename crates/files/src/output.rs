@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, IoContext};
 use crate::file::{parent_and_name, sync_dir};
 use crate::leftovers::{claim, clean_leftovers_of};
+use crate::scratch::forget;
 
 /// Results on their way into a file. A regular file is written beside its place and takes it in
 /// [`OutputFile::commit`]; until then, and if this is dropped before, the place holds what it held. Pipes and devices
@@ -65,6 +66,7 @@ impl OutputFile {
         self.out.flush().io_context("write", &self.shown)?;
         let Some((temp, target)) = self.moves.as_ref() else { return Ok(()) };
         self.out.get_ref().sync_all().and_then(|()| fs::rename(temp, target)).io_context("write", &self.shown)?;
+        forget(temp);
         let parent = parent_and_name(target)?.0;
         self.moves = None;
         sync_dir(&parent)
@@ -97,6 +99,7 @@ impl Drop for OutputFile {
     fn drop(&mut self) {
         if let Some((temp, _)) = &self.moves {
             let _ = fs::remove_file(temp); // the next writer's `clean_leftovers_of` removes the rest
+            forget(temp);
         }
     }
 }

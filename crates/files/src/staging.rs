@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, IoContext};
 use crate::file::{create_dirs, parent_and_name};
 use crate::leftovers::claim;
+use crate::scratch::forget;
 
 /// The folder `.NAME.tmp-PID-N` beside `NAME`. Dropped, it is removed, unless it was renamed by then. If the process is
 /// killed first, the next writer of `NAME` removes it.
@@ -38,5 +39,6 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path); // gone if it was renamed; the next writer removes what is left
+        forget(&self.path);
     }
 }

@@ -10,6 +10,7 @@ use crate::model::Model;
 use crate::request::{Hypothesis, Request};
 use crate::session::{Limits, Session};
 use crate::stop::Stop;
+use crate::tally::Tally;
 
 /// Least hypotheses of a worker when the engine chooses the number of workers: with fewer rows, reading the weights
 /// once per worker costs more than threads that wait for one another at every product.
@@ -31,6 +32,7 @@ struct Queue<'a> {
     order: Vec<usize>,
     next: AtomicUsize,
     stop: &'a Stop,
+    tally: &'a Tally,
 }
 
 impl Engine {
@@ -55,23 +57,24 @@ impl Engine {
     /// [`Error::Request`] for a request that does not fit the model; nothing is translated then. [`Error::Threads`] if
     /// the system cannot start a thread.
     pub fn translate(&self, requests: &[Request], limits: &Limits) -> Result<Vec<Vec<Hypothesis>>, Error> {
-        self.translate_until(&Stop::default(), requests, limits)
+        self.translate_until(&Stop::default(), &Tally::default(), requests, limits)
     }
 
-    /// [`Engine::translate`], but `stop` can end it.
+    /// [`Engine::translate`], but `stop` can end it, and `tally` counts the requests that are done.
     ///
     /// # Errors
     /// As there; [`Error::Stopped`] where `stop` has ended it.
     pub fn translate_until(
         &self,
         stop: &Stop,
+        tally: &Tally,
         requests: &[Request],
         limits: &Limits,
     ) -> Result<Vec<Vec<Hypothesis>>, Error> {
         requests.iter().try_for_each(|request| request.check(self.model.config()))?;
         let mut order: Vec<usize> = (0..requests.len()).collect();
         order.sort_by_key(|i| std::cmp::Reverse(requests[*i].source.len()));
-        let queue = Queue { requests, order, next: AtomicUsize::new(0), stop };
+        let queue = Queue { requests, order, next: AtomicUsize::new(0), stop, tally };
         let workers = workers(requests, limits);
         let found = if workers == 1 {
             vec![self.work(&queue, &Limits { workers: 1, ..*limits })]
@@ -133,6 +136,7 @@ impl Engine {
                 return Err(Error::Stopped); // and drop the session with what it has begun
             }
             for finished in session.step() {
+                queue.tally.add(1);
                 results.push((places[(finished.id - first.unwrap_or(0)) as usize], finished.hypotheses));
             }
         }

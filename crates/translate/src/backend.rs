@@ -92,10 +92,10 @@ impl Backend {
         match self {
             Self::Engine(cpu) => {
                 let limits = Limits { source_tokens: task.tokens_per_batch, ..cpu.limits() };
-                Ok(cpu.engine.translate_until(&task.stop, requests, &limits)?)
+                Ok(cpu.engine.translate_until(&task.stop, &task.tally, requests, &limits)?)
             }
             #[cfg(feature = "burn")]
-            Self::Device(model) => model.translate(requests, task.tokens_per_batch),
+            Self::Device(model) => model.translate(requests, task.tokens_per_batch, &task.tally),
         }
     }
 }

@@ -4,7 +4,7 @@ use strata_corpus::Subwords;
 use strata_corpus::languages::Languages;
 use strata_model::{Packed, SearchIds, Transformer, beam_search, parse_device};
 use strata_recipe::ModelConfig;
-use strata_runtime::{Hypothesis, Request};
+use strata_runtime::{Hypothesis, Request, Tally};
 use strata_store::ModelFolder;
 
 use crate::backend::Backend;
@@ -58,8 +58,13 @@ impl OnDevice {
     }
 
     /// Translates requests of one task in batches of like length, each with at most `tokens_per_batch` source subwords
-    /// or one sentence.
-    pub fn translate(&self, requests: &[Request], tokens_per_batch: usize) -> Result<Vec<Vec<Hypothesis>>, Error> {
+    /// or one sentence; `tally` counts them.
+    pub fn translate(
+        &self,
+        requests: &[Request],
+        tokens_per_batch: usize,
+        tally: &Tally,
+    ) -> Result<Vec<Vec<Hypothesis>>, Error> {
         if requests.iter().any(|request| !request.prefix.is_empty()) {
             return Err(plain_only());
         }
@@ -77,6 +82,7 @@ impl OnDevice {
             let (batch, others) = rest.split_at(fitting.count().max(1));
             rest = others;
             let found = self.search(batch.iter().map(|i| &requests[*i]).collect())?;
+            tally.add(batch.len());
             batch.iter().zip(found).for_each(|(i, hypotheses)| results[*i] = hypotheses);
         }
         Ok(results)

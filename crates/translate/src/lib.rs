@@ -61,7 +61,7 @@ pub use sentences::sentences;
 pub use shortfall::Shortfall;
 pub use speed::Speed;
 pub use strata_recipe::SearchOptions;
-pub use strata_runtime::Stop;
+pub use strata_runtime::{Stop, Tally};
 pub use task::Task;
 pub use trace::{Target, Trace, TracedToken};
 pub use translator::{Placement, Translator};

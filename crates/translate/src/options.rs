@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use strata_recipe::{SearchOptions, TranslateSection};
-use strata_runtime::{Limits, Stop};
+use strata_runtime::{Limits, Stop, Tally};
 
 use crate::glossary::Glossary;
 use crate::vocabulary::VocabularyMap;
@@ -29,6 +29,8 @@ pub struct TranslateOptions {
     pub whole_vocabulary: bool,
     /// Ends the translation from another thread (CPU).
     pub stop: Option<Stop>,
+    /// Counts the sentences that are translated, those that are tried again too.
+    pub tally: Option<Tally>,
 }
 
 impl TranslateOptions {
@@ -52,6 +54,7 @@ impl Default for TranslateOptions {
             vocabulary_map: None,
             whole_vocabulary: false,
             stop: None,
+            tally: None,
         }
     }
 }

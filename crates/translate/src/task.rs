@@ -6,7 +6,7 @@ use std::sync::Arc;
 use strata_corpus::frame::Frame;
 use strata_corpus::subword::{EOS, SPECIALS, UNKNOWN};
 use strata_recipe::SearchOptions;
-use strata_runtime::{Request, Stop};
+use strata_runtime::{Request, Stop, Tally};
 
 use crate::error::Error;
 use crate::glossary::Glossary;
@@ -29,6 +29,7 @@ pub struct Task {
     /// Whether the model's shortlist says what a sentence's translation may have.
     shortlist: bool,
     pub(crate) stop: Stop,
+    pub(crate) tally: Tally,
 }
 
 impl Translator {
@@ -62,6 +63,7 @@ impl Translator {
             vocabulary,
             suppressed: self.suppressed(&options.suppress)?.into(),
             stop: options.stop.clone().unwrap_or_default(),
+            tally: options.tally.clone().unwrap_or_default(),
         })
     }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use strata_files::thousands;
 use strata_ranks::Ranks;
 use strata_study::study::{Likelihood, Loss, losses};
 use strata_translate::evaluate::{Text, read_texts};
@@ -14,8 +15,8 @@ use crate::output::{print, print_json_line};
 use crate::ranks::sharing_lines;
 use crate::search_args::Place;
 use crate::selection::Selection;
-use crate::shared_lines::{in_parts, in_windows};
-use crate::terminal::Terminal;
+use crate::shared_lines::{in_parts, in_windows, window_sizes};
+use crate::terminal::{Terminal, Warnings};
 use crate::text_files::{self, same_length};
 
 /// Print how probable a model finds given translations
@@ -72,9 +73,6 @@ struct Scored<'a> {
     tokens: &'a [Token],
 }
 
-/// Pairs that a rank scores together at most.
-const WINDOW: usize = 2048;
-
 /// A pair of lines.
 #[derive(Serialize, Deserialize)]
 struct Pair {
@@ -94,6 +92,7 @@ struct Made {
     /// What is printed.
     text: String,
     warnings: Vec<String>,
+    lines: u64,
 }
 
 pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow::Result<Outcome> {
@@ -173,20 +172,23 @@ fn of_files(
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.place))?;
     // Languages that the model does not know are an error of files without lines too.
     translator.frame(arguments.from.as_deref(), to)?;
+    let mut sizes = window_sizes(ranks.size());
     let next = || {
-        let window: Vec<Pair> = pairs.by_ref().take(WINDOW * ranks.size()).collect();
+        let window: Vec<Pair> = pairs.by_ref().take(sizes.next().unwrap_or(1)).collect();
         Ok((!window.is_empty()).then_some(window))
     };
     let work = |first: usize, pairs: &[Pair]| scored(first, pairs, &translator, arguments, source, to);
-    let mut outcome = Outcome::Done;
+    let (mut warnings, mut lines) = (Warnings::default(), 0);
     in_windows(ranks, next, work, |made: Made| {
-        made.warnings.iter().for_each(|warning| terminal.warn(warning));
-        if !made.warnings.is_empty() {
-            outcome = Outcome::SomeFailed;
-        }
+        made.warnings.iter().for_each(|warning| warnings.add(warning, terminal));
+        lines += made.lines;
         print(&made.text)
     })?;
-    Ok(outcome)
+    let all = warnings.count();
+    if warnings.are_cut() {
+        terminal.warn(&format!("{} of {} pairs have no score", thousands(all), thousands(lines)));
+    }
+    Ok(if all > 0 { Outcome::SomeFailed } else { Outcome::Done })
 }
 
 fn pairs(source: &Path, target: &Path) -> anyhow::Result<Vec<Pair>> {
@@ -207,7 +209,7 @@ fn scored(
 ) -> anyhow::Result<Made> {
     let (sources, targets): (Vec<&str>, Vec<&str>) =
         pairs.iter().map(|pair| (pair.source.as_str(), pair.target.as_str())).unzip();
-    let mut made = Made { text: String::new(), warnings: Vec::new() };
+    let mut made = Made { text: String::new(), warnings: Vec::new(), lines: pairs.len() as u64 };
     let scores = translator.score(&sources, &targets, arguments.from.as_deref(), to)?;
     for (line, scored) in (first + 1..).zip(scores) {
         match scored {

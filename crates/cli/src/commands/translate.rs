@@ -12,15 +12,19 @@ use anyhow::Context;
 use clap::Args;
 use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
+use strata_corpus::text::{Compressor, compressed};
 use strata_files::{OutputFile, thousands};
 use strata_ranks::Ranks;
-use strata_translate::{Candidate, Glossary, Line as Text, Placement, Token, TranslateOptions, Translated, Translator};
+use strata_translate::{
+    Candidate, Glossary, Line as Text, Placement, Tally, Token, TranslateOptions, Translated, Translator,
+};
 
 use self::input::{Inputs, Line, Windows};
 use crate::ranks::sharing_lines;
 use crate::search_args::{self, SearchArgs};
 use crate::shared_lines::in_windows;
-use crate::terminal::{Terminal, labeled};
+use crate::terminal::{Terminal, Warnings, labeled};
+use crate::ticking::while_working;
 use crate::{Outcome, output};
 
 /// Translate lines of text, and documents
@@ -30,7 +34,7 @@ use crate::{Outcome, output};
                   sentences stays as it is. Web addresses, file names, placeholders, emoji and words that the model \
                   cannot know are copied. A translation that seems to leave something out is tried again in pieces; \
                   what stays short is reported by its line, with exit code 1. Files named .gz, .zst, .xz and .bz2 are \
-                  decompressed. Translations of lines are UTF-8, whatever the lines' encoding. Documents (.docx, \
+                  decompressed, and so is standard input. Translations of lines are UTF-8, whatever the lines' encoding. Documents (.docx, \
                   .html, .srt, .po, ...) keep their format and encoding; without -o the translation of report.docx \
                   into de is report.de.docx beside it.\n\n\
                   mpirun -n 4 strata translate MODEL --to LANG < FILE shares the lines out among 4 processes, and \
@@ -65,15 +69,15 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output options")]
 struct Format {
-    /// File for the translations, which appears when all lines are translated [default: standard output; for documents,
-    /// beside each], or a folder for several documents
+    /// File for the translations, which appears when all lines are translated, compressed if named .gz, .zst, .xz or
+    /// .bz2 [default: standard output; for documents, beside each], or a folder for several documents
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Replace translations of documents that lie beside them or in the folder
     #[arg(long)]
     overwrite: bool,
     /// Print N translations of each line, as `LINE ||| TRANSLATION ||| SCORE`, lines from 0
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::flags::count)]
     nbest: Option<usize>,
     /// Print each translation's score before it, separated by a tab; --nbest and --json have scores anyway
     #[arg(long, conflicts_with_all = ["nbest", "json"])]
@@ -181,6 +185,29 @@ fn check_direction(translator: &Translator, from: Option<&str>, to: &str) -> any
     Ok(())
 }
 
+/// Warns of a direction that the model has not learned, where it says which it has: some can do it all the same.
+fn warn_of_direction(translator: &Translator, from: Option<&str>, to: &str, terminal: &Terminal) {
+    let Some(from) = from else { return };
+    let [source, target] = [from, to].map(|said| translator.language(said));
+    let mut directions = translator.languages().directions.iter();
+    if !directions.any(|d| d.source == source && d.target == target) {
+        terminal.warn(&format!("the model has not learned to translate from {source} into {target}"));
+    }
+}
+
+/// Translates while the terminal shows how many `sentences` are translated of what `within` names.
+fn shown<R>(terminal: &Terminal, sentences: &Tally, within: &str, work: impl FnOnce() -> R) -> R {
+    if !terminal.rewrites() {
+        return work();
+    }
+    let before = sentences.count();
+    let show = || {
+        let done = thousands(sentences.count() - before);
+        terminal.progress(&labeled("translating", &format!("{within}: {done} sentences")));
+    };
+    while_working(show, work)
+}
+
 /// Translates lines, of which each rank takes a part. Rank 0 alone reads and writes.
 fn lines(
     arguments: &Arguments,
@@ -195,19 +222,28 @@ fn lines(
     let inputs = inputs.transpose()?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
     check_direction(&translator, arguments.from.as_deref(), &arguments.to)?;
+    if ranks.is_first() {
+        warn_of_direction(&translator, arguments.from.as_deref(), &arguments.to, terminal);
+    }
     let mut output = ranks.is_first().then(|| Output::open(arguments)).transpose()?;
     let mut windows = inputs.map(|inputs| inputs.windows(ranks.size()));
     let mut all = Made::default();
     let next = || windows.as_mut().map_or(Ok(None), Windows::next_window);
-    let work = |first: usize, lines: &[Line]| translated(first as u64, lines, &translator, arguments, options);
+    let tally = Tally::default();
+    let options = &TranslateOptions { tally: Some(tally.clone()), ..options.clone() };
+    let work = |first: usize, lines: &[Line]| {
+        let within = format!("{} lines, and of the next {}", thousands(first as u64), thousands(lines.len() as u64));
+        let work = || translated(first as u64, lines, &translator, arguments, options);
+        shown(terminal, &tally, &within, work)
+    };
+    let mut warnings = Warnings::default();
     in_windows(ranks, next, work, |made: Made| {
-        made.warnings.iter().for_each(|warning| terminal.warn(warning));
+        made.warnings.iter().for_each(|warning| warnings.add(warning, terminal));
         all.lines += made.lines;
         all.failed += made.failed;
         all.short += made.short;
         if let Some(output) = &mut output {
-            let out = output.writer();
-            out.write_all(made.text.as_bytes()).and_then(|()| out.flush()).context("cannot write the translations")?;
+            output.write(made.text.as_bytes()).context("cannot write the translations")?;
         }
         terminal.progress(&labeled("translating", &format!("{} lines", thousands(all.lines))));
         Ok(())
@@ -219,6 +255,11 @@ fn lines(
     terminal.progress("");
     if all.failed > 0 {
         terminal.warn(&format!("{} of {} lines could not be translated", thousands(all.failed), thousands(all.lines)));
+    }
+    if warnings.are_cut() && all.short > 0 {
+        let marked = if arguments.format.json { "their warnings say which" } else { "--json marks them" };
+        let (short, lines) = (thousands(all.short), thousands(all.lines));
+        terminal.warn(&format!("{short} of {lines} translations may lack text; {marked}"));
     }
     Ok(if all.failed + all.short > 0 { Outcome::SomeFailed } else { Outcome::Done })
 }
@@ -254,7 +295,7 @@ fn translated(
 enum Output {
     Standard(BufWriter<std::io::Stdout>),
     /// It appears under its name when all lines are translated.
-    File(OutputFile),
+    File(Box<Compressor<OutputFile>>),
 }
 
 impl Output {
@@ -264,20 +305,22 @@ impl Output {
         };
         let is_input = |file: &PathBuf| file.canonicalize().ok().is_some_and(|f| path.canonicalize().ok() == Some(f));
         anyhow::ensure!(!arguments.files.iter().any(is_input), "{} is also an input; choose another", path.display());
-        Ok(Self::File(OutputFile::create(path)?))
+        Ok(Self::File(Box::new(compressed(path, OutputFile::create(path)?)?)))
     }
 
-    fn writer(&mut self) -> &mut dyn Write {
-        match self {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<()> {
+        let out: &mut dyn Write = match self {
             Self::Standard(out) => out,
             Self::File(out) => out,
-        }
+        };
+        out.write_all(text)?;
+        out.flush()
     }
 
     fn finish(self) -> anyhow::Result<()> {
         match self {
             Self::Standard(mut out) => out.flush().context("cannot write the translations"),
-            Self::File(out) => Ok(out.commit()?),
+            Self::File(out) => Ok(out.finish().context("cannot write the translations")?.commit()?),
         }
     }
 }

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use strata_documents::{Document, Format, Options, Parts, open, worded};
+use strata_corpus::text::is_compressed;
+use strata_documents::{Document, Format, Options, Parts, extensions, open, worded};
 use strata_files::{thousands, write_file};
 use strata_ranks::Ranks;
-use strata_translate::{Part, Placement, TranslateOptions, Translator};
+use strata_translate::{Part, Placement, Tally, TranslateOptions, Translator};
 
-use super::{Arguments, check_direction};
+use super::{Arguments, check_direction, shown, warn_of_direction};
 use crate::Outcome;
-use crate::terminal::{Terminal, labeled};
+use crate::terminal::{Terminal, Warnings, labeled};
 
 /// Sentences translated together.
 const WINDOW: usize = 2048;
@@ -40,6 +41,9 @@ const OTHERS: &[&str] = &[
     ".yaml",
     ".yml",
 ];
+
+/// Those of them that are no text.
+const BINARY: &[&str] = &[".doc", ".ods", ".ppt", ".xls", ".xlsx"];
 
 /// Whether a file is a document of a format other than plain text, by its name.
 pub fn is_document(file: &Path) -> bool {
@@ -85,27 +89,36 @@ pub fn run(
     let documents = files.iter().map(|(file, _)| read(file, arguments)).collect::<anyhow::Result<Vec<_>>>()?;
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
     check_direction(&translator, arguments.from.as_deref(), &arguments.to)?;
-    let mut short = 0;
+    if ranks.is_first() {
+        warn_of_direction(&translator, arguments.from.as_deref(), &arguments.to, terminal);
+    }
+    let tally = Tally::default();
+    options.tally = Some(tally.clone());
+    let (mut warnings, mut sentences) = (Warnings::default(), 0);
     for ((file, output), document) in files.iter().zip(documents) {
         let parts = Parts::new(document, &|text| worded(&translator, text));
         options.search.alignments = parts.aligned();
         let task = translator.task(arguments.from.as_deref(), &arguments.to, &options)?;
         let mut translations: Vec<Part> = Vec::with_capacity(parts.texts().len());
         for texts in parts.texts().chunks(WINDOW) {
-            translations.extend(translator.translate_parts(texts, &task)?);
-            let done = thousands(translations.len() as u64);
-            terminal.progress(&labeled("translating", &format!("{}: {done} sentences", file.display())));
+            let (done, of) = (thousands(translations.len() as u64), thousands(parts.texts().len() as u64));
+            let within = format!("{}, {done} of {of} done, and of the next", file.display());
+            translations.extend(shown(terminal, &tally, &within, || translator.translate_parts(texts, &task))?);
         }
         for (text, Part { shortfall, .. }) in parts.texts().iter().zip(&translations) {
             if let Some(shortfall) = shortfall {
-                short += 1;
-                terminal.warn(&format!("{}: `{}`: {shortfall}", file.display(), beginning(text)));
+                warnings.add(&format!("{}: `{}`: {shortfall}", file.display(), beginning(text)), terminal);
             }
         }
+        sentences += translations.len() as u64;
         let bytes = parts.render(&translations, 0).with_context(|| format!("cannot translate {}", file.display()))?;
         write_file(output, &bytes)?;
         terminal.progress("");
         terminal.detail(&labeled("translated", &format!("{} into {}", file.display(), output.display())));
+    }
+    let short = warnings.count();
+    if warnings.are_cut() {
+        terminal.warn(&format!("{} of {} sentences may lack text", thousands(short), thousands(sentences)));
     }
     Ok(if short > 0 { Outcome::SomeFailed } else { Outcome::Done })
 }
@@ -119,12 +132,25 @@ fn beginning(text: &str) -> String {
 
 fn read(file: &Path, arguments: &Arguments) -> anyhow::Result<Box<dyn Document>> {
     let content = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let name = file.to_string_lossy().to_lowercase();
+    if Format::of_file(&name).is_none() {
+        bail!("{}: {}", file.display(), instead_of(&name));
+    }
     let options = Options { encoding: arguments.encoding, target: Some(arguments.to.clone()), ..Options::default() };
-    open(&file.to_string_lossy(), content, &options).with_context(|| {
-        let known = Format::of_file(&file.to_string_lossy()).is_some();
-        let instead = if known { "" } else { " (its lines by themselves are translated from standard input)" };
-        format!("cannot read {}{instead}", file.display())
-    })
+    open(&name, content, &options).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// What to do about a file of one of the formats in [`OTHERS`].
+fn instead_of(name: &str) -> String {
+    let of = |formats: &[&str]| formats.iter().any(|format| name.ends_with(format));
+    if of(&[".pdf"]) {
+        return "PDF files hold the shapes of letters and not text; translate the document that it was made from, such as \
+                .docx or .html"
+            .to_string();
+    }
+    let known = extensions().collect::<Vec<_>>().join(", ");
+    let lines = if of(BINARY) { "" } else { "; its lines by themselves are translated from standard input" };
+    format!("files of this format are not translated; there are {known}{lines}")
 }
 
 /// Where a file's translation goes: `-o`, a file or a folder, or beside it.
@@ -139,6 +165,11 @@ fn output(file: &Path, arguments: &Arguments) -> anyhow::Result<PathBuf> {
         Some(output) => {
             let what = "several documents go to a folder: make one, and name it by -o, or leave -o out";
             ensure!(arguments.files.len() == 1, what);
+            ensure!(
+                !is_compressed(output),
+                "{}: documents are not compressed; leave out the last suffix",
+                output.display()
+            );
             output.clone()
         }
     };

@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::Context;
 use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
-use strata_corpus::text::{decoded, decompressed};
+use strata_corpus::text::{decoded, decompressed, unpacked};
 use strata_files::thousands;
 
-/// Lines that a rank translates together at most. They are sorted by length, so that more lines make more even batches.
-const WINDOW: usize = 2048;
+use crate::shared_lines::{MOST_LINES, window_sizes};
+
 /// Bytes of a window, behind which it ends. It is in memory several times, and ranks send it as a whole.
 const WINDOW_BYTES: usize = 1 << 26;
 /// Longest line in bytes; longer ones are reported.
@@ -76,7 +76,7 @@ impl Inputs {
     /// The first file that cannot be read.
     pub fn open(files: &[PathBuf], prefixes: Option<&Path>, said: Option<&'static Encoding>) -> anyhow::Result<Self> {
         let standard_input =
-            || -> Input { ("standard input".to_string(), decoded(BufReader::new(std::io::stdin()), said)) };
+            || -> Input { ("standard input".to_string(), decoded(unpacked(BufReader::new(std::io::stdin())), said)) };
         let open = |path: &PathBuf| -> anyhow::Result<Input> {
             if path == Path::new("-") {
                 return Ok(standard_input());
@@ -96,7 +96,7 @@ impl Inputs {
 
     /// Starts to read, on a thread of its own, for windows that `ranks` ranks share.
     pub fn windows(self, ranks: usize) -> Windows {
-        let (sender, lines) = sync_channel(WINDOW * ranks);
+        let (sender, lines) = sync_channel(MOST_LINES * ranks);
         std::thread::spawn(move || {
             for (number, (name, input)) in self.inputs.into_iter().enumerate() {
                 let take = &mut |mut line: anyhow::Result<Line>| {
@@ -111,15 +111,15 @@ impl Inputs {
                 }
             }
         });
-        Windows { lines, most: WINDOW * ranks, prefixes: self.prefixes }
+        Windows { lines, sizes: Box::new(window_sizes(ranks)), prefixes: self.prefixes }
     }
 }
 
 /// Lines as they come.
 pub struct Windows {
     lines: Receiver<anyhow::Result<Line>>,
-    /// Lines of a window.
-    most: usize,
+    /// Lines of the next windows at most.
+    sizes: Box<dyn Iterator<Item = usize>>,
     prefixes: Option<Prefixes>,
 }
 
@@ -135,9 +135,10 @@ impl Windows {
             }
             return Ok(None);
         };
+        let most = self.sizes.next().unwrap_or(1);
         let mut window = vec![first?];
         let mut bytes = window[0].as_ref().len();
-        while window.len() < self.most && bytes < WINDOW_BYTES {
+        while window.len() < most && bytes < WINDOW_BYTES {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => window.push(line?),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
