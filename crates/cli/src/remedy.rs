@@ -27,7 +27,9 @@ fn of_training(cause: &(dyn Error + 'static)) -> Option<String> {
     use strata_train::Error as Train;
     match cause.downcast_ref()? {
         Train::Store(error) => of_store(error),
+        Train::RecipeFile(error) => of_recipe(error),
         Train::OtherSubwords { model, .. } => Some(format!(" (strata prepare --subword-model {})", model.display())),
+        Train::OtherCorpus { .. } => Some(" (--set data.prepared=DIR)".to_string()),
         Train::State { .. } | Train::EndsEarlier { .. } => Some(" (--from STEP)".to_string()),
         Train::NotFinite { kept: Some(kept), .. } => {
             let run = kept.run.display();

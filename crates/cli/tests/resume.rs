@@ -276,6 +276,43 @@ fn a_run_that_stopped_early_has_nothing_left_to_do() {
         files.keys().filter(|path| path.starts_with(here.path("run/checkpoints"))).cloned().collect()
     };
     assert_eq!(checkpoints(&before), checkpoints(&here.files()));
+    // Until it is asked for more: of patience, or of updates.
+    let update = first["update"].as_u64().unwrap();
+    let patient = here.strata("train --resume run --set train.patience=4 --json").succeeds().json();
+    assert_eq!((patient["stopped"].as_str(), patient["update"].as_u64()), (Some("early_stop"), Some(update + 2)));
+    let longer = here.strata("train --resume run --set train.updates=60 --json").succeeds();
+    assert!(longer.err.contains("to train on: strata train --resume run --set train.patience=N"), "{longer}");
+    assert_eq!(longer.json()["update"].as_u64(), Some(update + 6));
+    let endless = here.strata("train --resume run --set train.patience=0 --set train.updates=20 --json").succeeds();
+    assert_eq!((&endless.json()["stopped"], &endless.json()["update"]), (&"finished".into(), &20.into()));
+    here.refuses("train --resume run --set train.patience=x", &["train.patience must be", "--set train.patience=x"]);
+    let only = "only train.updates, train.patience, train.threads, data.prepared can be set";
+    here.refuses("train --resume run --set train.seed=2", &["train.seed: ", only]);
+}
+
+#[test]
+fn a_run_goes_on_with_its_corpus_in_another_folder_and_with_no_other() {
+    let here = folder("moved");
+    here.copy("../run", "run");
+    here.copy("../prepared", "prepared");
+    let resume = "train --resume run --from 4 --set data.prepared";
+    here.strata("prepare ../bitext --output other --vocab-size 300").succeeds();
+    here.copy("../prepared", "less");
+    let mut languages: Value = serde_json::from_str(&here.read("less/languages.json")).unwrap();
+    languages["directions"][0]["train"] = 1.into();
+    here.write("less/languages.json", languages.to_string());
+    here.refuses("train --resume run --set data.prepared=nowhere", &["nowhere", "is missing"]);
+    here.refuses("train --resume run --set data.prepared=other", &["other is not the corpus", "other subwords"]);
+    let words = ["less is not the corpus", "more or less text", "(--set data.prepared=DIR)"];
+    here.refuses("train --resume run --set data.prepared=less", &words);
+    assert!(here.read("run/recipe.toml").contains("\"../prepared\""));
+    // As many threads as before are no other number of them.
+    let moved = here.strata(&format!("{resume}=prepared --threads 2")).succeeds();
+    assert!(!moved.err.contains("warning"), "{moved}");
+    same(&here, "../run", "run", "step-000006");
+    assert!(here.read("run/recipe.toml").contains("\nprepared = \"prepared\" "));
+    let other = here.strata("train --resume run --threads 3").succeeds();
+    assert!(other.err.contains("train.threads = 3, but 2 until now"), "{other}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use strata_store::step_name;
 
 use crate::scorer::ScoreError;
+use crate::trainer::RESUMABLE;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,29 @@ pub enum Error {
     /// `data.prepared` is not a prepared folder.
     #[error("{0}; data.prepared must name a folder that `strata prepare` wrote")]
     Prepared(#[source] strata_files::Error),
+    /// A corpus that is not the one that a run has learned from.
+    #[error(
+        "{} is not the corpus that {} has learned from: {difference}; name that one in data.prepared",
+        prepared.display(),
+        checkpoint.display()
+    )]
+    OtherCorpus {
+        /// The prepared folder.
+        prepared: PathBuf,
+        /// The checkpoint that the run was to go on from.
+        checkpoint: PathBuf,
+        /// What differs.
+        difference: &'static str,
+    },
+    /// A key that a run cannot be resumed with.
+    #[error(
+        "{key}: a run keeps its recipe; only {} can be set when it is resumed. Start another run",
+        RESUMABLE.join(", ")
+    )]
+    NotResumable {
+        /// The key.
+        key: String,
+    },
     /// A run that is to end before the update that it has reached.
     #[error(
         "train.updates = {updates}: {} is at update {made} already; set more, or resume from an earlier checkpoint",

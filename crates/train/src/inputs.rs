@@ -42,6 +42,9 @@ impl Inputs {
             std::fs::read(&path).io_context("read", &path).map_err(Error::Prepared)
         };
         let tokenizer = read(TOKENIZER_FILE)?;
+        if let Some(from) = from {
+            same_corpus(recipe, &tokenizer, from)?;
+        }
         let subwords = strata_corpus::Subwords::load(&prepared.join(TOKENIZER_FILE))?;
         let named = from.is_none() && !train.init.is_empty();
         let init = if named { Some(Init::open(recipe, &subwords)?) } else { None };
@@ -95,6 +98,26 @@ impl Inputs {
         let init = self.init.as_ref().map(Init::digest).transpose();
         Ok(ranks.same("model to start from", &ranks.together(init)?.unwrap_or_default())?)
     }
+}
+
+/// Checks that the corpus of `recipe`, whose subwords are in `tokenizer`, is what the checkpoint `from` has learned from.
+fn same_corpus(recipe: &Recipe, tokenizer: &[u8], from: &Checkpoint) -> Result<(), Error> {
+    let prepared = PathBuf::from(&recipe.data.prepared);
+    let other = |difference| {
+        let (prepared, checkpoint) = (prepared.clone(), from.path().to_path_buf());
+        Err(Error::OtherCorpus { prepared, checkpoint, difference })
+    };
+    if from.model().tokenizer()? != tokenizer {
+        return other("it has other subwords");
+    }
+    let directions = |path: PathBuf| Ok::<_, Error>(Languages::load(&path)?.directions);
+    // A model that was trained further has the directions of both.
+    if recipe.train.init.is_empty()
+        && directions(prepared.join(LANGUAGES_FILE))? != directions(from.model().file(LANGUAGES_FILE))?
+    {
+        return other("it has other directions, or more or less text");
+    }
+    Ok(())
 }
 
 /// The content of a model folder's `languages.json`: the corpus's and those of the model that training starts from, and

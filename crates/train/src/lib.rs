@@ -43,5 +43,5 @@ pub use scorer::{ScoreError, Scorer};
 pub use stats::RoutingStats;
 /// The model that a [`Scorer`] is given.
 pub use strata_model::Transformer;
-pub use trainer::{Start, train};
+pub use trainer::{RESUMABLE, Start, train};
 pub use validate::{Validation, validate};

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use strata_files::remove_folder;
 use strata_ranks::Ranks;
-use strata_recipe::{ModelConfig, Purpose, Recipe, TrainSection, check_memory, is_cpu};
+use strata_recipe::{ModelConfig, Purpose, Recipe, check_memory, is_cpu};
 use strata_records::Summary;
 use strata_store::checkpoint::{CHECKPOINTS_DIR, RECIPE_FILE};
 use strata_store::{Checkpoint, Run, RunFolder};
@@ -34,10 +34,14 @@ pub enum Start<'a> {
         from: Option<u64>,
         /// The device to continue on, in place of the recipe's.
         device: Option<&'a str>,
-        /// Updates in all, in place of the recipe's, whose file gets them too.
-        updates: Option<u64>,
+        /// Keys of [`RESUMABLE`] and their values in place of the recipe's, whose file gets them too.
+        set: &'a [(String, String)],
     },
 }
+
+/// The keys of a recipe that a run can be resumed with: when it ends, where its text is, and what is no part of the
+/// mathematics.
+pub const RESUMABLE: [&str; 4] = ["train.updates", "train.patience", "train.threads", "data.prepared"];
 
 /// The first line of a run's recipe.
 const RECIPE_HEADER: &str = "The recipe of this run, every key with its value.";
@@ -61,13 +65,18 @@ pub fn train(
     stop: &AtomicBool,
     observe: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<Summary, Error> {
-    let (recipe, begun) = match start {
-        Start::New { recipe, .. } => (recipe.clone(), None),
-        Start::Resume { run, from, device, updates } => {
-            let (recipe, begun) = resume(run, [from, updates], device, ranks)?;
-            (recipe, Some(begun))
+    let (recipe, begun, changed) = match start {
+        Start::New { recipe, .. } => (recipe.clone(), None, None),
+        Start::Resume { run, from, device, set } => {
+            let (mut recipe, begun) = resume(run, from, set, ranks)?;
+            // A later session has the same values, but may have another device.
+            let changed = (!set.is_empty()).then(|| recipe.to_toml(RECIPE_HEADER));
+            recipe.train.device = device.map_or(recipe.train.device, str::to_string);
+            (recipe, Some(begun), changed)
         }
     };
+    // Whoever asks an early end for more updates wants to see whether they help.
+    let patient = matches!(start, Start::Resume { set, .. } if set.iter().any(|(key, _)| key == "train.updates"));
     let threads = match recipe.train.threads {
         0 if ranks.is_many() => ranks.share_of_processors()?,
         threads => threads,
@@ -100,7 +109,11 @@ pub fn train(
         };
         let mut session = Session::new(folder, run, recipe, inputs, (ranks, experts))?;
         if let Some(checkpoint) = checkpoint {
-            ranks.together(session.load(&checkpoint))?;
+            ranks.together(session.load(&checkpoint, patient))?;
+        }
+        if let Some(changed) = changed {
+            let write = || strata_files::write_file(session.folder().join(RECIPE_FILE), changed.as_bytes());
+            ranks.together(if ranks.is_first() { write().map_err(Error::from) } else { Ok(()) })?;
         }
         session.run(scorer, stop, observe)
     })
@@ -109,14 +122,14 @@ pub fn train(
 /// A run, which rank 0 alone holds, and the checkpoint to resume from, if there is one.
 type Begun = (Option<Run>, Option<Checkpoint>);
 
-/// Opens the run at `path`, from the checkpoint `from` and up to `updates` if they are given: rank 0 chooses the
+/// Opens the run at `path`, from the checkpoint `from` if it is given and with the keys of `set`: rank 0 chooses the
 /// checkpoint, and the others read the same.
-fn resume(
-    path: &Path,
-    [from, updates]: [Option<u64>; 2],
-    device: Option<&str>,
-    ranks: &Ranks,
-) -> Result<(Recipe, Begun), Error> {
+fn resume(path: &Path, from: Option<u64>, set: &[(String, String)], ranks: &Ranks) -> Result<(Recipe, Begun), Error> {
+    if let Some((key, _)) = set.iter().find(|(key, _)| !RESUMABLE.contains(&key.as_str())) {
+        return ranks.together(Err(Error::NotResumable { key: key.clone() }));
+    }
+    let file = path.join(RECIPE_FILE);
+    let load = |set: &[(String, String)]| Recipe::load(&file, None, set).map_err(Error::from);
     let open = || -> Result<(Run, Option<Checkpoint>), Error> {
         let mut run = Run::open(path)?;
         let checkpoint = match from {
@@ -124,7 +137,8 @@ fn resume(
             None => run.latest_good()?,
         };
         let made = checkpoint.as_ref().map_or(0, Checkpoint::step);
-        if let Some(updates) = updates.filter(|updates| *updates < made) {
+        let updates = load(set)?.train.updates;
+        if updates < made && set.iter().any(|(key, _)| key == "train.updates") {
             return Err(Error::EndsEarlier { run: path.to_path_buf(), updates, made });
         }
         if let Some(step) = from {
@@ -143,16 +157,7 @@ fn resume(
         })
     };
     let begun = ranks.together(read())?;
-    let file = path.join(RECIPE_FILE);
-    let mut recipe = ranks.together(Recipe::load(&file, None, &[]).map_err(Error::from))?;
-    if let Some(updates) = updates.filter(|updates| *updates != recipe.train.updates) {
-        // A later session runs to the same end.
-        recipe.train.updates = updates;
-        let write = || strata_files::write_file(&file, recipe.to_toml(RECIPE_HEADER).as_bytes()).map_err(Error::from);
-        ranks.together(if ranks.is_first() { write() } else { Ok(()) })?;
-    }
-    let device = device.map_or(recipe.train.device.clone(), str::to_string);
-    Ok((Recipe { train: TrainSection { device, ..recipe.train }, ..recipe }, begun))
+    Ok((ranks.together(load(set))?, begun))
 }
 
 /// The group of ranks over which `train.expert_parallel` spreads the experts of each block; none if it does not.

@@ -30,7 +30,7 @@ fn an_interrupted_run_averages_the_same_checkpoints() {
     // A session that is asked to stop makes one update.
     let mut ended = run(Start::New { recipe: &recipe(&again, &changes), overwrite: true }, true);
     while ended.stopped == Stopped::Interrupted {
-        ended = run(Start::Resume { run: &again, from: None, device: None, updates: None }, true);
+        ended = run(Start::Resume { run: &again, from: None, device: None, set: &[] }, true);
     }
     assert_eq!(ended.update, 7);
     assert!(averaged(&whole) == averaged(&again), "the averaged models differ");

@@ -61,7 +61,7 @@ fn it_begins_with_the_loss_of_the_model_and_goes_on_from_there() {
     let whole = [10, 20].map(|step| checkpoint(&path("begin"), &format!("step-{step:06}")));
     std::fs::remove_dir_all(&model).unwrap();
     for step in [10, 0] {
-        let run = run(Start::Resume { run: &path("begin"), from: Some(step), device: None, updates: None }).unwrap();
+        let run = run(Start::Resume { run: &path("begin"), from: Some(step), device: None, set: &[] }).unwrap();
         assert_eq!(run.last(), losses.last());
         assert!(checkpoint(&path("begin"), "step-000020") == whole[1], "resumed from {step}");
     }
@@ -108,7 +108,7 @@ fn several_ranks_start_from_a_model_as_one_does() {
     assert_eq!(losses[0], alone[0].1, "validations add in the order of the batches");
     assert!((losses[1] - alone[1].1).abs() < 1e-5, "{losses:?} {alone:?}");
     let folder = path("ranks-2");
-    let resumed = run(Start::Resume { run: &folder, from: Some(0), device: None, updates: None }).unwrap();
+    let resumed = run(Start::Resume { run: &folder, from: Some(0), device: None, set: &[] }).unwrap();
     assert!((resumed[1].1 - alone[1].1).abs() < 1e-5, "{resumed:?}");
 }
 

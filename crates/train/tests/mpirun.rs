@@ -26,7 +26,7 @@ fn rank_trains() {
     std::fs::write(output.with_extension(format!("pid-{}", ranks.rank())), std::process::id().to_string()).unwrap();
     let recipe = recipe(&output, &changes);
     let start = match output.join("checkpoints").is_dir() {
-        true => Start::Resume { run: &output, from: None, device: None, updates: None },
+        true => Start::Resume { run: &output, from: None, device: None, set: &[] },
         false => Start::New { recipe: &recipe, overwrite: false },
     };
     train(start, &ranks, &no_bleu, &AtomicBool::new(false), &mut |_| {}).unwrap();

@@ -258,13 +258,13 @@ fn a_run_goes_on_with_another_number_of_ranks() {
     let (results, _) = run(1, || Start::New { recipe: &new, overwrite: true }, &stop);
     assert_eq!(results[0].as_ref().unwrap().stopped, Stopped::Interrupted);
     for size in [2, 4] {
-        let resumed = || Start::Resume { run: &changing, from: None, device: None, updates: None };
+        let resumed = || Start::Resume { run: &changing, from: None, device: None, set: &[] };
         let (results, _) = run(size, resumed, &stop);
         let updates = results.into_iter().map(|r| r.unwrap().update).collect::<Vec<_>>();
         assert!(updates.iter().all(|update| *update == updates[0]));
     }
     stop.store(false, Ordering::Relaxed);
-    let resumed = || Start::Resume { run: &changing, from: None, device: None, updates: None };
+    let resumed = || Start::Resume { run: &changing, from: None, device: None, set: &[] };
     run(1, resumed, &stop).0.into_iter().for_each(|r| drop(r.unwrap()));
     let (a, b) = (checkpoint(&changing, "step-000008"), checkpoint(&whole, "step-000008"));
     for (name, bytes) in &b {

@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
     let trained = if begun && strata_store::resolve_model(output).is_ok() {
         let resuming = "resuming the run there (--overwrite starts anew)";
         terminal.say(&labeled("quickstart", &format!("{}: {resuming}", output.display())));
-        train::resume(output, None, None, None, &Ranks::single(), terminal)?
+        train::resume(output, None, None, &[], &Ranks::single(), terminal)?
     } else {
         get_bitext(arguments, &mut recipe, &bitext, terminal)?;
         prepare_bitext(&recipe, &bitext, &prepared, terminal)?;

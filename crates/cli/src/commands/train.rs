@@ -9,6 +9,7 @@ use strata_ranks::Ranks;
 use strata_recipe::{Recipe, RecipeFile};
 use strata_records::{Stopped, Summary};
 use strata_store::Check;
+use strata_store::checkpoint::RECIPE_FILE;
 use strata_train::{Event, Progress, Start};
 
 use crate::output::{print, print_json};
@@ -50,7 +51,8 @@ pub struct Arguments {
     /// Make the experts of the recipe's model out of the FFNs of --init, a dense model
     #[arg(long)]
     upcycle: bool,
-    /// Resume the run in this folder; --set train.updates=N goes on for longer
+    /// Resume the run in this folder; --set train.updates=N, or train.patience=N, goes on for longer, data.prepared=DIR
+    /// finds its corpus elsewhere
     #[arg(long, value_name = "DIR",
         conflicts_with_all = ["recipe", "variant", "output", "overwrite", "init", "upcycle", "list_keys"])]
     resume: Option<PathBuf>,
@@ -89,17 +91,11 @@ pub fn run(arguments: &Arguments, threads: usize, terminal: &Terminal) -> anyhow
 fn train(arguments: &Arguments, threads: usize, ranks: &Ranks, terminal: &Terminal) -> anyhow::Result<Summary> {
     match &arguments.resume {
         Some(run) => {
-            if threads > 0 && ranks.is_first() {
-                terminal.warn("--threads is ignored: a run keeps its recipe's train.threads, for the same weights");
+            let mut set = arguments.overrides.set.clone();
+            if threads > 0 {
+                set.push(("train.threads".into(), threads.to_string()));
             }
-            resume(
-                run,
-                arguments.from.as_deref(),
-                arguments.device.as_deref(),
-                updates(&arguments.overrides.set)?,
-                ranks,
-                terminal,
-            )
+            resume(run, arguments.from.as_deref(), arguments.device.as_deref(), &set, ranks, terminal)
         }
         None => {
             let mut overrides = arguments.overrides.set.clone();
@@ -149,26 +145,13 @@ pub fn start(recipe: &Recipe, overwrite: bool, ranks: &Ranks, terminal: &Termina
     watch(Start::New { recipe, overwrite }, ranks, terminal)
 }
 
-/// The one key of a recipe that a run can be resumed with.
-fn updates(set: &[(String, String)]) -> anyhow::Result<Option<u64>> {
-    let mut updates = None;
-    for (key, value) in set {
-        if key != "train.updates" {
-            bail!("{key}: a run keeps its recipe, so only train.updates can be set with --resume; start another run");
-        }
-        let number = value.replace('_', "").parse().ok().filter(|number| *number > 0);
-        updates = Some(number.with_context(|| format!("train.updates = {value} must be an integer from 1"))?);
-    }
-    Ok(updates)
-}
-
-/// Resumes a run: from the checkpoint `from` instead of the newest, on `device` and up to `updates` instead of the
-/// recipe's.
+/// Resumes a run: from the checkpoint `from` instead of the newest, on `device` and with the keys of `set` instead of
+/// the recipe's.
 pub fn resume(
     run: &Path,
     from: Option<&str>,
     device: Option<&str>,
-    updates: Option<u64>,
+    set: &[(String, String)],
     ranks: &Ranks,
     terminal: &Terminal,
 ) -> anyhow::Result<Summary> {
@@ -176,7 +159,22 @@ pub fn resume(
     if ranks.is_first() && !run.exists() {
         bail!("{}: there is no such run. Start one with: {}", run.display(), remedy::new_run(run));
     }
-    watch(Start::Resume { run, from, device, updates }, ranks, terminal)
+    if ranks.is_first() {
+        warn_of_threads(run, set, terminal);
+    }
+    watch(Start::Resume { run, from, device, set }, ranks, terminal)
+}
+
+/// Warns where a run goes on with another number of threads than it has had.
+fn warn_of_threads(run: &Path, set: &[(String, String)], terminal: &Terminal) {
+    // A recipe that cannot be read is reported by whoever needs it.
+    let recipe = |set: &[(String, String)]| Recipe::load(&run.join(RECIPE_FILE), None, set).ok();
+    if let (Some(before), Some(now)) = (recipe(&[]), recipe(set))
+        && before.train.threads != now.train.threads
+    {
+        let (before, now) = (before.train.threads, now.train.threads);
+        terminal.warn(&format!("train.threads = {now}, but {before} until now: weights may differ in their last bits"));
+    }
 }
 
 fn watch(start: Start, ranks: &Ranks, terminal: &Terminal) -> anyhow::Result<Summary> {
@@ -218,6 +216,10 @@ fn tell(summary: &Summary, begun_at: u64, terminal: &Terminal) {
                 .map_or(String::new(), |path| format!("; averaged weights: {}", path.display()));
             terminal.say(&labeled("run", &format!("{run}{averaged}")));
             terminal.say(&format!("next: strata translate {run} --to LANG < FILE"));
+            if summary.stopped == Stopped::EarlyStop {
+                let set = "--set train.patience=N";
+                terminal.say(&format!("to train on: strata train --resume {run} {set}, larger or 0 for no end"));
+            }
         }
     }
 }
@@ -302,12 +304,13 @@ impl Shown {
             None => String::new(),
         };
         format!(
-            "update {}/{}  loss {:.2}{valid}  {} tok/s{rc}{balance}{dropped}{exchanged}  ETA {}",
+            // A narrow terminal cuts off the end.
+            "update {}/{}  ETA {}  loss {:.2}{valid}  {} tok/s{rc}{balance}{dropped}{exchanged}",
             thousands(p.update),
             thousands(p.updates),
+            duration(p.seconds_left),
             means.loss,
-            thousands(means.tokens_per_second as u64),
-            duration(p.seconds_left)
+            thousands(means.tokens_per_second as u64)
         )
     }
 }

@@ -4,7 +4,7 @@ mod optimizer;
 mod save;
 mod update;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -83,11 +83,16 @@ impl Session {
         })
     }
 
-    /// Goes on from a checkpoint.
+    /// The run's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Goes on from a checkpoint; where `patient`, also if the run had stopped early.
     ///
     /// # Errors
     /// A checkpoint that is damaged, or of another model or corpus.
-    pub fn load(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+    pub fn load(&mut self, checkpoint: &Checkpoint, patient: bool) -> Result<(), Error> {
         self.state = serde_json::from_value(checkpoint.state().clone())
             .map_err(|source| Error::State { path: checkpoint.path().join(STATE_FILE), source })?;
         self.model.load_weights(&checkpoint.model().weights()?)?;
@@ -96,6 +101,9 @@ impl Session {
             // What training started from: there are no moments yet.
             self.state = TrainState::default();
             return Ok(());
+        }
+        if patient && self.state.out_of_patience(self.recipe.train.patience) {
+            self.state.validations_since_best = 0;
         }
         self.optimizer.load(&mut self.model, &checkpoint.optimizer()?)?;
         self.stream.seek(&self.state.position)?;
@@ -125,7 +133,7 @@ impl Session {
         let (session_start, seconds_before) = (Instant::now(), self.state.seconds);
         let (mut window, mut window_start) = (Window::begin(&self.ranks), Instant::now());
         let (mut session_tokens, mut session_seconds) = (0u64, 0.0);
-        // A run that stopped early and is resumed has nothing left to do.
+        // A run that stopped early and is resumed as it was has nothing left to do.
         let over = !self.is_complete() && self.state.out_of_patience(train.patience);
         if self.state.update == 0 && !train.init.is_empty() {
             self.begin(scorer, logs.as_mut(), observe)?;
