@@ -64,6 +64,10 @@ pub struct ApiError {
     pub retry_after: Option<u64>,
 }
 
+/// Why a request failed, in the answer's extensions: for the log.
+#[derive(Clone, Debug)]
+pub struct Reason(pub String);
+
 /// What handlers return.
 pub type Answer<T> = Result<T, ApiError>;
 
@@ -128,6 +132,7 @@ impl IntoResponse for ApiError {
         // LibreTranslate's clients read `error`, DeepL's `message`.
         let body = serde_json::json!({ "error": self.message, "message": self.message });
         let mut response = (self.status, Json(body)).into_response();
+        response.extensions_mut().insert(Reason(self.message));
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -121,15 +121,11 @@ impl Keys {
         Ok(Self { keys, buckets: Mutex::default() })
     }
 
-    /// The client of a key, if its rate allows another request.
+    /// The client of a key.
     ///
     /// # Errors
-    /// 403 for a missing or wrong key, 429 beyond its rate.
-    pub fn admit(&self, key: Option<&str>) -> Answer<Client> {
-        self.admit_at(key, Instant::now())
-    }
-
-    fn admit_at(&self, key: Option<&str>, now: Instant) -> Answer<Client> {
+    /// 403 for a missing or wrong key.
+    pub fn client(&self, key: Option<&str>) -> Answer<Client> {
         let key = key.ok_or_else(|| ApiError::forbidden("this server asks for an API key; none was given"))?;
         let hash = hash(key);
         // Every key is compared, in constant time, so that timing reveals nothing.
@@ -143,11 +139,22 @@ impl Keys {
             return Err(ApiError::forbidden("Invalid API key"));
         }
         let place = place as usize;
-        let key = &self.keys[place];
-        if key.rate > 0 {
-            self.take(place, f64::from(key.rate), now)?;
+        Ok(Client { place, name: self.keys[place].name.clone() })
+    }
+
+    /// Takes a request of a client, if the key's rate allows another.
+    ///
+    /// # Errors
+    /// 429 beyond the rate.
+    pub fn admit(&self, client: &Client) -> Answer<()> {
+        self.admit_at(client, Instant::now())
+    }
+
+    fn admit_at(&self, Client { place, .. }: &Client, now: Instant) -> Answer<()> {
+        match self.keys[*place].rate {
+            0 => Ok(()),
+            rate => self.take(*place, f64::from(rate), now),
         }
-        Ok(Client { place, name: key.name.clone() })
     }
 
     fn take(&self, place: usize, per_minute: f64, now: Instant) -> Answer<()> {
@@ -189,14 +196,14 @@ mod tests {
         let (other, other_line) = new_key("bob", 5).unwrap();
         assert!(key.len() == 48 && key != other && !line.contains(&key));
         let keys = Keys::parse(&format!("# ours\n\n{line}\n{other_line}\n")).unwrap();
-        assert_eq!(keys.admit(Some(&key)).unwrap().name, "alice");
-        let bob = keys.admit(Some(&other)).unwrap();
+        assert_eq!(keys.client(Some(&key)).unwrap().name, "alice");
+        let bob = keys.client(Some(&other)).unwrap();
         assert_eq!(bob.name, "bob");
         keys.count(&bob, 7);
         keys.count(&bob, 5);
         assert_eq!(keys.characters(&bob), 12);
         for wrong in [None, Some(""), Some("alice"), Some(&key[1..]), Some(line.split(' ').nth(1).unwrap())] {
-            assert_eq!(keys.admit(wrong).unwrap_err().status, StatusCode::FORBIDDEN, "{wrong:?}");
+            assert_eq!(keys.client(wrong).unwrap_err().status, StatusCode::FORBIDDEN, "{wrong:?}");
         }
         assert!(new_key("a b", 0).is_err() && new_key("", 0).is_err());
     }
@@ -205,12 +212,12 @@ mod tests {
     fn rates_hold_and_recover() {
         let (key, line) = new_key("alice", 3).unwrap();
         let keys = Keys::parse(&line).unwrap();
-        let now = Instant::now();
-        (0..3).for_each(|_| assert!(keys.admit_at(Some(&key), now).is_ok()));
-        let refused = keys.admit_at(Some(&key), now).unwrap_err();
+        let (alice, now) = (keys.client(Some(&key)).unwrap(), Instant::now());
+        (0..3).for_each(|_| assert!(keys.admit_at(&alice, now).is_ok()));
+        let refused = keys.admit_at(&alice, now).unwrap_err();
         assert_eq!((refused.status, refused.retry_after), (StatusCode::TOO_MANY_REQUESTS, Some(20)));
-        assert!(keys.admit_at(Some(&key), now + Duration::from_secs(21)).is_ok());
-        assert!(keys.admit_at(Some(&key), now + Duration::from_secs(22)).is_err());
+        assert!(keys.admit_at(&alice, now + Duration::from_secs(21)).is_ok());
+        assert!(keys.admit_at(&alice, now + Duration::from_secs(22)).is_err());
     }
 
     #[test]

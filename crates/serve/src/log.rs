@@ -16,7 +16,7 @@ pub struct Entry {
     pub level: &'static str,
     /// `request`, `model`, `engine` or `server`.
     pub event: &'static str,
-    /// What happened, for other events than requests.
+    /// What happened; of requests that failed: why.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Of requests: the method.

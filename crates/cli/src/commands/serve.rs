@@ -211,8 +211,10 @@ fn connections(text: &str) -> Result<usize, String> {
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     if let Some(name) = &arguments.keys.new_key {
         let (key, line) = new_key(name, arguments.keys.rate)?;
-        print(&format!("{key}\n"))?;
-        terminal.say(&format!("give that to the client; the line for the file of keys:\n{line}"));
+        // All of it on standard output, and what is no line of a key file as a comment.
+        print(&format!(
+            "# the key of {name}, for the client alone: {key}\n# its line for the file of --keys:\n{line}\n"
+        ))?;
         return Ok(Outcome::Done);
     }
     // A model file that another program truncates ends that model, not the server.

@@ -1,6 +1,7 @@
 //! Other people's clients, unchanged.
 
 use crate::common::http::{Server, TEXT, folder, get};
+use crate::common::new_key;
 use crate::common::python;
 
 #[test]
@@ -11,10 +12,11 @@ fn other_peoples_clients_work_unchanged() {
     let server = Server::start(&here, "../served/run");
     here.bash(&format!("\"{python}\" {script} http://{} en qaa '{TEXT}'", server.address)).succeeds();
     let made = here.strata("serve --new-key alice").succeeds();
-    here.write("keys.txt", made.err.lines().last().unwrap());
+    let (key, line) = new_key(&made);
+    here.write("keys.txt", line);
     let server = Server::start(&here, "../served/run --keys keys.txt");
     let run = |key: &str| here.bash(&format!("\"{python}\" {script} http://{} en qaa '{TEXT}' {key}", server.address));
-    let said = run(made.out.trim()).succeeds();
+    let said = run(&key).succeeds();
     assert!(said.out.contains("deepl usage: "), "{said}");
     assert_ne!(run("wrong").code, Some(0));
 }

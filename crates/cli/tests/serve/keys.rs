@@ -3,13 +3,16 @@
 use serde_json::json;
 
 use crate::common::http::{Server, folder, get, post, raw};
+use crate::common::new_key;
 
 #[test]
 fn keys_are_asked_for_and_their_rates_hold() {
     let here = folder("serve-keys");
-    let made = here.strata("serve --new-key alice --rate 3").succeeds();
-    let (key, line) = (made.out.trim(), made.err.lines().last().unwrap());
-    here.write("keys.txt", format!("# ours\n{line}\n"));
+    // Also with -q both are on standard output, which may go to the file as it is.
+    let made = here.strata("serve --new-key alice --rate 3 -q").succeeds();
+    let (key, line) = new_key(&made);
+    let key = key.as_str();
+    here.write("keys.txt", format!("# ours\n{}", made.out));
     assert!(!line.contains(key));
     let server = Server::start(&here, "../served/run --keys keys.txt");
     let ask = json!({ "q": "A cat.", "source": "en", "target": "qaa" });
@@ -30,6 +33,11 @@ fn keys_are_asked_for_and_their_rates_hold() {
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=20).contains(&wait), "{wait}");
     assert_eq!(get(&server, "/languages").status, 200);
+    let ended = server.stop();
+    let logged = |status: &str| ended.err.lines().rfind(|line| line.contains(status)).unwrap().to_string();
+    let refused = logged("\"status\":429");
+    assert!(refused.contains("\"key\":\"alice\"") && refused.contains("this key may send 3 requests"), "{refused}");
+    assert!(logged("\"status\":403").contains("Invalid API key"), "{ended}");
     here.write("bad.txt", "alice 12\n");
     here.refuses("serve ../served/run --keys bad.txt --port 0", &["bad.txt", "line 1", "--new-key"]);
 }

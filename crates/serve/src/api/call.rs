@@ -70,10 +70,12 @@ impl FromRequest<Arc<App>> for Call {
         let most = app.settings.request.body_bytes;
         let params = Params::read(request, most, app.settings.connection.body_time).await?;
         let key = params.key()?;
-        let client = app.settings.keys.as_ref().map(|keys| keys.admit(key)).transpose()?;
+        let client = app.settings.keys.as_ref().map(|keys| keys.client(key)).transpose()?;
         let call = Self { app: app.clone(), params, client, telling };
-        if let Some(client) = &call.client {
+        if let (Some(keys), Some(client)) = (&app.settings.keys, &call.client) {
+            // Before it may be refused: the log names whoever sends too much.
             call.tell(|told| told.key.clone_from(&client.name));
+            keys.admit(client)?;
         }
         Ok(call)
     }

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::api::app::App;
+use crate::error::Reason;
 use crate::lock::lock;
 use crate::log::{Entry, Telling};
 use crate::metrics::During;
@@ -40,7 +41,8 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Ne
     for (name, value) in SAFETY {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
-    pending.log(response.status().as_u16());
+    let reason = response.extensions().get::<Reason>().map_or("", |reason| &reason.0);
+    pending.log(response.status().as_u16(), reason);
     drop(guard);
     response
 }
@@ -57,7 +59,7 @@ struct Pending {
 }
 
 impl Pending {
-    fn log(&mut self, status: u16) {
+    fn log(&mut self, status: u16, reason: &str) {
         if std::mem::replace(&mut self.logged, true) {
             return;
         }
@@ -76,13 +78,22 @@ impl Pending {
             direction: told.direction,
             characters: told.characters,
             sentences: told.sentences,
-            ..Entry::new(level, "request", "")
+            ..Entry::new(level, "request", beginning(reason))
         });
+    }
+}
+
+/// What of a reason is logged: lists of languages can be long.
+fn beginning(reason: &str) -> String {
+    const MOST: usize = 200;
+    match reason.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &reason[..end]),
+        None => reason.to_string(),
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.log(499);
+        self.log(499, "");
     }
 }
