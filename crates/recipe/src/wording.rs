@@ -29,8 +29,8 @@ pub(crate) fn unknown_section(section: &str) -> String {
     }
 }
 
-/// A key that does not exist. The same key in another section is suggested first, then the nearest of this section,
-/// then the nearest of any.
+/// A key that does not exist. The same key in another section is suggested first, then the nearest of this section;
+/// without a section, the nearest of any.
 pub(crate) fn unknown_key(name: &str) -> String {
     let (section, leaf) = name.split_once('.').unwrap_or(("", name));
     let here: Vec<&Key> = keys().filter(|key| key.section() == section).collect();
@@ -40,7 +40,7 @@ pub(crate) fn unknown_key(name: &str) -> String {
             let near = nearest(leaf, here.iter().map(|key| key.leaf()))?;
             here.iter().find(|key| key.leaf() == near).map(|key| key.name)
         })
-        .or_else(|| named(nearest(leaf, keys().map(Key::leaf))?));
+        .or_else(|| named(nearest(leaf, keys().map(Key::leaf).filter(|_| here.is_empty()))?));
     match near {
         Some(near) => format!("unknown key `{name}`; did you mean `{near}`?"),
         None if here.is_empty() => format!("unknown key `{name}` (sections: {}, variant)", SECTIONS.join(", ")),

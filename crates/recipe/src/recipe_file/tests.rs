@@ -132,10 +132,6 @@ fn unknown_keys_name_the_line_and_the_nearest() {
         ("[train]\n\n\nheads = 3", "my/r.toml, line 4: unknown key `train.heads`; did you mean `model.heads`?"),
         ("[model]\ndorpout = 0.1", "my/r.toml, line 2: unknown key `model.dorpout`; did you mean `model.dropout`?"),
         ("[model]\nd-model = 8", "my/r.toml, line 2: unknown key `model.d-model`; did you mean `model.d_model`?"),
-        (
-            "[model]\nlearnin_rate = 1",
-            "my/r.toml, line 2: unknown key `model.learnin_rate`; did you mean `train.learning_rate`?",
-        ),
         ("updates = 3", "my/r.toml, line 1: unknown key `updates`; did you mean `train.updates`?"),
         ("[trian]\nupdates = 3", "my/r.toml, line 1: unknown section `trian`; did you mean `train`?"),
         (
@@ -147,6 +143,11 @@ fn unknown_keys_name_the_line_and_the_nearest() {
     ];
     for (text, message) in cases {
         assert_eq!(refusal(text), message);
+    }
+    // Near is only what stands in the same table.
+    for text in ["[train]\nfoo = 1", "[train]\nembedings = 1", "[model]\nlearnin_rate = 1"] {
+        let far = refusal(text);
+        assert!(far.contains("(keys of [") && !far.contains("did you mean"), "{far}");
     }
     let far = refusal("[translate]\nxxxxxxxxx = 1");
     assert!(far.contains("(keys of [translate]: beam, length_penalty,"), "{far}");
