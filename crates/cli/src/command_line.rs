@@ -75,7 +75,19 @@ pub enum Command {
 
 /// The parser, with examples in every help.
 pub fn command() -> clap::Command {
-    examples::attach(Cli::command(), "")
+    taking_negative_numbers(examples::attach(Cli::command(), ""))
+}
+
+/// Flags take `-1` for their value, so that the error of one out of range names the range.
+fn taking_negative_numbers(mut command: clap::Command) -> clap::Command {
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_string()).collect();
+    for name in names {
+        command = command.mut_subcommand(name, taking_negative_numbers);
+    }
+    command.mut_args(|argument| {
+        let takes = argument.get_long().is_some() && argument.get_action().takes_values();
+        argument.allow_negative_numbers(takes)
+    })
 }
 
 /// Parses this program's arguments; ends the program with code 2 and a message where they are wrong.
@@ -172,6 +184,22 @@ mod tests {
             let (_, global) = help.split_once("\nGlobal options:\n").unwrap_or_else(|| panic!("`{path}`: {help}"));
             for flag in ["--threads <N>", "--color <WHEN>", "-q, --quiet", "-v, --verbose"] {
                 assert!(global.contains(flag), "`{path}`: no {flag} in {help}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_negative_number_is_a_value_of_its_flag() {
+        let mut command = command();
+        command.build();
+        walk(&command, "", &mut |path, command| {
+            for argument in command.get_arguments().filter(|a| a.get_action().takes_values()) {
+                let Some(flag) = argument.get_long() else { continue };
+                let line = format!("strata {path} --{flag} -1");
+                let words = line.split(' ').filter(|word| !word.is_empty());
+                let parsed = super::command().try_get_matches_from(words);
+                let refused = parsed.err().map(|error| error.kind());
+                assert_ne!(refused, Some(clap::error::ErrorKind::UnknownArgument), "{line}");
             }
         });
     }

@@ -15,6 +15,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "strata fetch model en-pt                           # one of the models of Firefox",
             "echo 'Click the icon.' | strata translate runs/quickstart --to de",
             "strata help translate                              # what a command does, with examples",
+            "strata generate completions bash > strata.bash     # also zsh and fish; generate man --output DIR",
         ],
     ),
     (

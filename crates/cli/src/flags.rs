@@ -2,6 +2,11 @@
 
 use strata_recipe::ConfigError;
 
+/// A whole number, whose range the command checks.
+pub fn count(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "write a whole number, 0 or more".to_string())
+}
+
 /// `beam = 0 must be ...` as `--beam 0 must be ...`.
 pub fn of_config(error: &ConfigError) -> anyhow::Error {
     let rest = error.message.strip_prefix(&format!("{} =", error.key)).unwrap_or(&error.message);

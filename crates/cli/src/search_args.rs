@@ -16,7 +16,7 @@ use crate::flags;
 #[command(next_help_heading = "Search options")]
 pub struct SearchArgs {
     /// Hypotheses of beam search; 1 is greedy search. With --sample, the samples to draw
-    #[arg(long, default_value_t = SearchOptions::default().beam, value_name = "N")]
+    #[arg(long, default_value_t = SearchOptions::default().beam, value_name = "N", value_parser = flags::count)]
     beam: usize,
     /// Divide scores by length^X
     #[arg(long, default_value_t = SearchOptions::default().length_penalty, value_name = "X")]
@@ -25,20 +25,33 @@ pub struct SearchArgs {
     #[arg(long, default_value_t = SearchOptions::default().max_ratio, value_name = "X")]
     max_ratio: f64,
     /// Subwords that a translation may have beyond --max-ratio times its source
-    #[arg(long, default_value_t = SearchOptions::default().max_extra, value_name = "N")]
+    #[arg(long, default_value_t = SearchOptions::default().max_extra, value_name = "N", value_parser = flags::count)]
     max_extra: usize,
     /// Longest translation in subwords, whatever the source [default: by --max-ratio]
-    #[arg(long, default_value_t = SearchOptions::default().max_length, hide_default_value = true, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = SearchOptions::default().max_length,
+        hide_default_value = true,
+        value_name = "N",
+        value_parser = flags::count
+    )]
     max_length: usize,
     /// Shortest translation in subwords
-    #[arg(long, default_value_t = SearchOptions::default().min_length, hide_default_value = true, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = SearchOptions::default().min_length,
+        hide_default_value = true,
+        value_name = "N",
+        value_parser = flags::count
+    )]
     min_length: usize,
     /// Repeat no sequence of N subwords within a translation [default: off]
     #[arg(
         long,
         default_value_t = SearchOptions::default().no_repeat_ngram,
         hide_default_value = true,
-        value_name = "N"
+        value_name = "N",
+        value_parser = flags::count
     )]
     no_repeat_ngram: usize,
     /// Weight of the coverage penalty for untranslated source words (Wu et al., 2016) [default: off]
@@ -82,7 +95,8 @@ struct Sampling {
         default_value_t = SearchOptions::default().top_k,
         hide_default_value = true,
         requires = "sample",
-        value_name = "N"
+        value_name = "N",
+        value_parser = flags::count
     )]
     top_k: usize,
     /// Sample from the most probable subwords that together reach probability P

@@ -12,6 +12,6 @@ pub struct Selection {
     #[arg(long, value_delimiter = ',', value_name = "DIRECTIONS")]
     pub directions: Vec<String>,
     /// Only the first N sentences of each direction [default: all]
-    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N", value_parser = crate::flags::count)]
     pub max_sentences: usize,
 }

@@ -31,7 +31,7 @@ pub struct Arguments {
     #[command(flatten)]
     output: OutputFolder,
     /// Only the first N validation sentences of each direction [default: all]
-    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N", value_parser = crate::flags::count)]
     max_sentences: usize,
     /// Print the figures as JSON
     #[arg(long)]

@@ -61,7 +61,7 @@ struct Docs {
 #[derive(Debug, Args)]
 struct Synthetic {
     /// Invented languages, 1 to 4
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = crate::flags::count)]
     languages: usize,
     /// Training pairs of the largest language
     #[arg(long, default_value_t = 20_000, value_name = "N")]
@@ -88,13 +88,13 @@ struct Synthetic {
 )]
 struct Dictionaries {
     /// Invented languages, 1 to 520
-    #[arg(long, default_value_t = 8, value_name = "N")]
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = crate::flags::count)]
     languages: usize,
     /// Words of each number of steps
-    #[arg(long, default_value_t = 250, value_name = "N")]
+    #[arg(long, default_value_t = 250, value_name = "N", value_parser = crate::flags::count)]
     words: usize,
     /// The most look-ups that a word takes, 1 to 8
-    #[arg(long, default_value_t = 2, value_name = "N")]
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = crate::flags::count)]
     steps: usize,
     /// Training pairs of each language
     #[arg(long, default_value_t = 40_000, value_name = "N")]
