@@ -60,6 +60,22 @@ fn options_of_prepare() {
 }
 
 #[test]
+fn what_prepare_finds_odd_is_said_once() {
+    let here = folder("prepare-odd");
+    for (pair, first, second) in [("en-de", "en", "de"), ("deu_Latn-en", "deu_Latn", "en")] {
+        here.write(&format!("b/train.{pair}.{first}"), "A house.\nA tree stands there.\n");
+        here.write(&format!("b/train.{pair}.{second}"), "Ein Haus!\nDort steht ein Baum.\n");
+    }
+    let ran = here.strata("prepare b --output p --vocab-size 1000000").succeeds();
+    assert!(ran.err.contains("warning: de and deu_Latn are codes of one language, but two languages"), "{ran}");
+    assert!(ran.err.contains("of 1,000,000 subwords\n") && ran.err.contains("the text yields only "), "{ran}");
+    let said = |ran: &crate::common::Ran| format!("{}{}", ran.out, ran.err).matches(" pairs kept; dropped: ").count();
+    assert_eq!(said(&ran), 1, "{ran}");
+    let again = here.strata("prepare b --output q --subword-model p --json").succeeds();
+    assert!(said(&again) == 1 && !again.err.contains("yields only"), "{again}");
+}
+
+#[test]
 fn recipes_that_cannot_be() {
     let here = folder("recipe-faults");
     let recipe = |from: &str, to: &str, words: &[&str]| {

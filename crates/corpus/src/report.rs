@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use strata_files::thousands;
 
 use crate::bitext::{Split, Unused};
+use crate::codes::same;
 use crate::filter::Reason;
 use crate::languages::{Languages, Level};
 use crate::sample::Share;
@@ -166,6 +167,13 @@ impl Report {
     /// Directions that nothing is held out of to measure training by.
     pub fn without_validation(&self) -> Vec<String> {
         self.directions.directions.iter().filter(|d| d.train > 0 && d.valid == 0).map(|d| d.name()).collect()
+    }
+
+    /// Tags of the text that are codes of one language in one script, such as `de` and `deu_Latn`: the model learns two.
+    pub fn same_languages(&self) -> Vec<(&str, &str)> {
+        let tags: Vec<&str> = self.languages.keys().map(String::as_str).collect();
+        let pairs = tags.iter().enumerate().flat_map(|(i, one)| tags[i + 1..].iter().map(move |other| (*one, *other)));
+        pairs.filter(|(one, other)| same(one, other)).collect()
     }
 
     /// Training pairs kept.

@@ -57,7 +57,7 @@ struct Filter {
     #[arg(long, value_enum, default_value_t = Normalization::Nfc, value_name = "FORM")]
     normalization: Normalization,
     /// Longest side of a training pair, in subwords
-    #[arg(long, default_value_t = Limits::default().max_subwords, value_name = "N")]
+    #[arg(long, default_value_t = Limits::default().max_subwords, value_name = "N", value_parser = crate::flags::count)]
     max_subwords: usize,
     /// Highest ratio of the two sides' lengths in characters
     #[arg(long, default_value_t = Limits::default().max_character_ratio, value_name = "X")]
@@ -81,7 +81,7 @@ struct Filter {
 #[command(next_help_heading = "Subword options")]
 struct Subwords {
     /// Size of the vocabulary, language tags included
-    #[arg(long, default_value_t = 16_000, value_name = "N")]
+    #[arg(long, default_value_t = 16_000, value_name = "N", value_parser = crate::flags::count)]
     vocab_size: usize,
     /// Kind of subword model
     #[arg(long, value_enum, default_value_t = SubwordKind::Unigram, value_name = "KIND")]
@@ -123,8 +123,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome
     {
         *run = resolve_model(&*run)?;
     }
-    let report = prepare_shown(&options, terminal).map_err(flags::of_corpus)?;
+    let report = prepare_watched(&options, terminal).map_err(flags::of_corpus)?;
     if arguments.json {
+        terminal.say(&labeled("preparing", &report.summary()));
         print_json(&report)?;
     } else {
         print(&report.to_string())?;
@@ -163,8 +164,15 @@ fn options(Arguments { bitext, output, overwrite, filter, subwords, .. }: &Argum
     options
 }
 
-/// Prepares a corpus with progress on the terminal.
+/// Prepares a corpus with progress, warnings and a summary on the terminal.
 pub fn prepare_shown(options: &Options, terminal: &Terminal) -> strata_corpus::Result<Report> {
+    let report = prepare_watched(options, terminal)?;
+    terminal.say(&labeled("preparing", &report.summary()));
+    Ok(report)
+}
+
+/// [`prepare_shown`] without the summary, with which the report begins.
+fn prepare_watched(options: &Options, terminal: &Terminal) -> strata_corpus::Result<Report> {
     let report = prepare(options, &mut |event| match event {
         Event::Found { pairs, languages, bytes } => {
             let what = format!("{pairs} language pairs, {languages} languages, {}", short(bytes as f64, "B"));
@@ -186,7 +194,17 @@ pub fn prepare_shown(options: &Options, terminal: &Terminal) -> strata_corpus::R
         Event::Writing => terminal.progress(&labeled("writing", "")),
         _ => {}
     })?;
-    terminal.say(&labeled("preparing", &report.summary()));
+    terminal.progress("");
+    let (learned, wanted) = (report.vocab_size, options.subwords.vocab_size);
+    if options.subwords.import.is_none() && learned < wanted {
+        let (learned, wanted) = (thousands(learned as u64), thousands(wanted as u64));
+        terminal.warn(&format!("the text yields only {learned} of {wanted} subwords"));
+    }
+    for (one, other) in report.same_languages() {
+        terminal.warn(&format!(
+            "{one} and {other} are codes of one language, but two languages in this corpus; give its files one of them"
+        ));
+    }
     let unmeasured = report.without_validation();
     if !unmeasured.is_empty() {
         let named = unmeasured.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
