@@ -2,6 +2,7 @@
 
 use strata_corpus::codes::is_english;
 use strata_translate::evaluate::{Average, DirectionScore, Evaluation};
+use strata_translate::scores::Signatures;
 
 /// Scores by direction and averages. Where every direction has English on a side, a language is one row: out of English
 /// left, into English right.
@@ -16,7 +17,10 @@ pub fn render(evaluation: &Evaluation) -> String {
     let averages: String = evaluation.averages.iter().map(average).collect();
     let header =
         format!("{:<24} {:>6} {:>6} {:>7}   {:>16}\n", "averages", "BLEU", "chrF2", "chrF2++", "copied: BLEU/chrF2");
-    format!("{table}\n{header}{averages}\n{}\n{}\n", evaluation.signatures.bleu, evaluation.signatures.chrf2)
+    let Signatures { bleu, chrf2, chrf2pp } = &evaluation.signatures;
+    let signatures = [("BLEU", bleu), ("chrF2", chrf2), ("chrF2++", chrf2pp)];
+    let signatures = signatures.map(|(name, signature)| format!("{name:<8} {signature}\n")).concat();
+    format!("{table}\n{header}{averages}\n{signatures}")
 }
 
 fn average(average: &Average) -> String {

@@ -85,8 +85,8 @@ pub fn render(result: &StudyResult) -> String {
     averages(result, &mut text);
     directions(result, &mut text);
     comparisons(result, &mut text);
-    for signature in &result.signatures {
-        let _ = writeln!(text, "{signature}");
+    for (name, signature) in ["BLEU", "chrF2"].iter().zip(&result.signatures) {
+        let _ = writeln!(text, "{name:<8} {signature}");
     }
     text
 }
