@@ -131,7 +131,16 @@ fn a_reader_that_has_had_enough_is_no_error() {
 fn evaluate_scores_and_keeps_the_translations() {
     let here = folder("evaluate");
     let table = here.strata("evaluate ../run ../prepared --max-sentences 5 --beam 2 --output kept").succeeds();
-    for words in ["qaa ", "qab ", "from en (2)", "into en (2)", "all (4)", "tok:13a"] {
+    for words in [
+        "qaa ",
+        "qab ",
+        "from en (2)",
+        "into en (2)",
+        "all (4)",
+        "tok:13a",
+        "\nchrF2    nrefs:1|",
+        "\nchrF2++  nrefs:1|",
+    ] {
         assert!(table.out.contains(words), "no `{words}` in {table}");
     }
     let json = here.strata("evaluate ../run ../prepared --max-sentences 5 --beam 2 --json").succeeds().json();
