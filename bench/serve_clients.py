@@ -39,12 +39,14 @@ print("deepl languages:", [language.code for language in client.get_target_langu
 xml = client.translate_text(f"<p><x>{text}</x></p><p>{text}</p>", source_lang=source.upper(), target_lang=target.upper(),
                             tag_handling="xml", ignore_tags=["x"])
 assert xml.text == f"<p><x>{text}</x></p><p>{translated}</p>", xml.text
-for options in ({"formality": "more"}, {"preserve_formatting": True}):
-    try:
-        client.translate_text(text, target_lang=target.upper(), **options)
-        raise SystemExit(f"{options} was taken without effect")
-    except deepl.DeepLException as error:
-        print("deepl error:", error)
+try:
+    client.translate_text(text, target_lang=target.upper(), formality="more")
+    raise SystemExit("formality was taken without effect")
+except deepl.DeepLException as error:
+    print("deepl error:", error)
+# Formatting is kept in any case.
+kept = client.translate_text(text, target_lang=target.upper(), preserve_formatting=True)
+assert kept.text == translated, kept.text
 with tempfile.TemporaryDirectory() as folder:
     given, got = Path(folder, "a.html"), Path(folder, "b.html")
     given.write_text(f"<p>{text}</p>")

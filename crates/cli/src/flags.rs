@@ -1,9 +1,20 @@
 //! Errors in the words of the command line: libraries name an option as their settings do, users know its flag.
 
+use std::str::FromStr;
+
 use strata_recipe::ConfigError;
 
 /// A whole number, whose range the command checks.
 pub fn count(text: &str) -> Result<usize, String> {
+    number(text)
+}
+
+/// The same for numbers that count nothing, such as seeds.
+pub fn seed(text: &str) -> Result<u64, String> {
+    number(text)
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "write a whole number, 0 or more".to_string())
 }
 

@@ -102,7 +102,7 @@ struct Sampling {
     #[arg(long, default_value_t = SearchOptions::default().top_p, requires = "sample", value_name = "P")]
     top_p: f64,
     /// Seed of the samples; the same seed gives the same translations
-    #[arg(long, default_value_t = SearchOptions::default().seed, requires = "sample", value_name = "N")]
+    #[arg(long, default_value_t = SearchOptions::default().seed, requires = "sample", value_name = "N", value_parser = flags::seed)]
     seed: u64,
 }
 

@@ -63,8 +63,8 @@ impl Drop for Stop {
 }
 
 /// From now on, Ctrl-C, SIGTERM and SIGHUP end the program as they always do, but what it is writing beside its places
-/// is cleared away first. For commands that do not save before they stop. A signal that is ignored, as by `nohup`, stays
-/// ignored.
+/// is cleared away first. For commands that do not save before they stop. A signal that is ignored, as by `nohup`,
+/// stays ignored.
 pub fn clear_away_on_signals() {
     let heeded = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
     // Without it, the next writer clears away.

@@ -231,7 +231,7 @@ fn translating() {
             ("translate ../run --to qaa in.txt --beam 1025", "--beam"),
             ("translate ../run --to qaa in.txt --beam -1", "write a whole number, 0 or more"),
             ("translate ../run --to qaa in.txt --length-penalty -1", "--length-penalty -1"),
-            ("translate ../run --to qaa in.txt --seed -1 --sample", "-1 is not in 0"),
+            ("translate ../run --to qaa in.txt --seed -1 --sample", "write a whole number, 0 or more"),
             ("translate ../run --to qaa in.txt --coverage-penalty inf", "coverage"),
             ("translate ../run --to qaa in.txt --sample --temperature 0", "temperature"),
             ("translate ../run --to qaa in.txt --sample --top-p 0", "top"),

@@ -175,8 +175,8 @@ pub fn shortest(code: &str) -> String {
     Code::parse(code).language
 }
 
-/// The language tag (BCP 47) that documents say a code's language by: `de` for `deu_Latn`, `pt-BR` for `pt_BR`, `zh-Hant`
-/// for `zho_Hant`. The script is left out of a language that is written in one.
+/// The language tag (BCP 47) that documents say a code's language by: `de` for `deu_Latn`, `pt-BR` for `pt_BR`,
+/// `zh-Hant` for `zho_Hant`. The script is left out of a language that is written in one.
 pub fn language_tag(code: &str) -> String {
     let Code { language, script, script_is_said, region } = Code::parse(code);
     let script = script.filter(|_| script_is_said && region.is_none() && SCRIPT.contains_key(language.as_str()));

@@ -169,7 +169,7 @@ impl Report {
         self.directions.directions.iter().filter(|d| d.train > 0 && d.valid == 0).map(|d| d.name()).collect()
     }
 
-    /// Tags of the text that are codes of one language in one script, such as `de` and `deu_Latn`: the model learns two.
+    /// Tags of the text that are codes of one language in one script, such as `de` and `deu_Latn`: models learn two.
     pub fn same_languages(&self) -> Vec<(&str, &str)> {
         let tags: Vec<&str> = self.languages.keys().map(String::as_str).collect();
         let pairs = tags.iter().enumerate().flat_map(|(i, one)| tags[i + 1..].iter().map(move |other| (*one, *other)));

@@ -19,7 +19,7 @@ pub fn said_anew(tag: &str, options: &Options) -> Option<String> {
     (anew != tag).then_some(anew)
 }
 
-/// A book's package with its first `<dc:language>` saying the language translated into; none if there is nothing to say.
+/// A book's package with its first `<dc:language>` saying the language translated into; none if it has none.
 ///
 /// # Errors
 /// [`Error::Invalid`] for what is wrong with its XML, and at which byte.

@@ -1,5 +1,5 @@
 //! Ranges of text with a tag of its own at the start and at the end, because they need not nest: bookmarks, comments,
-//! codes of an XLIFF's original. Where a translation has the words in another order, their starts must still come first.
+//! codes of an XLIFF's original. Where a translation has the words in another order, starts must still come first.
 
 use crate::events::attribute;
 use crate::markup::{Element, Kind, Piece};

@@ -68,8 +68,8 @@ impl ExpertWeights {
         self
     }
 
-    /// The experts' weighted outputs, without residual: `x` `[tokens, d]`, `weights` `[tokens, k]` -> `[tokens, d]`, with
-    /// `dropout` of the experts' hidden values.
+    /// The experts' weighted outputs, without residual: `x` `[tokens, d]`, `weights` `[tokens, k]` -> `[tokens, d]`,
+    /// with `dropout` of the experts' hidden values.
     ///
     /// Tokens without a slot get zero. A later call's `x` must depend on the earlier calls' results wherever gradients
     /// are recorded, as it does for strata.

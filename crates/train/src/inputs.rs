@@ -113,7 +113,7 @@ fn shards_digest(prepared: &Path) -> Result<String, Error> {
     Ok(Digest::of(&text).hex())
 }
 
-/// Checks that the corpus of `recipe`, whose subwords are in `tokenizer`, is what the checkpoint `from` has learned from.
+/// Checks that the corpus of `recipe`, whose subwords are in `tokenizer`, is what the checkpoint `from` learned from.
 fn same_corpus(recipe: &Recipe, tokenizer: &[u8], from: &Checkpoint) -> Result<(), Error> {
     let prepared = PathBuf::from(&recipe.data.prepared);
     let other = |difference| {

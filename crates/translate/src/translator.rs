@@ -147,11 +147,12 @@ impl Translator {
         codes::find(said, self.languages.languages.iter().map(|language| language.tag.as_str())).unwrap_or(said)
     }
 
-    /// Whether the model was trained to translate into `to` (and from `from`). Most were not from a language into itself.
+    /// Whether the model was trained to translate into `to` (and from `from`). Most were not from a language into
+    /// itself.
     ///
     /// # Errors
-    /// [`Error::Language`] with the known languages and the nearest one, [`Error::OneLanguage`] for one under two of its
-    /// codes.
+    /// [`Error::Language`] with the known languages and the nearest one, [`Error::OneLanguage`] for one under two of
+    /// its codes.
     pub fn check_direction(&self, from: Option<&str>, to: &str) -> Result<(), Error> {
         let of = |name: fn(&Direction) -> &String| {
             let mut known: Vec<&str> = self.languages.directions.iter().map(|d| name(d).as_str()).collect();

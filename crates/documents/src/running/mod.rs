@@ -20,7 +20,7 @@ use crate::document::{Document, Escape, Segment};
 use crate::error::Result;
 use crate::events::{Event, Kind, is_kept};
 use crate::limits::{Count, Limits};
-use crate::markup::Piece;
+use crate::markup::{Element, Piece};
 use inset::{Inset, Open};
 use rules::{Role, Rules, role_of};
 pub use segment::{Mark, read as read_segment};
@@ -120,8 +120,8 @@ impl Skeleton {
         self.segment(segment, pieces, Translated { segments: &[], pieces: &[] }, out);
     }
 
-    /// Pieces whose markup stands around something: what is left empty by a translation is left out, and a link gets its
-    /// source's text.
+    /// Pieces whose markup stands around something: what is left empty by a translation is left out, and a link gets
+    /// its source's text.
     fn filled(&self, segment: &Segment, pieces: &[Piece]) -> Vec<Piece> {
         let mut filled: Vec<Piece> = Vec::with_capacity(pieces.len());
         // Where the spans begin that are open, and whether there is something in them.
@@ -132,24 +132,22 @@ impl Skeleton {
                 Piece::Close(mark) => {
                     let (start, says) = open.pop().unwrap_or((0, true));
                     let tag = &self.source[self.marks[*mark].open.clone()];
-                    let element = segment.elements.iter().flatten().find(|element| element.mark == *mark);
-                    match element {
-                        Some(element) if !says && tag.starts_with('[') => {
-                            filled.push(Piece::Same(element.range.clone()));
-                            let touches = match filled[..start].last() {
-                                Some(Piece::Text(text)) => !text.ends_with(char::is_whitespace),
-                                Some(Piece::Same(range)) => !segment.text[range.clone()].ends_with(char::is_whitespace),
-                                _ => false,
-                            };
-                            if touches {
-                                filled.insert(start, Piece::Text(" ".to_string()));
-                            }
+                    if !says && !tag.starts_with(['[', '!', '<']) {
+                        filled.remove(start);
+                        continue;
+                    }
+                    if !says && !tag.starts_with('<') {
+                        let of_mark = |element: &&Element| element.mark == *mark && tag.starts_with('[');
+                        let element = segment.elements.iter().flatten().find(of_mark);
+                        filled.extend(element.map(|element| Piece::Same(element.range.clone())));
+                        let touches = match filled[..start].last() {
+                            Some(Piece::Text(text)) => !text.ends_with(char::is_whitespace),
+                            Some(Piece::Same(range)) => !segment.text[range.clone()].ends_with(char::is_whitespace),
+                            _ => false,
+                        };
+                        if touches {
+                            filled.insert(start, Piece::Text(" ".to_string()));
                         }
-                        Some(_) if !says && !tag.starts_with(['<', '!']) => {
-                            filled.remove(start);
-                            continue;
-                        }
-                        _ => {}
                     }
                     open.iter_mut().for_each(|(_, says)| *says = true);
                 }

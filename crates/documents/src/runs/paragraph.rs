@@ -139,8 +139,8 @@ struct Reading<'a> {
     weights: HashMap<&'a str, (usize, Range<usize>)>,
     /// Elements that hold runs and are open.
     holders: Vec<usize>,
-    /// Where a field began that has not ended, and how many are open in each other: what makes it and what it shows stay
-    /// as they are.
+    /// Where a field began that has not ended, and how many are open in each other: what makes it and what it shows
+    /// stay as they are.
     field: Option<(usize, usize)>,
 }
 
@@ -205,7 +205,7 @@ impl<'a> Reading<'a> {
         Some(())
     }
 
-    /// Reads an element that holds runs, with its properties as a part of its start tag; none if it is nested too deeply.
+    /// Reads an element that holds runs, with its properties as a part of its start tag; none if it is too deep.
     fn holder(&mut self, i: usize) -> Option<()> {
         if self.holders.len() >= DEPTH {
             return None;

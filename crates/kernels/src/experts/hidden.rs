@@ -56,7 +56,7 @@ impl SlotMasks {
         );
     }
 
-    /// The slots as rows of [`SlotMasks::WIDTH`] values, to be sent to other ranks: each value holds 32 bits, no number.
+    /// The slots as rows of [`SlotMasks::WIDTH`] values, to be sent to other ranks: each holds 32 bits, no number.
     pub fn to_rows(&self) -> Vec<f32> {
         let bits = |(seed, row): &(u64, u32)| [*seed as u32, (*seed >> 32) as u32, *row].map(f32::from_bits);
         self.slots.iter().flat_map(bits).collect()

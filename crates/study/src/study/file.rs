@@ -425,7 +425,7 @@ mod tests {
                 assert_eq!((of_first, study.steps.len()), (4, 6));
             }
         }
-        assert_eq!(found, 5);
+        assert_eq!(found, 6);
     }
 
     #[test]

@@ -36,8 +36,8 @@ struct Document {
 }
 
 impl Document {
-    /// How long it is kept in its state, where a translation takes `most`. What is asked about is longer there than what
-    /// is fetched, and a translation of which nothing is heard any more does not stay forever.
+    /// How long it is kept in its state, where a translation takes `most`. What is asked about is longer there than
+    /// what is fetched, and a translation of which nothing is heard any more does not stay forever.
     fn kept(&self, most: Duration) -> Duration {
         2 * KEPT + if matches!(self.state, State::Translating) { most } else { Duration::ZERO }
     }
