@@ -36,6 +36,8 @@ ALLOWED = {
     ("scalar", "runtime::kernels::activations::each"): "the last values of ReLU, fewer than a register has; its vector \
 loop is counted under the closure",
     ("level", "runtime::kernels::output::store_some"): "cold: a few columns at the right edge of an output",
+    ("gather", "kernels::mask::multiply"): "several blocks of a mask at once; dropout inside of experts is rare, and beside \
+their products nothing",
     ("call", "runtime::kernels::int8_tiles::store_tile"): "cold: the same for all rows of a tile, in a loop of its own",
 }
 
