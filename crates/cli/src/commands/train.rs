@@ -165,7 +165,7 @@ pub fn resume(
     watch(Start::Resume { run, from, device, set }, ranks, terminal)
 }
 
-/// Warns where a run goes on with another number of threads than it has had.
+/// Warns where a run is resumed with a different number of threads.
 fn warn_of_threads(run: &Path, set: &[(String, String)], terminal: &Terminal) {
     // A recipe that cannot be read is reported by whoever needs it.
     let recipe = |set: &[(String, String)]| Recipe::load(&run.join(RECIPE_FILE), None, set).ok();
