@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::{Error, IoContext};
 use crate::leftovers::claim;
-use crate::scratch::forget;
+use crate::scratch::{forget, put_in_place};
 use crate::temporary::temporary;
 
 /// Writes `bytes` to `path`: beside it first, then synced, then renamed. Missing parent folders are made.
@@ -21,7 +21,8 @@ pub fn write_file(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
     let (parent, name) = parent_and_name(path)?;
     create_dirs(&parent)?;
     let (temp, file) = claim(&parent, &name, |at| File::create_new(at)).io_context("write", path)?;
-    let written = (&file).write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temp, path));
+    let written = (&file).write_all(bytes).and_then(|()| file.sync_all());
+    let written = written.and_then(|()| put_in_place(|| fs::rename(&temp, path)));
     if written.is_err() {
         let _ = fs::remove_file(&temp); // the first error is the one to report
     }

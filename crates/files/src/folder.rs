@@ -16,6 +16,7 @@ use crate::checksums::{Checksums, SUMS_FILE};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, IoContext};
 use crate::file::{exists, parent_and_name, sync_dir, to_json};
+use crate::scratch::put_in_place;
 use crate::staging::Staging;
 use crate::temporary::temporary;
 
@@ -203,26 +204,24 @@ fn install(
     let (parent, name) = parent_and_name(target)?;
     let error = |e| Error::io("put in place", target, e);
     if !exists(target) {
-        fs::rename(temp, target).map_err(error)?;
+        put_in_place(|| fs::rename(temp, target)).map_err(error)?;
         return sync_dir(&parent);
     }
     if existing == Existing::Refuse {
         return Err(Error::Exists { path: target.to_path_buf() });
     }
-    let old = match exchange(temp, target) {
-        Ok(()) => temp.to_path_buf(),
-        Err(_) => {
-            let lock = File::open(target).map_err(error)?;
-            let _ = lock.try_lock(); // so that no cleaner puts it back too early
-            let old = parent.join(temporary(&name, "old"));
-            fs::rename(target, &old).map_err(error)?;
-            if let Err(e) = fs::rename(temp, target) {
-                let _ = fs::rename(&old, target);
-                return Err(error(e));
-            }
-            old
+    let old = put_in_place(|| {
+        if exchange(temp, target).is_ok() {
+            return Ok(temp.to_path_buf());
         }
-    };
+        let lock = File::open(target)?;
+        let _ = lock.try_lock(); // so that no cleaner puts it back too early
+        let old = parent.join(temporary(&name, "old"));
+        fs::rename(target, &old)?;
+        fs::rename(temp, target).inspect_err(|_| drop(fs::rename(&old, target)))?;
+        Ok(old)
+    });
+    let old = old.map_err(error)?;
     sync_dir(&parent)?;
     let _ = fs::remove_dir_all(&old); // the new folder is in place; `clean_leftovers` removes the rest
     Ok(())

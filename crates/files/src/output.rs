@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, IoContext};
 use crate::file::{parent_and_name, sync_dir};
 use crate::leftovers::{claim, clean_leftovers_of};
-use crate::scratch::forget;
+use crate::scratch::{forget, put_in_place};
 
 /// Results on their way into a file. A regular file is written beside its place and takes it in
 /// [`OutputFile::commit`]; until then, and if this is dropped before, the place holds what it held. Pipes and devices
@@ -65,7 +65,8 @@ impl OutputFile {
     pub fn commit(mut self) -> Result<(), Error> {
         self.out.flush().io_context("write", &self.shown)?;
         let Some((temp, target)) = self.moves.as_ref() else { return Ok(()) };
-        self.out.get_ref().sync_all().and_then(|()| fs::rename(temp, target)).io_context("write", &self.shown)?;
+        let synced = self.out.get_ref().sync_all();
+        synced.and_then(|()| put_in_place(|| fs::rename(temp, target))).io_context("write", &self.shown)?;
         forget(temp);
         let parent = parent_and_name(target)?.0;
         self.moves = None;

@@ -23,6 +23,12 @@ pub(crate) fn make<T>(path: &Path, make: impl FnOnce(&Path) -> T) -> T {
     make(path)
 }
 
+/// Runs `rename`, which puts a whole file or folder in its place, unless [`clear_scratch`] has begun to empty it.
+pub(crate) fn put_in_place<T>(rename: impl FnOnce() -> T) -> T {
+    let _held = scratch();
+    rename()
+}
+
 /// What was at `path` has its place, or is gone.
 pub(crate) fn forget(path: &Path) {
     scratch().remove(&std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()));

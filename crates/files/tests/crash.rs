@@ -1,14 +1,15 @@
-//! SIGKILL at any moment: a folder and a file that are replaced again and again are always whole.
+//! SIGKILL at any moment, or a signal after which the writer clears away: a folder and a file that are replaced again
+//! and again are always whole.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use strata_files::{Checksums, Existing, FolderWriter, clean_leftovers, write_file};
+use strata_files::{Checksums, Existing, FolderWriter, clean_leftovers, clear_scratch, write_file};
 
 const FOLDER: &str = "STRATA_FILES_TEST_FOLDER";
 
@@ -35,14 +36,49 @@ fn read(dir: &Path) -> (u64, u64) {
 }
 
 #[test]
-#[ignore = "the child process of the test below, not a test"]
+#[ignore = "the child process of the tests below, not a test"]
 fn child_writes_until_killed() {
     let Some(dir) = std::env::var_os(FOLDER) else { return };
     let dir = Path::new(&dir);
+    // The end of its input stands for a signal.
+    thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        clear_scratch();
+        std::process::exit(0);
+    });
     let start = read(dir).0;
     for round in start + 1.. {
         write(dir, round);
         println!("wrote {round}");
+    }
+}
+
+fn start(dir: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_writes_until_killed", "--ignored", "--nocapture"])
+        .env(FOLDER, dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_writer_that_clears_away_leaves_what_it_has_put_in_place_whole() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    write(dir.path(), 0);
+    for stop in 0..60 {
+        let mut child = start(dir.path());
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        lines.find(|line| line.contains("wrote ")).unwrap();
+        thread::sleep(Duration::from_micros(stop * 300 % 7000));
+        drop(child.stdin.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        let (folder, file) = read(dir.path());
+        assert!(folder - file <= 1, "{folder} {file}");
+        let names = fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(names, 2, "only the folder and the file are left");
     }
 }
 
@@ -52,12 +88,7 @@ fn a_killed_writer_leaves_the_earlier_or_the_new_and_nothing_between() {
     write(dir.path(), 0);
     let (mut leftovers, mut written) = (0, 0);
     for kill in 0..20 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_writes_until_killed", "--ignored", "--nocapture"])
-            .env(FOLDER, dir.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = start(dir.path());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let first = lines.find_map(|line| line.split_once("wrote ")?.1.parse::<u64>().ok()).unwrap();
         thread::sleep(Duration::from_millis(kill * 3 % 20));

@@ -1,6 +1,6 @@
 //! A study of several runs: it trains each once, goes on after a stop, and mixes nothing.
 
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -159,12 +159,17 @@ fn a_stopped_or_killed_study_goes_on() {
     let here = study("study-stop");
     let long = "study study.toml --only smoe-2-2.seed1 --set train.updates=1200";
     let checkpoints = here.path("out/runs/smoe-2-2.seed1/checkpoints");
-    let wait = |what: &str, done: &dyn Fn() -> bool| {
+    // True if it comes to be while the study runs, within a minute.
+    let wait = |study: &mut Child, done: &dyn Fn() -> bool| {
         let started = Instant::now();
-        while !done() {
-            assert!(started.elapsed() < Duration::from_secs(60), "{what} did not happen");
+        while !done() && started.elapsed() < Duration::from_secs(60) && study.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(20));
         }
+        done()
+    };
+    let unseen = |what: &str, mut study: Child| -> ! {
+        let _ = study.kill();
+        panic!("no {what}: {}", Ran::new("the study", study.wait_with_output().unwrap()))
     };
     let begin = || {
         let mut command = here.command(long);
@@ -174,17 +179,21 @@ fn a_stopped_or_killed_study_goes_on() {
     let size = || std::fs::metadata(&log).map_or(0, |file| file.len());
     let steps = || std::fs::read_dir(&checkpoints).map_or(0, |steps| steps.count());
     // A polite stop: the training saves, and the study says how to go on.
-    let child = begin();
-    wait("a checkpoint", &|| steps() > 0);
+    let mut child = begin();
+    if !wait(&mut child, &|| steps() > 0) {
+        unseen("checkpoint", child);
+    }
     let signal = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(signal.success());
     let ran = Ran::new("stopped", child.wait_with_output().unwrap());
     assert!(ran.code == Some(143) && ran.err.contains("stopped at update") && ran.err.contains("go on with"), "{ran}");
     // Somebody stops the training itself, and at once: no fault of the run.
     if cfg!(target_os = "linux") {
-        let child = begin();
+        let mut child = begin();
         let before = size();
-        wait("training", &|| size() > before);
+        if !wait(&mut child, &|| size() > before) {
+            unseen("training before it is stopped twice", child);
+        }
         let stop = "for again in 1 2 3 4; do kill -TERM $(cat /proc/$0/task/*/children); done 2>&-; true";
         let stop = std::process::Command::new("sh").args(["-c", stop, &child.id().to_string()]).status();
         assert!(stop.unwrap().success());
@@ -194,12 +203,16 @@ fn a_stopped_or_killed_study_goes_on() {
     // A kill: the training notices that its study is gone, saves, and gives its run back.
     let mut child = begin();
     let before = size();
-    wait("training", &|| size() > before);
+    if !wait(&mut child, &|| size() > before) {
+        unseen("training before its study is killed", child);
+    }
     child.kill().unwrap();
     child.wait().unwrap();
-    wait("the end of the training", &|| {
-        std::fs::File::open(here.path("out/runs/smoe-2-2.seed1/.lock")).is_ok_and(|lock| lock.try_lock().is_ok())
-    });
+    let started = Instant::now();
+    while !std::fs::File::open(here.path("out/runs/smoe-2-2.seed1/.lock")).is_ok_and(|lock| lock.try_lock().is_ok()) {
+        assert!(started.elapsed() < Duration::from_secs(60), "the training of a killed study did not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let update = |json: &Value| run(json, "smoe-2-2.seed1")["updates"].as_u64().unwrap();
     let so_far = here.strata("study study.toml --table --json --set train.updates=1200").succeeds().json();
     assert_eq!(run(&so_far, "smoe-2-2.seed1")["status"], "interrupted");
