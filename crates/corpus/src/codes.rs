@@ -183,6 +183,22 @@ pub fn language_tag(code: &str) -> String {
     [Some(language), script, region].into_iter().flatten().collect::<Vec<String>>().join("-")
 }
 
+/// Languages that are written from right to left, beside those whose script the code or [`SCRIPTS`] says.
+#[rustfmt::skip]
+const RIGHT_TO_LEFT: [&str; 25] = [
+    "acm", "acq", "aeb", "ajp", "apc", "ars", "ary", "arz", "bal", "ckb", "dv", "fa", "glk", "he", "lrc", "mzn", "nqo",
+    "pnb", "prs", "ps", "skr", "syr", "trg", "ur", "yi",
+];
+/// Scripts that are.
+const RIGHT_TO_LEFT_SCRIPTS: [&str; 6] = ["Adlm", "Arab", "Hebr", "Nkoo", "Syrc", "Thaa"];
+
+/// Whether text in the language that a code means is written from right to left.
+pub fn is_right_to_left(code: &str) -> bool {
+    let Code { language, script, .. } = Code::parse(code);
+    let of_language = || RIGHT_TO_LEFT.contains(&language.as_str());
+    script.map_or_else(of_language, |script| RIGHT_TO_LEFT_SCRIPTS.contains(&script.as_str()))
+}
+
 /// Whether two codes name one language, of whatever region: `pt` and `pt-BR`, not `zh` and `zh-TW`.
 pub fn related(one: &str, other: &str) -> bool {
     find(one, [other]).is_some() || find(other, [one]).is_some()
@@ -246,6 +262,16 @@ mod tests {
         }
         assert!(related("pt", "pt-BR") && related("deu_Latn", "de-AT") && !related("de", "fr"));
         assert!(!related("zh-TW", "zh-CN"));
+    }
+
+    #[test]
+    fn the_direction_is_that_of_the_script() {
+        for code in ["ar", "arb_Arab", "fa", "pes_Arab", "iw", "ur", "ks", "uzn_Arab", "pa_PK", "ydd_Hebr"] {
+            assert!(is_right_to_left(code), "{code}");
+        }
+        for code in ["de", "uz", "kas_Deva", "pa", "az", "ku", "zh-TW", "qaa", ""] {
+            assert!(!is_right_to_left(code), "{code}");
+        }
     }
 
     #[test]

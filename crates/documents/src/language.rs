@@ -1,6 +1,6 @@
 //! The language that a document says it is in.
 
-use strata_corpus::codes::{language_tag, related};
+use strata_corpus::codes::{is_right_to_left, language_tag, related};
 
 use crate::error::{Error, Result};
 use crate::events::{Kind, attribute, is_kept, with_attribute};
@@ -10,12 +10,21 @@ use crate::xml::{Events, local};
 /// Attributes of a root element that say the language of what is in it.
 const NAMES: [&str; 2] = ["lang", "xml:lang"];
 
-/// The start tag of a document's root that says the language translated into; none if it does not say a language, or is
-/// not to be translated.
-pub fn said_anew(tag: &str, options: &Options) -> Option<String> {
-    let target = language_tag(options.target.as_deref().filter(|_| !is_kept(tag))?);
+/// The start tag of a document's root that says the language translated into, and a page's the direction of its text;
+/// none if there is nothing to say, or the document is not to be translated.
+pub fn said_anew(tag: &str, name: &str, options: &Options) -> Option<String> {
+    let target = options.target.as_deref().filter(|_| !is_kept(tag))?;
+    let language = language_tag(target);
     let said = NAMES.into_iter().filter(|name| attribute(tag, name).is_some());
-    let anew = said.fold(tag.to_string(), |tag, name| with_attribute(&tag, name, &target));
+    let mut anew = said.fold(tag.to_string(), |tag, name| with_attribute(&tag, name, &language));
+    if name == "html" {
+        let direction = if is_right_to_left(target) { "rtl" } else { "ltr" };
+        let is_said = attribute(tag, "dir").is_some_and(|said| !said.eq_ignore_ascii_case("auto"));
+        // Without it, text runs from left to right.
+        if is_said || (direction == "rtl" && attribute(tag, "dir").is_none()) {
+            anew = with_attribute(&anew, "dir", direction);
+        }
+    }
     (anew != tag).then_some(anew)
 }
 

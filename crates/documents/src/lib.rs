@@ -32,6 +32,7 @@ mod pairs;
 mod parts;
 mod placement;
 mod po;
+mod proofing;
 mod running;
 mod runs;
 mod tags;

@@ -12,6 +12,7 @@ use crate::limits::Count;
 use crate::markup::Piece;
 use crate::opendocument::OpenDocumentRules;
 use crate::options::Options;
+use crate::proofing::Proofing;
 use crate::running::Skeleton;
 use crate::runs::{Story, root_prefix};
 use crate::xml;
@@ -60,6 +61,9 @@ impl Kind {
 /// The extension of a book's package, which says the book's language.
 const PACKAGE: &str = ".opf";
 
+/// Members without text of which styles take the language of their text.
+const STYLES: [&str; 4] = ["word/styles.xml", "ppt/presentation.xml", "ppt/slideMasters/", "ppt/slideLayouts/"];
+
 /// A member's text.
 enum Text {
     Runs(Story),
@@ -80,8 +84,11 @@ struct Member {
 /// A document that was unpacked.
 pub struct PackedDocument {
     archive: Archive,
+    kind: Kind,
     members: Vec<Member>,
     segments: Vec<Segment>,
+    /// What text that was translated is proofread in; none if nobody said.
+    proofing: Option<Proofing>,
 }
 
 /// Unpacks a document's text.
@@ -94,10 +101,11 @@ pub fn read(bytes: Vec<u8>, kind: Kind, options: &Options) -> Result<PackedDocum
         Error::Invalid(why) => Error::Invalid(format!("no {what}: {why}")),
         other @ Error::TooLarge(_) => other,
     })?;
-    let mut document = PackedDocument { archive, members: Vec::new(), segments: Vec::new() };
+    let proofing = options.target.as_deref().map(Proofing::of);
+    let mut document = PackedDocument { archive, kind, members: Vec::new(), segments: Vec::new(), proofing };
     let names: Vec<(usize, String)> = document.archive.names().iter().cloned().enumerate().collect();
     let mut count = Count::new(&options.limits);
-    for (number, name) in names.into_iter().filter(|(_, name)| kind.has_text(name)) {
+    for (number, name) in names.iter().cloned().filter(|(_, name)| kind.has_text(name)) {
         let xml = document.archive.text(number)?;
         let first = document.segments.len();
         let named = |error: Error| match error {
@@ -112,10 +120,31 @@ pub fn read(bytes: Vec<u8>, kind: Kind, options: &Options) -> Result<PackedDocum
         let text = member(xml, kind, &mut count, options, &mut document.segments).map_err(named)?;
         document.members.push(Member { number, text, segments: first..document.segments.len() });
     }
-    if document.members.is_empty() {
+    if document.members.iter().all(|member| matches!(member.text, Text::New(_))) {
         return Err(Error::invalid(format!("the file is no {what}: nothing in it has text")));
     }
+    document.restyle(&names)?;
     Ok(document)
+}
+
+impl PackedDocument {
+    /// Lets styles say the language of the translation. What is wrong with them is no reason to refuse the text.
+    fn restyle(&mut self, names: &[(usize, String)]) -> Result<()> {
+        let Some(proofing) = &self.proofing else { return Ok(()) };
+        for (number, name) in names {
+            if !STYLES.iter().any(|styles| name.starts_with(styles)) {
+                continue;
+            }
+            let xml = match self.archive.text(*number) {
+                Err(Error::Invalid(_)) => continue,
+                read => read?,
+            };
+            let end = self.segments.len();
+            let text = proofing.said_in(&xml, self.kind).map(Text::New);
+            self.members.extend(text.map(|text| Member { number: *number, text, segments: end..end }));
+        }
+        Ok(())
+    }
 }
 
 /// Reads a member's text, and adds its segments.
@@ -152,7 +181,8 @@ impl Document for PackedDocument {
                 Text::Runs(story) => story.write(segments, translated),
                 Text::Running(skeleton) => skeleton.write(segments, translated),
             };
-            Some((*number, text.into_bytes()))
+            let proofread = self.proofing.as_ref().and_then(|proofing| proofing.said_in(&text, self.kind));
+            Some((*number, proofread.unwrap_or(text).into_bytes()))
         };
         let changed: Vec<(usize, Vec<u8>)> = self.members.iter().filter_map(write).collect();
         self.archive.with(&changed)

@@ -211,6 +211,38 @@ fn a_book_says_its_new_language() {
 }
 
 #[test]
+fn office_programs_proofread_in_the_new_language() {
+    let text = |language: &str, said: &str| {
+        format!(
+            "<w:p><w:r><w:rPr><w:lang w:val=\"{language}\"/></w:rPr><w:t xml:space=\"preserve\">{said}</w:t></w:r></w:p>"
+        )
+    };
+    let styles = |language: &str| format!("<w:styles><w:lang w:val=\"{language}\" w:bidi=\"ar-SA\"/></w:styles>");
+    let read = |bytes: Vec<u8>| {
+        let mut found = Archive::read(bytes, &Limits::default()).unwrap();
+        [0, 1, 2].map(|number| found.text(number).unwrap())
+    };
+    let members = [("word/document.xml", text("en-US", "Old dogs")), ("word/styles.xml", styles("en-US"))];
+    let header = ("word/header1.xml", text("en-US", " "));
+    let members: Vec<(&str, &str)> = members.iter().chain([&header]).map(|(name, xml)| (*name, xml.as_str())).collect();
+    let options = Options { target: Some("deu_Latn".to_string()), ..Options::default() };
+    let document = open("a.docx", Archive::of(&members), &options).unwrap();
+    let found = read(said(document, &str::to_uppercase));
+    assert_eq!(found, [text("de", "OLD DOGS"), styles("de"), text("en-US", " ")]);
+    // Styles that are no XML stay as they are.
+    let members = [members[0], ("word/styles.xml", "<w:lang"), members[2]];
+    let document = open("a.docx", Archive::of(&members), &options).unwrap();
+    assert_eq!(read(said(document, &str::to_uppercase))[1], "<w:lang");
+}
+
+#[test]
+fn a_book_without_pages_is_refused() {
+    let options = Options { target: Some("de".to_string()), ..Options::default() };
+    let book = Archive::of(&[("a.opf", "<package><dc:language>en</dc:language></package>")]);
+    assert!(open("a.epub", book, &options).err().unwrap().to_string().contains("nothing in it has text"));
+}
+
+#[test]
 fn archives_come_back_member_by_member() {
     for (name, members, texts) in packed() {
         let members: Vec<(&str, &str)> = members.iter().map(|(name, content)| (*name, content.as_str())).collect();

@@ -22,8 +22,9 @@ pub fn read(html: &str, options: &Options) -> Result<Running> {
     let rules = HtmlRules { tags: &options.tags };
     let mut reader = Reader::new(html, &rules, &options.limits);
     events(html, &mut |event| {
-        if matches!(&event.kind, Kind::Open(name) if name == "html")
-            && let Some(tag) = said_anew(&html[event.range.clone()], options)
+        if let Kind::Open(name) = &event.kind
+            && name == "html"
+            && let Some(tag) = said_anew(&html[event.range.clone()], name, options)
         {
             reader.write_anew(event.range.clone(), tag);
         }

@@ -45,6 +45,12 @@ fn a_page_says_its_new_language() {
     for html in ["<html><p>One</p></html>", "<html lang=en translate=no><p>One</p></html>", "<p lang=en>One</p>"] {
         assert_eq!(into(html, Some("de")), html);
     }
+    // And the direction of its text.
+    assert_eq!(into("<html lang=en><p>One", Some("pes_Arab")), "<html lang=fa dir=\"rtl\"><p>One");
+    assert_eq!(into("<html dir='RTL'><p>One", Some("de")), "<html dir='ltr'><p>One");
+    for html in ["<html dir=auto><p>One", "<p dir=ltr>One", "<html translate=no><p>One"] {
+        assert_eq!(into(html, Some("he")), html);
+    }
     let xml = "<?xml version=\"1.0\"?><doc xml:lang=\"en\"><p xml:lang=\"en\">One</p></doc>";
     let options = Options { target: Some("de".to_string()), ..Options::default() };
     let found = testing::copied(crate::xml::read(xml, &options).unwrap());

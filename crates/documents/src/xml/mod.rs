@@ -63,9 +63,9 @@ pub fn read_by(
     }
     for event in Events::knowing(xml, resolve) {
         let event = event.map_err(Error::Invalid)?;
-        if !rooted && let Kind::Open(_) = event.kind {
+        if !rooted && let Kind::Open(name) = &event.kind {
             rooted = true;
-            if let Some(tag) = said_anew(&xml[event.range.clone()], options) {
+            if let Some(tag) = said_anew(&xml[event.range.clone()], name, options) {
                 reader.write_anew(event.range.clone(), tag);
             }
         }
