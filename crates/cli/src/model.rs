@@ -1,9 +1,12 @@
-//! Models whose original weights a command needs.
+//! Models of commands: folders with original weights, and what there is to say about directions.
 
 use std::path::Path;
 
 use strata_runtime::PackedFolder;
 use strata_store::{Check, ModelFolder, resolve_model};
+use strata_translate::Translator;
+
+use crate::terminal::Terminal;
 
 /// Opens a model folder, a checkpoint, or a run's best checkpoint.
 ///
@@ -16,4 +19,14 @@ pub fn open(path: &Path, check: Check) -> anyhow::Result<ModelFolder> {
         path.display()
     );
     Ok(ModelFolder::open_with(resolve_model(path)?, check)?)
+}
+
+/// Warns of a direction that the model has not learned, where it says which it has: some can do it all the same.
+pub fn warn_of_direction(translator: &Translator, from: Option<&str>, to: &str, terminal: &Terminal) {
+    let Some(from) = from else { return };
+    let [source, target] = [from, to].map(|said| translator.language(said));
+    let learned = &translator.languages().directions;
+    if !learned.is_empty() && !learned.iter().any(|d| d.source == source && d.target == target) {
+        terminal.warn(&format!("the model has not learned to translate from {source} into {target}"));
+    }
 }

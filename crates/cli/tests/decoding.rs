@@ -190,6 +190,8 @@ fn many_warnings_are_counted_and_an_unlearned_direction_is_said_once() {
         let ran = here.strata(&format!("translate ../run --from {from} --to {to} many.txt"));
         let said = format!("warning: the model has not learned to translate from {from} into {to}");
         assert_eq!(ran.err.matches(&said).count(), usize::from(!learned), "{ran}");
+        let ran = here.strata(&format!("score ../run --from {from} --to {to} many.txt many.txt"));
+        assert_eq!(ran.err.matches(&said).count(), usize::from(!learned), "{ran}");
     }
 }
 

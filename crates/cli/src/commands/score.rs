@@ -10,7 +10,6 @@ use strata_study::study::{Likelihood, Loss, losses};
 use strata_translate::evaluate::{Text, read_texts};
 use strata_translate::{Placement, Token, Translator};
 
-use crate::Outcome;
 use crate::output::{print, print_json_line};
 use crate::ranks::sharing_lines;
 use crate::search_args::Place;
@@ -18,6 +17,7 @@ use crate::selection::Selection;
 use crate::shared_lines::{in_parts, in_windows, window_sizes};
 use crate::terminal::{Terminal, Warnings, labeled};
 use crate::text_files::{self, same_length};
+use crate::{Outcome, model};
 
 /// Print how probable a model finds given translations
 #[derive(Debug, Args)]
@@ -177,6 +177,9 @@ fn of_files(
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.place))?;
     // Languages that the model does not know are an error of files without lines too.
     translator.frame(arguments.from.as_deref(), to)?;
+    if ranks.is_first() {
+        model::warn_of_direction(&translator, arguments.from.as_deref(), to, terminal);
+    }
     let mut sizes = window_sizes(ranks.size());
     let next = || {
         let window: Vec<Pair> = pairs.by_ref().take(sizes.next().unwrap_or(1)).collect();

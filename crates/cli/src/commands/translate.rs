@@ -25,7 +25,7 @@ use crate::search_args::{self, SearchArgs};
 use crate::shared_lines::in_windows;
 use crate::terminal::{Terminal, Warnings, labeled};
 use crate::ticking::while_working;
-use crate::{Outcome, output};
+use crate::{Outcome, model, output};
 
 /// Translate lines of text, and documents
 #[derive(Debug, Args)]
@@ -174,16 +174,6 @@ fn options(arguments: &Arguments) -> anyhow::Result<TranslateOptions> {
     Ok(options)
 }
 
-/// Warns of a direction that the model has not learned, where it says which it has: some can do it all the same.
-fn warn_of_direction(translator: &Translator, from: Option<&str>, to: &str, terminal: &Terminal) {
-    let Some(from) = from else { return };
-    let [source, target] = [from, to].map(|said| translator.language(said));
-    let learned = &translator.languages().directions;
-    if !learned.is_empty() && !learned.iter().any(|d| d.source == source && d.target == target) {
-        terminal.warn(&format!("the model has not learned to translate from {source} into {target}"));
-    }
-}
-
 /// Translates while the terminal shows how many `sentences` are translated of what `within` names.
 fn shown<R>(terminal: &Terminal, sentences: &Tally, within: &str, work: impl FnOnce() -> R) -> R {
     if !terminal.rewrites() {
@@ -212,7 +202,7 @@ fn lines(
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
     translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
     if ranks.is_first() {
-        warn_of_direction(&translator, arguments.from.as_deref(), &arguments.to, terminal);
+        model::warn_of_direction(&translator, arguments.from.as_deref(), &arguments.to, terminal);
     }
     let mut output = ranks.is_first().then(|| Output::open(arguments)).transpose()?;
     let mut windows = inputs.map(|inputs| inputs.windows(ranks.size()));

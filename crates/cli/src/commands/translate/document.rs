@@ -9,9 +9,9 @@ use strata_files::{thousands, write_file};
 use strata_ranks::Ranks;
 use strata_translate::{Part, Placement, Tally, TranslateOptions, Translator};
 
-use super::{Arguments, shown, warn_of_direction};
-use crate::Outcome;
+use super::{Arguments, shown};
 use crate::terminal::{Terminal, Warnings, labeled};
+use crate::{Outcome, model};
 
 /// Sentences translated together.
 const WINDOW: usize = 2048;
@@ -90,7 +90,7 @@ pub fn run(
     let translator = Translator::open(&arguments.model, &Placement::from(&arguments.search.place))?;
     translator.check_direction(arguments.from.as_deref(), &arguments.to)?;
     if ranks.is_first() {
-        warn_of_direction(&translator, arguments.from.as_deref(), &arguments.to, terminal);
+        model::warn_of_direction(&translator, arguments.from.as_deref(), &arguments.to, terminal);
     }
     let tally = Tally::default();
     options.tally = Some(tally.clone());
