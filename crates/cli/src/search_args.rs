@@ -16,7 +16,14 @@ use crate::flags;
 #[command(next_help_heading = "Search options")]
 pub struct SearchArgs {
     /// Hypotheses of beam search; 1 is greedy search
-    #[arg(long, default_value_t = SearchOptions::default().beam, value_name = "N", value_parser = flags::count)]
+    // Clap drops a requirement (`--top-p` needs `--sample`) that conflicts with what is given, so all are named.
+    #[arg(
+        long,
+        default_value_t = SearchOptions::default().beam,
+        value_name = "N",
+        value_parser = flags::count,
+        conflicts_with_all = ["sample", "temperature", "top_k", "top_p", "seed"]
+    )]
     beam: usize,
     /// Divide scores by length^X
     #[arg(long, default_value_t = SearchOptions::default().length_penalty, value_name = "X")]

@@ -11,6 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use strata_files::{Existing, FolderWriter};
 use strata_simd::random::{SplitMix64, unit};
 
 use common::{Folder, Ran, folder};
@@ -283,6 +284,9 @@ fn a_run_that_stopped_early_has_nothing_left_to_do() {
     let longer = here.strata("train --resume run --set train.updates=60 --json").succeeds();
     assert!(longer.err.contains("to train on: strata train --resume run --set train.patience=N"), "{longer}");
     assert_eq!(longer.json()["update"].as_u64(), Some(update + 6));
+    // As many updates as before are no more.
+    let over = here.strata("train --resume run --set train.updates=60").succeeds();
+    assert!(over.err.contains("nothing is left to train"), "{over}");
     let endless = here.strata("train --resume run --set train.patience=0 --set train.updates=20 --json").succeeds();
     assert_eq!((&endless.json()["stopped"], &endless.json()["update"]), (&"finished".into(), &20.into()));
     here.refuses("train --resume run --set train.patience=x", &["train.patience must be", "--set train.patience=x"]);
@@ -297,14 +301,33 @@ fn a_run_goes_on_with_its_corpus_in_another_folder_and_with_no_other() {
     here.copy("../prepared", "prepared");
     let resume = "train --resume run --from 4 --set data.prepared";
     here.strata("prepare ../bitext --output other --vocab-size 300").succeeds();
-    here.copy("../prepared", "less");
-    let mut languages: Value = serde_json::from_str(&here.read("less/languages.json")).unwrap();
-    languages["directions"][0]["train"] = 1.into();
-    here.write("less/languages.json", languages.to_string());
-    here.refuses("train --resume run --set data.prepared=nowhere", &["nowhere", "is missing"]);
-    here.refuses("train --resume run --set data.prepared=other", &["other is not the corpus", "other subwords"]);
-    let words = ["less is not the corpus", "more or less text", "(--set data.prepared=DIR)"];
-    here.refuses("train --resume run --set data.prepared=less", &words);
+    here.strata("prepare ../bitext --output less --subword-model ../prepared --max-subwords 8").succeeds();
+    // Nor are checkpoints set aside.
+    here.refuses(&format!("{resume}=nowhere"), &["nowhere", "is missing"]);
+    here.refuses(&format!("{resume}=other"), &["other is not the corpus", "other subwords"]);
+    let words = ["less is not the corpus", "other text to learn from", "(--set data.prepared=DIR)"];
+    here.refuses(&format!("{resume}=less"), &words);
+    // A checkpoint of an earlier program has only the numbers of pairs.
+    here.copy("../run", "old");
+    let mut old = FolderWriter::new(here.path("old/checkpoints/step-000004")).unwrap();
+    for (path, bytes) in
+        here.files().iter().filter(|(path, _)| path.starts_with(here.path("run/checkpoints/step-000004")))
+    {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let mut bytes = bytes.clone();
+        if name == "state.json" {
+            let mut state: Value = serde_json::from_slice(&bytes).unwrap();
+            state.as_object_mut().unwrap().remove("text").expect("a digest");
+            bytes = serde_json::to_vec(&state).unwrap();
+        }
+        if path.is_file() && name != "SHA256SUMS" {
+            old.write(name, &bytes).unwrap();
+        }
+    }
+    old.commit(Existing::Replace).unwrap();
+    here.refuses("train --resume old --from 4 --set data.prepared=less", &words);
+    here.strata("train --resume old --from 4").succeeds();
+    same(&here, "../run", "old", "step-000006");
     assert!(here.read("run/recipe.toml").contains("\"../prepared\""));
     // As many threads as before are no other number of them.
     let moved = here.strata(&format!("{resume}=prepared --threads 2")).succeeds();

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::{Error, IoContext};
 use crate::leftovers::claim;
-use crate::scratch::{forget, put_in_place};
+use crate::scratch::{forget, make, put_in_place};
 use crate::temporary::temporary;
 
 /// Writes `bytes` to `path`: beside it first, then synced, then renamed. Missing parent folders are made.
@@ -54,15 +54,22 @@ pub fn write_link(path: &Path, target: &Path) -> Result<(), Error> {
     let (parent, name) = parent_and_name(path)?;
     let temp = loop {
         let temp = parent.join(temporary(&name, "tmp"));
-        match std::os::unix::fs::symlink(target, &temp) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-            made => break made.map(|()| temp).io_context("link", path)?,
+        match make(&temp, |temp| std::os::unix::fs::symlink(target, temp)) {
+            Ok(()) => break temp,
+            Err(e) => {
+                forget(&temp);
+                if e.kind() != io::ErrorKind::AlreadyExists {
+                    return Err(Error::io("link", path, e));
+                }
+            }
         }
     };
-    if let Err(e) = fs::rename(&temp, path) {
+    let placed = put_in_place(|| fs::rename(&temp, path));
+    if placed.is_err() {
         let _ = fs::remove_file(&temp);
-        return Err(Error::io("link", path, e));
     }
+    forget(&temp);
+    placed.io_context("link", path)?;
     sync_dir(&parent)
 }
 
@@ -72,7 +79,7 @@ pub fn write_link(path: &Path, target: &Path) -> Result<(), Error> {
 /// The I/O error, which names the new path.
 pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     let (parent, _) = parent_and_name(to)?;
-    fs::rename(from, to).io_context("write", to)?;
+    put_in_place(|| fs::rename(from, to)).io_context("write", to)?;
     sync_dir(&parent)
 }
 
@@ -86,9 +93,12 @@ pub fn remove_folder(path: &Path) -> Result<(), Error> {
     let lock = File::open(path).io_context("remove", path)?;
     let _ = lock.try_lock(); // so that no cleaner removes it at the same time
     let doomed = parent.join(temporary(&name, "tmp"));
-    fs::rename(path, &doomed).io_context("remove", path)?;
-    sync_dir(&parent)?;
-    fs::remove_dir_all(&doomed).io_context("remove", path)
+    let removed = make(&doomed, |doomed| fs::rename(path, doomed))
+        .io_context("remove", path)
+        .and_then(|()| sync_dir(&parent))
+        .and_then(|()| fs::remove_dir_all(&doomed).io_context("remove", path));
+    forget(&doomed);
+    removed
 }
 
 /// Makes a folder and its missing parents, each synced into its own parent.

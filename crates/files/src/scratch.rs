@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 static SCRATCH: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// How long threads that still write into a folder are given to run into its end.
+/// How long, for all paths together, to try again where other threads still write into a folder that is being removed.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 fn scratch() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     SCRATCH.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes a temporary file or folder by `make`, known from then on until [`forget`].
+/// Makes a temporary file, link or folder by `make`, known from then on until [`forget`].
 pub(crate) fn make<T>(path: &Path, make: impl FnOnce(&Path) -> T) -> T {
     // Held, so that nothing is made that `clear_scratch` does not see.
     let mut scratch = scratch();

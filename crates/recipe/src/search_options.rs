@@ -75,7 +75,7 @@ search_options! {
         seed: u64 = 1, Values::count(0, i64::MAX as u64), "sample: the same seed draws the same";
     }
     output {
-        nbest: usize = 1, Values::count(1, MOST_HYPOTHESES), "translations given back, the best first: at most `beam`, or so many are drawn";
+        nbest: usize = 1, Values::count(1, MOST_HYPOTHESES), "translations given back, the best first: at most `beam`, or as many as are drawn";
         alignments: bool = false, Values::Flag, "give each subword's attention to the source, and the words it aligns";
         routing: bool = false, Values::Flag, "give every token's way through the expert blocks";
     }

@@ -23,6 +23,10 @@ pub struct TrainState {
     pub tokens: u64,
     /// Time spent training, in seconds, all sessions together.
     pub seconds: f64,
+    /// SHA-256 of the training text, whose next batch [`TrainState::position`] names; none in checkpoints of earlier
+    /// programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// Mean requested capacity of each expert block at the last validation, encoder blocks first.
     pub requested_capacity: Option<Vec<f64>>,
 }

@@ -19,8 +19,8 @@ pub enum Error {
     },
     /// A model has routed no token of a split.
     #[error(
-        "{}: the {split} split has no sentence that the model can read: all {pairs} pairs have a side that is empty or \
-         longer than its {max_length} subwords; choose another split or other directions",
+        "{}: the model can read none of the {pairs} pairs of the {split} split that were looked at: each has a side \
+         that is empty or longer than its {max_length} subwords; take more sentences, another split or other directions",
         prepared.display()
     )]
     NothingRouted {
@@ -28,7 +28,7 @@ pub enum Error {
         prepared: PathBuf,
         /// `valid` or `test`.
         split: String,
-        /// Pairs of the split, in the directions asked for.
+        /// Pairs that were looked at: of each direction asked for the first, as many as were asked for.
         pairs: usize,
         /// Subwords of the longest side that the model takes.
         max_length: usize,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use burn::tensor::{Device, FloatDType};
+use serde_json::Value;
 use strata_corpus::languages::Languages;
 use strata_corpus::{HeldOut, StreamOptions, TrainStream};
 use strata_files::names::{LANGUAGES_FILE, TOKENIZER_FILE};
@@ -27,6 +28,8 @@ pub(crate) struct Inputs {
     pub held_out: HeldOut,
     pub tokenizer: Vec<u8>,
     pub languages: Vec<u8>,
+    /// SHA-256 of the training text.
+    pub text: String,
     /// Whose weights the model starts with, if it is new and they are not random.
     pub init: Option<Init>,
 }
@@ -42,8 +45,9 @@ impl Inputs {
             std::fs::read(&path).io_context("read", &path).map_err(Error::Prepared)
         };
         let tokenizer = read(TOKENIZER_FILE)?;
+        let text = shards_digest(&prepared, TRAIN)?;
         if let Some(from) = from {
-            same_corpus(recipe, &tokenizer, from)?;
+            same_corpus(recipe, &tokenizer, &text, from)?;
         }
         let subwords = strata_corpus::Subwords::load(&prepared.join(TOKENIZER_FILE))?;
         let named = from.is_none() && !train.init.is_empty();
@@ -75,7 +79,7 @@ impl Inputs {
         let directions = &recipe.data.directions;
         let stream = TrainStream::open(&prepared, directions, options.clone())?;
         let held_out = HeldOut::open(&prepared, "valid", directions, &options, train.validate_sentences)?;
-        Ok(Self { model, device, products, stream, held_out, tokenizer, languages, init })
+        Ok(Self { model, device, products, stream, held_out, tokenizer, languages, text, init })
     }
 
     /// Checks that all ranks have this program, recipe and data.
@@ -92,7 +96,7 @@ impl Inputs {
         let keys = text.lines().map(|line| line.rsplit_once(" # ").map_or(line, |(key, _)| key.trim_end()));
         ranks.same("recipe", &keys.collect::<Vec<_>>().join("\n"))?;
         let text = [&self.tokenizer[..], &self.languages[..]].concat();
-        let shards = ranks.together(shards_digest(Path::new(&recipe.data.prepared)))?;
+        let shards = ranks.together(shards_digest(Path::new(&recipe.data.prepared), ""))?;
         let (batches, directions) = (self.stream.batches_per_round(), self.stream.directions().len());
         let data = format!("{batches} batches of {directions} directions, subwords {}, text {shards}", digest(&text));
         ranks.same("prepared folder", &data)?;
@@ -101,20 +105,24 @@ impl Inputs {
     }
 }
 
-/// One digest of all shards of a prepared folder, from its checksums. The folder's report differs where the same corpus
-/// was prepared twice, by where it lay.
-fn shards_digest(prepared: &Path) -> Result<String, Error> {
+/// The folder of a prepared folder with the text to learn from.
+const TRAIN: &str = "train/";
+
+/// One digest of the shards of a prepared folder whose names begin with `part`, from its checksums. The folder's report
+/// differs where the same corpus was prepared twice, by where it lay.
+fn shards_digest(prepared: &Path, part: &str) -> Result<String, Error> {
     let sums = Checksums::read(prepared).map_err(Error::Prepared)?;
     let mut text = Vec::new();
-    for name in sums.names().filter(|name| name.ends_with(".shard")) {
+    for name in sums.names().filter(|name| name.starts_with(part) && name.ends_with(".shard")) {
         text.extend_from_slice(name.as_bytes());
         text.extend_from_slice(&sums.listed(prepared, name).map_err(Error::Prepared)?.sha256);
     }
     Ok(Digest::of(&text).hex())
 }
 
-/// Checks that the corpus of `recipe`, whose subwords are in `tokenizer`, is what the checkpoint `from` learned from.
-fn same_corpus(recipe: &Recipe, tokenizer: &[u8], from: &Checkpoint) -> Result<(), Error> {
+/// Checks that the corpus of `recipe`, with its subwords in `tokenizer` and the digest of its `text`, is what the
+/// checkpoint `from` learned from.
+fn same_corpus(recipe: &Recipe, tokenizer: &[u8], text: &str, from: &Checkpoint) -> Result<(), Error> {
     let prepared = PathBuf::from(&recipe.data.prepared);
     let other = |difference| {
         let (prepared, checkpoint) = (prepared.clone(), from.path().to_path_buf());
@@ -123,14 +131,19 @@ fn same_corpus(recipe: &Recipe, tokenizer: &[u8], from: &Checkpoint) -> Result<(
     if from.model().tokenizer()? != tokenizer {
         return other("it has other subwords");
     }
-    let directions = |path: PathBuf| Ok::<_, Error>(Languages::load(&path)?.directions);
-    // A model that was trained further has the directions of both.
-    if recipe.train.init.is_empty()
-        && directions(prepared.join(LANGUAGES_FILE))? != directions(from.model().file(LANGUAGES_FILE))?
-    {
-        return other("it has other directions, or more or less text");
-    }
-    Ok(())
+    let learned = from.state().get("text").and_then(Value::as_str);
+    // What there is to compare with in a checkpoint of an earlier program. A model that was trained further has the
+    // directions of both.
+    let counts = |path: PathBuf| -> Result<Vec<_>, Error> {
+        let directions = Languages::load(&path)?.directions.into_iter();
+        Ok(directions.map(|d| (d.source, d.target, d.train)).collect())
+    };
+    let same = match learned {
+        Some(learned) => learned == text,
+        None if !recipe.train.init.is_empty() => true,
+        None => counts(prepared.join(LANGUAGES_FILE))? == counts(from.model().file(LANGUAGES_FILE))?,
+    };
+    if same { Ok(()) } else { other("it has other text to learn from") }
 }
 
 /// The content of a model folder's `languages.json`: the corpus's and those of the model that training starts from, and
@@ -156,13 +169,13 @@ mod tests {
             let mut folder = FolderWriter::new(root.path().join(name)).unwrap();
             std::fs::create_dir(folder.path().join("train")).unwrap();
             files.iter().for_each(|(name, text)| folder.write(name, text.as_bytes()).unwrap());
-            shards_digest(&folder.commit(Existing::Refuse).unwrap()).unwrap()
+            shards_digest(&folder.commit(Existing::Refuse).unwrap(), TRAIN).unwrap()
         };
         let one = digest("one", &[("train/en-de.shard", "a"), ("report.json", "one")]);
-        assert_eq!(one, digest("two", &[("train/en-de.shard", "a"), ("report.json", "two")]));
+        assert_eq!(one, digest("two", &[("train/en-de.shard", "a"), ("valid/en-de.shard", "b")]));
         for other in [("train/en-de.shard", "b"), ("train/en-fr.shard", "a")] {
             assert_ne!(one, digest(other.0.trim_start_matches("train/"), &[other]));
         }
-        assert!(matches!(shards_digest(root.path()), Err(Error::Prepared(_))));
+        assert!(matches!(shards_digest(root.path(), ""), Err(Error::Prepared(_))));
     }
 }

@@ -65,18 +65,16 @@ pub fn train(
     stop: &AtomicBool,
     observe: &mut (dyn FnMut(&Event) + Send),
 ) -> Result<Summary, Error> {
-    let (recipe, begun, changed) = match start {
-        Start::New { recipe, .. } => (recipe.clone(), None, None),
+    let (recipe, begun, changed, more) = match start {
+        Start::New { recipe, .. } => (recipe.clone(), None, None, false),
         Start::Resume { run, from, device, set } => {
-            let (mut recipe, begun) = resume(run, from, set, ranks)?;
+            let Resumed { mut recipe, begun, more } = resume(run, from, set, ranks)?;
             // A later session has the same values, but may have another device.
             let changed = (!set.is_empty()).then(|| recipe.to_toml(RECIPE_HEADER));
             recipe.train.device = device.map_or(recipe.train.device, str::to_string);
-            (recipe, Some(begun), changed)
+            (recipe, Some(begun), changed, more)
         }
     };
-    // Whoever asks an early end for more updates wants to see whether they help.
-    let patient = matches!(start, Start::Resume { set, .. } if set.iter().any(|(key, _)| key == "train.updates"));
     let threads = match recipe.train.threads {
         0 if ranks.is_many() => ranks.share_of_processors()?,
         threads => threads,
@@ -109,7 +107,15 @@ pub fn train(
         };
         let mut session = Session::new(folder, run, recipe, inputs, (ranks, experts))?;
         if let Some(checkpoint) = checkpoint {
-            ranks.together(session.load(&checkpoint, patient))?;
+            ranks.together(session.load(&checkpoint))?;
+        }
+        // Not before all else is known to fit: a refusal changes nothing.
+        if let Start::Resume { from: Some(step), .. } = start {
+            ranks.together(session.set_aside_after(step))?;
+        }
+        // Whoever asks an early end for more updates wants to see whether they help.
+        if more {
+            session.renew_patience()?;
         }
         if let Some(changed) = changed {
             let write = || strata_files::write_file(session.folder().join(RECIPE_FILE), changed.as_bytes());
@@ -122,16 +128,24 @@ pub fn train(
 /// A run, which rank 0 alone holds, and the checkpoint to resume from, if there is one.
 type Begun = (Option<Run>, Option<Checkpoint>);
 
+/// What a run goes on with.
+struct Resumed {
+    recipe: Recipe,
+    begun: Begun,
+    /// Whether it is to make more updates than before.
+    more: bool,
+}
+
 /// Opens the run at `path`, from the checkpoint `from` if it is given and with the keys of `set`: rank 0 chooses the
 /// checkpoint, and the others read the same.
-fn resume(path: &Path, from: Option<u64>, set: &[(String, String)], ranks: &Ranks) -> Result<(Recipe, Begun), Error> {
+fn resume(path: &Path, from: Option<u64>, set: &[(String, String)], ranks: &Ranks) -> Result<Resumed, Error> {
     if let Some((key, _)) = set.iter().find(|(key, _)| !RESUMABLE.contains(&key.as_str())) {
         return ranks.together(Err(Error::NotResumable { key: key.clone() }));
     }
     let file = path.join(RECIPE_FILE);
     let load = |set: &[(String, String)]| Recipe::load(&file, None, set).map_err(Error::from);
     let open = || -> Result<(Run, Option<Checkpoint>), Error> {
-        let mut run = Run::open(path)?;
+        let run = Run::open(path)?;
         let checkpoint = match from {
             Some(step) => Some(run.load(step)?),
             None => run.latest_good()?,
@@ -140,9 +154,6 @@ fn resume(path: &Path, from: Option<u64>, set: &[(String, String)], ranks: &Rank
         let updates = load(set)?.train.updates;
         if updates < made && set.iter().any(|(key, _)| key == "train.updates") {
             return Err(Error::EndsEarlier { run: path.to_path_buf(), updates, made });
-        }
-        if let Some(step) = from {
-            run.set_aside_after(step)?;
         }
         Ok((run, checkpoint))
     };
@@ -157,7 +168,8 @@ fn resume(path: &Path, from: Option<u64>, set: &[(String, String)], ranks: &Rank
         })
     };
     let begun = ranks.together(read())?;
-    Ok((ranks.together(load(set))?, begun))
+    let (before, recipe) = (ranks.together(load(&[]))?, ranks.together(load(set))?);
+    Ok(Resumed { more: recipe.train.updates > before.train.updates, recipe, begun })
 }
 
 /// The group of ranks over which `train.expert_parallel` spreads the experts of each block; none if it does not.

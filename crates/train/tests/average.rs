@@ -20,6 +20,8 @@ fn an_interrupted_run_averages_the_same_checkpoints() {
     let (whole, again) = (root.join("average-whole"), root.join("average-interrupted"));
     let changes = [
         ("train.updates", "7"),
+        // A session that is asked to stop before it begins then makes one update, and not none.
+        ("train.accumulate", "1"),
         ("train.checkpoint_every", "2"),
         ("train.validate_every", "3"),
         // Those to average are kept besides.
@@ -28,7 +30,6 @@ fn an_interrupted_run_averages_the_same_checkpoints() {
     ];
     let averaged = |folder: &Path| std::fs::read(folder.join("averaged/model.safetensors")).expect("an average");
     run(Start::New { recipe: &recipe(&whole, &changes), overwrite: true }, false);
-    // A session that is asked to stop makes one update.
     let mut ended = run(Start::New { recipe: &recipe(&again, &changes), overwrite: true }, true);
     while ended.stopped == Stopped::Interrupted {
         ended = run(Start::Resume { run: &again, from: None, device: None, set: &[] }, true);

@@ -43,6 +43,30 @@ fn resuming_links_the_best_checkpoint_again() {
     }
 }
 
+/// A cluster's next session must not take such a run for one that has ended.
+#[test]
+fn patience_that_was_renewed_stays_so_where_a_session_makes_no_update() {
+    let folder = output("patience");
+    let changes = [
+        ("train.updates", "50"),
+        ("train.accumulate", "2"),
+        ("train.validate_every", "1"),
+        ("train.patience", "2"),
+        ("train.learning_rate", "1e-12"),
+        ("train.warmup_init_lr", "0"),
+    ];
+    let start = Start::New { recipe: &recipe(&folder, &changes), overwrite: true };
+    let made = run(start, &AtomicBool::new(false), &mut |_| {});
+    assert_eq!(made.stopped, Stopped::EarlyStop);
+    assert_eq!(resume(&folder, false).update, made.update, "it is over");
+    let set = [("train.updates".to_string(), "60".to_string())];
+    let start = Start::Resume { run: &folder, from: None, device: None, set: &set };
+    let none = run(start, &AtomicBool::new(true), &mut |_| {});
+    assert_eq!((none.stopped, none.update), (Stopped::Interrupted, made.update));
+    let more = resume(&folder, false);
+    assert_eq!((more.stopped, more.update), (Stopped::EarlyStop, made.update + 2));
+}
+
 #[test]
 fn a_stop_within_an_update_drops_it_and_saves_the_one_before() {
     let (whole, stopped) = (output("whole"), output("stopped"));
@@ -58,7 +82,7 @@ fn a_stop_within_an_update_drops_it_and_saves_the_one_before() {
     let ended = run(Start::New { recipe: &new(&stopped), overwrite: true }, &AtomicBool::new(true), &mut |_| {});
     assert_eq!((ended.stopped, ended.update), (Stopped::Interrupted, 0));
     assert_eq!(std::fs::read_dir(stopped.join("checkpoints")).unwrap().count(), 0);
-    // Asked some batches into its third.
+    // Asked at some time after its second, whatever it is doing then: resuming makes the same bits.
     let stop = AtomicBool::new(false);
     let (told, second) = std::sync::mpsc::channel();
     let ended = std::thread::scope(|scope| {

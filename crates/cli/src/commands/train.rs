@@ -52,7 +52,7 @@ pub struct Arguments {
     #[arg(long)]
     upcycle: bool,
     /// Resume the run in this folder; --set train.updates=N, or train.patience=N, goes on for longer, data.prepared=DIR
-    /// finds its corpus elsewhere
+    /// finds its corpus elsewhere. The run's recipe keeps these, and --threads
     #[arg(long, value_name = "DIR",
         conflicts_with_all = ["recipe", "variant", "output", "overwrite", "init", "upcycle", "list_keys"])]
     resume: Option<PathBuf>,
@@ -172,7 +172,8 @@ fn warn_of_threads(run: &Path, set: &[(String, String)], terminal: &Terminal) {
     if let (Some(before), Some(now)) = (recipe(&[]), recipe(set))
         && before.train.threads != now.train.threads
     {
-        let (before, now) = (before.train.threads, now.train.threads);
+        let shown = |threads: usize| if threads == 0 { "all".to_string() } else { threads.to_string() };
+        let (before, now) = (shown(before.train.threads), shown(now.train.threads));
         terminal.warn(&format!("train.threads = {now}, but {before} until now: weights may differ in their last bits"));
     }
 }

@@ -128,6 +128,56 @@ set = { model.kind = "moe", model.strata = [], model.experts = 4 }
     assert!(!ran.out.contains("the study ends") && !here.path("out/runs/moe-4.seed2").exists(), "{ran}");
 }
 
+/// What a process that died has left of an earlier step is trained before the conditions that need it are decided.
+#[test]
+fn a_step_is_decided_after_what_others_left_is_trained() {
+    let here = folder("study-left-by-others");
+    here.write(
+        "study.toml",
+        r#"
+recipe = "../tiny.toml"
+output = "out"
+baseline = "moe-4"
+sentences = 3
+analysis_sentences = 3
+[[steps]]
+name = "first"
+runs = ["moe-4"]
+[[steps]]
+name = "look"
+runs = ["dense"]
+go_on_if = [{ higher = "dense", lower = "moe-4", by = -50.0 }]
+[[steps]]
+name = "more"
+runs = ["dense"]
+seeds = [2]
+[[runs]]
+name = "dense"
+variant = "dense"
+[[runs]]
+name = "moe-4"
+set = { model.kind = "moe", model.strata = [], model.experts = 4 }
+"#,
+    );
+    // As another process that has the run.
+    std::fs::create_dir_all(here.path("out/results")).unwrap();
+    let other = std::fs::File::create(here.path("out/results/moe-4.seed1.lock")).unwrap();
+    other.lock().unwrap();
+    let mut command = here.command("study study.toml --json");
+    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while !here.path("out/results/dense.seed1.json").exists() {
+        assert!(begun.elapsed().as_secs() < 60, "it did not train what it could");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    drop(other);
+    let ran = crate::common::Ran::new("waited", child.wait_with_output().unwrap()).succeeds();
+    let json = ran.json();
+    for id in ["moe-4.seed1", "dense.seed1", "dense.seed2"] {
+        assert_eq!(run(&json, id)["status"], "done", "{ran}");
+    }
+}
+
 /// Sentences that no model of the study can read have no likelihood, and no difference of one.
 #[test]
 fn nothing_is_compared_where_all_sentences_are_left_out() {

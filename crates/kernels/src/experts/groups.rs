@@ -191,7 +191,8 @@ impl Groups {
             Some(g) => [&mut g.fc1, &mut g.bias1, &mut g.fc2, &mut g.bias2].map(|values| Shared::new(values)),
             None => rooms.shared(),
         });
-        // What was dropped is zero and gets no gradient, as behind the ReLU; what was kept was multiplied.
+        // A dropped value is zero and so gets no gradient, like a negative one behind the ReLU. A kept one was
+        // multiplied by `scale`, and so is its gradient.
         let scale = self.masks.as_ref().map_or(1.0, SlotMasks::scale);
         let dhidden = self.for_slots(f, |out, e, rows| {
             let dy = Matrix::rows(&dy[rows.start * d..rows.end * d], d);

@@ -38,7 +38,7 @@ impl SlotMasks {
         Dropout::new(self.rate, 0).scale()
     }
 
-    /// Drops of the hidden values `[slots, width]`, in place.
+    /// Multiplies the hidden values `[slots, width]` by their masks, in place.
     pub fn drop_from(&self, hidden: &mut [f32], width: usize) {
         let values = Shared::new(hidden);
         for_rows(

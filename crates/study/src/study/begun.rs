@@ -29,6 +29,8 @@ impl Study {
     /// # Errors
     /// The runs with the settings that differ.
     pub fn check_begun(&self) -> Result<(), Error> {
+        // Their updates are computed: by another rule, or from another vocabulary, there may be others.
+        let mut equal = Vec::new();
         // Runs of a study mostly differ in the same settings: those are said once.
         let mut found: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
         for (planned, result) in self.plan.iter().zip(self.results()) {
@@ -37,6 +39,10 @@ impl Study {
             }
             // A recipe that cannot be read is a fault of its run, which says so.
             let Ok(changed) = changed(planned) else { continue };
+            let is_equal = self.file.runs.iter().any(|run| run.name == planned.name && run.equal.is_some());
+            if is_equal && changed.iter().any(|key| key.starts_with("train.updates = ")) {
+                equal.push(planned.id.as_str());
+            }
             match found.iter_mut().find(|(others, _)| *others == changed) {
                 _ if changed.is_empty() => {}
                 Some((_, runs)) => runs.push(&planned.id),
@@ -48,9 +54,13 @@ impl Study {
         }
         let all: Vec<String> =
             found.iter().map(|(changed, runs)| format!("{}: {}", runs.join(", "), changed.join(", "))).collect();
+        let by_hand = match equal.join(", ") {
+            runs if runs.is_empty() => String::new(),
+            runs => format!(" (train.updates of {runs} by set = {{ train.updates = N }} in place of `equal`)"),
+        };
         let what = format!(
-            "runs were begun with other settings ({}); to go on, set them back; to train these runs anew, give the \
-             study another output, or remove their folders in {}",
+            "runs were begun with other settings ({}); to go on, set them back{by_hand}; to train these runs anew, \
+             give the study another output, or remove their folders in {}",
             all.join("; "),
             self.output().join("runs").display()
         );

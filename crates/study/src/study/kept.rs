@@ -77,7 +77,13 @@ impl Study {
     /// The figures of a run; none if there are none of this recipe, measured as this study measures.
     pub(super) fn kept(&self, planned: &Planned) -> Result<Option<RunResult>, Error> {
         let kept: Option<Kept> = read_json(&self.result_path(planned))?;
-        Ok(kept.filter(|kept| is_made_from(&kept.made_from, &planned.recipe, &self.measured())).map(|kept| kept.result))
+        let kept = kept.filter(|kept| is_made_from(&kept.made_from, &planned.recipe, &self.measured()));
+        Ok(kept.map(|kept| {
+            let mut result = kept.result;
+            // Earlier programs wrote 0 for the loss of nothing.
+            result.likelihoods.iter_mut().filter(|of| of.subwords == 0).for_each(|of| of.nll = None);
+            result
+        }))
     }
 
     /// Claims a run for this process; none if another has it.

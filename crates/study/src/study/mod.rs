@@ -238,8 +238,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Checks that the corpus has text of the split in the directions of every run: training would come first, and all of
-/// it fail when it is measured.
+/// Checks that the corpus has text of the split in the directions of every run. Otherwise a study would train for
+/// hours and fail only when it measures.
 fn check_texts(split: &str, plan: &[Planned]) -> Result<(), Error> {
     let mut checked: Vec<&[String]> = Vec::new();
     for Planned { recipe, .. } in plan {

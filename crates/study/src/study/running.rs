@@ -1,6 +1,7 @@
 //! Runs a study: each device of each process takes the next run that nobody has, trains and measures it, and keeps its
 //! figures.
 
+use std::cmp;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,7 +27,7 @@ impl Study {
     /// Trains and measures what is not done yet: the entries named in `only`, or all if it is empty. Each of the
     /// trainer's devices takes the next run of the plan as soon as it is free. A run that fails is recorded and does
     /// not stop the others. Results are written after every run. Without `only`, the study ends after a step whose
-    /// conditions do not hold, and waits with the next ones where they cannot be decided yet.
+    /// conditions do not hold, and stops before the next one where they cannot be decided yet.
     ///
     /// # Errors
     /// Results that cannot be written, or losses that cannot be read; no further run is started then.
@@ -48,7 +49,6 @@ impl Study {
             if !only.is_empty() {
                 continue;
             }
-            self.wait_for_step(step, stop, &tell)?;
             match self.verdict(step, &self.results())? {
                 Verdict::GoOn => {}
                 Verdict::End(why) => {
@@ -64,38 +64,13 @@ impl Study {
         Ok(())
     }
 
-    /// Before the conditions of a step, if it has any, are decided: waits until no other process has a run of it or of
-    /// an earlier step, and takes over what was found.
-    fn wait_for_step(&self, step: usize, stop: &AtomicBool, tell: &dyn Fn(&Event)) -> Result<(), Error> {
-        if !self.is_conditional(step) {
-            return Ok(());
-        }
-        for (i, planned) in self.plan.iter().enumerate().filter(|(_, planned)| planned.step <= step) {
-            if self.lock()[i].status == Status::Done {
-                continue;
-            }
-            let mut told = false;
-            while !stop.load(Ordering::Relaxed) && self.claim_run(planned)?.is_none() {
-                if !told {
-                    tell(&Event::Waiting(&planned.id));
-                    told = true;
-                }
-                std::thread::sleep(POLL);
-            }
-            if let Some(found) = self.kept(planned)? {
-                self.lock()[i] = found;
-            }
-        }
-        Ok(())
-    }
-
     /// Whether a step has conditions.
     fn is_conditional(&self, step: usize) -> bool {
         self.file.steps.get(step).is_some_and(|step| !step.go_on_if.is_empty())
     }
 
     /// How many of the runs named in `only`, or of all if it is empty, nobody has and are neither done nor failed: an
-    /// interrupted training, or what a study waits with.
+    /// interrupted training, or runs that the study stopped before.
     ///
     /// # Errors
     /// A lock file that cannot be made or locked.
@@ -110,7 +85,8 @@ impl Study {
         Ok(left)
     }
 
-    /// Trains and measures the runs of one step.
+    /// Trains and measures the runs of one step. Where its conditions are decided by those of earlier steps too, what
+    /// other processes have left of those is waited for, or taken over.
     fn run_step(
         &self,
         step: usize,
@@ -120,12 +96,15 @@ impl Study {
         tell: &(dyn Fn(&Event) + Sync),
     ) -> Result<(), Error> {
         let results = self.results();
-        let wanted = |planned: &Planned| planned.step == step && is_wanted(planned, only);
-        let left =
-            (0..self.plan.len()).filter(|&i| wanted(&self.plan[i]) && results[i].status != Status::Done).collect();
-        let left = Mutex::new(left);
-        // Whether the study goes on is decided by all runs of the step, also by those that other processes train.
+        // Whether the study goes on is decided by all runs so far, also by those that other processes train.
         let waits = self.is_conditional(step);
+        let wanted = |planned: &Planned, status: Status| match planned.step.cmp(&step) {
+            cmp::Ordering::Equal => is_wanted(planned, only) && status != Status::Done,
+            cmp::Ordering::Less => waits && only.is_empty() && matches!(status, Status::Waiting | Status::Interrupted),
+            cmp::Ordering::Greater => false,
+        };
+        let left = (0..self.plan.len()).filter(|&i| wanted(&self.plan[i], results[i].status)).collect();
+        let left = Mutex::new(left);
         let work = |device: Option<&str>| -> Result<(), Error> {
             let done = self.work(&left, trainer, device, waits, stop, tell);
             if done.is_err() {
@@ -269,7 +248,13 @@ impl Study {
         let path = self.analysis_path(planned);
         match analysis {
             Some(analysis) => Ok(strata_files::write_json(&path, &analysis)?),
-            None => Ok(()),
+            // Nor is there one of an earlier measurement then.
+            None => match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(strata_files::Error::io("remove", &path, error).into())
+                }
+                _ => Ok(()),
+            },
         }
     }
 }

@@ -60,7 +60,7 @@ impl Session {
         inputs: Inputs,
         (ranks, experts): (&Ranks, Option<Ranks>),
     ) -> Result<Self, Error> {
-        let Inputs { model: config, device, products, stream, held_out, tokenizer, languages, init } = inputs;
+        let Inputs { model: config, device, products, stream, held_out, tokenizer, languages, text, init } = inputs;
         let share = experts.as_ref().map_or(ExpertShare::ALL, |ranks| ExpertShare::new(ranks.rank(), ranks.size()));
         let mut model = Transformer::with_share(&config, recipe.train.seed, &device, share)?;
         if let Some(init) = init {
@@ -74,7 +74,7 @@ impl Session {
             experts,
             stream,
             held_out,
-            state: TrainState::default(),
+            state: TrainState { text: Some(text), ..TrainState::default() },
             last_saved: None,
             files: Files { config: config.to_json().into_bytes(), tokenizer, languages },
             run,
@@ -88,26 +88,49 @@ impl Session {
         &self.folder
     }
 
-    /// Goes on from a checkpoint; where `patient`, also if the run had stopped early.
+    /// Goes on from a checkpoint.
     ///
     /// # Errors
     /// A checkpoint that is damaged, or of another model or corpus.
-    pub fn load(&mut self, checkpoint: &Checkpoint, patient: bool) -> Result<(), Error> {
-        self.state = serde_json::from_value(checkpoint.state().clone())
-            .map_err(|source| Error::State { path: checkpoint.path().join(STATE_FILE), source })?;
+    pub fn load(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        let new = std::mem::take(&mut self.state);
         self.model.load_weights(&checkpoint.model().weights()?)?;
         self.last_saved = Some(checkpoint.step());
         if checkpoint.step() == 0 {
             // What training started from: there are no moments yet.
-            self.state = TrainState::default();
+            self.state = new;
             return Ok(());
         }
-        if patient && self.state.out_of_patience(self.recipe.train.patience) {
-            self.state.validations_since_best = 0;
-        }
+        let state: TrainState = serde_json::from_value(checkpoint.state().clone())
+            .map_err(|source| Error::State { path: checkpoint.path().join(STATE_FILE), source })?;
+        self.state = TrainState { text: new.text, ..state };
         self.optimizer.load(&mut self.model, &checkpoint.optimizer()?)?;
         self.stream.seek(&self.state.position)?;
         self.repair_best()
+    }
+
+    /// Renews the patience of a run that has stopped early, on disk too: a session that is killed before its first
+    /// checkpoint must not leave a run behind that seems to be over.
+    ///
+    /// # Errors
+    /// The I/O error.
+    pub fn renew_patience(&mut self) -> Result<(), Error> {
+        if !self.is_complete() && self.state.out_of_patience(self.recipe.train.patience) {
+            self.state.validations_since_best = 0;
+            self.save(false)?;
+        }
+        Ok(())
+    }
+
+    /// Sets the checkpoints after `step` aside.
+    ///
+    /// # Errors
+    /// The I/O error.
+    pub fn set_aside_after(&mut self, step: u64) -> Result<(), Error> {
+        if let Some(run) = &mut self.run {
+            run.set_aside_after(step)?;
+        }
+        Ok(())
     }
 
     /// Points `best` to the checkpoint that the state says is the best. A process that was killed between writing that
@@ -143,7 +166,7 @@ impl Session {
         let (session_start, seconds_before) = (Instant::now(), self.state.seconds);
         let (mut window, mut window_start) = (Window::begin(&self.ranks), Instant::now());
         let (mut session_tokens, mut session_seconds) = (0u64, 0.0);
-        // A run that stopped early and is resumed as it was has nothing left to do.
+        // A run that stopped early and is resumed without more patience or updates has nothing left to do.
         let over = !self.is_complete() && self.state.out_of_patience(train.patience);
         if self.state.update == 0 && !train.init.is_empty() {
             self.begin(scorer, logs.as_mut(), observe)?;
