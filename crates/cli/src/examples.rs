@@ -115,7 +115,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "strata serve runs/quickstart                       # then open http://127.0.0.1:5000",
             "strata serve de=models/de fr=models/fr --precision int8 --port 8080",
-            "strata serve --new-key alice --rate 60             # prints a key, and its line for --keys",
+            "strata serve --new-key alice --rate 60 >> keys.txt # shows a key, and adds its line for --keys",
             "strata serve models/de --host 0.0.0.0 --keys keys.txt --origin https://example.org",
         ],
     ),

@@ -56,6 +56,11 @@ impl Terminal {
         }
     }
 
+    /// A result that does not belong on standard output; `-q` does not silence it.
+    pub fn result(&self, line: &str) {
+        self.line(line);
+    }
+
     /// A line that even `-q` does not silence.
     pub fn warn(&self, line: &str) {
         self.line(&format!("{} {line}", self.color.warning()));

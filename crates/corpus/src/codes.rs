@@ -183,20 +183,50 @@ pub fn language_tag(code: &str) -> String {
     [Some(language), script, region].into_iter().flatten().collect::<Vec<String>>().join("-")
 }
 
-/// Languages that are written from right to left, beside those whose script the code or [`SCRIPTS`] says.
+/// How a script is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Script {
+    /// From left to right, letter by letter.
+    Western,
+    /// Chinese, Japanese, Korean.
+    EastAsian,
+    /// From left to right, with letters that join or stand above each other: those of India and its neighbors.
+    Complex,
+    /// From right to left.
+    RightToLeft,
+}
+
+/// Languages that are not written in Western scripts, beside those whose script the code or [`SCRIPTS`] says.
+const EAST_ASIAN: [&str; 2] = ["ja", "ko"];
+#[rustfmt::skip]
+const COMPLEX: [&str; 28] = [
+    "as", "awa", "bho", "bn", "bo", "dz", "gu", "hi", "hne", "km", "kn", "lo", "mag", "mai", "ml", "mni", "mr", "my", "ne",
+    "new", "or", "sa", "sat", "shn", "si", "ta", "te", "th",
+];
 #[rustfmt::skip]
 const RIGHT_TO_LEFT: [&str; 25] = [
     "acm", "acq", "aeb", "ajp", "apc", "ars", "ary", "arz", "bal", "ckb", "dv", "fa", "glk", "he", "lrc", "mzn", "nqo",
     "pnb", "prs", "ps", "skr", "syr", "trg", "ur", "yi",
 ];
-/// Scripts that are.
-const RIGHT_TO_LEFT_SCRIPTS: [&str; 6] = ["Adlm", "Arab", "Hebr", "Nkoo", "Syrc", "Thaa"];
+#[rustfmt::skip]
+const COMPLEX_SCRIPTS: [&str; 17] = [
+    "Beng", "Deva", "Gujr", "Guru", "Khmr", "Knda", "Laoo", "Mlym", "Mtei", "Mymr", "Olck", "Orya", "Sinh", "Taml", "Telu",
+    "Thai", "Tibt",
+];
 
-/// Whether text in the language that a code means is written from right to left.
-pub fn is_right_to_left(code: &str) -> bool {
+/// How text in the language that a code means is set.
+pub fn script(code: &str) -> Script {
     let Code { language, script, .. } = Code::parse(code);
-    let of_language = || RIGHT_TO_LEFT.contains(&language.as_str());
-    script.map_or_else(of_language, |script| RIGHT_TO_LEFT_SCRIPTS.contains(&script.as_str()))
+    match (script.as_deref(), language.as_str()) {
+        (Some("Adlm" | "Arab" | "Hebr" | "Nkoo" | "Syrc" | "Thaa"), _) => Script::RightToLeft,
+        (Some("Hans" | "Hant" | "Hang" | "Jpan" | "Kore"), _) => Script::EastAsian,
+        (Some(script), _) if COMPLEX_SCRIPTS.contains(&script) => Script::Complex,
+        (Some(_), _) => Script::Western,
+        (None, language) if RIGHT_TO_LEFT.contains(&language) => Script::RightToLeft,
+        (None, language) if EAST_ASIAN.contains(&language) => Script::EastAsian,
+        (None, language) if COMPLEX.contains(&language) => Script::Complex,
+        (None, _) => Script::Western,
+    }
 }
 
 /// Whether two codes name one language, of whatever region: `pt` and `pt-BR`, not `zh` and `zh-TW`.
@@ -265,12 +295,19 @@ mod tests {
     }
 
     #[test]
-    fn the_direction_is_that_of_the_script() {
-        for code in ["ar", "arb_Arab", "fa", "pes_Arab", "iw", "ur", "ks", "uzn_Arab", "pa_PK", "ydd_Hebr"] {
-            assert!(is_right_to_left(code), "{code}");
-        }
-        for code in ["de", "uz", "kas_Deva", "pa", "az", "ku", "zh-TW", "qaa", ""] {
-            assert!(!is_right_to_left(code), "{code}");
+    fn text_is_set_as_its_script_is() {
+        for (codes, expected) in [
+            (
+                &["ar", "arb_Arab", "fa", "pes_Arab", "iw", "ur", "ks", "uzn_Arab", "pa_PK", "ydd_Hebr"][..],
+                Script::RightToLeft,
+            ),
+            (&["kas_Deva", "pa", "hi", "tha_Thai", "bho"], Script::Complex),
+            (&["zh-TW", "zh", "jpn_Jpan", "ko", "yue"], Script::EastAsian),
+            (&["de", "uz", "az", "ku", "ell_Grek", "qaa", ""], Script::Western),
+        ] {
+            for code in codes {
+                assert_eq!(script(code), expected, "{code}");
+            }
         }
     }
 

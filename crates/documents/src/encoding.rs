@@ -134,7 +134,7 @@ impl Written {
             let (encoded, _, replaced) = encoding.encode(&reduced);
             if (replaced || matches!(reduced, Cow::Owned(_))) && !references {
                 return Err(Error::invalid(
-                    "the translation has characters that the file's encoding lacks; save the file as UTF-8 first",
+                    "the translation has characters that the file's encoding lacks; save the file as UTF-8, and let it say so",
                 ));
             }
             bytes.extend_from_slice(&encoded);

@@ -38,8 +38,9 @@ pub fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
             return None;
         }
         let (found, behind) = rest.split_at(end);
+        // One without a value has an empty one directly behind its name.
+        let mut value = &behind[..0];
         rest = behind.trim_start();
-        let mut value = &rest[..0];
         if let Some(said) = rest.strip_prefix('=') {
             let said = said.trim_start();
             let quote = said.chars().next().filter(|c| "\"'".contains(*c));
@@ -90,6 +91,7 @@ mod tests {
             ("<html id=a lang=en>", "<html id=a lang=de>"),
             ("<html lang = '' >", "<html lang = 'de' >"),
             ("<html lang>", "<html lang=\"de\">"),
+            ("<html lang id=\"a\">", "<html lang=\"de\" id=\"a\">"),
             ("<html>", "<html lang=\"de\">"),
             ("<x id='1' />", "<x id='1' lang=\"de\" />"),
         ] {

@@ -61,8 +61,9 @@ impl Kind {
 /// The extension of a book's package, which says the book's language.
 const PACKAGE: &str = ".opf";
 
-/// Members without text of which styles take the language of their text.
-const STYLES: [&str; 4] = ["word/styles.xml", "ppt/presentation.xml", "ppt/slideMasters/", "ppt/slideLayouts/"];
+/// Members that hold styles, from which text takes its language.
+const STYLES: [&str; 5] =
+    ["word/styles.xml", "ppt/presentation.xml", "ppt/slideMasters/", "ppt/slideLayouts/", "styles.xml"];
 
 /// A member's text.
 enum Text {
@@ -106,44 +107,41 @@ pub fn read(bytes: Vec<u8>, kind: Kind, options: &Options) -> Result<PackedDocum
     let names: Vec<(usize, String)> = document.archive.names().iter().cloned().enumerate().collect();
     let mut count = Count::new(&options.limits);
     for (number, name) in names.iter().cloned().filter(|(_, name)| kind.has_text(name)) {
-        let xml = document.archive.text(number)?;
         let first = document.segments.len();
+        if name.to_ascii_lowercase().ends_with(PACKAGE) {
+            let text = document.archive.text(number).ok().and_then(|xml| language_element(&xml, options));
+            document.members.extend(text.map(|text| Member { number, text: Text::New(text), segments: first..first }));
+            continue;
+        }
+        let xml = document.archive.text(number)?;
         let named = |error: Error| match error {
             Error::Invalid(why) => Error::Invalid(format!("{name}: {why}")),
             other @ Error::TooLarge(_) => other,
         };
-        if name.to_ascii_lowercase().ends_with(PACKAGE) {
-            let text = language_element(&xml, options).map_err(named)?.map(Text::New);
-            document.members.extend(text.map(|text| Member { number, text, segments: first..first }));
-            continue;
-        }
         let text = member(xml, kind, &mut count, options, &mut document.segments).map_err(named)?;
         document.members.push(Member { number, text, segments: first..document.segments.len() });
     }
     if document.members.iter().all(|member| matches!(member.text, Text::New(_))) {
         return Err(Error::invalid(format!("the file is no {what}: nothing in it has text")));
     }
-    document.restyle(&names)?;
+    document.restyle(&names);
     Ok(document)
 }
 
 impl PackedDocument {
-    /// Lets styles say the language of the translation. What is wrong with them is no reason to refuse the text.
-    fn restyle(&mut self, names: &[(usize, String)]) -> Result<()> {
-        let Some(proofing) = &self.proofing else { return Ok(()) };
+    /// Lets styles say the language of the translation. What is wrong with them is no reason to refuse the text. Those
+    /// that have text too are written with it, if it is translated.
+    fn restyle(&mut self, names: &[(usize, String)]) {
+        let Some(proofing) = &self.proofing else { return };
         for (number, name) in names {
             if !STYLES.iter().any(|styles| name.starts_with(styles)) {
                 continue;
             }
-            let xml = match self.archive.text(*number) {
-                Err(Error::Invalid(_)) => continue,
-                read => read?,
-            };
+            let Ok(xml) = self.archive.text(*number) else { continue };
             let end = self.segments.len();
             let text = proofing.said_in(&xml, self.kind).map(Text::New);
             self.members.extend(text.map(|text| Member { number: *number, text, segments: end..end }));
         }
-        Ok(())
     }
 }
 

@@ -64,8 +64,7 @@ impl PoDocument {
             let is_header = fields.iter().any(|field| field.keyword == "msgid" && field.text.is_empty());
             let is_filled = |field: &Field| field.keyword.starts_with("msgstr") && !field.text.is_empty();
             if is_header {
-                let said =
-                    |(at, line): (usize, &String)| Some((document.entries.len(), at, said_in(line)?.to_string()));
+                let said = |(at, line): (usize, &String)| Some((document.entries.len(), at, said_in(line)?));
                 language = language.or_else(|| lines.iter().enumerate().find_map(said));
             } else {
                 translations |= fields.iter().any(is_filled);
@@ -76,11 +75,11 @@ impl PoDocument {
         if let Some((entry, at, said)) = language
             && let Some(target) = &options.target
         {
-            if translations && !said.trim().is_empty() {
-                check_translated(&said, options)?;
+            let line = &mut document.entries[entry].lines[at];
+            if translations && !line[said.clone()].trim().is_empty() {
+                check_translated(&line[said], options)?;
             } else {
-                let line = &mut document.entries[entry].lines[at];
-                *line = line.replacen(&format!("{LANGUAGE}{said}"), &format!("{LANGUAGE} {}", locale(target)), 1);
+                line.replace_range(said, &format!(" {}", locale(target)));
             }
         }
         Ok(document)
@@ -109,13 +108,12 @@ impl PoDocument {
     }
 }
 
-/// The field of a catalog's header that says its language.
-const LANGUAGE: &str = "\"Language:";
-
-/// What a line of a header says of the catalog's language, with the space around it.
-fn said_in(line: &str) -> Option<&str> {
-    let said = line.trim_start().strip_prefix(LANGUAGE)?;
-    said.find("\\n").map(|end| &said[..end])
+/// Where a line of a header says the catalog's language, with the space around it.
+fn said_in(line: &str) -> Option<Range<usize>> {
+    // All fields may stand in one line.
+    let field = ["\"Language:", "\\nLanguage:"].into_iter().find_map(|field| Some(line.find(field)? + field.len()));
+    let start = field?;
+    line[start..].find("\\n").map(|length| start..start + length)
 }
 
 /// The lines of each message with the empty lines behind them. Between messages there need be none.
@@ -343,6 +341,15 @@ msgstr[1] ""
         assert!(says(&into(&catalog(" de_AT", "Zu"), "de").unwrap(), "de_AT"));
         let fault = into(&catalog(" fr", "Zu"), "de").unwrap_err().to_string();
         assert!(fault.contains("into fr, not de"), "{fault}");
+        // What is no code says nothing, and a script may be said after a sign.
+        for (said, target) in [(" German", "de"), (" LANGUAGE", "de"), (" sr@latin", "sr_Latn")] {
+            assert!(says(&into(&catalog(said, "Zu"), target).unwrap(), said.trim()), "{said}");
+        }
+        // All of the header may stand in one line.
+        let line =
+            |said: &str| format!("msgid \"\"\nmsgstr \"X: y\\nLanguage: {said}\\nZ: a\\n\"\n\nmsgid \"Open\"\nmsgstr");
+        assert!(into(&format!("{} \"\"\n", line("en")), "de").unwrap().starts_with(&line("de")));
+        assert!(into(&format!("{} \"Ouvrir\"\n", line("fr")), "de").is_err());
     }
 
     fn filled(text: &str) -> String {

@@ -1,20 +1,12 @@
 //! The language in which office programs check a document's spelling, hyphenate it and read it aloud. Formatting says
 //! it, run by run and in the styles, apart for three kinds of script.
 
-use strata_corpus::codes::shortest;
+use strata_corpus::codes;
 
 use crate::events::{Kind, attribute, with_attribute};
 use crate::language::locale;
 use crate::packed;
 use crate::xml::Events;
-
-/// Languages whose script is East Asian or complex to office programs; all others are Western.
-const ASIAN: [&str; 4] = ["ja", "ko", "yue", "zh"];
-#[rustfmt::skip]
-const COMPLEX: [&str; 38] = [
-    "ar", "as", "azb", "bn", "bo", "ckb", "dv", "dz", "fa", "gu", "he", "hi", "km", "kn", "ks", "lo", "mai", "ml", "mni",
-    "mr", "my", "ne", "or", "pa", "ps", "sa", "sat", "sd", "shn", "si", "syr", "ta", "te", "th", "ug", "ur", "yi", "zgh",
-];
 
 /// What is said of text that is in no language: nothing checks it.
 const NO_LANGUAGE: [&str; 5] = ["", "none", "x-none", "zxx", "und"];
@@ -32,10 +24,10 @@ pub struct Proofing {
 impl Proofing {
     /// That of text in the language `code`.
     pub fn of(code: &str) -> Self {
-        let script = match shortest(code).as_str() {
-            language if ASIAN.contains(&language) => 1,
-            language if COMPLEX.contains(&language) => 2,
-            _ => 0,
+        let script = match codes::script(code) {
+            codes::Script::Western => 0,
+            codes::Script::EastAsian => 1,
+            codes::Script::Complex | codes::Script::RightToLeft => 2,
         };
         let locale = locale(code);
         let (language, country) = match locale.split_once('_') {

@@ -229,6 +229,13 @@ fn office_programs_proofread_in_the_new_language() {
     let document = open("a.docx", Archive::of(&members), &options).unwrap();
     let found = read(said(document, &str::to_uppercase));
     assert_eq!(found, [text("de", "OLD DOGS"), styles("de"), text("en-US", " ")]);
+    // OpenDocument's styles are mostly without text.
+    let styles =
+        |language: &str| format!("<a><style:text-properties fo:language=\"{language}\" fo:country=\"none\"/></a>");
+    let (before, after) = (styles("en"), styles("de"));
+    let text = [("content.xml", "<text:p>Old dogs</text:p>"), ("styles.xml", before.as_str()), ("c", "")];
+    let document = open("a.odt", Archive::of(&text), &options).unwrap();
+    assert_eq!(read(said(document, &str::to_uppercase)), ["<text:p>OLD DOGS</text:p>", &after, ""]);
     // Styles that are no XML stay as they are.
     let members = [members[0], ("word/styles.xml", "<w:lang"), members[2]];
     let document = open("a.docx", Archive::of(&members), &options).unwrap();
@@ -240,6 +247,12 @@ fn a_book_without_pages_is_refused() {
     let options = Options { target: Some("de".to_string()), ..Options::default() };
     let book = Archive::of(&[("a.opf", "<package><dc:language>en</dc:language></package>")]);
     assert!(open("a.epub", book, &options).err().unwrap().to_string().contains("nothing in it has text"));
+    // What is wrong with a package is no reason to refuse the pages.
+    for package in ["<a>b</c>", "\u{1}"] {
+        let book = Archive::of(&[("a.opf", package), ("a.xhtml", "<p>Old dogs</p>")]);
+        let found = said(open("a.epub", book, &options).unwrap(), &str::to_uppercase);
+        assert_eq!(Archive::read(found, &Limits::default()).unwrap().text(0).unwrap(), package);
+    }
 }
 
 #[test]

@@ -302,12 +302,19 @@ fn paired<'a>(xml: &'a str, event: Event<'a>) -> Event<'a> {
     Event { kind: kind.unwrap_or(event.kind), range: event.range }
 }
 
-/// Whether an event is text, or code in its place.
+/// Whether an event is text, or code in its place: marks alone say nothing.
 fn says(xml: &str, event: &Event) -> bool {
+    let source = &xml[event.range.clone()];
     match &event.kind {
-        Kind::Text => !xml[event.range.clone()].trim().is_empty(),
-        Kind::Other => xml[event.range.clone()].starts_with("<![CDATA["),
-        _ => false,
+        Kind::Text => !source.trim().is_empty(),
+        Kind::Other => source.starts_with("<![CDATA[") || source.starts_with('&'),
+        Kind::Open(name) | Kind::Empty(name) => {
+            let name = local(name);
+            ["x", "ph", "bx", "ex", "bpt", "ept", "it", "sc", "ec"]
+                .iter()
+                .any(|code| name.strip_prefix(code).is_some_and(|key| key.is_empty() || key.starts_with(' ')))
+        }
+        Kind::Close(_) => false,
     }
 }
 

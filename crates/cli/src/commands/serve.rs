@@ -211,10 +211,9 @@ fn connections(text: &str) -> Result<usize, String> {
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<Outcome> {
     if let Some(name) = &arguments.keys.new_key {
         let (key, line) = new_key(name, arguments.keys.rate)?;
-        // All of it on standard output, and what is no line of a key file as a comment.
-        print(&format!(
-            "# the key of {name}, for the client alone: {key}\n# its line for the file of --keys:\n{line}\n"
-        ))?;
+        // Apart, so that `>> keys.txt` stores no key, and shows it.
+        terminal.result(&format!("the key of {name}, for the client alone: {key}"));
+        print(&format!("{line}\n"))?;
         return Ok(Outcome::Done);
     }
     // A model file that another program truncates ends that model, not the server.

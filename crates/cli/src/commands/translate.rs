@@ -174,15 +174,15 @@ fn options(arguments: &Arguments) -> anyhow::Result<TranslateOptions> {
     Ok(options)
 }
 
-/// Translates while the terminal shows how many `sentences` are translated of what `within` names.
-fn shown<R>(terminal: &Terminal, sentences: &Tally, within: &str, work: impl FnOnce() -> R) -> R {
+/// Translates while the terminal shows what is `done`, and how many `sentences` are translated of what comes `next`.
+fn shown<R>(terminal: &Terminal, sentences: &Tally, [done, next]: [&str; 2], work: impl FnOnce() -> R) -> R {
     if !terminal.rewrites() {
         return work();
     }
     let before = sentences.count();
     let show = || {
-        let done = thousands(sentences.count() - before);
-        terminal.progress(&labeled("translating", &format!("{within}: {done} sentences")));
+        let count = thousands(sentences.count() - before);
+        terminal.progress(&labeled("translating", &format!("{done}, and {count} sentences of the next {next}")));
     };
     while_working(show, work)
 }
@@ -211,9 +211,10 @@ fn lines(
     let tally = Tally::default();
     let options = &TranslateOptions { tally: Some(tally.clone()), ..options.clone() };
     let work = |first: usize, lines: &[Line]| {
-        let within = format!("{} lines, and of the next {}", thousands(first as u64), thousands(lines.len() as u64));
+        let (done, next) = (thousands(first as u64), thousands(lines.len() as u64));
+        let (done, next) = (format!("{done} lines done"), format!("{next} lines"));
         let work = || translated(first as u64, lines, &translator, arguments, options);
-        shown(terminal, &tally, &within, work)
+        shown(terminal, &tally, [&done, &next], work)
     };
     let mut warnings = Warnings::default();
     in_windows(ranks, next, work, |made: Made| {

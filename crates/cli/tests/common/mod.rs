@@ -204,10 +204,9 @@ pub fn python(here: &Folder, test: &str, modules: &str) -> Option<String> {
 
 /// The key and the line for the file of keys that `serve --new-key` prints.
 pub fn new_key(made: &Ran) -> (String, String) {
-    let lines: Vec<&str> = made.out.lines().collect();
-    assert_eq!(lines.len(), 3, "{made}");
-    assert!(made.err.is_empty() && lines[..2].iter().all(|line| line.starts_with("# ")), "{made}");
-    (lines[0].rsplit(' ').next().unwrap().to_string(), lines[2].to_string())
+    let [key, line] = [&made.err, &made.out].map(|text| text.strip_suffix('\n').unwrap());
+    assert!(!key.contains('\n') && !line.contains('\n'), "{made}");
+    (key.rsplit(' ').next().unwrap().to_string(), line.to_string())
 }
 
 /// How a command ended.

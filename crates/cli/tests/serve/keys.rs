@@ -8,7 +8,7 @@ use crate::common::new_key;
 #[test]
 fn keys_are_asked_for_and_their_rates_hold() {
     let here = folder("serve-keys");
-    // Also with -q both are on standard output, which may go to the file as it is.
+    // The line is on standard output, which may go to the file as it is; the key is not, and -q hides neither.
     let made = here.strata("serve --new-key alice --rate 3 -q").succeeds();
     let (key, line) = new_key(&made);
     let key = key.as_str();

@@ -55,6 +55,12 @@ fn a_page_says_its_new_language() {
     let options = Options { target: Some("de".to_string()), ..Options::default() };
     let found = testing::copied(crate::xml::read(xml, &options).unwrap());
     assert_eq!(found, xml.replacen("\"en\"", "\"de\"", 1));
+    // `lang` is any element's, and a piece of a document has no root.
+    for xml in
+        ["<snippet lang=\"python\">One</snippet>", "One <a xml:lang=\"fr\">two</a>", "<x/><a xml:lang=\"fr\">b</a>"]
+    {
+        assert_eq!(testing::copied(crate::xml::read(xml, &options).unwrap()), xml);
+    }
 }
 
 #[test]

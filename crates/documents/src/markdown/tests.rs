@@ -124,6 +124,14 @@ fn formulas_stay_and_prices_are_text() {
 }
 
 #[test]
+fn addresses_and_paths_that_are_copied_stay_as_they_are_written() {
+    let text = "Open https://example.com/~user/ and https://x.org/?q=a|b, or ~/.bashrc\n";
+    let say = |word: &str| if ["Open", "and", "or"].contains(&word) { word.to_uppercase() } else { word.to_string() };
+    let found = String::from_utf8(crate::testing::said(Box::new(document(text)), &say)).unwrap();
+    assert_eq!(found, text.replace("Open", "OPEN").replace("and", "AND").replace(" or ", " OR "));
+}
+
+#[test]
 fn alerts_containers_and_definitions_keep_their_lines() {
     for (text, parts, wanted) in [
         ("> [!NOTE]\n> Read this\n> first.\n", vec!["Read this first."], "> [!NOTE]\n> READ THIS\n> FIRST.\n"),

@@ -1,6 +1,5 @@
 //! A translated segment as units (words, punctuation, space) with the places in the source that they come from.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use strata_translate::invisible::{is_blank, is_invisible, plain};
@@ -163,14 +162,14 @@ struct Words {
     /// Each, in order, with what is invisible in it, and behind it up to the next word; beside white space it belongs
     /// to that.
     ranges: Vec<Range<usize>>,
-    /// The places of each word, as a model writes it.
-    by_text: HashMap<String, Vec<usize>>,
+    /// What each says, as a model writes it.
+    texts: Vec<String>,
 }
 
 impl Words {
     fn new(text: &str, part: &Range<usize>) -> Self {
         let (seen, places) = visible(&text[part.clone()]);
-        let mut words = Self { ranges: Vec::new(), by_text: HashMap::new() };
+        let mut words = Self { ranges: Vec::new(), texts: Vec::new() };
         for (i, word) in seen.split_word_bound_indices().filter(|(_, word)| !word.trim().is_empty()) {
             let behind = i + word.len();
             let end = match places.get(behind) {
@@ -178,37 +177,44 @@ impl Words {
                 Some(_) if seen[behind..].starts_with(char::is_whitespace) => places[behind - 1].end,
                 Some(next) => next.start,
             };
-            words.by_text.entry(plain(word).into_owned()).or_default().push(words.ranges.len());
+            words.texts.push(plain(word).into_owned());
             words.ranges.push(part.start + places[i].start..part.start + end);
         }
         words
     }
 
-    /// The attention to each word.
-    fn attention(&self, links: &[(Range<usize>, f32)]) -> Vec<f32> {
-        let mut attention = vec![0.0; self.ranges.len()];
+    /// Adds the attention to each word to `attention`; gives the words that get some, with repetitions.
+    fn attend(&self, links: &[(Range<usize>, f32)], attention: &mut [f32]) -> Vec<usize> {
+        let mut attended = Vec::new();
         for (of, weight) in links {
             let first = self.ranges.partition_point(|range| range.end <= of.start);
             let touched = self.ranges[first..].iter().take_while(|range| range.start < of.end).count();
             attention[first..first + touched].iter_mut().for_each(|sum| *sum += weight);
+            attended.extend(first..first + touched);
         }
-        attention
+        attended
     }
 
     /// Widens each unit's place to the word that it comes from: the same word where the unit attends to it.
     fn find(&self, units: &mut [Unit]) {
         // The word that follows the one before.
         let mut next = 0;
+        // Of few words for each unit: a segment may have very many of either.
+        let mut attention = vec![0.0; self.ranges.len()];
         for unit in units.iter_mut().filter(|unit| !unit.is_space()) {
             let Some(place) = unit.place.clone() else { continue };
-            let attention = self.attention(&unit.links);
-            let same = self.by_text.get(&*plain(&unit.text)).map_or(&[][..], Vec::as_slice);
-            let found = same
+            let mut attended = self.attend(&unit.links, &mut attention);
+            if let Some(sum) = attention.get_mut(next) {
+                *sum += NEXT;
+                attended.push(next);
+            }
+            let said = plain(&unit.text);
+            let found = attended
                 .iter()
-                .map(|word| (*word, attention[*word] + if *word == next { NEXT } else { 0.0 }))
-                .filter(|(_, attention)| *attention >= LEAST_SAME)
-                .max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))
-                .map(|(word, _)| word);
+                .copied()
+                .filter(|word| attention[*word] >= LEAST_SAME && self.texts[*word] == *said)
+                .max_by(|a, b| attention[*a].total_cmp(&attention[*b]).then(b.cmp(a)));
+            attended.iter().for_each(|word| attention[*word] = 0.0);
             unit.same = found.is_some();
             let word = found.or_else(|| {
                 let at = self.ranges.partition_point(|range| range.end <= place.start);

@@ -195,8 +195,9 @@ impl Skeleton {
 
 /// Whether nothing but Markdown's marks of blocks stands in the last line so far.
 fn begins_line(out: &str) -> bool {
-    let line = &out[out.rfind('\n').map_or(0, |end| end + 1)..];
-    line.bytes().all(|byte| b" \t>-*+.)0123456789".contains(&byte))
+    // From the end, because all of a document may be one line.
+    let before = out.trim_end_matches(|c| " \t>-*+.)0123456789".contains(c));
+    before.is_empty() || before.ends_with('\n')
 }
 
 impl Document for Running {

@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use crate::document::Spelling;
 
+/// What the formats' escapes write in another way, so that text that is copied keeps its own.
+const SIGNS: &str = "<>&*_`[]\\|~";
+
 /// Text that is being read, with the places where it is written in another way than [`crate::markup::escape`] writes
 /// it.
 #[derive(Debug, Default)]
@@ -67,7 +70,7 @@ impl Read {
     pub fn spell(&mut self, text: &str, raw: Range<usize>, source: &str) {
         let start = self.text.len();
         self.text.push_str(text);
-        if source[raw.clone()] != *text || text.len() == 1 && "<>&*_`[]\\".contains(text) {
+        if source[raw.clone()] != *text || text.len() == 1 && SIGNS.contains(text) {
             self.spellings.push(Spelling { range: start..self.text.len(), raw });
         }
     }

@@ -205,7 +205,8 @@ impl<'a> Reading<'a> {
         Some(())
     }
 
-    /// Reads an element that holds runs, with its properties as a part of its start tag; none if it is too deep.
+    /// Reads an element that holds runs, with its properties as a part of its start tag; none if it is too deep, or a
+    /// field begins in it and ends behind it.
     fn holder(&mut self, i: usize) -> Option<()> {
         if self.holders.len() >= DEPTH {
             return None;
@@ -230,6 +231,9 @@ impl<'a> Reading<'a> {
         let number = self.open(Mark::Around(open, self.events[close].range.start..self.events[last].range.end));
         self.holders.push(number);
         self.content(first..close)?;
+        if self.field.is_some() {
+            return None;
+        }
         self.holders.pop();
         self.elements[number].range.end = self.read.text.len();
         Some(())
@@ -259,6 +263,10 @@ impl<'a> Reading<'a> {
                 {
                     self.field = Some((start, depth - 1)).filter(|(_, depth)| *depth > 0);
                     if self.field.is_none() {
+                        // The next one may begin in the same run.
+                        if (last + 1..events.end).any(|i| self.name(i) == "fldChar") {
+                            return None;
+                        }
                         self.point(Mark::Between(start..range.end));
                         return Some(());
                     }

@@ -198,8 +198,14 @@ fn fields_in_fields_stay() {
     // One that begins in the middle of a run, where what stands before it would be there twice.
     let middle =
         "<w:r><w:t>see </w:t><w:fldChar w:fldCharType=\"begin\"/></w:r><w:r><w:fldChar w:fldCharType=\"end\"/></w:r>";
-    let xml = body(&format!("<w:p>{middle}</w:p>"));
-    assert_eq!(translated(&xml, &[]), (vec![], xml));
+    // Two of which one ends and the other begins in a run, and one that ends outside of what it begins in.
+    let two = "<w:r><w:fldChar w:fldCharType=\"end\"/><w:fldChar w:fldCharType=\"begin\"/></w:r>";
+    let two = format!("{}{two}{}{}", field("begin"), run("", "shown"), field("end"));
+    let out = format!("<w:hyperlink>{}{}</w:hyperlink>{}{}", field("begin"), run("", "a"), run("", "b"), field("end"));
+    for kept in [middle, &two, &out] {
+        let xml = body(&format!("<w:p>{kept}</w:p>"));
+        assert_eq!(translated(&xml, &[]), (vec![], xml));
+    }
 }
 
 proptest::proptest! {

@@ -121,7 +121,12 @@ fn a_target_that_says_nothing_is_filled() {
         let found = XliffDocument::read(&xml(empty), &into("de")).map(copied).unwrap();
         assert!(found.contains("state=\"needs-review-translation\">Open</target></trans-unit>"), "{found}");
     }
-    for done in ["<target>Auf</target>", "<target><![CDATA[Auf]]></target>"] {
+    for done in [
+        "<target>Auf</target>",
+        "<target><![CDATA[Auf]]></target>",
+        "<target><x id=\"1\"/></target>",
+        "<target>&nbsp;</target>",
+    ] {
         assert_eq!(copied(document(&xml(done))), xml(done));
     }
 }

@@ -63,12 +63,18 @@ pub fn read_by(
     }
     for event in Events::knowing(xml, resolve) {
         let event = event.map_err(Error::Invalid)?;
-        if !rooted && let Kind::Open(name) = &event.kind {
-            rooted = true;
-            if let Some(tag) = said_anew(&xml[event.range.clone()], name, options) {
-                reader.write_anew(event.range.clone(), tag);
-            }
+        if !rooted
+            && let Kind::Open(name) = &event.kind
+            && let Some(tag) = said_anew(&xml[event.range.clone()], name, options)
+        {
+            reader.write_anew(event.range.clone(), tag);
         }
+        // What comes behind text or another element is no root.
+        rooted |= match &event.kind {
+            Kind::Text => !xml[event.range.clone()].trim().is_empty(),
+            Kind::Open(_) | Kind::Empty(_) | Kind::Close(_) => true,
+            Kind::Other => false,
+        };
         reader.take(event)?;
     }
     reader.end()

@@ -71,7 +71,7 @@ impl Pending {
 }
 
 /// What of a reason is logged: lists of languages can be long.
-fn beginning(reason: &str) -> String {
+pub fn beginning(reason: &str) -> String {
     const MOST: usize = 200;
     match reason.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}...", &reason[..end]),

@@ -102,8 +102,9 @@ pub fn run(
         let mut translations: Vec<Part> = Vec::with_capacity(parts.texts().len());
         for texts in parts.texts().chunks(WINDOW) {
             let (done, of) = (thousands(translations.len() as u64), thousands(parts.texts().len() as u64));
-            let within = format!("{}, {done} of {of} done, and of the next", file.display());
-            translations.extend(shown(terminal, &tally, &within, || translator.translate_parts(texts, &task))?);
+            let done = format!("{}: {done} of {of} sentences done", file.display());
+            let next = texts.len().to_string();
+            translations.extend(shown(terminal, &tally, [&done, &next], || translator.translate_parts(texts, &task))?);
         }
         for (text, Part { shortfall, .. }) in parts.texts().iter().zip(&translations) {
             if let Some(shortfall) = shortfall {

@@ -14,9 +14,11 @@ use strata_documents::{Options, download_type};
 use crate::api::call::Call;
 use crate::api::deepl::{glossaries, options};
 use crate::api::files::{self, AskFile};
+use crate::api::observe::beginning;
 use crate::api::random::name;
 use crate::error::{Answer, ApiError};
 use crate::lock::lock;
+use crate::log::{Entry, Told};
 
 /// How long a file waits to be fetched.
 const KEPT: Duration = Duration::from_secs(600);
@@ -36,8 +38,8 @@ struct Document {
 }
 
 impl Document {
-    /// How long it is kept in its state, where a translation takes `most`. What is asked about is longer there than
-    /// what is fetched, and a translation of which nothing is heard any more does not stay forever.
+    /// How long it is kept in its state. An entry outlives its file, so that clients learn what became of it, and a
+    /// translation that never ends is dropped after `most`.
     fn kept(&self, most: Duration) -> Duration {
         2 * KEPT + if matches!(self.state, State::Translating) { most } else { Duration::ZERO }
     }
@@ -114,11 +116,14 @@ pub async fn upload_document(call: Call) -> Answer<Json<Value>> {
             let name = files::translated_name(&upload.name, &target);
             app.downloads.keep(&format!(".{name}"), translated.content).map_err(ApiError::internal)
         });
-        let (state, status) = match kept {
-            Ok(name) => (State::Done(characters, name), StatusCode::OK),
-            Err(error) => (State::Failed(error.message), error.status),
+        let (state, status, reason) = match kept {
+            Ok(name) => (State::Done(characters, name), StatusCode::OK, String::new()),
+            Err(error) => (State::Failed(error.message.clone()), error.status, error.message),
         };
-        (app.settings.log)(&call.told().entry("file", status.as_u16(), start.elapsed()));
+        // The request that brought the file has its characters.
+        let told = Told { characters: None, ..call.told() };
+        let entry = told.entry("file", status.as_u16(), start.elapsed());
+        (app.settings.log)(&Entry { message: beginning(&reason), ..entry });
         app.documents.end(&id, state);
     });
     Ok(Json(answer))
