@@ -301,7 +301,7 @@ fn a_run_goes_on_with_its_corpus_in_another_folder_and_with_no_other() {
     here.copy("../prepared", "prepared");
     let resume = "train --resume run --from 4 --set data.prepared";
     here.strata("prepare ../bitext --output other --vocab-size 300").succeeds();
-    here.strata("prepare ../bitext --output less --subword-model ../prepared --max-subwords 8").succeeds();
+    here.strata("prepare ../bitext --output less --subword-model ../prepared --max-subwords 30").succeeds();
     // Nor are checkpoints set aside.
     here.refuses(&format!("{resume}=nowhere"), &["nowhere", "is missing"]);
     here.refuses(&format!("{resume}=other"), &["other is not the corpus", "other subwords"]);

@@ -65,7 +65,7 @@ fn analyze_refuses_what_has_no_routing() {
     for entry in std::fs::read_dir(here.path("long/text")).unwrap() {
         std::fs::write(entry.unwrap().path(), format!("{}\n", "dog ".repeat(90)).repeat(3)).unwrap();
     }
-    let words = ["long: the test split has no sentence", "all 12 pairs", "longer than its 64 subwords"];
+    let words = ["long: the model can read none of the 12 pairs of the test split", "longer than its 64 subwords"];
     here.refuses("analyze ../run long", &words);
-    here.refuses("capacity ../run long --capacity 1.2 --output out", &["long: the valid split has no sentence"]);
+    here.refuses("capacity ../run long --capacity 1.2 --output out", &["none of the 12 pairs of the valid split"]);
 }
