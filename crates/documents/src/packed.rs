@@ -106,7 +106,8 @@ pub fn read(bytes: Vec<u8>, kind: Kind, options: &Options) -> Result<PackedDocum
     let mut document = PackedDocument { archive, kind, members: Vec::new(), segments: Vec::new(), proofing };
     let names: Vec<(usize, String)> = document.archive.names().iter().cloned().enumerate().collect();
     let mut count = Count::new(&options.limits);
-    for (number, name) in names.iter().cloned().filter(|(_, name)| kind.has_text(name)) {
+    for (number, name) in names.iter().filter(|(_, name)| kind.has_text(name)) {
+        let number = *number;
         let first = document.segments.len();
         if name.to_ascii_lowercase().ends_with(PACKAGE) {
             let text = document.archive.text(number).ok().and_then(|xml| language_element(&xml, options));
