@@ -110,6 +110,9 @@ impl PoDocument {
 
 /// Where a line of a header says the catalog's language, with the space around it.
 fn said_in(line: &str) -> Option<Range<usize>> {
+    if line.trim_start().starts_with('#') {
+        return None;
+    }
     // All fields may stand in one line.
     let field = ["\"Language:", "\\nLanguage:"].into_iter().find_map(|field| Some(line.find(field)? + field.len()));
     let start = field?;
@@ -345,6 +348,9 @@ msgstr[1] ""
         for (said, target) in [(" German", "de"), (" LANGUAGE", "de"), (" sr@latin", "sr_Latn")] {
             assert!(says(&into(&catalog(said, "Zu"), target).unwrap(), said.trim()), "{said}");
         }
+        // Comments say nothing either.
+        let comment = "# \"Language: fr\\n\"\n";
+        assert!(says(&into(&format!("{comment}{}", catalog(" de", "Zu")), "de").unwrap(), "de"));
         // All of the header may stand in one line.
         let line =
             |said: &str| format!("msgid \"\"\nmsgstr \"X: y\\nLanguage: {said}\\nZ: a\\n\"\n\nmsgid \"Open\"\nmsgstr");
