@@ -66,8 +66,14 @@ impl FolderWriter {
     ) -> Result<(), E> {
         Checksums::check_name(name)?;
         let (temp, shown) = (self.path().join(name), self.target.join(name));
-        if let Some(parent) = temp.parent().filter(|parent| *parent != self.path()) {
-            fs::create_dir_all(parent).io_context("make the folder of", &shown)?;
+        // One by one, so that the temporary folder itself is not made again once it was cleared away.
+        let mut folder = self.path().to_path_buf();
+        for part in Path::new(name).parent().into_iter().flat_map(Path::components) {
+            folder.push(part);
+            match fs::create_dir(&folder) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                made => made.io_context("make the folder of", &shown)?,
+            }
         }
         let file = File::create_new(&temp).io_context("write", &shown)?;
         let mut writer = FileWriter::new(file, shown);
