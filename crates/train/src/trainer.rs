@@ -128,7 +128,7 @@ pub fn train(
 /// A run, which rank 0 alone holds, and the checkpoint to resume from, if there is one.
 type Begun = (Option<Run>, Option<Checkpoint>);
 
-/// What a run goes on with.
+/// A run that is resumed.
 struct Resumed {
     recipe: Recipe,
     begun: Begun,

@@ -1,7 +1,21 @@
 //! A study in steps, each of which has to be worth the next.
 
-use crate::common::folder;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::{Folder, folder};
 use crate::{number, run};
+
+/// A study under way that has written the file `until`.
+fn begun(here: &Folder, arguments: &str, until: &str) -> Child {
+    let child = here.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while !here.path(until).exists() {
+        assert!(begun.elapsed().as_secs() < 60, "it did not write {until}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
 
 #[test]
 fn a_study_ends_after_a_step_whose_condition_does_not_hold() {
@@ -110,13 +124,7 @@ name = "moe-4"
 set = { model.kind = "moe", model.strata = [], model.experts = 4 }
 "#,
     );
-    let mut command = here.command("study study.toml");
-    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let begun = std::time::Instant::now();
-    while !here.path("out/runs/moe-4.seed1/last").exists() {
-        assert!(begun.elapsed().as_secs() < 60, "it did not train");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    let child = begun(&here, "study study.toml", "out/runs/moe-4.seed1/last");
     let stop = "kill -TERM $(cat /proc/$0/task/*/children)";
     let stop = std::process::Command::new("sh").args(["-c", stop, &child.id().to_string()]).status();
     assert!(stop.unwrap().success());
@@ -163,13 +171,7 @@ set = { model.kind = "moe", model.strata = [], model.experts = 4 }
     std::fs::create_dir_all(here.path("out/results")).unwrap();
     let other = std::fs::File::create(here.path("out/results/moe-4.seed1.lock")).unwrap();
     other.lock().unwrap();
-    let mut command = here.command("study study.toml --json");
-    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let begun = std::time::Instant::now();
-    while !here.path("out/results/dense.seed1.json").exists() {
-        assert!(begun.elapsed().as_secs() < 60, "it did not train what it could");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    let child = begun(&here, "study study.toml --json", "out/results/dense.seed1.json");
     drop(other);
     let ran = crate::common::Ran::new("waited", child.wait_with_output().unwrap()).succeeds();
     let json = ran.json();
